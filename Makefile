@@ -1,0 +1,172 @@
+# make demo, make check: the two commands of the README. `make help` lists the rest.
+#
+# One non-recursive makefile: a new source file in a directory is found by itself. Everything that is built lies under
+# build/VARIANT/, where VARIANT follows from CC and SAN.
+
+CC ?= cc
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+SAN ?=
+V ?=
+PREFIX ?= /usr/local
+DESTDIR ?=
+
+VARIANT := $(notdir $(firstword $(CC)))$(if $(SAN),-$(SAN))$(if $(FORCE_YIELD),-yield)
+BUILD := build/$(VARIANT)
+Q := $(if $(V),,@)
+VERSION := $(shell sed -n 's/^\#define GMPT_VERSION "\(.*\)"/\1/p' include/gmptrace/gmpt.h)
+
+WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wno-unused-parameter
+CFLAGS ?= -O2 -g
+BASE_CFLAGS := -std=gnu11 -fno-omit-frame-pointer -fvisibility=hidden -pthread $(WARNINGS) -Iinclude -I. -I$(BUILD) \
+	$(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all) $(if $(FORCE_YIELD),-DGMPT_FORCE_YIELD)
+LDFLAGS += -pthread $(if $(SAN),-fsanitize=$(SAN))
+
+RUNTIME_SRC := $(wildcard runtime/*.c runtime/*.S)
+# What a traced program carries of trace/: no compression, no reader.
+EMIT_SRC := trace/segment.c trace/ring.c $(wildcard trace/atomics.c)
+TRACE_SRC := $(wildcard trace/*.c)
+PPROF_SRC := $(wildcard pprof/*.c)
+CLI_SRC := $(wildcard cli/*.c)
+TEST_SRC := $(wildcard tests/*.c)
+EXAMPLES := $(basename $(notdir $(wildcard examples/*.c)))
+BENCHES := $(basename $(notdir $(wildcard bench/*.c)))
+TEST_PROGRAMS := $(basename $(notdir $(wildcard tests/programs/*.c)))
+
+objects = $(patsubst %,$(BUILD)/%.o,$(basename $(1)))
+RUNTIME_OBJ := $(call objects,$(RUNTIME_SRC))
+EMIT_OBJ := $(call objects,$(EMIT_SRC))
+TRACE_OBJ := $(call objects,$(TRACE_SRC))
+PROTO_OBJ := $(BUILD)/pprof/profile.pb-c.o
+PPROF_OBJ := $(call objects,$(PPROF_SRC)) $(PROTO_OBJ)
+CLI_OBJ := $(call objects,$(CLI_SRC))
+TEST_OBJ := $(call objects,$(TEST_SRC))
+
+LIB := $(BUILD)/libgmptrace.a
+TOOL := $(BUILD)/gmptrace
+CHECKER := $(BUILD)/check
+EXAMPLE_BIN := $(addprefix $(BUILD)/examples/,$(EXAMPLES))
+BENCH_BIN := $(addprefix $(BUILD)/bench/,$(BENCHES))
+TEST_PROGRAM_BIN := $(addprefix $(BUILD)/tests/programs/,$(TEST_PROGRAMS))
+
+.DELETE_ON_ERROR:
+.SECONDARY:
+.PHONY: all demo check deps bench lint format install uninstall clean help
+
+all: $(LIB) $(TOOL) $(EXAMPLE_BIN)
+
+# The two commands for a fresh machine: install what is missing, then start over, since make has by now looked for
+# what was not there yet.
+demo: deps
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)BUILD=$(BUILD) scripts/demo.sh
+
+check: deps
+	$(Q)$(MAKE) --no-print-directory run-check lint
+
+deps:
+	$(Q)scripts/deps.sh
+
+.PHONY: run-check
+run-check: all $(CHECKER) $(TEST_PROGRAM_BIN)
+	$(Q)BUILD=$(abspath $(BUILD)) GMPTRACE=$(abspath $(TOOL)) GATEWAY=$(abspath $(BUILD)/examples/gateway) \
+		SAN=$(SAN) SUITE=$(SUITE) CASE=$(CASE) $(CHECKER)
+
+bench: all $(BENCH_BIN)
+	$(Q)BUILD=$(BUILD) bench/run.sh
+
+lint:
+	$(Q)scripts/lint.sh
+
+format:
+	$(Q)clang-format -i $$(git ls-files '*.c' '*.h')
+
+$(BUILD)/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(if $(Q),@echo "  CC    $<")
+	$(Q)$(CC) $(BASE_CFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+
+$(BUILD)/%.o: %.S Makefile
+	@mkdir -p $(@D)
+	$(if $(Q),@echo "  AS    $<")
+	$(Q)$(CC) $(BASE_CFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+
+# Generated protobuf code: not ours to warn about.
+$(BUILD)/pprof/profile.pb-c.c $(BUILD)/pprof/profile.pb-c.h &: pprof/profile.proto
+	@mkdir -p $(@D)
+	$(if $(Q),@echo "  PROTO $<")
+	$(Q)protoc-c --proto_path=pprof --c_out=$(BUILD)/pprof pprof/profile.proto
+
+$(PROTO_OBJ): $(BUILD)/pprof/profile.pb-c.c
+	$(Q)$(CC) $(BASE_CFLAGS) $(CFLAGS) -w -c $< -o $@
+
+$(PPROF_OBJ) $(CLI_OBJ) $(TEST_OBJ): | $(BUILD)/pprof/profile.pb-c.h
+
+# The library's two halves, each linked into one object whose internal names are made local, so that no name of
+# ours can meet a user's, and a program that only uses the runtime needs neither zstd nor the reader.
+$(BUILD)/runtime-whole.o: $(RUNTIME_OBJ) $(EMIT_OBJ)
+$(BUILD)/reader-whole.o: $(TRACE_OBJ)
+$(BUILD)/%-whole.o:
+	$(if $(Q),@echo "  LD    $@")
+	$(Q)$(CC) -nostdlib -r -o $@ $^
+	$(Q)objcopy --localize-hidden $@
+
+$(LIB): $(BUILD)/runtime-whole.o $(BUILD)/reader-whole.o
+	$(if $(Q),@echo "  AR    $@")
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+TOOL_LIBS := -lzstd -lprotobuf-c -lz -ldw -lelf
+
+$(TOOL): $(CLI_OBJ) $(TRACE_OBJ) $(PPROF_OBJ)
+	$(if $(Q),@echo "  LINK  $@")
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(TOOL_LIBS)
+
+$(BUILD)/examples/%: $(BUILD)/examples/%.o $(LIB)
+	$(if $(Q),@echo "  LINK  $@")
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lzstd
+
+$(BUILD)/bench/%: $(BUILD)/bench/%.o $(LIB)
+	$(if $(Q),@echo "  LINK  $@")
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lzstd
+
+$(BUILD)/tests/programs/%: $(BUILD)/tests/programs/%.o $(LIB)
+	$(if $(Q),@echo "  LINK  $@")
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lzstd
+
+# The tests see the internals, so they link the objects and not the library; cli/main.c has the other main().
+$(CHECKER): $(TEST_OBJ) $(RUNTIME_OBJ) $(TRACE_OBJ) $(PPROF_OBJ) $(filter-out %/cli/main.o,$(CLI_OBJ))
+	$(if $(Q),@echo "  LINK  $@")
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $$(pkg-config --libs check) $(TOOL_LIBS)
+
+$(BUILD)/gmptrace.pc: Makefile
+	@mkdir -p $(@D)
+	$(Q)printf '%s\n' 'prefix=$(PREFIX)' 'Name: gmptrace' 'Description: goroutines for C that can be seen into' \
+		'Version: $(VERSION)' 'Cflags: -I$${prefix}/include -fno-omit-frame-pointer -pthread' \
+		'Libs: -L$${prefix}/lib -lgmptrace -pthread' 'Libs.private: -lzstd' > $@
+
+install: all $(BUILD)/gmptrace.pc
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include/gmptrace
+	install -m 755 $(TOOL) $(DESTDIR)$(PREFIX)/bin/
+	install -m 644 $(LIB) $(DESTDIR)$(PREFIX)/lib/
+	install -m 644 $(BUILD)/gmptrace.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/
+	install -m 644 include/gmptrace/* $(DESTDIR)$(PREFIX)/include/gmptrace/
+
+uninstall:
+	rm -rf $(DESTDIR)$(PREFIX)/include/gmptrace
+	rm -f $(DESTDIR)$(PREFIX)/bin/gmptrace $(DESTDIR)$(PREFIX)/lib/libgmptrace.a \
+		$(DESTDIR)$(PREFIX)/lib/pkgconfig/gmptrace.pc
+
+clean:
+	rm -rf build
+
+help:
+	@echo 'make demo     install what is missing, build, record the gateway under load, show its leak'
+	@echo 'make check    install what is missing, build, test; SUITE=runq CASE=steal runs what matches'
+	@echo 'make all      build the library, the command and the examples under $(BUILD)'
+	@echo 'make bench    benchmarks beside their Go peers'
+	@echo 'make lint     include rules and house rules;  make format  clang-format'
+	@echo 'make install  PREFIX=/usr/local DESTDIR=;     make clean'
+	@echo 'options       CC=clang  SAN=address|thread|undefined  FORCE_YIELD=1  V=1'
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,0 +1,55 @@
+/* What the subcommands share: the table of them, exit statuses, messages, and parsing of common values.
+ *
+ * Data goes to standard output, messages to standard error, each starting with "gmptrace NAME: ". */
+#ifndef GMPT_CLI_H
+#define GMPT_CLI_H
+
+#include <gmptrace/trace.h>
+
+#include <stdbool.h>
+#include <stdio.h>
+
+enum cli_status {
+    CLI_OK = 0,
+    CLI_FINDINGS = 1, /* leaks found */
+    CLI_USAGE = 2,    /* wrong arguments, or a program that cannot be run or recorded */
+    CLI_INPUT = 3,    /* input that cannot be used */
+    CLI_MACHINE = 4,  /* the machine lacks something: room, rights, a kernel feature; output that cannot be written */
+};
+
+/* A subcommand is one file cli/NAME.c with one of these and a manual page cli/gmptrace-NAME.1. */
+struct cli_command {
+    const char *name;
+    const char *summary; /* one line for `gmptrace --help` */
+    const char *help;    /* what `gmptrace NAME --help` prints, ends with a newline */
+    int (*run)(int argc, char **argv); /* argv[0] is NAME; returns an exit status */
+};
+
+extern const struct cli_command command_record, command_analyze, command_leaks, command_pprof, command_script;
+
+/* The command that runs now; cli_error and cli_usage name it. */
+extern const struct cli_command *cli_current;
+
+/* "gmptrace NAME: message\n" on standard error. */
+void cli_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* The same, with a pointer to --help; returns CLI_USAGE. */
+int cli_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Opens a trace or says why not and returns NULL; the status is then CLI_INPUT. */
+struct gmpt_trace *cli_trace_open(const char *path);
+/* After the last event: says on standard error what is damaged, cut off or lost. Returns CLI_OK, or CLI_INPUT when
+ * nothing could be used. */
+int cli_trace_finish(const struct gmpt_trace *trace, const char *path, int last_result);
+
+/* Flushes standard output; returns status, or CLI_MACHINE with a message when what was written did not arrive. */
+int cli_flush(int status);
+
+/* Writes a duration for a person in at most 8 columns: "1.23 ms". Returns buffer. */
+const char *cli_duration(char buffer[16], int64_t ns);
+/* Writes a count with thousands separated: "1,234,567". Returns buffer. */
+const char *cli_count(char buffer[32], uint64_t count);
+
+/* Writes text as a JSON string, quotes included; bytes that are not UTF-8 become U+FFFD. */
+void cli_json_string(FILE *file, const char *text);
+
+#endif

@@ -1,0 +1,187 @@
+/* gmptrace/gmpt.h - goroutines for C: the runtime's public face.
+ *
+ *     static void hello(void *args) { printf("hello %d\n", *(int *)args); }
+ *     static int start(void *arg) { int n = 7; gmpt_go(hello, &n, sizeof n); return gmpt_sleep(1000000); }
+ *     int main(void) { return gmpt_run(start, NULL); }
+ *
+ *     cc -fno-omit-frame-pointer hello.c $(pkg-config --cflags --libs gmptrace)
+ *
+ * A goroutine, G for short, is a function with a stack of its own (64 KiB, the lowest page guarded) that the runtime
+ * runs on a few threads (Ms), at most GOMAXPROCS of them at a time (each holds a P). Set GMPT_MAXPROCS in the
+ * environment to choose that number; by default it is the CPUs that the process may use, cut down to the cgroup's quota.
+ *
+ * Rules that hold for every function here, unless its own comment says otherwise:
+ * - It may be called on a G only, that is, between gmpt_run's start and its return, not from a thread of your own and
+ *   not from a signal handler.
+ * - It returns 0 or a positive value when all went well, and a negative errno value (-ETIMEDOUT, ...) when not; it does
+ *   not set errno.
+ * - A deadline is a moment on the clock of gmpt_now(), in nanoseconds; GMPT_NEVER is none. A deadline that has passed
+ *   still lets the call succeed if it need not wait.
+ * - After a call that may block, the G may go on on another thread. errno is kept for each G, but a pointer to a
+ *   thread-local variable that was taken before the call may point to the wrong thread's after it. Do not hold a
+ *   pthread mutex across such a call.
+ * - Wrong use that cannot be reported by a return value (unlocking a mutex that is not locked) ends the program with a
+ *   message.
+ *
+ * Compile with -fno-omit-frame-pointer: that is how stacks are recorded. Without it traces know functions only by where
+ * their Gs began. */
+#ifndef GMPT_GMPT_H
+#define GMPT_GMPT_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define GMPT_VERSION "0.1.0"
+#define GMPT_NEVER INT64_MAX
+
+/* ---- Starting ------------------------------------------------------------------------------------------------- */
+
+/* Starts the runtime, runs fn(arg) as the main G, and returns what it returned once it has; Gs that are left then are
+ * abandoned where they stand, as when main returns in Go. Call once in a process, from an ordinary thread, which serves as
+ * the runtime's monitor until then. Returns -EALREADY on a second call, -EINVAL when GMPT_MAXPROCS is not a number
+ * from 1 to 256, -ENOMEM or -EAGAIN when memory or threads cannot be had; since fn may return the same numbers, a
+ * message on standard error goes with these. */
+int gmpt_run(int (*fn)(void *arg), void *arg);
+
+/* Starts a G that runs fn on its own copy of the size bytes at args, aligned to 16 (args may be NULL when size is 0).
+ * Does not block. Returns the new G's id, greater than 0, or -E2BIG when size is over 4096, or -ENOMEM when the
+ * limit of Gs or memory is reached. */
+int64_t gmpt_go(void (*fn)(void *args), const void *args, size_t size);
+
+/* The id of the G that calls. */
+int64_t gmpt_self(void);
+
+/* How many Gs are alive, the main G included. Exact only if none starts or ends meanwhile. Any thread. */
+int64_t gmpt_count(void);
+
+/* GOMAXPROCS: how many Ps there are. Any thread while the runtime runs. */
+int gmpt_maxprocs(void);
+
+/* "0.1.0". Any thread, at any time. */
+const char *gmpt_version(void);
+
+/* ---- Time and turns --------------------------------------------------------------------------------------------- */
+
+/* CLOCK_MONOTONIC in nanoseconds. Any thread. */
+int64_t gmpt_now(void);
+
+/* Lets other Gs run; the caller goes to the back of its P's queue. */
+void gmpt_yield(void);
+
+/* Yields if the G has had its time slice (10 ms), else costs a load and a branch. For loops that call nothing else of
+ * the runtime; every other call here that can block does the same. */
+void gmpt_preempt_check(void);
+
+/* Sleeps for ns nanoseconds, or until a deadline. Returns 0. A time that is 0 or has passed only yields. */
+int gmpt_sleep(int64_t ns);
+int gmpt_sleep_until(int64_t deadline_ns);
+
+/* ---- Channels --------------------------------------------------------------------------------------------------- */
+
+/* A queue of values of one size, with Go's rules: without a buffer, a send waits for its receive. The caller
+ * of gmpt_chan_new holds one reference; the channel is freed with its last one. Whoever uses a channel must
+ * hold a reference, or know of somebody who does. */
+struct gmpt_chan;
+
+/* A channel of values of value_bytes (0 to 65535) with room for capacity of them. NULL with errno EINVAL or ENOMEM.
+ * Any thread. */
+struct gmpt_chan *gmpt_chan_new(size_t value_bytes, size_t capacity);
+struct gmpt_chan *gmpt_chan_retain(struct gmpt_chan *chan); /* returns chan; any thread */
+void gmpt_chan_release(struct gmpt_chan *chan);             /* NULL is allowed; any thread */
+
+/* Sends the value at value. Blocks until a receiver or room in the buffer takes it. Returns 0, -EPIPE when the
+ * channel is closed, -ETIMEDOUT (then nothing was sent). A NULL chan blocks for ever, or until the deadline. */
+int gmpt_chan_send(struct gmpt_chan *chan, const void *value);
+int gmpt_chan_send_until(struct gmpt_chan *chan, const void *value, int64_t deadline_ns);
+/* Never blocks: -EAGAIN instead. */
+int gmpt_chan_try_send(struct gmpt_chan *chan, const void *value);
+
+/* Receives into value (NULL: throws the value away). Returns 0, -EPIPE when the channel is closed and
+ * empty (*value is then zero bytes), -ETIMEDOUT. */
+int gmpt_chan_recv(struct gmpt_chan *chan, void *value);
+int gmpt_chan_recv_until(struct gmpt_chan *chan, void *value, int64_t deadline_ns);
+int gmpt_chan_try_recv(struct gmpt_chan *chan, void *value);
+
+/* No more sends; wakes everyone who waits. Returns 0, or -EPIPE when it was closed already. Does not block. */
+int gmpt_chan_close(struct gmpt_chan *chan);
+
+size_t gmpt_chan_len(struct gmpt_chan *chan); /* values in the buffer, a moment ago */
+size_t gmpt_chan_cap(struct gmpt_chan *chan);
+
+enum gmpt_select_op { GMPT_SEND, GMPT_RECV };
+
+struct gmpt_select_case {
+    struct gmpt_chan *chan; /* NULL: this case never becomes ready */
+    enum gmpt_select_op op;
+    void *value; /* sent from, or received into (may then be NULL) */
+    int result;  /* of the case that was chosen: 0 or -EPIPE */
+};
+
+/* Waits until one of the cases can go on, and does that one; among several that can, one by chance. Returns its
+ * index, -ETIMEDOUT, or -EINVAL when count is over 64. Without cases, or with NULL channels only, blocks for ever. */
+int gmpt_select(struct gmpt_select_case *cases, int count);
+int gmpt_select_until(struct gmpt_select_case *cases, int count, int64_t deadline_ns);
+int gmpt_try_select(struct gmpt_select_case *cases, int count); /* never blocks: -EAGAIN instead, as `default:` */
+
+/* ---- Locks and groups ------------------------------------------------------------------------------------------ */
+
+/* Blocks Gs, not threads. Zero-initialised is unlocked. It must not be moved while in use. */
+struct gmpt_mutex {
+    uint64_t gmpt_private[4];
+};
+#define GMPT_MUTEX_INIT { { 0 } }
+
+void gmpt_mutex_lock(struct gmpt_mutex *mutex);
+int gmpt_mutex_lock_until(struct gmpt_mutex *mutex, int64_t deadline_ns); /* 0 or -ETIMEDOUT */
+int gmpt_mutex_trylock(struct gmpt_mutex *mutex);                         /* 0 or -EBUSY; does not block */
+void gmpt_mutex_unlock(struct gmpt_mutex *mutex);                         /* by any G; does not block */
+
+/* Waits for a number of things to be done. Zero-initialised counts 0. */
+struct gmpt_waitgroup {
+    uint64_t gmpt_private[4];
+};
+#define GMPT_WAITGROUP_INIT { { 0 } }
+
+void gmpt_waitgroup_add(struct gmpt_waitgroup *group, int64_t delta); /* does not block; the count must stay >= 0 */
+void gmpt_waitgroup_done(struct gmpt_waitgroup *group);               /* add -1 */
+void gmpt_waitgroup_wait(struct gmpt_waitgroup *group);               /* until the count is 0 */
+int gmpt_waitgroup_wait_until(struct gmpt_waitgroup *group, int64_t deadline_ns); /* 0 or -ETIMEDOUT */
+
+/* ---- Files and sockets ------------------------------------------------------------------------------------------- */
+
+/* As the system calls of these names, but they block the G and not the thread, and return -errno. They make fd
+ * non-blocking when it is first used with one of them. One G at a time may read from an fd, and one write to it; a second
+ * one gets -EBUSY. Regular files, which cannot be waited for, are read and written in a blocking call (below).
+ * -ECANCELED: another G closed the fd with gmpt_close. */
+ssize_t gmpt_read(int fd, void *buffer, size_t size);
+ssize_t gmpt_read_until(int fd, void *buffer, size_t size, int64_t deadline_ns);
+ssize_t gmpt_write(int fd, const void *buffer, size_t size); /* may write less than size, as write(2) */
+ssize_t gmpt_write_until(int fd, const void *buffer, size_t size, int64_t deadline_ns);
+
+/* The new socket is non-blocking and close-on-exec. */
+int gmpt_accept(int fd, struct sockaddr *address, socklen_t *length);
+int gmpt_accept_until(int fd, struct sockaddr *address, socklen_t *length, int64_t deadline_ns);
+int gmpt_connect(int fd, const struct sockaddr *address, socklen_t length);
+int gmpt_connect_until(int fd, const struct sockaddr *address, socklen_t length, int64_t deadline_ns);
+
+/* Closes an fd that was used with the functions above, and wakes whoever waits on it with -ECANCELED. */
+int gmpt_close(int fd);
+
+/* ---- Blocking calls ------------------------------------------------------------------------------------------------ */
+
+/* Around anything that may block the thread (getaddrinfo, a database client, fsync): if it lasts, the monitor gives
+ * the P to another thread, so that other Gs go on. Nothing else of this header may be called in between. They do not
+ * nest. */
+void gmpt_blocking_begin(void);
+void gmpt_blocking_end(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

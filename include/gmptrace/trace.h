@@ -1,0 +1,176 @@
+/* gmptrace/trace.h - read a trace file, event by event, in one order that respects cause and effect.
+ *
+ *     struct gmpt_trace_error error;
+ *     struct gmpt_trace *trace = gmpt_trace_open("gmptrace.data", &error);
+ *     struct gmpt_event event;
+ *     while (gmpt_trace_next(trace, &event) > 0)
+ *         printf("%lld %s\n", (long long)event.time_ns, gmpt_event_name(event.type));
+ *     gmpt_trace_close(trace);
+ *
+ * A trace is read once, front to back; memory is bounded by the Gs that live and the distinct stacks, never by the
+ * trace's length. One thread at a time may use a struct gmpt_trace; different ones are independent. */
+#ifndef GMPT_TRACE_H
+#define GMPT_TRACE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct gmpt_trace;
+
+/* The kinds of event: GMPT_EVENT_go_create, ... See events.def, or trace/FORMAT.md, for each one's meaning. */
+enum gmpt_event_type {
+#define EVENT(code, name, doc) GMPT_EVENT_##name = code,
+#define FIELD(kind, name, doc)
+#define END
+#include "events.def"
+    GMPT_EVENT_CODES = 256
+};
+
+#define EVENT(code, name, doc) struct gmpt_event_##name {
+#define FIELD(kind, name, doc) uint64_t name;
+/* An event may have no fields, which C++ and C count differently, so each struct ends with a filler. */
+#define END                                                                                                            \
+    uint64_t no_more_fields;                                                                                           \
+    }                                                                                                                  \
+    ;
+#include "events.def"
+
+#define GMPT_EVENT_FIELDS_MAX 4
+
+enum gmpt_wait_reason {
+#define REASON(code, name, words, suspect) GMPT_WAIT_##name = code,
+#include "reasons.def"
+    GMPT_WAIT_REASONS
+};
+
+/* A G's state as the trace shows it. */
+enum gmpt_g_state {
+    GMPT_G_RUNNABLE = 1,
+    GMPT_G_RUNNING = 2,
+    GMPT_G_WAITING = 3,
+    GMPT_G_SYSCALL = 4, /* in a call between gmpt_blocking_begin and gmpt_blocking_end, or a blocking file operation */
+    GMPT_G_DEAD = 5
+};
+
+struct gmpt_event {
+    enum gmpt_event_type type;
+    int32_t p;       /* the P whose ring it comes from; -1 for the no-P ring */
+    int64_t time_ns; /* since the trace's start; may step back by the skew between CPUs when p changes */
+    uint64_t g;      /* the G that the event is about: the current one, or the one its fields name; 0 = none */
+    union {          /* the fields in the order of events.def, by number and by name; stacks are indices for */
+        uint64_t field[GMPT_EVENT_FIELDS_MAX + 1]; /* gmpt_trace_stack(), valid for the whole trace */
+#define EVENT(code, name, doc) struct gmpt_event_##name name;
+#define FIELD(kind, name, doc)
+#define END
+#include "events.def"
+    };
+};
+
+/* What failed, and where in the file. */
+struct gmpt_trace_error {
+    int64_t offset;    /* byte offset in the file, -1 when no place applies */
+    char message[256]; /* one sentence without a final full stop or newline */
+};
+
+/* What the file's head and, when it is whole, its end say. Strings live as long as the trace. */
+struct gmpt_trace_info {
+    uint32_t format_version;
+    uint32_t pid;
+    uint32_t p_count; /* GOMAXPROCS */
+    const char *command; /* the program and its arguments, separated by spaces */
+    const char *host;    /* node name and kernel release */
+    int64_t start_realtime_ns; /* since 1970-01-01 UTC */
+    int64_t duration_ns; /* from the first clock snapshot to the last one read so far */
+    int whole;     /* 1 when the end was read: valid after gmpt_trace_next returned 0 */
+    int exit_kind; /* when whole: 0 the program ran on, 1 it exited with exit_code, 2 signal exit_code ended it */
+    int exit_code;
+    int64_t file_bytes;         /* the file's size now */
+    int64_t expected_bytes;     /* its size when it was finished; 0 = it never was */
+    uint64_t expected_events;   /* records in it when it was finished; 0 = it never was */
+    int64_t expected_duration_ns; /* its length when it was finished; 0 = it never was */
+};
+
+/* Exact counts, valid after gmpt_trace_next returned 0. emitted == kept + lost in a whole trace. */
+struct gmpt_trace_counts {
+    uint64_t emitted; /* records that the runtime emitted, by its own count; 0 when the trace is not whole */
+    uint64_t kept;    /* records read from the file */
+    uint64_t lost;    /* records that found no room, by the runtime's count */
+    uint64_t gaps;    /* places where records are missing */
+    uint64_t resynced; /* Gs whose state had to be guessed after a gap */
+    uint64_t violations; /* records that contradict the ones before them without a gap to explain it: 0 but for a bug */
+    uint64_t unknown;  /* records of a kind that this version does not know, skipped by their schema */
+    uint64_t stacks_lost; /* stacks that found no room in their table; their events say stack 0 */
+    int64_t skew_ns;   /* the most that a G's clock stepped back as it changed CPUs */
+};
+
+struct gmpt_stack {
+    uint32_t count;
+    const uint64_t *pc; /* return addresses, leaf first; the leaf is an address inside the runtime's own function */
+};
+
+struct gmpt_module {
+    uint64_t start, end; /* executable addresses in the program */
+    uint64_t bias;       /* what was added to the object's own addresses */
+    const char *path;
+    uint32_t build_id_bytes; /* 0 = it has none */
+    uint8_t build_id[20];
+};
+
+/* What is known of a G now, that is after the last event that gmpt_trace_next returned. */
+struct gmpt_g {
+    uint64_t id, parent;
+    uint64_t fn;          /* the address of its function */
+    enum gmpt_g_state state;
+    enum gmpt_wait_reason reason; /* valid while waiting */
+    uint64_t wait_object;         /* likewise */
+    int bounded;                  /* likewise: a deadline ends the wait */
+    uint32_t create_stack;        /* 0 = not known */
+    uint32_t wait_stack;          /* of the wait or blocking call; 0 = not known */
+    int64_t created_ns;           /* since the trace's start */
+    int64_t state_since_ns;       /* when it entered its state */
+};
+
+/* Opens a trace file and reads its head. Returns NULL with errno set and *error filled: ENOENT and the like; EPROTO
+ * when the file is not a trace, is empty, or has a format version that this library does not read. */
+struct gmpt_trace *gmpt_trace_open(const char *path, struct gmpt_trace_error *error);
+void gmpt_trace_close(struct gmpt_trace *trace);
+
+/* The next event. Returns 1, or 0 at the end, or -EPROTO when the file is damaged at a place that cannot be skipped
+ * (gmpt_trace_error_get says where); a file that is merely cut off ends with 0, and gmpt_trace_info()->whole is 0. */
+int gmpt_trace_next(struct gmpt_trace *trace, struct gmpt_event *event);
+
+/* The last error, or, after a file that is cut off, what is missing. Its message is empty when there was none. */
+const struct gmpt_trace_error *gmpt_trace_error_get(const struct gmpt_trace *trace);
+
+const struct gmpt_trace_info *gmpt_trace_info(const struct gmpt_trace *trace);
+const struct gmpt_trace_counts *gmpt_trace_counts(const struct gmpt_trace *trace);
+
+/* The stack with this index; one with count 0 for index 0 and for any that is not known. */
+struct gmpt_stack gmpt_trace_stack(const struct gmpt_trace *trace, uint32_t index);
+uint32_t gmpt_trace_stack_count(const struct gmpt_trace *trace); /* indices are 1 .. count */
+
+/* Modules seen so far, ordered by start address. */
+size_t gmpt_trace_module_count(const struct gmpt_trace *trace);
+const struct gmpt_module *gmpt_trace_module(const struct gmpt_trace *trace, size_t index);
+
+/* The G with this id, or NULL when it is not alive now (a dead G is known until the next call of gmpt_trace_next). The
+ * pointer is valid until the next call of gmpt_trace_next. */
+const struct gmpt_g *gmpt_trace_g(const struct gmpt_trace *trace, uint64_t id);
+uint64_t gmpt_trace_g_count(const struct gmpt_trace *trace); /* alive now */
+
+/* Calls fn for every G that is alive now, in no order; stops when fn returns non-zero and returns that. */
+int gmpt_trace_each_g(const struct gmpt_trace *trace, int (*fn)(const struct gmpt_g *g, void *arg), void *arg);
+
+const char *gmpt_event_name(enum gmpt_event_type type);       /* "go_create"; "unknown" for no known type */
+const char *gmpt_wait_reason_words(enum gmpt_wait_reason reason); /* "chan send" */
+int gmpt_wait_reason_suspect(enum gmpt_wait_reason reason); /* 1 when a wait of this kind without end is suspect */
+const char *gmpt_g_state_words(enum gmpt_g_state state);      /* "runnable" */
+
+#ifdef __cplusplus
+}
+#endif
+#endif

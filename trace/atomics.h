@@ -1,0 +1,71 @@
+/* The one file that includes <stdatomic.h>: atomic operations with the memory order in the name.
+ *
+ * No operation defaults to sequential consistency; `full_fence` is the only one that orders a store before a later
+ * load, and each use of it names the use that it pairs with. Built with -DGMPT_FORCE_YIELD every operation may give
+ * the CPU away first, to widen the windows in which a protocol can go wrong. */
+#ifndef GMPT_ATOMICS_H
+#define GMPT_ATOMICS_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#ifdef GMPT_FORCE_YIELD
+void atomics_maybe_yield(void);
+#else
+static inline void atomics_maybe_yield(void) {}
+#endif
+
+#define ATOMIC(type) _Atomic(type)
+
+#define load_relaxed(p) (atomics_maybe_yield(), atomic_load_explicit((p), memory_order_relaxed))
+#define load_acquire(p) (atomics_maybe_yield(), atomic_load_explicit((p), memory_order_acquire))
+#define store_relaxed(p, v) (atomics_maybe_yield(), atomic_store_explicit((p), (v), memory_order_relaxed))
+#define store_release(p, v) (atomics_maybe_yield(), atomic_store_explicit((p), (v), memory_order_release))
+#define exchange_acquire(p, v) (atomics_maybe_yield(), atomic_exchange_explicit((p), (v), memory_order_acquire))
+#define exchange_release(p, v) (atomics_maybe_yield(), atomic_exchange_explicit((p), (v), memory_order_release))
+#define exchange_acq_rel(p, v) (atomics_maybe_yield(), atomic_exchange_explicit((p), (v), memory_order_acq_rel))
+#define fetch_add_relaxed(p, v) (atomics_maybe_yield(), atomic_fetch_add_explicit((p), (v), memory_order_relaxed))
+#define fetch_add_acq_rel(p, v) (atomics_maybe_yield(), atomic_fetch_add_explicit((p), (v), memory_order_acq_rel))
+#define fetch_sub_acq_rel(p, v) (atomics_maybe_yield(), atomic_fetch_sub_explicit((p), (v), memory_order_acq_rel))
+
+/* Compare and swap; on failure *expected holds what was there, read with the weaker order of the pair. */
+#define cas_acquire(p, expected, v)                                                                                    \
+    (atomics_maybe_yield(),                                                                                            \
+     atomic_compare_exchange_strong_explicit((p), (expected), (v), memory_order_acquire, memory_order_relaxed))
+#define cas_release(p, expected, v)                                                                                    \
+    (atomics_maybe_yield(),                                                                                            \
+     atomic_compare_exchange_strong_explicit((p), (expected), (v), memory_order_release, memory_order_relaxed))
+#define cas_acq_rel(p, expected, v)                                                                                    \
+    (atomics_maybe_yield(),                                                                                            \
+     atomic_compare_exchange_strong_explicit((p), (expected), (v), memory_order_acq_rel, memory_order_acquire))
+
+/* Orders every earlier access before every later one, stores before loads included. */
+static inline void full_fence(void)
+{
+    atomics_maybe_yield();
+    atomic_thread_fence(memory_order_seq_cst);
+}
+
+/* Orders earlier stores before later stores, as a seqlock's writer needs between its word and its fields. */
+static inline void store_fence(void)
+{
+    atomic_thread_fence(memory_order_release);
+}
+
+/* Orders earlier loads before later loads, as a seqlock's reader needs before it checks the word again. */
+static inline void load_fence(void)
+{
+    atomic_thread_fence(memory_order_acquire);
+}
+
+static inline void cpu_relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+#endif

@@ -1,0 +1,178 @@
+/* The shared segment: one memfd a process, through which a program on the runtime can be seen from outside.
+ *
+ * The target lays it out once (segment_create), seals it against shrinking, and is its only writer but for the words
+ * marked "recorder" below. Whoever maps it from outside (segment_open) trusts nothing in it: every offset and count
+ * is checked against the size of the file before use, and copied before it is checked when the target could change it.
+ *
+ *     +--------+----------------+-------+---------------+------------------+-------------+-----------------+
+ *     | header | ring controls  |modules| G registry    | stack tables     | ring 0 .. ring P-1 | no-P ring |
+ *     | 1 page | 256 bytes each |       | 128 B a slot  | one a ring       | sub-buffers of 64 KiB each    |
+ *     +--------+----------------+-------+---------------+------------------+-------------+-----------------+
+ *
+ * The file is sparse: a page costs memory once it is touched, so the registry has room for every G that can be, and
+ * the rings cost nothing until a trace starts.
+ *
+ * The registry slot is the public half of a G. Its `status` word packs the transition number, the wait reason and the
+ * state, and doubles as the slot's sequence lock: the other fields that belong to a wait are written while the G is
+ * still running, before `status` is released with the next number, so a reader that sees the same `status` before
+ * and after it has read the fields, in a waiting state, has read a consistent slot. */
+#ifndef GMPT_SEGMENT_H
+#define GMPT_SEGMENT_H
+
+#include "atomics.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define SEGMENT_MAGIC 0x31474553544d4741ull /* "AGMTSEG1", little endian */
+#define SEGMENT_VERSION 1
+#define SEGMENT_NAME "gmptrace"          /* /proc/PID/fd shows memfd:gmptrace */
+#define SEGMENT_FD_ENV "GMPT_SEGMENT_FD" /* the recorder passes an empty memfd by this number */
+
+#define SEGMENT_MAX_PS 256
+#define SEGMENT_MAX_MODULES 512
+#define SUBBUFFER_BYTES 65536u
+#define SUBBUFFER_MAGIC 0x42555352u /* "RSUB" */
+#define STACK_DEPTH_MAX 32
+
+enum segment_clock {
+    SEGMENT_CLOCK_TSC = 0,       /* ticks are rdtsc's */
+    SEGMENT_CLOCK_MONOTONIC = 1, /* ticks are CLOCK_MONOTONIC nanoseconds */
+};
+
+/* What a G does. Dead slots keep the last state until they are used again. */
+enum g_state {
+    G_IDLE = 0, /* the slot has no G */
+    G_RUNNABLE = 1,
+    G_RUNNING = 2,
+    G_WAITING = 3,
+    G_SYSCALL = 4,
+    G_DEAD = 5,
+    G_STATES
+};
+
+/* status = transition number << 32 | wait reason << 8 | state */
+static inline uint64_t g_status_make(uint32_t seq, unsigned reason, enum g_state state)
+{
+    return (uint64_t)seq << 32 | (uint64_t)reason << 8 | (uint64_t)state;
+}
+static inline uint32_t g_status_seq(uint64_t status) { return (uint32_t)(status >> 32); }
+static inline unsigned g_status_reason(uint64_t status) { return (unsigned)(status >> 8) & 0xff; }
+static inline enum g_state g_status_state(uint64_t status) { return (enum g_state)(status & 0xff); }
+
+/* The public half of a G: 128 bytes, two to a cache line pair. */
+struct g_slot {
+    ATOMIC(uint64_t) status;
+    ATOMIC(uint64_t) id;         /* never used again for another G; 0 = never used */
+    uint64_t parent;             /* id of the creator, 0 for the main G */
+    uint64_t fn;                 /* address of its function */
+    uint64_t stack_lo, stack_hi; /* usable stack; the guard lies below stack_lo */
+    ATOMIC(uint64_t) saved_sp;   /* valid unless running or in a call */
+    uint64_t wait_object;        /* valid while waiting */
+    int64_t wait_since_ns;       /* valid while waiting; CLOCK_MONOTONIC, as coarse as sysmon's tick */
+    uint32_t wait_stack;         /* ordinal in the table of ring wait_ring, 0 = not known */
+    uint32_t create_stack;       /* likewise in create_ring */
+    uint16_t wait_ring, create_ring;
+    uint8_t wait_bounded; /* a deadline ends this wait at the latest */
+    uint8_t reserved[35];
+};
+_Static_assert(sizeof(struct g_slot) == 128, "the registry's layout is part of the segment's version");
+
+/* A ring's control block: the producer's and the consumer's words on lines of their own. */
+struct segment_ring {
+    /* written by the target */
+    _Alignas(128) ATOMIC(uint64_t) opened; /* sub-buffers begun; sub-buffer i lies at i modulo their number */
+    ATOMIC(uint64_t) lost;                 /* records that found no room */
+    ATOMIC(uint64_t) stacks_used;          /* 8-byte words in use in the ring's stack table */
+    ATOMIC(uint64_t) stacks_lost;          /* stacks that found no room there */
+    /* written by the recorder; the target masks it and never follows it */
+    _Alignas(128) ATOMIC(uint64_t) consumed; /* sub-buffers it has done with, all below `opened` */
+};
+_Static_assert(sizeof(struct segment_ring) == 256, "part of the segment's version");
+
+/* The head of a sub-buffer. All delta state starts here, so that a loss stays local. */
+struct subbuffer {
+    uint32_t magic;
+    uint32_t ring;
+    uint64_t sequence;   /* counts up by one from 0 within the ring */
+    uint64_t base_ticks; /* the first record's time is a delta to this */
+    uint64_t current_g;  /* the G that runs on the P as the sub-buffer begins, 0 = none */
+    uint32_t current_seq; /* its transition number */
+    uint32_t tid;         /* the M that holds the P as the sub-buffer begins */
+    uint64_t lost_before; /* the ring's cumulative losses as the sub-buffer begins */
+    ATOMIC(uint64_t) commit; /* records << 32 | bytes of them; one store commits a record and counts it */
+    uint64_t reserved;
+};
+_Static_assert(sizeof(struct subbuffer) == 64, "part of the segment's version");
+
+/* A loaded object, so that addresses can be symbolised after the process is gone. */
+struct segment_module {
+    uint64_t start, end; /* the executable mapping(s) */
+    uint64_t bias;       /* run-time address minus the object's own address */
+    uint32_t build_id_bytes;
+    uint8_t build_id[20];
+    char path[464];
+};
+_Static_assert(sizeof(struct segment_module) == 512, "part of the segment's version");
+
+struct segment_header {
+    ATOMIC(uint64_t) magic; /* stored last, when the rest is valid */
+    uint32_t version;
+    uint32_t pid;
+    uint64_t total_bytes;
+    uint32_t clock; /* enum segment_clock */
+    uint32_t p_count;
+    uint32_t ring_count;      /* p_count + 1; the last is the no-P ring */
+    uint32_t subbuffers;      /* in each ring, a power of two */
+    uint64_t rings_offset;    /* ring r's sub-buffers start at rings_offset + r * subbuffers * SUBBUFFER_BYTES */
+    uint64_t controls_offset; /* struct segment_ring [ring_count] */
+    uint64_t modules_offset;  /* struct segment_module [SEGMENT_MAX_MODULES] */
+    uint64_t registry_offset; /* struct g_slot [registry_slots] */
+    uint64_t stacks_offset;   /* ring r's table starts at stacks_offset + r * stacks_words * 8 */
+    uint64_t stacks_words;    /* a table is a run of entries: count, then that many addresses, leaf first */
+    uint32_t registry_slots;
+    ATOMIC(uint32_t) registry_used; /* slots [0, registry_used) have been in use */
+    ATOMIC(uint32_t) module_count;  /* modules [0, module_count) are valid */
+    ATOMIC(uint32_t) main_returned; /* 1 once the main G has returned */
+    ATOMIC(uint32_t) tracing;       /* recorder: 1 = emit events */
+};
+
+/* A mapped segment, from either side. */
+struct segment {
+    int fd;
+    uint8_t *base;
+    size_t bytes;
+    struct segment_header *header;
+    struct segment_ring *rings;
+    struct g_slot *registry;
+    struct segment_module *modules;
+    uint32_t ring_count, subbuffers, p_count; /* copies that the other side cannot change */
+    uint64_t stacks_words;
+};
+
+/* The target's side. Lays out a segment for p_count Ps with sub-buffers of 64 KiB in rings of ring_bytes (a power of
+ * two, 128 KiB to 64 MiB) in fd, an empty memfd that the recorder passed and that nobody else has claimed, or in a
+ * memfd of its own when fd is -1. Returns 0 or -errno; on failure nothing is left behind. */
+int segment_create(struct segment *segment, int fd, uint32_t p_count, size_t ring_bytes, uint32_t registry_slots);
+
+/* The other side. Maps fd, checks that it is sealed against shrinking and that every table lies inside it. Returns 0,
+ * -EAGAIN when the target has not laid it out yet, -EPROTO when it is not a segment that this version reads (*why
+ * says it), or another -errno. */
+int segment_open(struct segment *segment, int fd, const char **why);
+
+/* Unmaps; fd stays open. */
+void segment_close(struct segment *segment);
+
+/* The sub-buffer with this sequence number; the number is masked, so any value is safe. */
+static inline struct subbuffer *segment_subbuffer(const struct segment *segment, uint32_t ring, uint64_t sequence)
+{
+    uint64_t index = (uint64_t)ring * segment->subbuffers + (sequence & (segment->subbuffers - 1));
+    return (struct subbuffer *)(segment->base + segment->header->rings_offset + index * SUBBUFFER_BYTES);
+}
+
+static inline uint64_t *segment_stacks(const struct segment *segment, uint32_t ring)
+{
+    return (uint64_t *)(segment->base + segment->header->stacks_offset) + (uint64_t)ring * segment->stacks_words;
+}
+
+#endif

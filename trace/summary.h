@@ -1,0 +1,77 @@
+/* What a trace says as a whole: counts, time by state, latencies, sites, and Gs that look leaked.
+ *
+ * Feed every event in order, then finish. Memory is bounded by live Gs and distinct sites.
+ *
+ * Of a leak a trace alone gives evidence, never proof: a G that at the end waits, without a deadline, for something
+ * that only another G can bring. Sites where the number of such Gs rises and does not fall are `growing`; others
+ * whose Gs have waited for longer than a threshold are `stuck`. The main G is never a suspect. */
+#ifndef GMPT_SUMMARY_H
+#define GMPT_SUMMARY_H
+
+#include <gmptrace/trace.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct summary;
+
+/* A log-linear histogram (HDR style, 16 steps an octave: values are kept within 1/16). */
+struct summary_latency {
+    uint64_t count;
+    int64_t p50_ns, p90_ns, p99_ns, max_ns; /* max is exact */
+};
+
+struct summary_totals {
+    int64_t length_ns;
+    uint32_t p_count;
+    uint32_t m_count; /* distinct threads that held a P */
+    uint64_t gs_created, gs_ended, gs_alive, gs_peak;
+    int64_t state_ns[6];                      /* by enum gmpt_g_state, summed over Gs */
+    int64_t wait_ns[GMPT_WAIT_REASONS];       /* the waiting part by reason */
+    int64_t p_busy_ns;                        /* summed over Ps: time with a G running */
+    struct summary_latency scheduling;        /* runnable until running */
+    uint64_t steals, stolen_gs, handoffs, preempt_requests, preemptions, yields, blocks, unblocks, syscalls;
+};
+
+/* Where Gs were started. */
+struct summary_site {
+    uint32_t create_stack;
+    uint64_t fn;
+    uint64_t created, alive;
+    struct summary_latency scheduling;
+};
+
+enum summary_verdict { SUMMARY_NONE, SUMMARY_STUCK, SUMMARY_GROWING };
+
+/* Gs alive at the end that are alike. */
+struct summary_group {
+    uint32_t create_stack, wait_stack;
+    uint64_t fn;
+    enum gmpt_g_state state;
+    enum gmpt_wait_reason reason; /* GMPT_WAIT_none unless waiting */
+    bool bounded;
+    bool main;                    /* the main G */
+    uint64_t count;
+    int64_t oldest_ns, newest_ns; /* how long the first and the last of them have been in this state at the end */
+    enum summary_verdict verdict;
+    uint64_t example_g, example_object; /* one of them, and what it waits on */
+};
+
+struct summary_options {
+    int64_t stuck_ns; /* waits at least this long are `stuck` */
+};
+#define SUMMARY_STUCK_NS 1000000000 /* the default */
+
+struct summary *summary_open(const struct gmpt_trace *trace, const struct summary_options *options);
+void summary_close(struct summary *summary);
+
+int summary_add(struct summary *summary, const struct gmpt_event *event); /* 0 or -ENOMEM */
+int summary_finish(struct summary *summary);                              /* 0 or -ENOMEM */
+
+/* Valid after summary_finish. Sites by Gs created, most first; groups by verdict, then count, most first. */
+const struct summary_totals *summary_totals(const struct summary *summary);
+const struct summary_site *summary_sites(const struct summary *summary, size_t *count);
+const struct summary_group *summary_groups(const struct summary *summary, size_t *count);
+
+#endif

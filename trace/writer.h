@@ -1,0 +1,66 @@
+/* Writes a trace file, frame by frame. See format.h for the layout.
+ *
+ * The writer collects sections in memory and compresses them into one frame at writer_frame(). Errors stick: the
+ * first one is returned by every later call, and what is in the file stays whole frames. */
+#ifndef GMPT_WRITER_H
+#define GMPT_WRITER_H
+
+#include <gmptrace/trace.h>
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct writer;
+
+struct writer_info {
+    uint32_t pid, p_count;
+    int clock; /* enum segment_clock */
+    const char *command, *host;
+};
+
+struct writer_clock {
+    uint64_t ticks;
+    int64_t monotonic_ns, realtime_ns;
+};
+
+/* A run of whole records of one ring, with the state at its start. */
+struct writer_events {
+    uint32_t ring;
+    uint64_t sequence; /* of the sub-buffer */
+    uint32_t offset;   /* of the first record in the sub-buffer's records */
+    uint64_t base_ticks;
+    uint64_t current_g;
+    uint32_t current_seq, tid;
+    uint64_t lost_before;
+    uint32_t count;
+    const uint8_t *bytes;
+    size_t size;
+};
+
+struct writer_ring_end {
+    uint64_t emitted, lost, stacks_lost;
+};
+
+/* Starts a file on fd, which is at offset 0 and is closed by writer_close. level is zstd's (1-19). The head says
+ * "never finished" until writer_close. Returns NULL with errno. */
+struct writer *writer_open(int fd, const struct writer_info *info, int level);
+
+void writer_put_clock(struct writer *writer, const struct writer_clock *clock);
+void writer_put_module(struct writer *writer, const struct gmpt_module *module);
+/* words: entries of count, addresses...; ordinal counts from 1 within the ring. */
+void writer_put_stacks(struct writer *writer, uint32_t ring, uint32_t first_ordinal, const uint64_t *words, size_t count);
+void writer_put_events(struct writer *writer, const struct writer_events *events);
+void writer_put_end(struct writer *writer, int exit_kind, int exit_code, const struct writer_ring_end *rings, uint32_t ring_count);
+
+/* Bytes collected since the last frame; call writer_frame before it nears FORMAT_FRAME_MAX. */
+size_t writer_pending(const struct writer *writer);
+/* Compresses and writes what was collected; nothing when there is nothing. Returns 0 or -errno. */
+int writer_frame(struct writer *writer);
+
+uint64_t writer_events_count(const struct writer *writer); /* records so far */
+uint64_t writer_bytes(const struct writer *writer);        /* in the file so far */
+
+/* Writes what is pending, completes the head (when fd can seek), closes fd. Returns 0 or the first -errno. */
+int writer_close(struct writer *writer);
+
+#endif
