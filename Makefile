@@ -92,6 +92,9 @@ $(BUILD)/%.o: %.S Makefile
 	$(if $(Q),@echo "  AS    $<")
 	$(Q)$(CC) $(BASE_CFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 
+# A hook walks the stack from the frame of the API function, which a sibling call would have left by then.
+$(RUNTIME_OBJ): BASE_CFLAGS += -fno-optimize-sibling-calls
+
 # Generated protobuf code: not ours to warn about.
 $(BUILD)/pprof/profile.pb-c.c $(BUILD)/pprof/profile.pb-c.h &: pprof/profile.proto
 	@mkdir -p $(@D)

@@ -74,7 +74,8 @@ struct g_slot {
     uint32_t create_stack;       /* likewise in create_ring */
     uint16_t wait_ring, create_ring;
     uint8_t wait_bounded; /* a deadline ends this wait at the latest */
-    uint8_t reserved[35];
+    uint8_t wait_reason;  /* as in status, set before it */
+    uint8_t reserved[42];
 };
 _Static_assert(sizeof(struct g_slot) == 128, "the registry's layout is part of the segment's version");
 
@@ -146,14 +147,20 @@ struct segment {
     struct segment_ring *rings;
     struct g_slot *registry;
     struct segment_module *modules;
-    uint32_t ring_count, subbuffers, p_count; /* copies that the other side cannot change */
+    /* Copies that the other side cannot change: */
+    uint64_t *stacks;
+    uint8_t *subbuffer_base;
+    uint32_t ring_count, subbuffers, p_count, registry_slots;
     uint64_t stacks_words;
+    uint32_t clock, pid; /* set by segment_open */
 };
 
 /* The target's side. Lays out a segment for p_count Ps with sub-buffers of 64 KiB in rings of ring_bytes (a power of
  * two, 128 KiB to 64 MiB) in fd, an empty memfd that the recorder passed and that nobody else has claimed, or in a
- * memfd of its own when fd is -1. Returns 0 or -errno; on failure nothing is left behind. */
+ * memfd of its own when fd is -1. The caller sets header->clock and then calls segment_publish, before which
+ * segment_open says -EAGAIN. Returns 0 or -errno (-EBUSY: fd is claimed); on failure nothing is left behind. */
 int segment_create(struct segment *segment, int fd, uint32_t p_count, size_t ring_bytes, uint32_t registry_slots);
+void segment_publish(struct segment *segment);
 
 /* The other side. Maps fd, checks that it is sealed against shrinking and that every table lies inside it. Returns 0,
  * -EAGAIN when the target has not laid it out yet, -EPROTO when it is not a segment that this version reads (*why
@@ -167,12 +174,12 @@ void segment_close(struct segment *segment);
 static inline struct subbuffer *segment_subbuffer(const struct segment *segment, uint32_t ring, uint64_t sequence)
 {
     uint64_t index = (uint64_t)ring * segment->subbuffers + (sequence & (segment->subbuffers - 1));
-    return (struct subbuffer *)(segment->base + segment->header->rings_offset + index * SUBBUFFER_BYTES);
+    return (struct subbuffer *)(segment->subbuffer_base + index * SUBBUFFER_BYTES);
 }
 
 static inline uint64_t *segment_stacks(const struct segment *segment, uint32_t ring)
 {
-    return (uint64_t *)(segment->base + segment->header->stacks_offset) + (uint64_t)ring * segment->stacks_words;
+    return segment->stacks + (uint64_t)ring * segment->stacks_words;
 }
 
 #endif

@@ -19,6 +19,8 @@
 extern "C" {
 #endif
 
+#pragma GCC visibility push(default)
+
 struct gmpt_trace;
 
 /* The kinds of event: GMPT_EVENT_go_create, ... See events.def, or trace/FORMAT.md, for each one's meaning. */
@@ -140,7 +142,8 @@ struct gmpt_trace *gmpt_trace_open(const char *path, struct gmpt_trace_error *er
 void gmpt_trace_close(struct gmpt_trace *trace);
 
 /* The next event. Returns 1, or 0 at the end, or -EPROTO when the file is damaged at a place that cannot be skipped
- * (gmpt_trace_error_get says where); a file that is merely cut off ends with 0, and gmpt_trace_info()->whole is 0. */
+ * (gmpt_trace_error_get says where); a file that is merely cut off ends with 0, and gmpt_trace_info()->whole is 0.
+ * -ENOMEM and, when the file cannot be read, other negative errno values are possible. */
 int gmpt_trace_next(struct gmpt_trace *trace, struct gmpt_event *event);
 
 /* The last error, or, after a file that is cut off, what is missing. Its message is empty when there was none. */
@@ -169,6 +172,8 @@ const char *gmpt_event_name(enum gmpt_event_type type);       /* "go_create"; "u
 const char *gmpt_wait_reason_words(enum gmpt_wait_reason reason); /* "chan send" */
 int gmpt_wait_reason_suspect(enum gmpt_wait_reason reason); /* 1 when a wait of this kind without end is suspect */
 const char *gmpt_g_state_words(enum gmpt_g_state state);      /* "runnable" */
+
+#pragma GCC visibility pop
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,127 @@
+/* gmpt_go: a seat, an id, a copy of the arguments, a place in the queue. Also what a G can do to itself: yield,
+ * sleep, tell its id. */
+#include "go.h"
+
+#include "scheduler.h"
+#include "seat.h"
+#include "timers.h"
+
+#include <string.h>
+
+#define ARGS_BYTES_MAX 4096u
+#define IDS_AT_ONCE 64
+
+static uint64_t next_id(struct p *p)
+{
+    if (unlikely(p->id_next == p->id_end)) {
+        p->id_next = fetch_add_relaxed(&sched.next_id, IDS_AT_ONCE);
+        p->id_end = p->id_next + IDS_AT_ONCE;
+    }
+    return p->id_next++;
+}
+
+/* A runnable G on p, not yet in a queue. NULL when there are no seats. */
+static struct g *create(struct p *p, uint64_t parent, void (*fn)(void *), const void *args, size_t size,
+                        struct api_site site)
+{
+    struct g *g = seat_take_owner(p);
+    if (unlikely(!g))
+        return NULL;
+    uintptr_t top = ((uintptr_t)g - size) & ~(uintptr_t)15;
+    if (size)
+        memcpy((void *)top, args, size);
+    g->id = next_id(p);
+    g->seq = 0;
+    g->fn = fn;
+    g->context.sp = switch_prepare((void *)top, fn, (void *)top);
+    switch_created(&g->context, (void *)(uintptr_t)g->slot->stack_lo, (uintptr_t)g - (uintptr_t)g->slot->stack_lo);
+
+    struct g_slot *slot = g->slot;
+    store_relaxed(&slot->id, g->id);
+    slot->parent = parent;
+    slot->fn = (uint64_t)(uintptr_t)fn;
+    slot->create_stack = 0;
+    TRACE(go_create, p, g, site);
+    g_transition(g, G_RUNNABLE, GMPT_WAIT_none);
+    store_relaxed(&p->alive_delta, load_relaxed(&p->alive_delta) + 1);
+    return g;
+}
+
+int64_t gmpt_go(void (*fn)(void *args), const void *args, size_t size)
+{
+    if (unlikely(size > ARGS_BYTES_MAX))
+        return -E2BIG;
+    struct m *m = m_self();
+    scheduler_safepoint(m);
+    m = m_self();
+    struct g *g = create(m->p, m->current->id, fn, args, size, API_SITE(gmpt_go));
+    if (unlikely(!g))
+        return -ENOMEM;
+    int64_t id = (int64_t)g->id;
+    scheduler_started(m->p, g);
+    return id;
+}
+
+int go_start_main(void (*fn)(void *args), const void *args, size_t size)
+{
+    struct p *p = &sched.ps[0];
+    struct g *g = create(p, 0, fn, args, size, (struct api_site){ NULL, NULL });
+    if (!g)
+        return -ENOMEM;
+    return scheduler_first(p, g);
+}
+
+int64_t gmpt_self(void) { return (int64_t)g_self()->id; }
+
+void gmpt_yield(void) { scheduler_yield(); }
+
+void gmpt_preempt_check(void) { scheduler_safepoint(m_self()); }
+
+struct sleep {
+    struct timer timer;
+    struct g *g;
+};
+
+static void wake_sleeper(struct timer *timer, struct p *p)
+{
+    scheduler_ready(p, container_of(timer, struct sleep, timer)->g, 0);
+}
+
+static int sleep_until(int64_t deadline_ns, struct api_site site)
+{
+    /* The heap's lock is what the G is parked under: the timer cannot fire before the G is off its stack. */
+    struct m *m = m_self();
+    struct sleep sleep = { .g = m->current };
+    struct timers *timers = &m->p->timers;
+    struct wait wait = { .reason = GMPT_WAIT_sleep, .bounded = true, .site = site };
+    lock_acquire(&timers->lock);
+    int error = timers_start_locked(m->p, &sleep.timer, deadline_ns, wake_sleeper);
+    if (error) {
+        lock_release(&timers->lock);
+        return error;
+    }
+    return scheduler_park(&wait, scheduler_after_unlock, &timers->lock);
+}
+
+int gmpt_sleep_until(int64_t deadline_ns)
+{
+    if (deadline_ns <= clock_now_ns()) {
+        scheduler_yield();
+        return 0;
+    }
+    return sleep_until(deadline_ns, API_SITE(gmpt_sleep_until));
+}
+
+int gmpt_sleep(int64_t ns)
+{
+    if (ns <= 0) {
+        scheduler_yield();
+        return 0;
+    }
+    int64_t now = clock_now_ns();
+    return sleep_until(ns > INT64_MAX - 1 - now ? INT64_MAX - 1 : now + ns, API_SITE(gmpt_sleep));
+}
+
+void gmpt_blocking_begin(void) { scheduler_call_begin(API_SITE(gmpt_blocking_begin)); }
+
+void gmpt_blocking_end(void) { scheduler_call_end(); }

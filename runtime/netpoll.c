@@ -1,0 +1,277 @@
+/* Parks Gs on file descriptors and finds out which may go on. See netpoll.h.
+ *
+ * Descriptors are found by fd in a table of two levels, whose leaves are never freed, so that an event that comes late
+ * finds memory. A descriptor's lock covers all its fields; its waiters are taken out under the lock by whoever ends the
+ * wait: the poller, the deadline's timer, or netpoll_forget. An event may belong to an earlier user of the same fd number;
+ * it then only makes a G try its system call once more. */
+#define _GNU_SOURCE
+#include "netpoll.h"
+
+#include "timers.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define LEAF_FDS 1024
+#define LEAVES 4096 /* 4 Mi descriptors */
+#define EVENTS_AT_ONCE 128
+#define NAP_MAX_NS 1000000000
+
+struct side {
+    struct g *waiter;
+    bool ready; /* an edge came while nobody waited */
+};
+
+struct descriptor {
+    struct lock lock;
+    bool registered;
+    struct side sides[2];
+};
+
+static struct {
+    int epoll_fd, wake_fd;
+    ATOMIC(struct descriptor *) leaves[LEAVES];
+    ATOMIC(int32_t) waiters;
+    ATOMIC(uint32_t) wake_pending;
+} poller;
+
+int netpoll_start(void)
+{
+    poller.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (poller.epoll_fd < 0)
+        return -errno;
+    poller.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    struct epoll_event event = { .events = EPOLLIN, .data.fd = -1 };
+    if (poller.wake_fd < 0 || epoll_ctl(poller.epoll_fd, EPOLL_CTL_ADD, poller.wake_fd, &event) < 0)
+        return -errno;
+    return 0;
+}
+
+static struct descriptor *find(int fd)
+{
+    if (fd < 0 || fd >= LEAF_FDS * LEAVES)
+        return NULL;
+    struct descriptor *leaf = load_acquire(&poller.leaves[fd / LEAF_FDS]);
+    return leaf ? &leaf[fd % LEAF_FDS] : NULL;
+}
+
+static struct descriptor *find_or_make(int fd)
+{
+    struct descriptor *descriptor = find(fd);
+    if (descriptor || fd < 0 || fd >= LEAF_FDS * LEAVES)
+        return descriptor;
+    struct descriptor *leaf = calloc(LEAF_FDS, sizeof *leaf), *none = NULL;
+    if (!leaf)
+        return NULL;
+    if (!cas_acq_rel(&poller.leaves[fd / LEAF_FDS], &none, leaf))
+        free(leaf); /* another M was faster */
+    return find(fd);
+}
+
+int netpoll_register(int fd)
+{
+    if (fd < 0)
+        return -EBADF;
+    struct descriptor *descriptor = find_or_make(fd);
+    if (!descriptor)
+        return fd >= LEAF_FDS * LEAVES ? -EMFILE : -ENOMEM;
+    int error = 0;
+    lock_acquire(&descriptor->lock);
+    if (!descriptor->registered) {
+        struct epoll_event event = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.fd = fd };
+        int flags = fcntl(fd, F_GETFL);
+        if (flags < 0 || (!(flags & O_NONBLOCK) && fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0))
+            error = -errno;
+        else if (epoll_ctl(poller.epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 && errno != EEXIST)
+            error = -errno;
+        else
+            descriptor->registered = true;
+        for (int i = 0; i < 2; i++)
+            descriptor->sides[i].ready = false;
+    }
+    lock_release(&descriptor->lock);
+    return error;
+}
+
+void netpoll_adopt(int fd)
+{
+    struct descriptor *descriptor = find(fd);
+    if (!descriptor)
+        return;
+    lock_acquire(&descriptor->lock);
+    descriptor->registered = false;
+    lock_release(&descriptor->lock);
+}
+
+struct net_wait {
+    struct timer timer;
+    struct descriptor *descriptor;
+    enum netpoll_direction direction;
+    struct g *g;
+};
+
+static void deadline_passed(struct timer *timer, struct p *p)
+{
+    struct net_wait *wait = container_of(timer, struct net_wait, timer);
+    struct side *side = &wait->descriptor->sides[wait->direction];
+    lock_acquire(&wait->descriptor->lock);
+    struct g *g = side->waiter == wait->g ? wait->g : NULL;
+    if (g)
+        side->waiter = NULL;
+    lock_release(&wait->descriptor->lock);
+    if (g) {
+        fetch_add_relaxed(&poller.waiters, -1);
+        scheduler_ready(p, g, -ETIMEDOUT);
+    }
+}
+
+int netpoll_block(int fd, enum netpoll_direction direction, int64_t deadline_ns, struct api_site site)
+{
+    int error = netpoll_register(fd);
+    if (error)
+        return error;
+    struct g *g = g_self();
+    struct net_wait wait = { .descriptor = find(fd), .direction = direction, .g = g };
+    bool bounded = deadline_ns != GMPT_NEVER;
+    wait.timer.place = TIMER_IDLE;
+    if (bounded) {
+        if (deadline_ns <= clock_now_ns())
+            return -ETIMEDOUT;
+        error = timers_start(m_self()->p, &wait.timer, deadline_ns, deadline_passed);
+        if (error)
+            return error;
+    }
+    struct side *side = &wait.descriptor->sides[direction];
+    lock_acquire(&wait.descriptor->lock);
+    int result;
+    if (side->ready) {
+        side->ready = false;
+        lock_release(&wait.descriptor->lock);
+        result = 0;
+    } else if (side->waiter || !wait.descriptor->registered) {
+        result = side->waiter ? -EBUSY : -ECANCELED;
+        lock_release(&wait.descriptor->lock);
+    } else {
+        side->waiter = g;
+        fetch_add_relaxed(&poller.waiters, 1);
+        struct wait description = { .reason = direction == NETPOLL_READ ? GMPT_WAIT_net_read : GMPT_WAIT_net_write,
+                                    .bounded = bounded,
+                                    .object = (void *)(intptr_t)fd,
+                                    .site = site };
+        result = scheduler_park(&description, scheduler_after_unlock, &wait.descriptor->lock);
+    }
+    if (bounded)
+        timers_stop(&wait.timer);
+    return result;
+}
+
+/* Ends the wait on one side with this result; returns who waited, if anybody. */
+static struct g *release_side_locked(struct side *side, int result)
+{
+    struct g *g = side->waiter;
+    side->waiter = NULL;
+    if (g) {
+        g->wait_result = result;
+        fetch_add_relaxed(&poller.waiters, -1);
+    }
+    return g;
+}
+
+void netpoll_forget(int fd, struct p *p)
+{
+    struct descriptor *descriptor = find(fd);
+    if (!descriptor)
+        return;
+    lock_acquire(&descriptor->lock);
+    struct g *gs[2] = { NULL, NULL };
+    if (descriptor->registered) {
+        descriptor->registered = false;
+        epoll_ctl(poller.epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+        for (int i = 0; i < 2; i++) {
+            gs[i] = release_side_locked(&descriptor->sides[i], -ECANCELED);
+            descriptor->sides[i].ready = false;
+        }
+    }
+    lock_release(&descriptor->lock);
+    for (int i = 0; i < 2; i++)
+        if (gs[i])
+            scheduler_ready(p, gs[i], -ECANCELED);
+}
+
+static struct g *edge(struct descriptor *descriptor, enum netpoll_direction direction, struct g *list)
+{
+    struct side *side = &descriptor->sides[direction];
+    struct g *g = release_side_locked(side, 0);
+    if (!g) {
+        side->ready = true;
+        return list;
+    }
+    g->next = list;
+    return g;
+}
+
+/* Sleeps for at most timeout_ns; negative: for ever. */
+static struct g *poll_once(int64_t timeout_ns)
+{
+    static ATOMIC(bool) coarse; /* the kernel is older than 5.11 */
+    struct epoll_event events[EVENTS_AT_ONCE];
+    struct g *list = NULL;
+    int count = -1;
+    if (timeout_ns > 0 && !load_relaxed(&coarse)) {
+        struct timespec timeout = { .tv_sec = timeout_ns / 1000000000, .tv_nsec = timeout_ns % 1000000000 };
+        count = epoll_pwait2(poller.epoll_fd, events, EVENTS_AT_ONCE, &timeout, NULL);
+        if (count < 0 && errno == ENOSYS)
+            store_relaxed(&coarse, true);
+    }
+    /* Milliseconds are rounded up: a timer must not be early, and an M that comes back too soon only spins. */
+    if (timeout_ns <= 0 || load_relaxed(&coarse))
+        count = epoll_wait(poller.epoll_fd, events, EVENTS_AT_ONCE,
+                           timeout_ns <= 0 ? (int)timeout_ns : (int)((timeout_ns + 999999) / 1000000));
+    for (int i = 0; i < count; i++) {
+        if (events[i].data.fd < 0) {
+            uint64_t value;
+            store_relaxed(&poller.wake_pending, 0);
+            if (read(poller.wake_fd, &value, sizeof value) < 0 && errno != EAGAIN)
+                fatal("netpoll: reading the wake-up event: error %d", errno);
+            continue;
+        }
+        struct descriptor *descriptor = find(events[i].data.fd);
+        uint32_t bits = events[i].events;
+        lock_acquire(&descriptor->lock);
+        if (bits & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+            list = edge(descriptor, NETPOLL_READ, list);
+        if (bits & (EPOLLOUT | EPOLLHUP | EPOLLERR))
+            list = edge(descriptor, NETPOLL_WRITE, list);
+        lock_release(&descriptor->lock);
+    }
+    return list;
+}
+
+struct g *netpoll_check(void)
+{
+    if (load_relaxed(&poller.waiters) <= 0 || load_relaxed(&sched.polling))
+        return NULL;
+    return poll_once(0);
+}
+
+struct g *netpoll_wait(int64_t until_ns)
+{
+    if (until_ns == INT64_MAX)
+        return poll_once(-1);
+    int64_t left_ns = until_ns - clock_now_ns();
+    return poll_once(left_ns < 0 ? 0 : left_ns > NAP_MAX_NS ? NAP_MAX_NS : left_ns);
+}
+
+void netpoll_wake_by(int64_t when_ns)
+{
+    if (when_ns == INT64_MAX || !load_relaxed(&sched.polling) || load_relaxed(&sched.poll_until_ns) <= when_ns)
+        return;
+    if (exchange_acq_rel(&poller.wake_pending, 1))
+        return;
+    uint64_t one = 1;
+    if (write(poller.wake_fd, &one, sizeof one) < 0 && errno != EAGAIN)
+        fatal("netpoll: waking the poller: error %d", errno);
+}

@@ -1,0 +1,34 @@
+/* The network poller: one epoll instance, edge triggered, and a descriptor for every fd that was used.
+ *
+ * A descriptor has a place for one reader and one writer. Readiness is an edge, so it is remembered: an edge that comes
+ * while nobody waits sets `ready`, and the next wait returns at once and tries the system call again. */
+#ifndef GMPT_NETPOLL_H
+#define GMPT_NETPOLL_H
+
+#include "scheduler.h"
+
+enum netpoll_direction { NETPOLL_READ, NETPOLL_WRITE };
+
+/* Opens epoll. Returns 0 or -errno. */
+int netpoll_start(void);
+
+/* Waits until fd may be ready. Returns 0 (try again), -ETIMEDOUT, -ECANCELED (closed), -EBUSY (another G waits
+ * there), or -errno of registering; -EPERM says that fd is of a kind that cannot be polled. */
+int netpoll_block(int fd, enum netpoll_direction direction, int64_t deadline_ns, struct api_site site);
+
+/* Makes fd non-blocking and known to epoll, if it is not yet. Returns 0 or -errno, -EPERM as above. */
+int netpoll_register(int fd);
+/* fd was just made by the kernel: whatever was known of an earlier user of the number, closed behind our back, is void. */
+void netpoll_adopt(int fd);
+/* Forgets fd, before it is closed; wakes who waits with -ECANCELED. p is the caller's. */
+void netpoll_forget(int fd, struct p *p);
+
+/* Gs that are ready by now, with wait_result set, linked by next; NULL at once when none waits or an M sleeps in the
+ * poller anyway. The caller makes them ready. */
+struct g *netpoll_check(void);
+/* Sleeps until something is ready or until_ns (INT64_MAX: for ever), or netpoll_wake_by. Only who set sched.polling. */
+struct g *netpoll_wait(int64_t until_ns);
+/* If an M sleeps in the poller until later than when_ns, wakes it. */
+void netpoll_wake_by(int64_t when_ns);
+
+#endif

@@ -1,0 +1,126 @@
+/* The run queue: see runq.h for the rules and the letters. */
+#include "runq.h"
+
+#include "scheduler.h"
+
+/* Moves half of the full ring, and g, to the global queue. Returns false when thieves made room meanwhile. */
+static bool overflow(struct p *p, struct g *g, uint32_t head, uint32_t tail)
+{
+    uint32_t count = (tail - head) / 2;
+    struct g *batch[RUNQ_SLOTS / 2 + 1];
+    for (uint32_t i = 0; i < count; i++)
+        batch[i] = load_relaxed(&p->runq[(head + i) % RUNQ_SLOTS]);
+    if (!cas_release(&p->runq_head, &head, head + count)) /* B */
+        return false;
+    batch[count] = g;
+    for (uint32_t i = 0; i < count; i++)
+        batch[i]->next = batch[i + 1];
+    g->next = NULL;
+    scheduler_queue_put(batch[0], g, count + 1);
+    return true;
+}
+
+void runq_put_owner(struct p *p, struct g *g)
+{
+    for (;;) {
+        uint32_t head = load_acquire(&p->runq_head); /* B */
+        uint32_t tail = load_relaxed(&p->runq_tail);
+        if (likely(tail - head < RUNQ_SLOTS)) {
+            store_relaxed(&p->runq[tail % RUNQ_SLOTS], g);
+            store_release(&p->runq_tail, tail + 1); /* A */
+            return;
+        }
+        if (overflow(p, g, head, tail))
+            return;
+    }
+}
+
+void runq_put_next_owner(struct p *p, struct g *g)
+{
+    struct g *before = exchange_acq_rel(&p->runnext, g); /* C */
+    if (before)
+        runq_put_owner(p, before);
+}
+
+void runq_demote_next_owner(struct p *p)
+{
+    struct g *next = load_relaxed(&p->runnext) ? exchange_acq_rel(&p->runnext, NULL) : NULL; /* C */
+    if (next)
+        runq_put_owner(p, next);
+}
+
+struct g *runq_get_owner(struct p *p, bool *inherits)
+{
+    struct g *next = load_relaxed(&p->runnext);
+    /* Only the owner sets runnext, so a CAS that fails found it cleared by a thief. */
+    if (next && cas_acq_rel(&p->runnext, &next, NULL)) { /* C */
+        *inherits = true;
+        return next;
+    }
+    *inherits = false;
+    uint32_t head = load_acquire(&p->runq_head); /* B */
+    for (;;) {
+        if (load_relaxed(&p->runq_tail) == head)
+            return NULL;
+        struct g *g = load_relaxed(&p->runq[head % RUNQ_SLOTS]);
+        if (cas_acq_rel(&p->runq_head, &head, head + 1)) /* B */
+            return g;
+    }
+}
+
+bool runq_is_empty_any(struct p *p)
+{
+    /* runnext may move to the ring between two looks: only a tail that stood still proves both were empty at once. */
+    for (;;) {
+        uint32_t head = load_acquire(&p->runq_head);
+        uint32_t tail = load_acquire(&p->runq_tail);
+        struct g *next = load_acquire(&p->runnext);
+        if (tail == load_acquire(&p->runq_tail))
+            return head == tail && !next;
+    }
+}
+
+/* A runnext that was just set is about to be run by its owner, who only has to block; to take it then would cost
+ * both Ms a cache miss for every field of the G. So a thief takes it only if the owner starts nothing for a while. */
+static struct g *steal_next(struct p *victim)
+{
+    struct g *next = load_acquire(&victim->runnext);
+    uint32_t tick = load_relaxed(&victim->tick);
+    if (!next)
+        return NULL;
+    for (int i = 0; i < 200 && load_relaxed(&victim->status) == P_RUNNING; i++) {
+        cpu_relax();
+        if (load_relaxed(&victim->runnext) != next || load_relaxed(&victim->tick) != tick)
+            return NULL;
+    }
+    return cas_acq_rel(&victim->runnext, &next, NULL) ? next : NULL; /* C */
+}
+
+struct g *runq_steal_owner(struct p *p, struct p *victim, bool take_next, uint32_t *taken)
+{
+    uint32_t tail = load_relaxed(&p->runq_tail);
+    for (;;) {
+        uint32_t head = load_acquire(&victim->runq_head);        /* B */
+        uint32_t victim_tail = load_acquire(&victim->runq_tail); /* A */
+        uint32_t count = victim_tail - head;
+        count -= count / 2;
+        if (count == 0) {
+            struct g *g = take_next ? steal_next(victim) : NULL;
+            *taken = g ? 1 : 0;
+            return g;
+        }
+        if (count > RUNQ_SLOTS / 2)
+            continue; /* head and tail were read across somebody else's step */
+        for (uint32_t i = 0; i < count; i++) {
+            struct g *g = load_relaxed(&victim->runq[(head + i) % RUNQ_SLOTS]);
+            store_relaxed(&p->runq[(tail + i) % RUNQ_SLOTS], g);
+        }
+        if (!cas_acq_rel(&victim->runq_head, &head, head + count)) /* B */
+            continue;
+        *taken = count;
+        struct g *g = load_relaxed(&p->runq[(tail + count - 1) % RUNQ_SLOTS]);
+        if (count > 1)
+            store_release(&p->runq_tail, tail + count - 1); /* A */
+        return g;
+    }
+}

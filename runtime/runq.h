@@ -1,0 +1,38 @@
+/* A P's run queue: a ring of RUNQ_SLOTS runnable Gs and one place, runnext, for the G to run before them.
+ *
+ * One producer, the holder of the P, at the tail; at the head it and thieves on other Ms compete by CAS. The design is
+ * Go's (src/runtime/proc.go, runqput and runqgrab), after Chase and Lev's deque without its growth.
+ *
+ * | word        | writer               | reader  | order            | pairs with                                        |
+ * |-------------|----------------------|---------|------------------|---------------------------------------------------|
+ * | runq_tail   | owner                | thieves | release/acquire  | A: the slot is filled before it is offered        |
+ * | runq_head   | owner, thieves (CAS) | all     | release/acquire  | B: the slot was read before it may be filled again|
+ * | runq[i]     | owner                | all     | relaxed          | ordered by A and B                                |
+ * | runnext     | owner; thieves clear | all     | acq_rel          | C: the G's fields before the G                    |
+ *
+ * Invariants: 1. 0 <= tail - head <= RUNQ_SLOTS (mod 2^32). 2. A G is in at most one slot, of one P, or runnext. 3. A
+ * thief has a G only after its CAS on the head took the G's index, so it never runs one that somebody else took.
+ *
+ * _owner: only who holds the P. _any: any M that holds some P. */
+#ifndef GMPT_RUNQ_H
+#define GMPT_RUNQ_H
+
+#include "runtime.h"
+
+/* Puts g at the tail; when the ring is full, g and half of the ring go to the global queue. */
+void runq_put_owner(struct p *p, struct g *g);
+/* Makes g the next to run; the one that was moves to the tail. */
+void runq_put_next_owner(struct p *p, struct g *g);
+/* Takes the next; *inherits says that it came from runnext and goes on with the slice of the one before it. */
+struct g *runq_get_owner(struct p *p, bool *inherits);
+/* Moves runnext, if any, to the tail. */
+void runq_demote_next_owner(struct p *p);
+
+/* Moves half of the victim's ring to p, which is empty, and returns one more of them to run now; NULL when there was
+ * nothing to take. With take_next, an otherwise empty victim's runnext is taken. *taken counts them all. */
+struct g *runq_steal_owner(struct p *p, struct p *victim, bool take_next, uint32_t *taken);
+
+/* True when there was nothing at some moment during the call. */
+bool runq_is_empty_any(struct p *p);
+
+#endif

@@ -1,0 +1,181 @@
+/* The runtime's nouns: G, M, P and the scheduler's shared state. What is done with them is in the file of that name.
+ *
+ *     G  a goroutine: a function, a stack, and a slot in the segment's registry that shows it to the outside
+ *     M  a thread of the kernel's; runs Gs while it holds a P, and its own scheduler context (g0) in between
+ *     P  the right to run Gs, GOMAXPROCS of them: a queue of runnable Gs, timers, caches, a trace ring
+ *
+ * A seat is a stack and a registry slot that belong together, by number. struct g lies at the top of its seat's
+ * stack, so that a parked G costs one page and a slot:
+ *
+ *     seat i   | guard page | ... stack grows down ... | args | struct g | colour | 
+ *              ^ seat base  ^ stack_lo                 ^ first frame             ^ seat base + SEAT_BYTES
+ *
+ * Who may touch what: a G's fields belong to whoever holds the G: the M that runs it, the queue that it is in (by the
+ * queue's rules), or, while it waits, the lock of the object that it waits on. A P's plain fields belong to the
+ * M that holds the P, or to whoever moved its status away from P_SYSCALL. */
+#ifndef GMPT_RUNTIME_H
+#define GMPT_RUNTIME_H
+
+#include "lock.h"
+#include "switch.h"
+#include "tracepoint.h"
+
+#include <gmptrace/gmpt.h>
+#include <gmptrace/trace.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+#define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
+
+#define RUNQ_SLOTS 256u
+#define PS_MAX SEGMENT_MAX_PS
+#define SLICE_NS 10000000 /* how long a G runs before sysmon asks it to yield */
+
+struct g {
+    struct context context; /* valid while not running */
+    struct g_slot *slot;    /* the public half */
+    struct g *next;         /* link in whatever list it is in: the global queue, a batch, a free list */
+    uint64_t id;
+    uint32_t seq; /* transition number, as in the slot */
+    uint32_t seat;
+    int saved_errno;
+    int wait_result; /* set by whoever ends the wait */
+    void (*fn)(void *args);
+    void *args;
+};
+
+/* Runs on the next context after a switch, when nothing runs on from's stack any more. */
+typedef void after_switch_fn(struct m *m, struct g *from, void *arg);
+
+struct m {
+    struct context g0; /* the scheduler's context: the thread's own stack */
+    struct g *current; /* the G that runs on this M */
+    struct p *p;       /* NULL while parked or in a call whose P may be retaken */
+    struct p *call_p;  /* in a blocking call: the P that it had */
+
+    after_switch_fn *after; /* pending until the next context has called it */
+    struct g *after_g;
+    void *after_arg;
+
+    bool spinning;   /* looks for work and is counted in sched.spinning */
+    struct p *given; /* the P that it is to go on with when it is woken; set before `wake` */
+    ATOMIC(uint32_t) wake;
+    struct m *next_idle;
+    uint32_t random_state;
+    uint32_t tid;
+    pthread_t thread;
+    void *signal_stack;
+};
+
+enum p_status {
+    P_IDLE,    /* on the idle list, or in the hands of who took it from there */
+    P_RUNNING, /* held by p->m */
+    P_SYSCALL, /* its M is in a blocking call: whoever changes this by CAS has the P */
+};
+
+struct timer;
+struct timer_entry;
+
+struct timers {
+    struct lock lock;
+    ATOMIC(int64_t) next_ns; /* the earliest, INT64_MAX = none; written under lock, read by anybody */
+    struct timer_entry *heap;
+    uint32_t count, capacity;
+};
+
+struct p {
+    /* The run queue: see runq.h for who may do what. */
+    _Alignas(64) ATOMIC(uint32_t) runq_head;
+    _Alignas(64) ATOMIC(uint32_t) runq_tail;
+    ATOMIC(struct g *) runnext;
+    ATOMIC(uint32_t) tick;        /* slices begun; written by the owner, watched by sysmon and thieves */
+    uint32_t starts;              /* Gs started, those that inherit a slice included */
+    ATOMIC(uint32_t) preempt;     /* sysmon asks the running G to yield */
+    struct m *m;
+    struct g *current; /* the G that runs on it, or is in a blocking call with it */
+
+    struct g *free; /* Gs that have ended, with their seats */
+    uint32_t free_count;
+    uint64_t id_next, id_end; /* ids that this P may give out */
+
+    ATOMIC(uint32_t) status; /* enum p_status */
+    ATOMIC(uint32_t) call_tick; /* blocking calls begun */
+    uint32_t index;
+    struct p *next_idle;
+    ATOMIC(int64_t) alive_delta; /* Gs started less Gs ended here; the sum over Ps is what is alive */
+
+    struct timers timers;
+    struct ring ring;
+    _Alignas(64) ATOMIC(struct g *) runq[RUNQ_SLOTS];
+};
+
+struct sched {
+    struct p *ps;
+    uint32_t p_count;
+
+    _Alignas(64) struct lock lock; /* of the next block */
+    struct g *queue_head, *queue_tail; /* the global run queue */
+    struct p *idle_ps;
+    struct m *idle_ms;
+    uint32_t m_count;
+
+    _Alignas(64) ATOMIC(uint32_t) queue_size; /* written under lock */
+    ATOMIC(uint32_t) idle_p_count;            /* written under lock */
+    ATOMIC(uint32_t) spinning;                /* Ms that look for work; see scheduler.c */
+    ATOMIC(uint32_t) polling;                 /* an M is asleep in the poller */
+    ATOMIC(int64_t) poll_until_ns;            /* and until when, at the latest */
+    ATOMIC(uint64_t) next_id;
+    ATOMIC(uint32_t) stopping; /* the main G has returned */
+    int main_result;
+};
+
+extern struct sched sched;
+
+/* The M of this thread. The G that asks may run on another thread after any switch, so the address must never be
+ * kept across one: the volatile asm makes the compiler load it anew. NULL on threads that are not Ms. */
+extern __thread struct m *m_of_thread __attribute__((tls_model("initial-exec")));
+static inline struct m *m_self(void)
+{
+    struct m *m;
+#if defined(__x86_64__)
+    uint64_t offset;
+    __asm__ volatile("movq m_of_thread@gottpoff(%%rip), %1\n\tmovq %%fs:(%1), %0" : "=r"(m), "=&r"(offset));
+#else
+    m = *(struct m *volatile *)&m_of_thread;
+#endif
+    return m;
+}
+
+static inline struct g *g_self(void) { return m_self()->current; }
+
+/* A step of the G's state machine, shown to the outside by one store. */
+static inline void g_transition(struct g *g, enum g_state state, enum gmpt_wait_reason reason)
+{
+    store_release(&g->slot->status, g_status_make(++g->seq, reason, state));
+}
+
+static inline int64_t clock_now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static inline uint32_t random_next(uint32_t *state)
+{
+    uint32_t x = *state; /* xorshift32 (Marsaglia 2003) */
+    x ^= x << 13;
+    x ^= x >> 17;
+    x ^= x << 5;
+    return *state = x;
+}
+
+/* Says what broke on standard error and aborts: for broken rules of use and broken invariants, never for input. */
+void fatal(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
+
+#endif

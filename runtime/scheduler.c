@@ -1,0 +1,775 @@
+/* The scheduler: which M runs which G, and how sleeping Ms learn of work.
+ *
+ * A G that blocks or yields switches straight to the next G of its P's queue when there is one: one switch, not two. Only
+ * when the queue is empty, when the tick says that it is time to look further, or when the slice is over, does it switch to
+ * its M's g0, which looks everywhere (find_runnable) and sleeps when there is nothing. Either way the first thing
+ * the next context does is the `after` that the last one left: a G can be published (unlocked, queued, freed) only
+ * once nothing runs on its stack.
+ *
+ * Waking. Threads that are woken too eagerly burn a CPU, those that are not woken leave a G runnable beside an idle P. So,
+ * as in Go's src/runtime/proc.go: Ms that look for work without having any are `spinning`; who submits work wakes one
+ * more only if none is spinning; a spinning M that finds work and was the last one to spin wakes another. What remains is
+ * the race between submitting and giving up, which two fences close:
+ *
+ *     submit                                    give up
+ *     S1 put the G on a queue                   G1 put the P on the idle list
+ *     S2 full fence                             G2 spinning - 1
+ *     S3 if spinning == 0 and there is          G3 full fence
+ *        an idle P: wake an M for it            G4 look at all queues, timers again; if there is work, take a P, spin
+ *
+ * Either S3 sees G2, and then by release/acquire on `spinning` also G1, so it wakes; or G4 sees S1. The same pair closes
+ * the race between starting a timer and sleeping in the poller (P1-P4 in find_runnable and timers.c).
+ *
+ * Invariants
+ *  1. A G that is runnable is in exactly one queue, or in the hands of one M.
+ *  2. If a G is in a queue and a P is idle, then an M is spinning, or is between S1 and S3, or between G2 and G4.
+ *  3. A P is held by one M (P_RUNNING), on the idle list or in one taker's hands (P_IDLE), or up for CAS (P_SYSCALL).
+ *  4. Every change of a G's state is made by who holds it (runtime.h), in program order after its trace record.
+ *  5. No lock is held across a switch but those that the `after` releases.
+ *
+ * Rejected: publishing a G before its switch and letting the next M wait until it is off its stack (Linux's on_cpu):
+ * one more load at each start and a wait that may be long when the old thread loses its CPU. Publishing runnext only to its
+ * owner: a G made ready by one that then computes would wait for the whole slice beside idle Ps. */
+#define _GNU_SOURCE
+#include "scheduler.h"
+
+#include "futex.h"
+#include "netpoll.h"
+#include "runq.h"
+#include "seat.h"
+#include "start.h"
+#include "sysmon.h"
+#include "timers.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define GLOBAL_TICK 61   /* every so many starts the global queue goes first, so that it cannot starve */
+#define TIMER_TICK 16    /* every so many starts a P with timers looks at the clock */
+#define STEAL_ROUNDS 4
+#define MS_MAX 10000u
+#define M_STACK_BYTES (256u * 1024)
+
+struct sched sched;
+__thread struct m *m_of_thread;
+
+static void m_wake(struct m *m, struct p *p, bool spinning);
+static bool m_start(struct p *p, bool spinning);
+
+/* ---- errno, which belongs to the G ---- */
+
+/* Not inlined: the address of errno must be computed on the thread that the G is on now. */
+static __attribute__((noinline)) int errno_get(void) { return errno; }
+static __attribute__((noinline)) void errno_set(int value) { errno = value; }
+
+/* ---- Ps ---- */
+
+static void p_acquire(struct m *m, struct p *p)
+{
+    m->p = p;
+    p->m = m;
+    store_relaxed(&p->status, P_RUNNING);
+    TRACE(proc_start, p, m->tid);
+}
+
+static struct p *p_release(struct m *m)
+{
+    struct p *p = m->p;
+    TRACE(proc_stop, p);
+    m->p = NULL;
+    p->m = NULL;
+    store_release(&p->status, P_IDLE);
+    return p;
+}
+
+static void idle_p_put_locked(struct p *p)
+{
+    p->next_idle = sched.idle_ps;
+    sched.idle_ps = p;
+    store_release(&sched.idle_p_count, load_relaxed(&sched.idle_p_count) + 1); /* G1 */
+}
+
+static struct p *idle_p_get_locked(void)
+{
+    struct p *p = sched.idle_ps;
+    if (p) {
+        sched.idle_ps = p->next_idle;
+        store_relaxed(&sched.idle_p_count, load_relaxed(&sched.idle_p_count) - 1);
+    }
+    return p;
+}
+
+static struct p *idle_p_get(void)
+{
+    lock_acquire(&sched.lock);
+    struct p *p = idle_p_get_locked();
+    lock_release(&sched.lock);
+    return p;
+}
+
+/* ---- the global queue ---- */
+
+static void queue_put_locked(struct g *first, struct g *last, uint32_t count)
+{
+    last->next = NULL;
+    if (sched.queue_tail)
+        sched.queue_tail->next = first;
+    else
+        sched.queue_head = first;
+    sched.queue_tail = last;
+    store_release(&sched.queue_size, load_relaxed(&sched.queue_size) + count); /* S1 */
+}
+
+void scheduler_queue_put(struct g *first, struct g *last, uint32_t count)
+{
+    lock_acquire(&sched.lock);
+    queue_put_locked(first, last, count);
+    lock_release(&sched.lock);
+}
+
+static struct g *queue_pop_locked(void)
+{
+    struct g *g = sched.queue_head;
+    sched.queue_head = g->next;
+    if (!sched.queue_head)
+        sched.queue_tail = NULL;
+    store_relaxed(&sched.queue_size, load_relaxed(&sched.queue_size) - 1);
+    return g;
+}
+
+/* Takes one G to run now and, up to max in all, this P's share of the rest. */
+static struct g *queue_get_locked(struct p *p, uint32_t max)
+{
+    uint32_t size = load_relaxed(&sched.queue_size);
+    if (size == 0)
+        return NULL;
+    uint32_t count = size / sched.p_count + 1;
+    if (count > size)
+        count = size;
+    if (count > max)
+        count = max;
+    struct g *g = queue_pop_locked();
+    for (uint32_t i = 1; i < count; i++) {
+        struct g *more = queue_pop_locked();
+        uint32_t tail = load_relaxed(&p->runq_tail);
+        store_relaxed(&p->runq[tail % RUNQ_SLOTS], more); /* max is chosen so that there is room */
+        store_release(&p->runq_tail, tail + 1);
+    }
+    return g;
+}
+
+static struct g *queue_get(struct p *p, uint32_t max)
+{
+    lock_acquire(&sched.lock);
+    struct g *g = queue_get_locked(p, max);
+    lock_release(&sched.lock);
+    return g;
+}
+
+/* ---- starting and leaving Gs ---- */
+
+/* The M goes on with g; the caller switches. */
+static inline void begin_run(struct m *m, struct p *p, struct g *g, bool inherits)
+{
+    TRACE(go_start, p, g);
+    g_transition(g, G_RUNNING, GMPT_WAIT_none);
+    p->starts++;
+    if (!inherits)
+        store_relaxed(&p->tick, load_relaxed(&p->tick) + 1);
+    p->current = g;
+    m->current = g;
+}
+
+static inline void run_after(struct m *m)
+{
+    after_switch_fn *after = m->after;
+    if (after) {
+        m->after = NULL;
+        after(m, m->after_g, m->after_arg);
+    }
+}
+
+/* The next G if the P's own queue has one and nothing else is due. */
+static inline struct g *next_local(struct p *p, bool *inherits)
+{
+    if (unlikely(load_relaxed(&p->preempt)) || unlikely(p->starts % GLOBAL_TICK == 0) ||
+        (unlikely(p->starts % TIMER_TICK == 0) && load_relaxed(&p->timers.next_ns) != INT64_MAX))
+        return NULL;
+    return runq_get_owner(p, inherits);
+}
+
+/* Leaves the calling G, whose state is no longer running, for whatever comes next. */
+static inline void leave(struct m *m, struct g *g, after_switch_fn *after, void *arg, bool dying)
+{
+    struct p *p = m->p;
+    bool inherits;
+    p->current = NULL;
+    m->after = after;
+    m->after_g = g;
+    m->after_arg = arg;
+    struct g *next = next_local(p, &inherits);
+    if (likely(next != NULL)) {
+        begin_run(m, p, next, inherits);
+        switch_context(&g->context, &next->context, dying);
+    } else {
+        m->current = NULL;
+        switch_context(&g->context, &m->g0, dying);
+    }
+}
+
+/* Leaves the calling G and comes back when it runs again, maybe on another thread. */
+static inline void leave_and_return(struct m *m, struct g *g, after_switch_fn *after, void *arg)
+{
+    g->saved_errno = errno_get();
+    leave(m, g, after, arg, false);
+    switch_arrived(&g->context);
+    run_after(m_self());
+    errno_set(g->saved_errno);
+}
+
+int scheduler_park(const struct wait *wait, after_switch_fn *after, void *arg)
+{
+    struct m *m = m_self();
+    struct g *g = m->current;
+    struct p *p = m->p;
+    g->slot->wait_object = (uint64_t)(uintptr_t)wait->object;
+    g->slot->wait_since_ns = load_relaxed(&coarse_now_ns);
+    g->slot->wait_bounded = wait->bounded;
+    g->slot->wait_reason = (uint8_t)wait->reason;
+    g->slot->wait_stack = 0;
+    if (trace_is_on()) {
+        trace_note_wait_site(p, g, wait->site);
+        trace_emit_go_block(p, g);
+    }
+    g_transition(g, G_WAITING, wait->reason);
+    leave_and_return(m, g, after, arg);
+    return g->wait_result;
+}
+
+void scheduler_after_unlock(struct m *m, struct g *from, void *lock)
+{
+    (void)m, (void)from;
+    lock_release(lock);
+}
+
+static void after_requeue(struct m *m, struct g *from, void *arg)
+{
+    (void)arg;
+    runq_put_owner(m->p, from);
+}
+
+static void after_requeue_global(struct m *m, struct g *from, void *arg)
+{
+    (void)m, (void)arg;
+    scheduler_queue_put(from, from, 1);
+}
+
+static void after_free(struct m *m, struct g *from, void *arg)
+{
+    (void)arg;
+    switch_destroyed(&from->context);
+    seat_give_owner(m->p, from);
+}
+
+void scheduler_yield(void)
+{
+    struct m *m = m_self();
+    struct p *p = m->p;
+    if (unlikely(load_relaxed(&p->preempt))) {
+        scheduler_preempted();
+        return;
+    }
+    if (runq_is_empty_any(p) && load_relaxed(&sched.queue_size) == 0) {
+        store_relaxed(&p->tick, load_relaxed(&p->tick) + 1);
+        if (++p->starts % GLOBAL_TICK != 0)
+            return; /* nobody to yield to; now and then the poller and the timers get a look */
+    }
+    TRACE(go_yield, p);
+    g_transition(m->current, G_RUNNABLE, GMPT_WAIT_none);
+    leave_and_return(m, m->current, after_requeue, NULL);
+}
+
+void scheduler_preempted(void)
+{
+    struct m *m = m_self();
+    struct p *p = m->p;
+    if (load_relaxed(&sched.stopping) == 0) {
+        store_relaxed(&p->preempt, 0);
+        store_relaxed(&p->tick, load_relaxed(&p->tick) + 1); /* a new slice, even if it is the same G's */
+        runq_demote_next_owner(p);
+        if (runq_is_empty_any(p) && load_relaxed(&sched.queue_size) == 0)
+            return;
+    }
+    TRACE(go_preempt, p);
+    g_transition(m->current, G_RUNNABLE, GMPT_WAIT_none);
+    leave_and_return(m, m->current, after_requeue_global, NULL);
+}
+
+void switch_entry_begin(void)
+{
+    struct m *m = m_self();
+    switch_arrived(&m->current->context);
+    run_after(m);
+}
+
+void switch_entry_end(void)
+{
+    struct m *m = m_self();
+    struct g *g = m->current;
+    struct p *p = m->p;
+    TRACE(go_exit, p);
+    g_transition(g, G_DEAD, GMPT_WAIT_none);
+    store_relaxed(&p->alive_delta, load_relaxed(&p->alive_delta) - 1);
+    leave(m, g, after_free, NULL, true);
+}
+
+/* ---- making Gs ready ---- */
+
+static inline void make_runnable(struct p *p, struct g *g)
+{
+    TRACE(go_unblock, p, g);
+    g_transition(g, G_RUNNABLE, GMPT_WAIT_none);
+}
+
+void scheduler_wake(void)
+{
+    if (load_acquire(&sched.spinning) != 0 || load_relaxed(&sched.idle_p_count) == 0) /* S3 */
+        return;
+    uint32_t none = 0;
+    if (!cas_acq_rel(&sched.spinning, &none, 1))
+        return;
+    struct p *p = idle_p_get();
+    if (!p || !m_start(p, true))
+        fetch_sub_acq_rel(&sched.spinning, 1);
+}
+
+/* The submitter's half of the protocol, after the G is on a queue. */
+static inline void submitted(void)
+{
+    if (sched.p_count > 1) {
+        full_fence(); /* S2, pairs with G3 */
+        scheduler_wake();
+    }
+}
+
+void scheduler_ready(struct p *p, struct g *g, int wait_result)
+{
+    g->wait_result = wait_result;
+    make_runnable(p, g);
+    runq_put_next_owner(p, g); /* S1 */
+    submitted();
+}
+
+void scheduler_ready_list(struct p *p, struct g *list)
+{
+    while (list) {
+        struct g *g = list;
+        list = g->next;
+        make_runnable(p, g);
+        runq_put_owner(p, g);
+        submitted();
+    }
+}
+
+void scheduler_ready_list_global(struct g *list)
+{
+    uint32_t count = 0;
+    struct g *last = NULL;
+    for (struct g *g = list; g; g = g->next, count++) {
+        make_runnable(NULL, g);
+        last = g;
+    }
+    if (!count)
+        return;
+    scheduler_queue_put(list, last, count);
+    while (count--)
+        submitted();
+}
+
+void scheduler_started(struct p *p, struct g *g)
+{
+    runq_put_next_owner(p, g);
+    submitted();
+}
+
+/* ---- Ms ---- */
+
+static void *m_main(void *arg);
+
+/* An M from the idle list or a new one goes on with p, which is the caller's to give. Returns false, with p on the
+ * idle list, when there is none to be had. */
+static bool m_start(struct p *p, bool spinning)
+{
+    lock_acquire(&sched.lock);
+    struct m *m = sched.idle_ms;
+    if (m) {
+        sched.idle_ms = m->next_idle;
+        lock_release(&sched.lock);
+        m_wake(m, p, spinning);
+        return true;
+    }
+    bool allowed = sched.m_count < MS_MAX && load_relaxed(&sched.stopping) == 0;
+    sched.m_count += allowed;
+    lock_release(&sched.lock);
+
+    m = allowed ? aligned_alloc(64, (sizeof *m + 63) & ~(size_t)63) : NULL;
+    if (m) {
+        memset(m, 0, sizeof *m);
+        m->given = p;
+        m->spinning = spinning;
+        pthread_attr_t attributes;
+        pthread_attr_init(&attributes);
+        pthread_attr_setstacksize(&attributes, M_STACK_BYTES);
+        pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+        int error = pthread_create(&m->thread, &attributes, m_main, m);
+        pthread_attr_destroy(&attributes);
+        if (error == 0)
+            return true;
+        free(m);
+    }
+    lock_acquire(&sched.lock);
+    sched.m_count -= allowed;
+    idle_p_put_locked(p);
+    lock_release(&sched.lock);
+    return false;
+}
+
+static void m_wake(struct m *m, struct p *p, bool spinning)
+{
+    m->given = p;
+    m->spinning = spinning;
+    store_release(&m->wake, 1); /* given and spinning before the wake */
+    futex_wake(&m->wake, 1);
+}
+
+/* Sleeps on the idle list until m_wake; comes back holding the P that was given. */
+static void m_stop(struct m *m)
+{
+    lock_acquire(&sched.lock);
+    m->next_idle = sched.idle_ms;
+    sched.idle_ms = m;
+    lock_release(&sched.lock);
+    while (load_acquire(&m->wake) == 0)
+        futex_wait(&m->wake, 0, INT64_MAX);
+    store_relaxed(&m->wake, 0);
+    p_acquire(m, m->given);
+}
+
+static __attribute__((noreturn)) void m_retire(void)
+{
+    /* The process is about to exit, or to go on without the runtime: this thread has no more to do. */
+    for (;;)
+        pause();
+}
+
+/* ---- looking for work ---- */
+
+static void become_spinning(struct m *m)
+{
+    m->spinning = true;
+    fetch_add_acq_rel(&sched.spinning, 1);
+}
+
+static struct g *steal(struct m *m, struct p *p, bool *ran_timers)
+{
+    for (int round = 0; round < STEAL_ROUNDS; round++) {
+        bool last = round == STEAL_ROUNDS - 1;
+        uint32_t start = random_next(&m->random_state);
+        for (uint32_t i = 0; i < sched.p_count; i++) {
+            struct p *victim = &sched.ps[(start + i) % sched.p_count];
+            if (victim == p)
+                continue;
+            if (last && timers_due_any(&victim->timers, 0) && timers_run(&victim->timers, p)) {
+                *ran_timers = true;
+                return NULL;
+            }
+            uint32_t taken;
+            struct g *g = runq_steal_owner(p, victim, last, &taken);
+            if (g) {
+                TRACE(proc_steal, p, victim->index, taken);
+                return g;
+            }
+        }
+    }
+    return NULL;
+}
+
+static bool work_anywhere(void)
+{
+    if (load_acquire(&sched.queue_size) != 0)
+        return true;
+    for (uint32_t i = 0; i < sched.p_count; i++) {
+        struct p *p = &sched.ps[i];
+        if (load_relaxed(&p->runq_tail) != load_relaxed(&p->runq_head) ||
+            (load_relaxed(&p->runnext) && load_relaxed(&p->status) != P_RUNNING))
+            return true;
+    }
+    return false;
+}
+
+static int64_t earliest_timer(void)
+{
+    int64_t earliest = INT64_MAX;
+    for (uint32_t i = 0; i < sched.p_count; i++) {
+        int64_t next = load_relaxed(&sched.ps[i].timers.next_ns);
+        if (next < earliest)
+            earliest = next;
+    }
+    return earliest;
+}
+
+/* Without a P: sleeps in the poller, if nobody else does, until something is ready or a timer is due. Comes back with a
+ * P and true, or without one and false. *list is what became ready, not yet runnable. */
+static bool poll_idle(struct m *m, struct g **list)
+{
+    *list = NULL;
+    uint32_t nobody = 0;
+    if (!cas_acq_rel(&sched.polling, &nobody, 1)) /* P1, pairs with the look at `polling` in timers_start */
+        return false;
+    store_relaxed(&sched.poll_until_ns, INT64_MAX);
+    full_fence(); /* P2: who starts a timer from now on sees `polling`, or we see its timer */
+    int64_t until = earliest_timer();
+    store_relaxed(&sched.poll_until_ns, until);
+    *list = netpoll_wait(until);
+    store_release(&sched.polling, 0);
+    struct p *p = idle_p_get();
+    if (!p) {
+        scheduler_ready_list_global(*list);
+        *list = NULL;
+        return false;
+    }
+    p_acquire(m, p);
+    return true;
+}
+
+/* A G to run, on the P that the M holds when it returns, which may be another one than before. */
+static struct g *find_runnable(struct m *m, bool *inherits)
+{
+    struct g *g;
+    *inherits = false;
+    if (!m->p)
+        m_stop(m); /* a G came back from a blocking call and found no P */
+top:;
+    struct p *p = m->p;
+    if (unlikely(load_relaxed(&sched.stopping)))
+        m_retire();
+    if (load_relaxed(&p->preempt)) {
+        store_relaxed(&p->preempt, 0);
+        runq_demote_next_owner(p);
+    }
+    if (timers_due_any(&p->timers, 0))
+        timers_run(&p->timers, p);
+    if (p->starts % GLOBAL_TICK == 0) {
+        if (load_relaxed(&sched.queue_size) && (g = queue_get(p, 1)))
+            return g;
+        struct g *list = netpoll_check();
+        if (list)
+            scheduler_ready_list(p, list);
+    }
+    if ((g = runq_get_owner(p, inherits)))
+        return g;
+    if (load_relaxed(&sched.queue_size) && (g = queue_get(p, RUNQ_SLOTS / 2)))
+        return g;
+    struct g *list = netpoll_check();
+    if (list) {
+        scheduler_ready_list(p, list);
+        goto top;
+    }
+    /* Half as many look for work as have some: more would only compete. */
+    if (m->spinning ||
+        2 * load_relaxed(&sched.spinning) < sched.p_count - load_relaxed(&sched.idle_p_count)) {
+        if (!m->spinning)
+            become_spinning(m);
+        bool ran_timers = false;
+        if ((g = steal(m, p, &ran_timers)))
+            return g;
+        if (ran_timers)
+            goto top;
+    }
+
+    lock_acquire(&sched.lock);
+    if (load_relaxed(&sched.queue_size)) {
+        g = queue_get_locked(p, RUNQ_SLOTS / 2);
+        lock_release(&sched.lock);
+        return g;
+    }
+    idle_p_put_locked(p_release(m)); /* G1 */
+    lock_release(&sched.lock);
+
+    if (m->spinning) {
+        m->spinning = false;
+        fetch_sub_acq_rel(&sched.spinning, 1); /* G2 */
+        full_fence();                          /* G3, pairs with S2 */
+        if (work_anywhere()) {                 /* G4 */
+            p = idle_p_get();
+            if (p) {
+                p_acquire(m, p);
+                become_spinning(m);
+                goto top;
+            }
+        }
+    }
+    if (poll_idle(m, &list)) {
+        become_spinning(m);
+        scheduler_ready_list(m->p, list);
+        goto top;
+    }
+    m_stop(m);
+    goto top;
+}
+
+static void stop_spinning(struct m *m)
+{
+    m->spinning = false;
+    uint32_t before = fetch_sub_acq_rel(&sched.spinning, 1);
+    /* The last to stop may have kept a submitter from waking somebody. */
+    if (before == 1)
+        scheduler_wake();
+}
+
+static __attribute__((noreturn)) void schedule(struct m *m)
+{
+    for (;;) {
+        run_after(m);
+        bool inherits;
+        struct g *g = find_runnable(m, &inherits);
+        if (m->spinning)
+            stop_spinning(m);
+        begin_run(m, m->p, g, inherits);
+        switch_context(&m->g0, &g->context, false);
+        switch_arrived(&m->g0);
+    }
+}
+
+static void *m_main(void *arg)
+{
+    struct m *m = arg;
+    m_of_thread = m;
+    m->tid = (uint32_t)syscall(SYS_gettid);
+    m->random_state = m->tid * 2654435761u | 1;
+    start_signal_stack(m);
+    switch_adopt_thread(&m->g0);
+    p_acquire(m, m->given);
+    schedule(m);
+}
+
+/* ---- blocking calls ---- */
+
+void scheduler_call_begin(struct api_site site)
+{
+    struct m *m = m_self();
+    struct p *p = m->p;
+    struct g *g = m->current;
+    if (unlikely(m->call_p != NULL))
+        fatal("goroutine %llu: gmpt_blocking_begin inside a blocking call", (unsigned long long)g->id);
+    TRACE(syscall_begin, p, g, site);
+    g_transition(g, G_SYSCALL, GMPT_WAIT_none);
+    m->call_p = p;
+    m->p = NULL;
+    store_relaxed(&p->call_tick, load_relaxed(&p->call_tick) + 1);
+    bool others_wait = !runq_is_empty_any(p);
+    store_release(&p->status, P_SYSCALL); /* everything that this M did with the P, before others may take it */
+    if (others_wait)
+        sysmon_look_soon();
+}
+
+/* Takes p out of its blocking call, whoever's it now is. */
+static bool call_p_take(struct p *p)
+{
+    uint32_t expected = P_SYSCALL;
+    return load_relaxed(&p->status) == P_SYSCALL && cas_acq_rel(&p->status, &expected, P_IDLE);
+}
+
+/* The G comes back from a call without a P: queues it and lets its M sleep. */
+static void after_call_without_p(struct m *m, struct g *from, void *arg)
+{
+    (void)m, (void)arg;
+    TRACE(syscall_exit, from);
+    g_transition(from, G_RUNNABLE, GMPT_WAIT_none);
+    scheduler_queue_put(from, from, 1);
+    submitted();
+}
+
+void scheduler_call_end(void)
+{
+    struct m *m = m_self();
+    struct g *g = m->current;
+    struct p *p = m->call_p;
+    if (unlikely(p == NULL))
+        fatal("goroutine %llu: gmpt_blocking_end without gmpt_blocking_begin", (unsigned long long)g->id);
+    m->call_p = NULL;
+    if (likely(call_p_take(p))) {
+        m->p = p;
+        if (likely(p->m == m)) {
+            store_relaxed(&p->status, P_RUNNING);
+            TRACE(syscall_end, p);
+            g_transition(g, G_RUNNING, GMPT_WAIT_none);
+            return;
+        }
+        /* It was retaken, and its next M is in a call of its own now: that one finds it gone. */
+        p->current = NULL;
+    } else {
+        p = idle_p_get();
+    }
+    if (p) {
+        p_acquire(m, p);
+        TRACE(syscall_resume, p, g);
+        g_transition(g, G_RUNNING, GMPT_WAIT_none);
+        p->current = g;
+        return;
+    }
+    g->saved_errno = errno_get();
+    m->current = NULL;
+    m->after = after_call_without_p;
+    m->after_g = g;
+    switch_context(&g->context, &m->g0, false);
+    switch_arrived(&g->context);
+    run_after(m_self());
+    errno_set(g->saved_errno);
+}
+
+void scheduler_hand_off(struct p *p)
+{
+    if (!runq_is_empty_any(p) || load_relaxed(&sched.queue_size) != 0) {
+        m_start(p, false);
+        return;
+    }
+    lock_acquire(&sched.lock);
+    idle_p_put_locked(p);
+    lock_release(&sched.lock);
+    full_fence(); /* a G submitted before the P was idle: its submitter saw no idle P */
+    if (work_anywhere())
+        scheduler_wake();
+    netpoll_wake_by(load_relaxed(&p->timers.next_ns));
+}
+
+/* ---- the beginning ---- */
+
+int scheduler_start(uint32_t p_count)
+{
+    sched.ps = aligned_alloc(64, p_count * sizeof *sched.ps);
+    if (!sched.ps)
+        return -ENOMEM;
+    memset(sched.ps, 0, p_count * sizeof *sched.ps);
+    sched.p_count = p_count;
+    store_relaxed(&sched.next_id, 1);
+    store_relaxed(&sched.poll_until_ns, INT64_MAX);
+    for (uint32_t i = p_count; i-- > 0;) {
+        struct p *p = &sched.ps[i];
+        p->index = i;
+        timers_init(&p->timers);
+        trace_start_p(p);
+        if (i > 0)
+            idle_p_put_locked(p);
+    }
+    return 0;
+}
+
+int scheduler_first(struct p *p, struct g *g)
+{
+    runq_put_owner(p, g);
+    return m_start(p, false) ? 0 : -EAGAIN;
+}

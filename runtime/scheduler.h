@@ -1,0 +1,60 @@
+/* Running, parking and waking Gs. The essay is at the top of scheduler.c. */
+#ifndef GMPT_SCHEDULER_H
+#define GMPT_SCHEDULER_H
+
+#include "runtime.h"
+
+/* What a G is about to wait for. */
+struct wait {
+    enum gmpt_wait_reason reason;
+    bool bounded; /* a deadline ends it at the latest */
+    const void *object;
+    struct api_site site;
+};
+
+/* Parks the calling G. after(m, g, arg) runs once nothing runs on the G's stack any more, on whichever context comes
+ * next; from its call on anybody may make the G ready, so it is what releases the lock that the G was queued
+ * under. Returns what the waker put in g->wait_result. */
+int scheduler_park(const struct wait *wait, after_switch_fn *after, void *arg);
+
+/* The `after` that releases a struct lock. */
+void scheduler_after_unlock(struct m *m, struct g *from, void *lock);
+
+/* Makes a waiting G runnable, next on p, which the caller's M holds. The caller has taken the G out of
+ * wherever it was queued, so nobody else does the same. */
+void scheduler_ready(struct p *p, struct g *g, int wait_result);
+/* The same for a list of them, linked by `next`, at the end of p's queue. */
+void scheduler_ready_list(struct p *p, struct g *list);
+/* The same where the caller has no P: they go to the global queue. */
+void scheduler_ready_list_global(struct g *list);
+
+/* Puts a new G on p's queue and sees that somebody runs it. */
+void scheduler_started(struct p *p, struct g *g);
+
+void scheduler_yield(void);
+/* Ends the slice of a G that sysmon asked to. */
+void scheduler_preempted(void);
+static inline void scheduler_safepoint(struct m *m)
+{
+    if (unlikely(load_relaxed(&m->p->preempt)))
+        scheduler_preempted();
+}
+
+/* Appends count Gs, first to last linked by next, to the global queue. */
+void scheduler_queue_put(struct g *first, struct g *last, uint32_t count);
+
+/* A blocking call: the G keeps its P in state P_SYSCALL until sysmon retakes it. */
+void scheduler_call_begin(struct api_site site);
+void scheduler_call_end(void);
+/* Sysmon has taken the P of a blocking call: finds an M for it if there is anything to do, else makes it idle. */
+void scheduler_hand_off(struct p *p);
+
+/* Sees that an idle P gets an M that looks for work, unless one is looking already. */
+void scheduler_wake(void);
+
+/* Makes Ps 0 .. count-1; all but the first are idle. Returns 0 or -errno. */
+int scheduler_start(uint32_t p_count);
+/* Starts the first M, with P 0 and this G. Returns 0 or -EAGAIN. */
+int scheduler_first(struct p *p, struct g *g);
+
+#endif

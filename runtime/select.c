@@ -1,0 +1,192 @@
+/* Waiting on several channels at once.
+ *
+ * All channels of a select are locked together, in the order of their addresses, to look at them and to queue on them in
+ * one step: otherwise two selects that could serve each other might each look before the other has queued. Once parked, its
+ * waiters lie in several queues; who pops one must win `winner` to wake the G, so it is woken once. Awake, the G takes
+ * the others out, each under its channel's lock. */
+#include "chan.h"
+
+#include <string.h>
+
+#define CASES_MAX 64
+
+struct select {
+    struct select_wait wait;
+    struct waiter waiters[CASES_MAX];
+    struct gmpt_chan *chans[CASES_MAX]; /* distinct, by address: the order in which they are locked */
+    int chan_count;
+    struct timer timer;
+    struct g *g;
+    bool parked, expired; /* under chans[0]'s lock */
+};
+
+static void sort_chans(struct select *select, const struct gmpt_select_case *cases, int count)
+{
+    select->chan_count = 0;
+    for (int i = 0; i < count; i++) {
+        int place = select->chan_count;
+        if (!cases[i].chan)
+            continue;
+        while (place > 0 && (uintptr_t)select->chans[place - 1] > (uintptr_t)cases[i].chan)
+            place--;
+        if (place > 0 && select->chans[place - 1] == cases[i].chan)
+            continue;
+        memmove(&select->chans[place + 1], &select->chans[place],
+                (size_t)(select->chan_count - place) * sizeof select->chans[0]);
+        select->chans[place] = cases[i].chan;
+        select->chan_count++;
+    }
+}
+
+static void lock_all(struct select *select)
+{
+    for (int i = 0; i < select->chan_count; i++)
+        lock_acquire(&select->chans[i]->lock);
+}
+
+/* The first lock is released last: who then takes it knows that all are free. */
+static void unlock_all(struct gmpt_chan *const *chans, int count)
+{
+    for (int i = count; i-- > 0;)
+        lock_release(&chans[i]->lock);
+}
+
+static void after_unlock_all(struct m *m, struct g *from, void *arg)
+{
+    (void)m, (void)from;
+    /* With the first unlock the G may run again, and the frame that holds the select may end. */
+    struct select *select = arg;
+    struct gmpt_chan *chans[CASES_MAX];
+    int count = select->chan_count;
+    memcpy(chans, select->chans, (size_t)count * sizeof chans[0]);
+    unlock_all(chans, count);
+}
+
+/* The first case that can go on at once, beginning at a random one; all are locked. */
+static int try_all_locked(struct gmpt_select_case *cases, int count, struct g **wake)
+{
+    *wake = NULL;
+    uint32_t start = count ? random_next(&m_self()->random_state) % (uint32_t)count : 0;
+    for (int i = 0; i < count; i++) {
+        int index = (int)((start + (uint32_t)i) % (uint32_t)count);
+        struct gmpt_select_case *c = &cases[index];
+        if (!c->chan)
+            continue;
+        int result = c->op == GMPT_SEND ? chan_try_send_locked(c->chan, c->value, wake)
+                                        : chan_try_recv_locked(c->chan, c->value, wake);
+        if (result != -EAGAIN) {
+            c->result = result;
+            return index;
+        }
+    }
+    return -EAGAIN;
+}
+
+static void deadline_passed(struct timer *timer, struct p *p)
+{
+    struct select *select = container_of(timer, struct select, timer);
+    struct lock *lock = &select->chans[0]->lock;
+    int32_t none = SELECT_NONE;
+    lock_acquire(lock);
+    bool won = select->parked && cas_acq_rel(&select->wait.winner, &none, SELECT_TIMED_OUT);
+    if (!select->parked)
+        select->expired = true;
+    lock_release(lock);
+    if (won)
+        scheduler_ready(p, select->g, -ETIMEDOUT);
+}
+
+static struct waiter_queue *queue_of(const struct gmpt_select_case *c)
+{
+    return c->op == GMPT_SEND ? &c->chan->senders : &c->chan->receivers;
+}
+
+/* Blocks until a case or the deadline has won. All channels are locked. */
+static int wait_locked(struct select *select, struct gmpt_select_case *cases, int count, bool bounded,
+                       struct api_site site)
+{
+    for (int i = 0; i < count; i++) {
+        if (!cases[i].chan)
+            continue;
+        select->waiters[i] =
+            (struct waiter){ .g = select->g, .value = cases[i].value, .select = &select->wait, .index = i };
+        waiter_queue_push(queue_of(&cases[i]), &select->waiters[i]);
+    }
+    struct wait wait = { .reason = GMPT_WAIT_select, .bounded = bounded, .object = select->chans[0], .site = site };
+    select->parked = true;
+    int result = scheduler_park(&wait, after_unlock_all, select);
+    for (int i = 0; i < count; i++) {
+        if (!cases[i].chan)
+            continue;
+        lock_acquire(&cases[i].chan->lock);
+        if (select->waiters[i].queued)
+            waiter_queue_remove(queue_of(&cases[i]), &select->waiters[i]);
+        lock_release(&cases[i].chan->lock);
+    }
+    int32_t winner = load_acquire(&select->wait.winner);
+    if (winner == SELECT_TIMED_OUT)
+        return -ETIMEDOUT;
+    cases[winner].result = result;
+    return winner;
+}
+
+enum patience { NEVER_WAIT, WAIT };
+
+static int select_cases(struct gmpt_select_case *cases, int count, enum patience patience, int64_t deadline_ns,
+                        struct api_site site)
+{
+    scheduler_safepoint(m_self());
+    if (count < 0 || count > CASES_MAX)
+        return -EINVAL;
+    struct select select;
+    sort_chans(&select, cases, count);
+    if (select.chan_count == 0)
+        return patience == NEVER_WAIT ? -EAGAIN : chan_wait_on_nothing(deadline_ns, site);
+    store_relaxed(&select.wait.winner, SELECT_NONE);
+    select.g = g_self();
+    select.parked = select.expired = false;
+
+    /* A deadline's timer is started before the channels are locked: timers' locks come first. So look once without. */
+    bool bounded = patience == WAIT && deadline_ns != GMPT_NEVER, timed = false;
+    struct g *wake;
+    int index;
+    for (;;) {
+        lock_all(&select);
+        index = try_all_locked(cases, count, &wake);
+        if (index == -EAGAIN && patience == WAIT && (!bounded || (timed && !select.expired))) {
+            index = wait_locked(&select, cases, count, bounded, site);
+            break;
+        }
+        unlock_all(select.chans, select.chan_count);
+        if (wake)
+            scheduler_ready(m_self()->p, wake, 0);
+        if (index != -EAGAIN || patience == NEVER_WAIT)
+            break;
+        if (timed || deadline_ns <= clock_now_ns()) {
+            index = -ETIMEDOUT;
+            break;
+        }
+        int error = timers_start(m_self()->p, &select.timer, deadline_ns, deadline_passed);
+        if (error)
+            return error;
+        timed = true;
+    }
+    if (timed)
+        timers_stop(&select.timer);
+    return index;
+}
+
+int gmpt_select(struct gmpt_select_case *cases, int count)
+{
+    return select_cases(cases, count, WAIT, GMPT_NEVER, API_SITE(gmpt_select));
+}
+
+int gmpt_select_until(struct gmpt_select_case *cases, int count, int64_t deadline_ns)
+{
+    return select_cases(cases, count, WAIT, deadline_ns, API_SITE(gmpt_select_until));
+}
+
+int gmpt_try_select(struct gmpt_select_case *cases, int count)
+{
+    return select_cases(cases, count, NEVER_WAIT, 0, API_SITE(gmpt_try_select));
+}

@@ -1,0 +1,143 @@
+/* The monitor runs on the thread that called gmpt_run, which leaves signals a thread with an ordinary stack to be handled
+ * on. Every 20 us to 10 ms, the longer the less there is to do, it
+ *   - retakes Ps from blocking calls that have lasted since its last look,
+ *   - asks Gs that have run for a whole slice to yield,
+ *   - polls the network when nobody has for a while,
+ *   - sees that timers of busy Ps are fired by somebody.
+ *
+ * Retaking is a CAS of the P's status from P_SYSCALL, which only one of sysmon, the returning M and, after a retake, the P's
+ * next M in a call of its own can win; call_tick tells a long call from many short ones. */
+#define _GNU_SOURCE
+#include "sysmon.h"
+
+#include "futex.h"
+#include "netpoll.h"
+#include "runq.h"
+#include "scheduler.h"
+
+#define NAP_MIN_NS 20000
+#define NAP_MAX_NS 10000000
+#define IDLE_ROUNDS 50 /* rounds without work before naps grow */
+#define POLL_GAP_NS 10000000
+#define TIMER_LATE_NS 200000 /* later than this, somebody else than the busy P fires its timers */
+
+ATOMIC(int64_t) coarse_now_ns;
+
+static ATOMIC(uint32_t) wake_word;
+static ATOMIC(uint32_t) napping_long;
+
+/* What sysmon saw of a P at its last look. */
+struct look {
+    uint32_t tick, call_tick;
+    int64_t tick_ns, call_ns;
+    bool asked; /* the slice `tick` has been asked to end */
+};
+
+static void look_at_running(struct p *p, struct look *look, int64_t now)
+{
+    uint32_t tick = load_relaxed(&p->tick);
+    if (tick != look->tick) {
+        look->tick = tick;
+        look->tick_ns = now;
+        look->asked = false;
+    } else if (!look->asked && now - look->tick_ns >= SLICE_NS) {
+        look->asked = true;
+        TRACE(proc_preempt, p->index);
+        store_relaxed(&p->preempt, 1);
+    }
+}
+
+static bool look_at_call(struct p *p, struct look *look, int64_t now)
+{
+    uint32_t tick = load_relaxed(&p->call_tick);
+    if (tick != look->call_tick) {
+        look->call_tick = tick;
+        look->call_ns = now;
+        return false;
+    }
+    /* Nobody waits for this P, and others are free: leave it, so that the call ends cheaply. But not for ever, or a
+     * hog elsewhere could keep its timers waiting. */
+    if (runq_is_empty_any(p) && load_relaxed(&sched.queue_size) == 0 &&
+        load_relaxed(&sched.spinning) + load_relaxed(&sched.idle_p_count) > 0 && now - look->call_ns < SLICE_NS)
+        return false;
+    uint32_t expected = P_SYSCALL;
+    if (!cas_acq_rel(&p->status, &expected, P_IDLE))
+        return false;
+    TRACE(proc_retake, p->index, p->current ? p->current->id : 0);
+    p->current = NULL;
+    scheduler_hand_off(p);
+    return true;
+}
+
+static bool retake(struct look *looks, int64_t now)
+{
+    bool retook = false;
+    for (uint32_t i = 0; i < sched.p_count; i++) {
+        struct p *p = &sched.ps[i];
+        uint32_t status = load_relaxed(&p->status);
+        if (status == P_RUNNING)
+            look_at_running(p, &looks[i], now);
+        else if (status == P_SYSCALL)
+            retook |= look_at_call(p, &looks[i], now);
+    }
+    return retook;
+}
+
+static void help_late_timers(int64_t now)
+{
+    for (uint32_t i = 0; i < sched.p_count; i++) {
+        if (load_relaxed(&sched.ps[i].timers.next_ns) < now - TIMER_LATE_NS) {
+            scheduler_wake(); /* whoever wakes finds them when it looks for something to steal */
+            return;
+        }
+    }
+}
+
+void sysmon_look_soon(void)
+{
+    if (load_relaxed(&napping_long) && exchange_acq_rel(&napping_long, 0)) {
+        store_release(&wake_word, 1);
+        futex_wake(&wake_word, 1);
+    }
+}
+
+void sysmon_stop(void)
+{
+    store_release(&sched.stopping, 1);
+    for (uint32_t i = 0; i < sched.p_count; i++)
+        store_relaxed(&sched.ps[i].preempt, 1); /* their Gs stop at the next safepoint */
+    store_release(&wake_word, 1);
+    futex_wake(&wake_word, 1);
+}
+
+void sysmon_run(void)
+{
+    struct look looks[PS_MAX] = { 0 };
+    int64_t nap_ns = NAP_MIN_NS, polled_ns = 0;
+    uint32_t idle_rounds = 0;
+    while (!load_acquire(&sched.stopping)) {
+        if (idle_rounds == 0)
+            nap_ns = NAP_MIN_NS;
+        else if (idle_rounds > IDLE_ROUNDS && nap_ns < NAP_MAX_NS)
+            nap_ns = nap_ns * 2 < NAP_MAX_NS ? nap_ns * 2 : NAP_MAX_NS;
+        store_relaxed(&napping_long, nap_ns > 10 * NAP_MIN_NS);
+        futex_wait(&wake_word, 0, nap_ns);
+        if (load_relaxed(&wake_word)) {
+            store_relaxed(&wake_word, 0);
+            idle_rounds = 0;
+        }
+        int64_t now = clock_now_ns();
+        store_relaxed(&coarse_now_ns, now);
+        bool worked = retake(looks, now);
+        if (now - polled_ns > POLL_GAP_NS) {
+            polled_ns = now;
+            struct g *list = netpoll_check();
+            if (list) {
+                scheduler_ready_list_global(list);
+                worked = true;
+            }
+        }
+        help_late_timers(now);
+        idle_rounds = worked ? 0 : idle_rounds + 1;
+    }
+}

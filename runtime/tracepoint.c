@@ -1,0 +1,314 @@
+/* The hooks' other half: what the scheduler does becomes records. The only code of the runtime that knows the trace. */
+#define _GNU_SOURCE
+#include "tracepoint.h"
+
+#include "runtime.h"
+#include "seat.h"
+#include "sysmon.h"
+
+#include <fcntl.h>
+#include <link.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+#define RING_BYTES (16u << 20)
+
+struct segment trace_segment;
+
+static struct {
+    enum segment_clock clock;
+    struct lock lock; /* of the no-P ring */
+    struct ring ring; /* for code without a P */
+    struct lock modules_lock;
+    unsigned long long modules_loaded; /* the dynamic linker's count at the last look */
+} trace;
+
+/* ---- clock ---- */
+
+/* A TSC that ticks at one rate in every power state; the kernel's own choice of clock source says whether it is the same
+ * on all CPUs. */
+static enum segment_clock choose_clock(void)
+{
+#if defined(__x86_64__)
+    unsigned a, b, c, d = 0;
+    bool invariant = __get_cpuid(0x80000007, &a, &b, &c, &d) && (d & 1u << 8);
+    char source[32] = "";
+    int fd = open("/sys/devices/system/clocksource/clocksource0/current_clocksource", O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        ssize_t length = read(fd, source, sizeof source - 1);
+        source[length > 0 ? length : 0] = 0;
+        close(fd);
+    }
+    if (invariant && (strncmp(source, "tsc", 3) == 0 || strncmp(source, "kvm-clock", 9) == 0))
+        return SEGMENT_CLOCK_TSC;
+#endif
+    return SEGMENT_CLOCK_MONOTONIC;
+}
+
+static inline uint64_t ticks(void) { return ring_ticks(trace.clock); }
+
+/* ---- modules ---- */
+
+static void copy_build_id(struct segment_module *module, const struct dl_phdr_info *info, const ElfW(Phdr) *header)
+{
+    const uint8_t *p = (const uint8_t *)(info->dlpi_addr + header->p_vaddr), *end = p + header->p_memsz;
+    while (end - p >= (ptrdiff_t)sizeof(ElfW(Nhdr))) {
+        const ElfW(Nhdr) *note = (const ElfW(Nhdr) *)p;
+        const uint8_t *name = p + sizeof *note;
+        const uint8_t *value = name + ((note->n_namesz + 3) & ~3u);
+        if (value > end || note->n_descsz > (size_t)(end - value))
+            return;
+        if (note->n_type == NT_GNU_BUILD_ID && note->n_namesz == 4 && memcmp(name, "GNU", 4) == 0) {
+            module->build_id_bytes = note->n_descsz < 20 ? note->n_descsz : 20;
+            memcpy(module->build_id, value, module->build_id_bytes);
+            return;
+        }
+        p = value + ((note->n_descsz + 3) & ~3u);
+    }
+}
+
+static bool module_known(uint64_t start)
+{
+    uint32_t count = load_relaxed(&trace_segment.header->module_count);
+    for (uint32_t i = 0; i < count; i++)
+        if (trace_segment.modules[i].start == start)
+            return true;
+    return false;
+}
+
+static int note_module(struct dl_phdr_info *info, size_t size, void *arg)
+{
+    (void)arg;
+    if (size >= offsetof(struct dl_phdr_info, dlpi_subs))
+        trace.modules_loaded = info->dlpi_adds;
+    struct segment_module module = { .start = UINT64_MAX, .bias = info->dlpi_addr };
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *header = &info->dlpi_phdr[i];
+        if (header->p_type == PT_LOAD && header->p_flags & PF_X) {
+            uint64_t start = info->dlpi_addr + header->p_vaddr;
+            module.start = start < module.start ? start : module.start;
+            module.end = start + header->p_memsz > module.end ? start + header->p_memsz : module.end;
+        } else if (header->p_type == PT_NOTE) {
+            copy_build_id(&module, info, header);
+        }
+    }
+    uint32_t count = load_relaxed(&trace_segment.header->module_count);
+    if (module.start == UINT64_MAX || module_known(module.start) || count >= SEGMENT_MAX_MODULES)
+        return 0;
+    if (info->dlpi_name && *info->dlpi_name) {
+        snprintf(module.path, sizeof module.path, "%s", info->dlpi_name);
+    } else {
+        ssize_t length = readlink("/proc/self/exe", module.path, sizeof module.path - 1);
+        module.path[length > 0 ? length : 0] = 0;
+    }
+    trace_segment.modules[count] = module;
+    store_release(&trace_segment.header->module_count, count + 1);
+    return 0;
+}
+
+static void note_modules(void)
+{
+    lock_acquire(&trace.modules_lock);
+    dl_iterate_phdr(note_module, NULL);
+    lock_release(&trace.modules_lock);
+}
+
+/* ---- stacks ---- */
+
+/* Follows the frame pointers from the API function's frame up to the G's first frame. Reads nothing outside the G's
+ * stack, whatever a caller without frame pointers left in rbp. */
+static uint32_t walk(const struct g *g, struct api_site site, uint64_t *pc)
+{
+    uint32_t count = 0;
+    if (!site.frame)
+        return 0;
+    pc[count++] = (uint64_t)(uintptr_t)site.function + 1;
+    uintptr_t frame = (uintptr_t)site.frame, hi = (uintptr_t)g;
+    while (count < STACK_DEPTH_MAX && frame % 8 == 0 && frame >= g->slot->stack_lo && frame < hi - 16) {
+        uint64_t above = ((uint64_t *)frame)[0], caller = ((uint64_t *)frame)[1];
+        if (above == 0)
+            break; /* the G's own function: its caller is the entry */
+        if (caller < 4096)
+            break;
+        pc[count++] = caller;
+        if (above <= frame)
+            break; /* stacks grow down, so callers lie above */
+        frame = above;
+    }
+    return count;
+}
+
+/* New stacks are rare: a good moment to see whether the program has loaded something. */
+static uint32_t intern(struct p *p, const struct g *g, struct api_site site)
+{
+    uint64_t pc[STACK_DEPTH_MAX];
+    uint32_t count = walk(g, site, pc);
+    if (count == 0)
+        return 0;
+    uint32_t before = p->ring.stack_count;
+    uint32_t ordinal = ring_stack(&p->ring, pc, count);
+    if (p->ring.stack_count != before) {
+        for (uint32_t i = 0; i < count; i++) {
+            bool known = false;
+            uint32_t modules = load_acquire(&trace_segment.header->module_count);
+            for (uint32_t j = 0; j < modules && !known; j++)
+                known = pc[i] >= trace_segment.modules[j].start && pc[i] < trace_segment.modules[j].end;
+            if (!known) {
+                note_modules();
+                break;
+            }
+        }
+    }
+    return ordinal;
+}
+
+void trace_note_wait_site(struct p *p, struct g *g, struct api_site site)
+{
+    g->slot->wait_stack = intern(p, g, site);
+    g->slot->wait_ring = (uint16_t)p->index;
+}
+
+/* ---- start ---- */
+
+static void describe(const struct ring *ring, struct subbuffer *head)
+{
+    const struct p *p = container_of(ring, struct p, ring);
+    if (p->current) {
+        head->current_g = p->current->id;
+        head->current_seq = p->current->seq;
+    }
+    head->tid = p->m ? p->m->tid : 0;
+}
+
+/* The memfd that a recorder passed, or -1. The variable is taken away, so that children start afresh. */
+static int recorder_fd(void)
+{
+    const char *text = getenv(SEGMENT_FD_ENV);
+    if (!text || !*text)
+        return -1;
+    char *end;
+    long fd = strtol(text, &end, 10);
+    unsetenv(SEGMENT_FD_ENV);
+    if (*end || fd < 0 || fd > INT32_MAX || fcntl((int)fd, F_SETFD, FD_CLOEXEC) < 0)
+        return -1;
+    return (int)fd;
+}
+
+int trace_start(uint32_t p_count, uint32_t seats)
+{
+    trace.clock = choose_clock();
+    int fd = recorder_fd();
+    int error = fd < 0 ? -EBUSY : segment_create(&trace_segment, fd, p_count, RING_BYTES, seats);
+    bool recorded = !error;
+    if (error)
+        error = segment_create(&trace_segment, -1, p_count, RING_BYTES, seats);
+    if (error)
+        return error;
+    trace_segment.header->clock = trace.clock;
+    ring_init(&trace.ring, &trace_segment, p_count);
+    note_modules();
+    store_relaxed(&trace_segment.header->tracing, recorded);
+    if (recorded)
+        ring_prefault(&trace.ring);
+    segment_publish(&trace_segment);
+    return 0;
+}
+
+void trace_start_p(struct p *p)
+{
+    ring_init(&p->ring, &trace_segment, p->index);
+    p->ring.describe = describe;
+    if (trace_is_on())
+        ring_prefault(&p->ring);
+}
+
+void trace_main_returned(void)
+{
+    store_release(&trace_segment.header->main_returned, 1);
+}
+
+/* ---- records ---- */
+
+#define EMIT0(ring, name) ring_emit(ring, GMPT_EVENT_##name, ticks(), 0, 0, 0, 0, 0)
+#define EMIT1(ring, name, a) ring_emit(ring, GMPT_EVENT_##name, ticks(), 1, a, 0, 0, 0)
+#define EMIT2(ring, name, a, b) ring_emit(ring, GMPT_EVENT_##name, ticks(), 2, a, b, 0, 0)
+#define EMIT3(ring, name, a, b, c) ring_emit(ring, GMPT_EVENT_##name, ticks(), 3, a, b, c, 0)
+#define EMIT4(ring, name, a, b, c, d) ring_emit(ring, GMPT_EVENT_##name, ticks(), 4, a, b, c, d)
+
+void trace_emit_proc_start(struct p *p, uint32_t tid) { EMIT1(&p->ring, proc_start, tid); }
+
+void trace_emit_proc_stop(struct p *p) { EMIT0(&p->ring, proc_stop); }
+
+void trace_emit_proc_steal(struct p *p, uint32_t from, uint32_t count) { EMIT2(&p->ring, proc_steal, from, count); }
+
+void trace_emit_proc_retake(uint32_t p, uint64_t g)
+{
+    lock_acquire(&trace.lock);
+    EMIT2(&trace.ring, proc_retake, p, g);
+    lock_release(&trace.lock);
+}
+
+void trace_emit_proc_preempt(uint32_t p)
+{
+    lock_acquire(&trace.lock);
+    EMIT1(&trace.ring, proc_preempt, p);
+    lock_release(&trace.lock);
+}
+
+void trace_emit_go_create(struct p *p, struct g *g, struct api_site site)
+{
+    uint32_t stack = p->current ? intern(p, p->current, site) : 0;
+    g->slot->create_stack = stack;
+    g->slot->create_ring = (uint16_t)p->index;
+    EMIT3(&p->ring, go_create, g->id, (uint64_t)(uintptr_t)g->fn, stack);
+}
+
+void trace_emit_go_start(struct p *p, struct g *g) { EMIT2(&p->ring, go_start, g->id, (uint32_t)(g->seq + 1)); }
+
+void trace_emit_go_yield(struct p *p) { EMIT0(&p->ring, go_yield); }
+
+void trace_emit_go_preempt(struct p *p) { EMIT0(&p->ring, go_preempt); }
+
+void trace_emit_go_block(struct p *p, struct g *g)
+{
+    const struct g_slot *slot = g->slot;
+    EMIT4(&p->ring, go_block, slot->wait_reason, slot->wait_object, slot->wait_bounded, slot->wait_stack);
+}
+
+void trace_emit_go_unblock(struct p *p, struct g *g)
+{
+    if (p) {
+        EMIT2(&p->ring, go_unblock, g->id, (uint32_t)(g->seq + 1));
+        return;
+    }
+    lock_acquire(&trace.lock);
+    EMIT2(&trace.ring, go_unblock, g->id, (uint32_t)(g->seq + 1));
+    lock_release(&trace.lock);
+}
+
+void trace_emit_go_exit(struct p *p) { EMIT0(&p->ring, go_exit); }
+
+void trace_emit_syscall_begin(struct p *p, struct g *g, struct api_site site)
+{
+    trace_note_wait_site(p, g, site);
+    EMIT1(&p->ring, syscall_begin, g->slot->wait_stack);
+}
+
+void trace_emit_syscall_end(struct p *p) { EMIT0(&p->ring, syscall_end); }
+
+void trace_emit_syscall_resume(struct p *p, struct g *g)
+{
+    EMIT2(&p->ring, syscall_resume, g->id, (uint32_t)(g->seq + 1));
+}
+
+void trace_emit_syscall_exit(struct g *g)
+{
+    lock_acquire(&trace.lock);
+    EMIT2(&trace.ring, syscall_exit, g->id, (uint32_t)(g->seq + 1));
+    lock_release(&trace.lock);
+}

@@ -1,0 +1,66 @@
+/* The one door from the runtime to the trace: every hook that the scheduler calls, and the registry's types.
+ *
+ * Off, a hook is one load and a branch. On, it appends a record to the ring of the P that the calling M holds, or, for an M
+ * without a P and for sysmon, to the no-P ring under its lock. A hook is called before the state that it tells of is
+ * changed (a sub-buffer that begins with it describes the state before it), and before the G can be seen by
+ * others, so that the records about a G come in the order of its transition numbers. */
+#ifndef GMPT_TRACEPOINT_H
+#define GMPT_TRACEPOINT_H
+
+#include "trace/ring.h"
+#include "trace/segment.h"
+
+#include <gmptrace/trace.h>
+
+struct g;
+struct m;
+struct p;
+
+/* Where an API function was called: its own frame and address. Hooks walk the frame pointers from here. */
+struct api_site {
+    void *frame;
+    void *function;
+};
+#define API_SITE(fn) ((struct api_site){ __builtin_frame_address(0), (void *)(uintptr_t)(fn) })
+
+extern struct segment trace_segment;
+
+static inline bool trace_is_on(void)
+{
+    return __builtin_expect(load_relaxed(&trace_segment.header->tracing) != 0, 0);
+}
+
+/* Makes the segment, in the recorder's memfd if it passed one, for p_count Ps and so many Gs. Returns 0 or -errno. */
+int trace_start(uint32_t p_count, uint32_t seats);
+void trace_start_p(struct p *p); /* makes the P's ring */
+/* Everything that was begun is ended: nothing is emitted after it. */
+void trace_main_returned(void);
+
+void trace_emit_proc_start(struct p *p, uint32_t tid);
+void trace_emit_proc_stop(struct p *p);
+void trace_emit_proc_steal(struct p *p, uint32_t from, uint32_t count);
+void trace_emit_proc_retake(uint32_t p, uint64_t g);
+void trace_emit_proc_preempt(uint32_t p);
+void trace_emit_go_create(struct p *p, struct g *g, struct api_site site);
+void trace_emit_go_start(struct p *p, struct g *g);
+void trace_emit_go_yield(struct p *p);
+void trace_emit_go_preempt(struct p *p);
+void trace_emit_go_block(struct p *p, struct g *g);
+void trace_emit_go_unblock(struct p *p, struct g *g);
+void trace_emit_go_exit(struct p *p);
+void trace_emit_syscall_begin(struct p *p, struct g *g, struct api_site site);
+void trace_emit_syscall_end(struct p *p);
+void trace_emit_syscall_resume(struct p *p, struct g *g);
+void trace_emit_syscall_exit(struct g *g);
+
+/* Records where the G waits in its slot, while tracing is on. */
+void trace_note_wait_site(struct p *p, struct g *g, struct api_site site);
+
+/* TRACE(go_start, p, g) calls trace_emit_go_start(p, g) when tracing is on. */
+#define TRACE(event, ...)                                                                                              \
+    do {                                                                                                               \
+        if (trace_is_on())                                                                                             \
+            trace_emit_##event(__VA_ARGS__);                                                                           \
+    } while (0)
+
+#endif

@@ -1,0 +1,184 @@
+/* Lays the shared segment out on the target's side, and maps it with suspicion on the other. See segment.h. */
+#define _GNU_SOURCE
+#include "segment.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define PAGE_BYTES 4096u
+#define STACK_TABLE_WORDS (512u * 1024) /* 4 MiB a ring, of which pages in use cost memory */
+#define TOTAL_BYTES_MAX (1ull << 40)
+
+static uint64_t page_up(uint64_t bytes)
+{
+    return (bytes + PAGE_BYTES - 1) & ~(uint64_t)(PAGE_BYTES - 1);
+}
+
+static bool is_power_of_two(uint64_t value)
+{
+    return value && (value & (value - 1)) == 0;
+}
+
+static int map(struct segment *segment, int fd, size_t bytes)
+{
+    void *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+    if (base == MAP_FAILED)
+        return -errno;
+    segment->fd = fd;
+    segment->base = base;
+    segment->bytes = bytes;
+    segment->header = base;
+    return 0;
+}
+
+/* Sets the pointers and copies by a header whose fields are known to be good. */
+static void point(struct segment *segment, const struct segment_header *header)
+{
+    segment->rings = (struct segment_ring *)(segment->base + header->controls_offset);
+    segment->registry = (struct g_slot *)(segment->base + header->registry_offset);
+    segment->modules = (struct segment_module *)(segment->base + header->modules_offset);
+    segment->stacks = (uint64_t *)(segment->base + header->stacks_offset);
+    segment->subbuffer_base = segment->base + header->rings_offset;
+    segment->ring_count = header->ring_count;
+    segment->subbuffers = header->subbuffers;
+    segment->p_count = header->p_count;
+    segment->registry_slots = header->registry_slots;
+    segment->stacks_words = header->stacks_words;
+}
+
+int segment_create(struct segment *segment, int fd, uint32_t p_count, size_t ring_bytes, uint32_t registry_slots)
+{
+    uint64_t subbuffers = ring_bytes / SUBBUFFER_BYTES;
+    if (p_count < 1 || p_count > SEGMENT_MAX_PS || ring_bytes % SUBBUFFER_BYTES || !is_power_of_two(subbuffers) ||
+        subbuffers < 2 || subbuffers > 1024 || registry_slots < 1)
+        return -EINVAL;
+
+    struct segment_header layout = { .version = SEGMENT_VERSION,
+                                     .pid = (uint32_t)getpid(),
+                                     .p_count = p_count,
+                                     .ring_count = p_count + 1,
+                                     .subbuffers = (uint32_t)subbuffers,
+                                     .registry_slots = registry_slots,
+                                     .stacks_words = STACK_TABLE_WORDS };
+    uint64_t end = PAGE_BYTES;
+    layout.controls_offset = end;
+    end = page_up(end + layout.ring_count * sizeof(struct segment_ring));
+    layout.modules_offset = end;
+    end = page_up(end + SEGMENT_MAX_MODULES * sizeof(struct segment_module));
+    layout.registry_offset = end;
+    end = page_up(end + (uint64_t)registry_slots * sizeof(struct g_slot));
+    layout.stacks_offset = end;
+    end = page_up(end + layout.ring_count * layout.stacks_words * sizeof(uint64_t));
+    layout.rings_offset = end;
+    end = page_up(end + layout.ring_count * ring_bytes);
+    layout.total_bytes = end;
+
+    int error = 0;
+    bool own = fd < 0;
+    if (own) {
+        fd = memfd_create(SEGMENT_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+        if (fd < 0)
+            return -errno;
+    }
+    struct stat st;
+    if (fstat(fd, &st) < 0 || st.st_size != 0) {
+        error = -EBUSY; /* somebody else lives there */
+        goto out;
+    }
+    if (ftruncate(fd, (off_t)layout.total_bytes) < 0 ||
+        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
+        error = -errno;
+        goto out;
+    }
+    error = map(segment, fd, layout.total_bytes);
+    if (error)
+        goto out;
+    /* The magic is the first word and is stored last: a reader that sees it sees the rest. */
+    memcpy((uint8_t *)segment->header + sizeof(uint64_t), (uint8_t *)&layout + sizeof(uint64_t),
+           sizeof layout - sizeof(uint64_t));
+    point(segment, &layout);
+out:
+    if (error && own)
+        close(fd);
+    return error;
+}
+
+void segment_publish(struct segment *segment)
+{
+    store_release(&segment->header->magic, SEGMENT_MAGIC);
+}
+
+static bool lies_inside(uint64_t offset, uint64_t count, uint64_t unit_bytes, uint64_t total_bytes)
+{
+    return offset % 64 == 0 && offset <= total_bytes && count <= (total_bytes - offset) / unit_bytes;
+}
+
+static const char *find_fault(const struct segment_header *header, uint64_t file_bytes)
+{
+    if (header->version != SEGMENT_VERSION)
+        return "the program's runtime has another version of the shared segment";
+    if (header->total_bytes != file_bytes)
+        return "the segment's size is not what its header says";
+    if (header->clock != SEGMENT_CLOCK_TSC && header->clock != SEGMENT_CLOCK_MONOTONIC)
+        return "the segment names an unknown clock";
+    if (header->p_count < 1 || header->p_count > SEGMENT_MAX_PS || header->ring_count != header->p_count + 1)
+        return "the segment's number of Ps is out of range";
+    if (!is_power_of_two(header->subbuffers) || header->subbuffers < 2 || header->subbuffers > 1024)
+        return "the segment's ring size is out of range";
+    if (header->stacks_words > (1u << 27))
+        return "the segment's stack tables are out of range";
+    if (!lies_inside(header->controls_offset, header->ring_count, sizeof(struct segment_ring), file_bytes) ||
+        !lies_inside(header->modules_offset, SEGMENT_MAX_MODULES, sizeof(struct segment_module), file_bytes) ||
+        !lies_inside(header->registry_offset, header->registry_slots, sizeof(struct g_slot), file_bytes) ||
+        !lies_inside(header->stacks_offset, header->ring_count * header->stacks_words, 8, file_bytes) ||
+        !lies_inside(header->rings_offset, (uint64_t)header->ring_count * header->subbuffers, SUBBUFFER_BYTES, file_bytes))
+        return "a table of the segment lies outside it";
+    return NULL;
+}
+
+int segment_open(struct segment *segment, int fd, const char **why)
+{
+    struct stat st;
+    *why = NULL;
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    if (st.st_size == 0)
+        return -EAGAIN;
+    int seals = fcntl(fd, F_GET_SEALS);
+    if (seals < 0 || st.st_size < (off_t)PAGE_BYTES || (uint64_t)st.st_size > TOTAL_BYTES_MAX) {
+        *why = "it is not a segment of the gmptrace runtime";
+        return -EPROTO;
+    }
+    if (!(seals & F_SEAL_SHRINK))
+        return -EAGAIN; /* sized but not sealed yet */
+    int error = map(segment, fd, (size_t)st.st_size);
+    if (error)
+        return error;
+    if (load_acquire(&segment->header->magic) == 0) {
+        segment_close(segment);
+        return -EAGAIN;
+    }
+    struct segment_header copy; /* checked and used from here: the target could change the original in between */
+    memcpy(&copy, segment->header, sizeof copy);
+    *why = load_relaxed(&copy.magic) != SEGMENT_MAGIC ? "it is not a segment of the gmptrace runtime"
+                                                      : find_fault(&copy, (uint64_t)st.st_size);
+    if (*why) {
+        segment_close(segment);
+        return -EPROTO;
+    }
+    segment->clock = copy.clock;
+    segment->pid = copy.pid;
+    point(segment, &copy);
+    return 0;
+}
+
+void segment_close(struct segment *segment)
+{
+    if (segment->base)
+        munmap(segment->base, segment->bytes);
+    segment->base = NULL;
+}
