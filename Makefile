@@ -17,9 +17,9 @@ BUILD := build/$(VARIANT)
 Q := $(if $(V),,@)
 VERSION := $(shell sed -n 's/^\#define GMPT_VERSION "\(.*\)"/\1/p' include/gmptrace/gmpt.h)
 
-WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wno-unused-parameter
+WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
 CFLAGS ?= -O2 -g
-BASE_CFLAGS := -std=gnu11 -fno-omit-frame-pointer -fvisibility=hidden -pthread $(WARNINGS) -Iinclude -I. -I$(BUILD) \
+BASE_CFLAGS := -std=gnu11 -D_GNU_SOURCE= -fno-omit-frame-pointer -fvisibility=hidden -pthread $(WARNINGS) -Iinclude -I. -I$(BUILD) \
 	$(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all) $(if $(FORCE_YIELD),-DGMPT_FORCE_YIELD)
 LDFLAGS += -pthread $(if $(SAN),-fsanitize=$(SAN))
 

@@ -73,8 +73,6 @@ int go_start_main(void (*fn)(void *args), const void *args, size_t size)
 
 int64_t gmpt_self(void) { return (int64_t)g_self()->id; }
 
-void gmpt_yield(void) { scheduler_yield(); }
-
 void gmpt_preempt_check(void) { scheduler_safepoint(m_self()); }
 
 struct sleep {
@@ -106,7 +104,7 @@ static int sleep_until(int64_t deadline_ns, struct api_site site)
 int gmpt_sleep_until(int64_t deadline_ns)
 {
     if (deadline_ns <= clock_now_ns()) {
-        scheduler_yield();
+        gmpt_yield();
         return 0;
     }
     return sleep_until(deadline_ns, API_SITE(gmpt_sleep_until));
@@ -115,7 +113,7 @@ int gmpt_sleep_until(int64_t deadline_ns)
 int gmpt_sleep(int64_t ns)
 {
     if (ns <= 0) {
-        scheduler_yield();
+        gmpt_yield();
         return 0;
     }
     int64_t now = clock_now_ns();

@@ -20,13 +20,3 @@ void lock_acquire_slow(struct lock *lock)
         }
     }
 }
-
-#ifdef GMPT_FORCE_YIELD
-void atomics_maybe_yield(void)
-{
-    static __thread uint32_t random_state;
-    random_state = random_state * 1664525u + 1013904223u + (uint32_t)(uintptr_t)&random_state;
-    if (random_state >> 26 == 0)
-        sched_yield();
-}
-#endif

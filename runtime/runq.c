@@ -35,11 +35,15 @@ void runq_put_owner(struct p *p, struct g *g)
     }
 }
 
-void runq_put_next_owner(struct p *p, struct g *g)
+bool runq_put_next_owner(struct p *p, struct g *g)
 {
     struct g *before = exchange_acq_rel(&p->runnext, g); /* C */
-    if (before)
+    if (before) {
         runq_put_owner(p, before);
+        full_fence(); /* the caller relies on the exchange to be the last store */
+        return false;
+    }
+    return load_relaxed(&p->runq_head) == load_relaxed(&p->runq_tail);
 }
 
 void runq_demote_next_owner(struct p *p)
@@ -85,12 +89,12 @@ bool runq_is_empty_any(struct p *p)
 static struct g *steal_next(struct p *victim)
 {
     struct g *next = load_acquire(&victim->runnext);
-    uint32_t tick = load_relaxed(&victim->tick);
+    uint32_t starts = load_relaxed(&victim->starts);
     if (!next)
         return NULL;
     for (int i = 0; i < 200 && load_relaxed(&victim->status) == P_RUNNING; i++) {
         cpu_relax();
-        if (load_relaxed(&victim->runnext) != next || load_relaxed(&victim->tick) != tick)
+        if (load_relaxed(&victim->runnext) != next || load_relaxed(&victim->starts) != starts)
             return NULL;
     }
     return cas_acq_rel(&victim->runnext, &next, NULL) ? next : NULL; /* C */

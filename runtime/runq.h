@@ -21,8 +21,8 @@
 
 /* Puts g at the tail; when the ring is full, g and half of the ring go to the global queue. */
 void runq_put_owner(struct p *p, struct g *g);
-/* Makes g the next to run; the one that was moves to the tail. */
-void runq_put_next_owner(struct p *p, struct g *g);
+/* Makes g the next to run; the one that was moves to the tail. Returns whether g is the only one there. */
+bool runq_put_next_owner(struct p *p, struct g *g);
 /* Takes the next; *inherits says that it came from runnext and goes on with the slice of the one before it. */
 struct g *runq_get_owner(struct p *p, bool *inherits);
 /* Moves runnext, if any, to the tail. */

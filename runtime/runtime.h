@@ -7,7 +7,7 @@
  * A seat is a stack and a registry slot that belong together, by number. struct g lies at the top of its seat's
  * stack, so that a parked G costs one page and a slot:
  *
- *     seat i   | guard page | ... stack grows down ... | args | struct g | colour | 
+ *     seat i   | guard page | ... stack grows down ... | args | struct g | colour |
  *              ^ seat base  ^ stack_lo                 ^ first frame             ^ seat base + SEAT_BYTES
  *
  * Who may touch what: a G's fields belong to whoever holds the G: the M that runs it, the queue that it is in (by the
@@ -93,11 +93,13 @@ struct p {
     _Alignas(64) ATOMIC(uint32_t) runq_head;
     _Alignas(64) ATOMIC(uint32_t) runq_tail;
     ATOMIC(struct g *) runnext;
-    ATOMIC(uint32_t) tick;        /* slices begun; written by the owner, watched by sysmon and thieves */
-    uint32_t starts;              /* Gs started, those that inherit a slice included */
+    ATOMIC(uint32_t) tick;        /* slices begun; written by the owner, watched by sysmon */
+    ATOMIC(uint32_t) starts;      /* Gs started, those that inherit a slice included; watched by sysmon and thieves */
     ATOMIC(uint32_t) preempt;     /* sysmon asks the running G to yield */
     struct m *m;
     struct g *current; /* the G that runs on it, or is in a blocking call with it */
+
+    uint32_t quiet_wakes; /* Gs made ready since the last that woke an M; see wake_after */
 
     struct g *free; /* Gs that have ended, with their seats */
     uint32_t free_count;
@@ -127,6 +129,7 @@ struct sched {
     _Alignas(64) ATOMIC(uint32_t) queue_size; /* written under lock */
     ATOMIC(uint32_t) idle_p_count;            /* written under lock */
     ATOMIC(uint32_t) spinning;                /* Ms that look for work; see scheduler.c */
+    ATOMIC(uint32_t) wake_after;              /* see scheduler.c, "Needless waking" */
     ATOMIC(uint32_t) polling;                 /* an M is asleep in the poller */
     ATOMIC(int64_t) poll_until_ns;            /* and until when, at the latest */
     ATOMIC(uint64_t) next_id;

@@ -20,9 +20,16 @@
  * Either S3 sees G2, and then by release/acquire on `spinning` also G1, so it wakes; or G4 sees S1. The same pair closes
  * the race between starting a timer and sleeping in the poller (P1-P4 in find_runnable and timers.c).
  *
+ * Needless waking. Two Gs that take turns put each other into runnext, and whoever is woken finds nothing: the owner was
+ * faster, and both paid. So while searches are fruitless, only every wake_after-th G that was made ready alone (the
+ * queue was empty) wakes somebody; the number doubles with each fruitless search up to WAKE_AFTER_MAX, and is 1 again after
+ * a fruitful one. A runnext that this leaves beside an idle P while its owner runs on is seen by sysmon within a
+ * millisecond (look_at_running).
+ *
  * Invariants
  *  1. A G that is runnable is in exactly one queue, or in the hands of one M.
- *  2. If a G is in a queue and a P is idle, then an M is spinning, or is between S1 and S3, or between G2 and G4.
+ *  2. If a G is in a queue and a P is idle, then an M is spinning, or is between S1 and S3, or between G2 and G4, or
+ *     the G is alone in runnext and was not worth a wake.
  *  3. A P is held by one M (P_RUNNING), on the idle list or in one taker's hands (P_IDLE), or up for CAS (P_SYSCALL).
  *  4. Every change of a G's state is made by who holds it (runtime.h), in program order after its trace record.
  *  5. No lock is held across a switch but those that the `after` releases.
@@ -50,6 +57,7 @@
 #define GLOBAL_TICK 61   /* every so many starts the global queue goes first, so that it cannot starve */
 #define TIMER_TICK 16    /* every so many starts a P with timers looks at the clock */
 #define STEAL_ROUNDS 4
+#define WAKE_AFTER_MAX 8192u
 #define MS_MAX 10000u
 #define M_STACK_BYTES (256u * 1024)
 
@@ -176,7 +184,7 @@ static inline void begin_run(struct m *m, struct p *p, struct g *g, bool inherit
 {
     TRACE(go_start, p, g);
     g_transition(g, G_RUNNING, GMPT_WAIT_none);
-    p->starts++;
+    store_relaxed(&p->starts, load_relaxed(&p->starts) + 1);
     if (!inherits)
         store_relaxed(&p->tick, load_relaxed(&p->tick) + 1);
     p->current = g;
@@ -195,14 +203,15 @@ static inline void run_after(struct m *m)
 /* The next G if the P's own queue has one and nothing else is due. */
 static inline struct g *next_local(struct p *p, bool *inherits)
 {
-    if (unlikely(load_relaxed(&p->preempt)) || unlikely(p->starts % GLOBAL_TICK == 0) ||
-        (unlikely(p->starts % TIMER_TICK == 0) && load_relaxed(&p->timers.next_ns) != INT64_MAX))
+    uint32_t starts = load_relaxed(&p->starts);
+    if (unlikely(load_relaxed(&p->preempt)) || unlikely(starts % GLOBAL_TICK == 0) ||
+        (unlikely(starts % TIMER_TICK == 0) && load_relaxed(&p->timers.next_ns) != INT64_MAX))
         return NULL;
     return runq_get_owner(p, inherits);
 }
 
 /* Leaves the calling G, whose state is no longer running, for whatever comes next. */
-static inline void leave(struct m *m, struct g *g, after_switch_fn *after, void *arg, bool dying)
+static inline __attribute__((always_inline)) void leave(struct m *m, struct g *g, after_switch_fn *after, void *arg, bool dying)
 {
     struct p *p = m->p;
     bool inherits;
@@ -221,7 +230,7 @@ static inline void leave(struct m *m, struct g *g, after_switch_fn *after, void 
 }
 
 /* Leaves the calling G and comes back when it runs again, maybe on another thread. */
-static inline void leave_and_return(struct m *m, struct g *g, after_switch_fn *after, void *arg)
+static inline __attribute__((always_inline)) void leave_and_return(struct m *m, struct g *g, after_switch_fn *after, void *arg)
 {
     g->saved_errno = errno_get();
     leave(m, g, after, arg, false);
@@ -274,7 +283,7 @@ static void after_free(struct m *m, struct g *from, void *arg)
     seat_give_owner(m->p, from);
 }
 
-void scheduler_yield(void)
+void gmpt_yield(void)
 {
     struct m *m = m_self();
     struct p *p = m->p;
@@ -284,7 +293,9 @@ void scheduler_yield(void)
     }
     if (runq_is_empty_any(p) && load_relaxed(&sched.queue_size) == 0) {
         store_relaxed(&p->tick, load_relaxed(&p->tick) + 1);
-        if (++p->starts % GLOBAL_TICK != 0)
+        uint32_t starts = load_relaxed(&p->starts) + 1;
+        store_relaxed(&p->starts, starts);
+        if (starts % GLOBAL_TICK != 0)
             return; /* nobody to yield to; now and then the poller and the timers get a look */
     }
     TRACE(go_yield, p);
@@ -355,12 +366,22 @@ static inline void submitted(void)
     }
 }
 
+/* The same after runq_put_next_owner, whose exchange serves as the fence. */
+static inline void submitted_next(struct p *p, bool alone)
+{
+    if (sched.p_count == 1 || (alone && ++p->quiet_wakes < load_relaxed(&sched.wake_after)))
+        return;
+    p->quiet_wakes = 0;
+    full_fence_after_rmw(); /* S2 */
+    scheduler_wake();
+}
+
 void scheduler_ready(struct p *p, struct g *g, int wait_result)
 {
     g->wait_result = wait_result;
     make_runnable(p, g);
-    runq_put_next_owner(p, g); /* S1 */
-    submitted();
+    bool alone = runq_put_next_owner(p, g); /* S1 */
+    submitted_next(p, alone);
 }
 
 void scheduler_ready_list(struct p *p, struct g *list)
@@ -392,7 +413,7 @@ void scheduler_ready_list_global(struct g *list)
 void scheduler_started(struct p *p, struct g *g)
 {
     runq_put_next_owner(p, g);
-    submitted();
+    submitted_next(p, false);
 }
 
 /* ---- Ms ---- */
@@ -562,7 +583,7 @@ top:;
     }
     if (timers_due_any(&p->timers, 0))
         timers_run(&p->timers, p);
-    if (p->starts % GLOBAL_TICK == 0) {
+    if (load_relaxed(&p->starts) % GLOBAL_TICK == 0) {
         if (load_relaxed(&sched.queue_size) && (g = queue_get(p, 1)))
             return g;
         struct g *list = netpoll_check();
@@ -584,10 +605,16 @@ top:;
         if (!m->spinning)
             become_spinning(m);
         bool ran_timers = false;
-        if ((g = steal(m, p, &ran_timers)))
+        g = steal(m, p, &ran_timers);
+        if (g || ran_timers)
+            scheduler_waking_pays();
+        if (g)
             return g;
         if (ran_timers)
             goto top;
+        uint32_t after = load_relaxed(&sched.wake_after);
+        if (after < WAKE_AFTER_MAX)
+            store_relaxed(&sched.wake_after, after * 2);
     }
 
     lock_acquire(&sched.lock);
@@ -756,6 +783,7 @@ int scheduler_start(uint32_t p_count)
     memset(sched.ps, 0, p_count * sizeof *sched.ps);
     sched.p_count = p_count;
     store_relaxed(&sched.next_id, 1);
+    store_relaxed(&sched.wake_after, 1);
     store_relaxed(&sched.poll_until_ns, INT64_MAX);
     for (uint32_t i = p_count; i-- > 0;) {
         struct p *p = &sched.ps[i];

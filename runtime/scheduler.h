@@ -31,7 +31,6 @@ void scheduler_ready_list_global(struct g *list);
 /* Puts a new G on p's queue and sees that somebody runs it. */
 void scheduler_started(struct p *p, struct g *g);
 
-void scheduler_yield(void);
 /* Ends the slice of a G that sysmon asked to. */
 void scheduler_preempted(void);
 static inline void scheduler_safepoint(struct m *m)
@@ -51,6 +50,13 @@ void scheduler_hand_off(struct p *p);
 
 /* Sees that an idle P gets an M that looks for work, unless one is looking already. */
 void scheduler_wake(void);
+
+/* A G was found that nobody had been woken for. */
+static inline void scheduler_waking_pays(void)
+{
+    if (load_relaxed(&sched.wake_after) != 1)
+        store_relaxed(&sched.wake_after, 1);
+}
 
 /* Makes Ps 0 .. count-1; all but the first are idle. Returns 0 or -errno. */
 int scheduler_start(uint32_t p_count);

@@ -16,6 +16,7 @@
 
 #define SIGNAL_STACK_BYTES (64u * 1024)
 
+#ifndef SWITCH_ASAN /* which has a better message of its own */
 static struct sigaction segv_before;
 
 /* A write to a guard page is a stack that was too small; anything else is the program's own affair. */
@@ -43,6 +44,16 @@ static void on_segv(int signal, siginfo_t *info, void *context)
     }
 }
 
+static void watch_overflows(void)
+{
+    struct sigaction action = { .sa_sigaction = on_segv, .sa_flags = SA_SIGINFO | SA_ONSTACK };
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGSEGV, &action, &segv_before);
+}
+#else
+static void watch_overflows(void) {}
+#endif
+
 void start_signal_stack(struct m *m)
 {
     m->signal_stack = malloc(SIGNAL_STACK_BYTES);
@@ -50,15 +61,6 @@ void start_signal_stack(struct m *m)
         return; /* only the message of an overflow is lost */
     stack_t stack = { .ss_sp = m->signal_stack, .ss_size = SIGNAL_STACK_BYTES };
     sigaltstack(&stack, NULL);
-}
-
-static void watch_overflows(void)
-{
-#ifndef SWITCH_ASAN
-    struct sigaction action = { .sa_sigaction = on_segv, .sa_flags = SA_SIGINFO | SA_ONSTACK };
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGSEGV, &action, &segv_before);
-#endif
 }
 
 struct main_call {

@@ -1,11 +1,13 @@
-/* The context switch, and the only place that tells sanitizers and Valgrind of it.
+/* The context switch, and the only place that tells sanitizers of it.
  *
- * A context that is not running is one word, its stack pointer; the callee-saved registers lie on its stack, in the
- * order that switch_x86_64.S pushes them:
+ * A context that is not running is one word, its stack pointer, below which nothing of it lies:
  *
- *     sp ->  r15 r14 r13 r12 rbx rbp  resume address
+ *     sp ->  resume address, rbp, ...
  *
- * The floating point control words are the thread's and not saved. */
+ * The switch is inline: the compiler saves what it needs of the other registers, which at most places is nothing. It
+ * leaves by a jump, since the return predictor could only guess where to go, and it was not entered by a call, since
+ * that would leave the predictor one entry ahead and make every return after it a wrong guess (four of them cost
+ * 25 ns). The floating point control words are the thread's and are not saved. */
 #ifndef GMPT_SWITCH_H
 #define GMPT_SWITCH_H
 
@@ -47,11 +49,8 @@ struct context {
 #endif
 };
 
-/* Saves the running context in *save and goes on with the one at sp; returns when somebody switches back. */
-void switch_stacks(void **save, void *sp);
-
-/* Where a fresh context begins: calls begin(), then fn(args), then end(), which does not return. fn and args
- * come in r13 and r12. */
+/* Where a fresh context begins: calls switch_entry_begin(), then fn(args), then switch_entry_end(), which does not
+ * return. In switch_x86_64.S. */
 void switch_entry(void);
 void switch_entry_begin(void); /* in scheduler.c */
 void switch_entry_end(void);
@@ -60,16 +59,43 @@ void switch_entry_end(void);
 static inline void *switch_prepare(void *top, void (*fn)(void *), void *args)
 {
     void **sp = top;
-    *--sp = NULL; /* keeps the stack aligned to 16 where switch_entry calls */
     *--sp = NULL; /* where a return address would be: stops unwinders that have no CFI */
-    *--sp = (void *)switch_entry;
+    *--sp = args;
+    *--sp = (void *)fn;
     *--sp = NULL; /* rbp: the end of the frame chain */
-    *--sp = NULL; /* rbx */
-    *--sp = args;       /* r12 */
-    *--sp = (void *)fn; /* r13 */
-    *--sp = NULL; /* r14 */
-    *--sp = NULL; /* r15 */
+    *--sp = (void *)switch_entry;
     return sp;
+}
+
+/* Saves the running context in *save and goes on with the one at sp; comes back when somebody switches to *save. */
+static inline __attribute__((always_inline)) void switch_stacks(void **save, void *sp)
+{
+#if defined(__x86_64__)
+    /* 128: the compiler may keep values in the red zone below rsp. */
+    __asm__ volatile("leaq -128(%%rsp), %%rsp\n\t"
+                     "pushq %%rbp\n\t"
+                     "leaq 1f(%%rip), %%rax\n\t"
+                     "pushq %%rax\n\t"
+                     "movq %%rsp, (%%rdi)\n\t"
+                     "movq %%rsi, %%rsp\n\t"
+                     "popq %%rax\n\t"
+                     "popq %%rbp\n\t"
+                     "jmpq *%%rax\n"
+                     "1:\n\t"
+                     "leaq 128(%%rsp), %%rsp"
+                     : "+D"(save), "+S"(sp)
+                     :
+                     : "rax", "rbx", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "memory", "cc",
+                       "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10",
+                       "xmm11", "xmm12", "xmm13", "xmm14", "xmm15"
+#if defined(__AVX512F__)
+                       , "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24", "xmm25",
+                       "xmm26", "xmm27", "xmm28", "xmm29", "xmm30", "xmm31", "k1", "k2", "k3", "k4", "k5", "k6", "k7"
+#endif
+    );
+#else
+#error "gmptrace runs on x86-64 only so far"
+#endif
 }
 
 static inline void switch_created(struct context *context, void *stack_lo, size_t stack_bytes)

@@ -3,7 +3,7 @@
  *   - retakes Ps from blocking calls that have lasted since its last look,
  *   - asks Gs that have run for a whole slice to yield,
  *   - polls the network when nobody has for a while,
- *   - sees that timers of busy Ps are fired by somebody.
+ *   - sees that timers of busy Ps are fired by somebody, and that a runnext that nobody was woken for gets an M.
  *
  * Retaking is a CAS of the P's status from P_SYSCALL, which only one of sysmon, the returning M and, after a retake, the P's
  * next M in a call of its own can win; call_tick tells a long call from many short ones. */
@@ -17,6 +17,7 @@
 
 #define NAP_MIN_NS 20000
 #define NAP_MAX_NS 10000000
+#define NAP_QUIET_NS 1000000 /* the longest while a runnext may lie beside an idle P */
 #define IDLE_ROUNDS 50 /* rounds without work before naps grow */
 #define POLL_GAP_NS 10000000
 #define TIMER_LATE_NS 200000 /* later than this, somebody else than the busy P fires its timers */
@@ -28,7 +29,7 @@ static ATOMIC(uint32_t) napping_long;
 
 /* What sysmon saw of a P at its last look. */
 struct look {
-    uint32_t tick, call_tick;
+    uint32_t tick, starts, call_tick;
     int64_t tick_ns, call_ns;
     bool asked; /* the slice `tick` has been asked to end */
 };
@@ -45,6 +46,12 @@ static void look_at_running(struct p *p, struct look *look, int64_t now)
         TRACE(proc_preempt, p->index);
         store_relaxed(&p->preempt, 1);
     }
+    uint32_t starts = load_relaxed(&p->starts);
+    if (starts == look->starts && load_relaxed(&p->runnext) && load_relaxed(&sched.idle_p_count)) {
+        scheduler_waking_pays();
+        scheduler_wake();
+    }
+    look->starts = starts;
 }
 
 static bool look_at_call(struct p *p, struct look *look, int64_t now)
@@ -120,6 +127,9 @@ void sysmon_run(void)
             nap_ns = NAP_MIN_NS;
         else if (idle_rounds > IDLE_ROUNDS && nap_ns < NAP_MAX_NS)
             nap_ns = nap_ns * 2 < NAP_MAX_NS ? nap_ns * 2 : NAP_MAX_NS;
+        uint32_t idle_ps = load_relaxed(&sched.idle_p_count);
+        if (load_relaxed(&sched.wake_after) > 1 && idle_ps && idle_ps < sched.p_count && nap_ns > NAP_QUIET_NS)
+            nap_ns = NAP_QUIET_NS;
         store_relaxed(&napping_long, nap_ns > 10 * NAP_MIN_NS);
         futex_wait(&wake_word, 0, nap_ns);
         if (load_relaxed(&wake_word)) {

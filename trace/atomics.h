@@ -40,23 +40,48 @@ static inline void atomics_maybe_yield(void) {}
     (atomics_maybe_yield(),                                                                                            \
      atomic_compare_exchange_strong_explicit((p), (expected), (v), memory_order_acq_rel, memory_order_acquire))
 
+#if defined(__SANITIZE_THREAD__)
+#define ATOMICS_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define ATOMICS_TSAN 1
+#endif
+#endif
+
+/* ThreadSanitizer does not model fences: there they are read-modify-writes of a word that all of them share. */
+static inline void atomics_fence(memory_order order)
+{
+#ifdef ATOMICS_TSAN
+    extern _Atomic(int) atomics_fence_word;
+    (void)order;
+    atomic_fetch_add_explicit(&atomics_fence_word, 1, memory_order_seq_cst);
+#else
+    atomic_thread_fence(order);
+#endif
+}
+
 /* Orders every earlier access before every later one, stores before loads included. */
 static inline void full_fence(void)
 {
     atomics_maybe_yield();
-    atomic_thread_fence(memory_order_seq_cst);
+    atomics_fence(memory_order_seq_cst);
 }
 
-/* Orders earlier stores before later stores, as a seqlock's writer needs between its word and its fields. */
-static inline void store_fence(void)
+/* The same right after a read-modify-write, which on x86 already is a full barrier for the processor. */
+static inline void full_fence_after_rmw(void)
 {
-    atomic_thread_fence(memory_order_release);
+#if (defined(__x86_64__) || defined(__i386__)) && !defined(ATOMICS_TSAN)
+    atomics_maybe_yield();
+    atomic_signal_fence(memory_order_seq_cst);
+#else
+    full_fence();
+#endif
 }
 
 /* Orders earlier loads before later loads, as a seqlock's reader needs before it checks the word again. */
 static inline void load_fence(void)
 {
-    atomic_thread_fence(memory_order_acquire);
+    atomics_fence(memory_order_acquire);
 }
 
 static inline void cpu_relax(void)

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #define LEB_MAX_BYTES 10 /* 64 bits by sevens */
 
@@ -38,6 +39,30 @@ static inline const uint8_t *leb_get(const uint8_t *p, const uint8_t *end, uint6
         }
     }
     return NULL;
+}
+
+/* The same where LEB_MAX_BYTES can be read at p, so that no byte needs a check of its own: a value of two to eight
+ * bytes is gathered from one word without a loop, since a loop's exit is what the CPU cannot foresee. */
+static inline const uint8_t *leb_get_roomy(const uint8_t *p, uint64_t *value)
+{
+    if (*p < 0x80) {
+        *value = *p;
+        return p + 1;
+    }
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    uint64_t word;
+    memcpy(&word, p, sizeof word);
+    uint64_t stops = ~word & 0x8080808080808080u;
+    if (stops) {
+        unsigned bits = (unsigned)__builtin_ctzll(stops) + 1;
+        word &= UINT64_MAX >> (64 - bits);
+        word = (word & 0x007f007f007f007fu) | (word & 0x7f007f007f007f00u) >> 1;
+        word = (word & 0x00003fff00003fffu) | (word & 0x3fff00003fff0000u) >> 2;
+        *value = (word & 0x0fffffffu) | (word & 0x0fffffff00000000u) >> 4;
+        return p + bits / 8;
+    }
+#endif
+    return leb_get(p, p + LEB_MAX_BYTES, value);
 }
 
 #endif

@@ -36,6 +36,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 #define GMPT_VERSION "0.1.0"
 #define GMPT_NEVER INT64_MAX
@@ -181,6 +182,7 @@ int gmpt_close(int fd);
 void gmpt_blocking_begin(void);
 void gmpt_blocking_end(void);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif
