@@ -7,6 +7,8 @@
 #include <gmptrace/trace.h>
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 
 enum cli_status {
@@ -27,6 +29,9 @@ struct cli_command {
 
 extern const struct cli_command command_record, command_analyze, command_leaks, command_pprof, command_script;
 
+/* The whole of main(): finds the subcommand and runs it. Returns the exit status. */
+int cli_dispatch(int argc, char **argv);
+
 /* The command that runs now; cli_error and cli_usage name it. */
 extern const struct cli_command *cli_current;
 
@@ -35,11 +40,18 @@ void cli_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* The same, with a pointer to --help; returns CLI_USAGE. */
 int cli_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* What getopt_long's ':' and '?' mean, after it returned one of them with opterr 0; returns CLI_USAGE. */
+int cli_usage_option(int option, char **argv);
+
 /* Opens a trace or says why not and returns NULL; the status is then CLI_INPUT. */
 struct gmpt_trace *cli_trace_open(const char *path);
 /* After the last event: says on standard error what is damaged, cut off or lost. Returns CLI_OK, or CLI_INPUT when
  * nothing could be used. */
 int cli_trace_finish(const struct gmpt_trace *trace, const char *path, int last_result);
+
+/* Reads a duration such as 300us, 500ms, 1.5s, 2m or 1h; the unit (ns, us, ms, s, m, h) is required. Returns 0 or
+ * -EINVAL. */
+int cli_parse_duration(const char *text, int64_t *ns);
 
 /* Flushes standard output; returns status, or CLI_MACHINE with a message when what was written did not arrive. */
 int cli_flush(int status);
@@ -48,6 +60,10 @@ int cli_flush(int status);
 const char *cli_duration(char buffer[16], int64_t ns);
 /* Writes a count with thousands separated: "1,234,567". Returns buffer. */
 const char *cli_count(char buffer[32], uint64_t count);
+
+/* Writes text for a terminal: at most columns characters, cut in the middle with "..." when it is longer, control
+ * characters as '?'. Returns buffer. */
+const char *cli_text(char *buffer, size_t size, const char *text, int columns);
 
 /* Writes text as a JSON string, quotes included; bytes that are not UTF-8 become U+FFFD. */
 void cli_json_string(FILE *file, const char *text);

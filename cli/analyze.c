@@ -1,0 +1,332 @@
+/* gmptrace analyze: what a trace says as a whole, on one screen of 80 columns, or as one JSON object. */
+#include "cli.h"
+#include "load.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define COLUMNS 80
+#define SITES_SHOWN 6
+#define GROUPS_SHOWN 4
+#define REASONS_SHOWN 5
+#define BAR_COLUMNS 36
+
+/* ---- For a person ------------------------------------------------------------------------------------------------ */
+
+static void exit_print(const struct gmpt_trace_info *info)
+{
+    if (!info->whole)
+        fputs("the recording was cut off", stdout);
+    else if (info->exit_kind == 1)
+        printf("exited with status %d", info->exit_code);
+    else if (info->exit_kind == 2)
+        printf("ended by signal %d", info->exit_code);
+    else
+        fputs("still running when the recording ended", stdout);
+}
+
+static void head_print(const struct load *load)
+{
+    const struct gmpt_trace_info *info = gmpt_trace_info(load->trace);
+    const struct summary_totals *totals = summary_totals(load->summary);
+    char text[COLUMNS * 4 + 1], when[64], a[32], b[32], c[32], d[32];
+    time_t seconds = (time_t)(info->start_realtime_ns / 1000000000);
+    struct tm tm;
+    puts(cli_text(text, sizeof text, info->command && info->command[0] ? info->command : "(unknown command)", COLUMNS));
+    if (!gmtime_r(&seconds, &tm) || !strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S UTC", &tm))
+        snprintf(when, sizeof when, "an unknown time");
+    printf("  recorded    %s", when);
+    if (info->host && info->host[0])
+        printf(" on %s", cli_text(text, sizeof text, info->host, 36));
+    printf("\n  ran         %s, process %" PRIu32 ", ", cli_duration(a, totals->length_ns), info->pid);
+    exit_print(info);
+    printf("\n  goroutines  %s created, %s ended, %s alive at the end, %s at the peak\n",
+           cli_count(a, totals->gs_created), cli_count(b, totals->gs_ended), cli_count(c, totals->gs_alive),
+           cli_count(d, totals->gs_peak));
+    double capacity_ns = (double)totals->length_ns * totals->p_count;
+    printf("  processors  %" PRIu32 " Ps on %" PRIu32 " threads (Ms)", totals->p_count, totals->m_count);
+    if (capacity_ns > 0)
+        printf(", Ps busy %.1f %% of the time", 100.0 * (double)totals->p_busy_ns / capacity_ns);
+    putchar('\n');
+}
+
+static void events_print(const struct load *load)
+{
+    const struct gmpt_trace_counts *counts = gmpt_trace_counts(load->trace);
+    char a[32], b[32], c[32], d[32];
+    printf("  events      %s read, %s lost, %s gap%s, %s violation%s%s\n", cli_count(a, counts->kept),
+           cli_count(b, counts->lost), cli_count(c, counts->gaps), counts->gaps == 1 ? "" : "s",
+           cli_count(d, counts->violations), counts->violations == 1 ? "" : "s", load_exact(load) ? "" : ": NOT EXACT");
+    if (counts->lost || counts->gaps)
+        puts("              records are missing: counts and times below are lower or guessed");
+    else if (!gmpt_trace_info(load->trace)->whole)
+        puts("              the end is missing: this is what happened up to there");
+}
+
+static void share_print(const char *name, int64_t ns, int64_t total_ns)
+{
+    char duration[16], bar[BAR_COLUMNS + 1];
+    double share = total_ns > 0 ? (double)ns / (double)total_ns : 0;
+    int length = (int)(share * BAR_COLUMNS + 0.5);
+    length = length > BAR_COLUMNS ? BAR_COLUMNS : length;
+    memset(bar, '#', sizeof bar);
+    bar[length] = 0;
+    printf("  %-20s %9s %6.1f %%%s%s\n", name, cli_duration(duration, ns), 100 * share, length ? "  " : "", bar);
+}
+
+static void states_print(const struct summary_totals *totals)
+{
+    static const struct {
+        enum gmpt_g_state state;
+        const char *name;
+    } states[] = { { GMPT_G_RUNNING, "running" },
+                   { GMPT_G_RUNNABLE, "runnable" },
+                   { GMPT_G_SYSCALL, "in a blocking call" },
+                   { GMPT_G_WAITING, "waiting" } };
+    int64_t total_ns = 0, rest_ns = 0;
+    bool shown[GMPT_WAIT_REASONS] = { false };
+    for (size_t i = 0; i < sizeof states / sizeof states[0]; i++)
+        total_ns += totals->state_ns[states[i].state];
+    puts("\nTime of all goroutines together, by what they did");
+    for (size_t i = 0; i < sizeof states / sizeof states[0]; i++)
+        share_print(states[i].name, totals->state_ns[states[i].state], total_ns);
+    for (int line = 0; line < REASONS_SHOWN; line++) {
+        int most = -1;
+        for (int reason = 0; reason < GMPT_WAIT_REASONS; reason++)
+            if (!shown[reason] && totals->wait_ns[reason] > (most < 0 ? 0 : totals->wait_ns[most]))
+                most = reason;
+        if (most < 0)
+            break;
+        shown[most] = true;
+        char name[32];
+        snprintf(name, sizeof name, "  %.17s", gmpt_wait_reason_words((enum gmpt_wait_reason)most));
+        share_print(name, totals->wait_ns[most], total_ns);
+    }
+    for (int reason = 0; reason < GMPT_WAIT_REASONS; reason++)
+        if (!shown[reason])
+            rest_ns += totals->wait_ns[reason];
+    if (rest_ns)
+        share_print("  other", rest_ns, total_ns);
+}
+
+static void scheduler_print(const struct summary_totals *totals)
+{
+    const struct summary_latency *late = &totals->scheduling;
+    char a[32], b[32], c[32], d[32];
+    printf("\nScheduling latency (runnable until running), %s times\n", cli_count(a, late->count));
+    printf("  p50 %s   p90 %s   p99 %s   max %s\n", cli_duration(a, late->p50_ns), cli_duration(b, late->p90_ns),
+           cli_duration(c, late->p99_ns), cli_duration(d, late->max_ns));
+    puts("\nScheduler");
+    printf("  blocks %s   unblocks %s   yields %s\n", cli_count(a, totals->blocks), cli_count(b, totals->unblocks),
+           cli_count(c, totals->yields));
+    printf("  steals %s (of %s goroutines)   preemptions %s (of %s asked for)\n", cli_count(a, totals->steals),
+           cli_count(b, totals->stolen_gs), cli_count(c, totals->preemptions), cli_count(d, totals->preempt_requests));
+    printf("  blocking calls %s   Ps handed off %s\n", cli_count(a, totals->syscalls), cli_count(b, totals->handoffs));
+}
+
+static void sites_print(const struct load *load)
+{
+    size_t count;
+    const struct summary_site *sites = summary_sites(load->summary, &count);
+    if (count == 0)
+        return;
+    printf("\n%-44s %10s %10s %12s\n", "Goroutines by function and start", "created", "alive", "latency p99");
+    for (size_t i = 0; i < count && i < SITES_SHOWN; i++) {
+        struct place_frame frames[PLACE_FRAMES_MAX];
+        char function[PLACE_TEXT_BYTES], at[PLACE_TEXT_BYTES], name[PLACE_TEXT_BYTES * 2 + 16], text[COLUMNS * 4 + 1];
+        char a[32], b[32], c[16];
+        place_function(load->places, function, sites[i].fn);
+        if (place_frames(load->places, sites[i].create_stack, frames))
+            snprintf(name, sizeof name, "%s from %s", function, place_of_frame(load->places, at, &frames[0]));
+        else
+            snprintf(name, sizeof name, "%s", function);
+        printf("  %-42s %10s %10s %12s\n", cli_text(text, sizeof text, name, 42), cli_count(a, sites[i].created),
+               cli_count(b, sites[i].alive), cli_duration(c, sites[i].scheduling.p99_ns));
+    }
+    if (count > SITES_SHOWN) {
+        char a[32];
+        printf("  and %s more places\n", cli_count(a, count - SITES_SHOWN));
+    }
+}
+
+static void suspects_print(const struct load *load)
+{
+    size_t shown, count;
+    uint64_t suspected = load_suspected(load, &shown);
+    const struct summary_group *groups = summary_groups(load->summary, &count);
+    char a[32], place[PLACE_TEXT_BYTES], text[COLUMNS * 4 + 1];
+    if (suspected == 0) {
+        puts("\nSuspected leaks: none");
+        return;
+    }
+    printf("\nSuspected leaks: %s goroutine%s in %zu group%s (see gmptrace leaks)\n", cli_count(a, suspected),
+           suspected == 1 ? "" : "s", shown, shown == 1 ? "" : "s");
+    for (size_t i = 0; i < shown && i < GROUPS_SHOWN; i++) {
+        const struct summary_group *group = &groups[i];
+        char line[PLACE_TEXT_BYTES + 64];
+        snprintf(line, sizeof line, "%s at %s", gmpt_wait_reason_words(group->reason),
+                 place_of_stack(load->places, place, group->wait_stack));
+        printf("  %-8s %8s  %s\n", load_verdict_words(group->verdict), cli_count(a, group->count),
+               cli_text(text, sizeof text, line, 59));
+        snprintf(line, sizeof line, "started at %s", place_of_stack(load->places, place, group->create_stack));
+        printf("  %-8s %8s  %s\n", "", "", cli_text(text, sizeof text, line, 59));
+    }
+    if (shown > GROUPS_SHOWN)
+        printf("  and %zu more groups\n", shown - GROUPS_SHOWN);
+}
+
+/* ---- For a program ----------------------------------------------------------------------------------------------- */
+
+static void latency_json(const struct summary_latency *latency)
+{
+    printf("{\"count\": %" PRIu64 ", \"p50_ns\": %" PRId64 ", \"p90_ns\": %" PRId64 ", \"p99_ns\": %" PRId64
+           ", \"max_ns\": %" PRId64 "}",
+           latency->count, latency->p50_ns, latency->p90_ns, latency->p99_ns, latency->max_ns);
+}
+
+static void head_json(const struct load *load)
+{
+    static const char *const exit_kinds[] = { "running", "exited", "signalled" };
+    const struct gmpt_trace_info *info = gmpt_trace_info(load->trace);
+    const struct summary_totals *totals = summary_totals(load->summary);
+    fputs("  \"command\": ", stdout);
+    cli_json_string(stdout, info->command ? info->command : "");
+    fputs(",\n  \"host\": ", stdout);
+    cli_json_string(stdout, info->host ? info->host : "");
+    printf(",\n  \"pid\": %" PRIu32 ",\n  \"start_realtime_ns\": %" PRId64 ",\n  \"duration_ns\": %" PRId64 ",\n",
+           info->pid, info->start_realtime_ns, totals->length_ns);
+    printf("  \"p_count\": %" PRIu32 ",\n  \"m_count\": %" PRIu32 ",\n", totals->p_count, totals->m_count);
+    printf("  \"whole\": %s,\n  \"exact\": %s,\n", info->whole ? "true" : "false", load_exact(load) ? "true" : "false");
+    if (info->whole && info->exit_kind >= 0 && info->exit_kind <= 2)
+        printf("  \"exit\": {\"kind\": \"%s\", \"code\": %d},\n", exit_kinds[info->exit_kind], info->exit_code);
+    else
+        fputs("  \"exit\": null,\n", stdout);
+}
+
+static void totals_json(const struct summary_totals *totals)
+{
+    printf("  \"goroutines\": {\"created\": %" PRIu64 ", \"ended\": %" PRIu64 ", \"alive\": %" PRIu64
+           ", \"peak\": %" PRIu64 "},\n",
+           totals->gs_created, totals->gs_ended, totals->gs_alive, totals->gs_peak);
+    printf("  \"state_ns\": {\"runnable\": %" PRId64 ", \"running\": %" PRId64 ", \"waiting\": %" PRId64
+           ", \"syscall\": %" PRId64 "},\n",
+           totals->state_ns[GMPT_G_RUNNABLE], totals->state_ns[GMPT_G_RUNNING], totals->state_ns[GMPT_G_WAITING],
+           totals->state_ns[GMPT_G_SYSCALL]);
+    fputs("  \"wait_ns\": {", stdout);
+    for (int reason = 0; reason < GMPT_WAIT_REASONS; reason++)
+        printf("%s\"%s\": %" PRId64, reason ? ", " : "", load_reason_key((enum gmpt_wait_reason)reason),
+               totals->wait_ns[reason]);
+    printf("},\n  \"p_busy_ns\": %" PRId64 ",\n  \"scheduling_latency\": ", totals->p_busy_ns);
+    latency_json(&totals->scheduling);
+    printf(",\n  \"scheduler\": {\"steals\": %" PRIu64 ", \"stolen_goroutines\": %" PRIu64 ", \"handoffs\": %" PRIu64
+           ", \"preempt_requests\": %" PRIu64 ", \"preemptions\": %" PRIu64 ", \"yields\": %" PRIu64
+           ", \"blocks\": %" PRIu64 ", \"unblocks\": %" PRIu64 ", \"syscalls\": %" PRIu64 "},\n",
+           totals->steals, totals->stolen_gs, totals->handoffs, totals->preempt_requests, totals->preemptions,
+           totals->yields, totals->blocks, totals->unblocks, totals->syscalls);
+}
+
+static void sites_json(const struct load *load)
+{
+    size_t count;
+    const struct summary_site *sites = summary_sites(load->summary, &count);
+    fputs("  \"sites\": [", stdout);
+    for (size_t i = 0; i < count; i++) {
+        printf("%s\n    {\"created\": %" PRIu64 ", \"alive\": %" PRIu64 ", \"scheduling_latency\": ", i ? "," : "",
+               sites[i].created, sites[i].alive);
+        latency_json(&sites[i].scheduling);
+        fputs(", \"function\": ", stdout);
+        place_function_json(load->places, stdout, sites[i].fn);
+        fputs(", \"create_stack\": ", stdout);
+        place_json(load->places, stdout, sites[i].create_stack);
+        putchar('}');
+    }
+    fputs(count ? "\n  ],\n" : "],\n", stdout);
+}
+
+static void suspects_json(const struct load *load)
+{
+    size_t shown, count;
+    uint64_t suspected = load_suspected(load, &shown);
+    const struct summary_group *groups = summary_groups(load->summary, &count);
+    printf("  \"suspected\": %" PRIu64 ",\n  \"suspects\": [", suspected);
+    for (size_t i = 0; i < shown; i++) {
+        printf("%s\n    {\"verdict\": \"%s\", \"count\": %" PRIu64 ", \"wait_reason\": \"%s\", \"wait_stack\": ",
+               i ? "," : "", load_verdict_words(groups[i].verdict), groups[i].count, load_reason_key(groups[i].reason));
+        place_json(load->places, stdout, groups[i].wait_stack);
+        fputs(", \"create_stack\": ", stdout);
+        place_json(load->places, stdout, groups[i].create_stack);
+        putchar('}');
+    }
+    fputs(shown ? "\n  ],\n" : "],\n", stdout);
+}
+
+static void all_json(const struct load *load)
+{
+    const struct gmpt_trace_counts *counts = gmpt_trace_counts(load->trace);
+    puts("{");
+    head_json(load);
+    totals_json(summary_totals(load->summary));
+    sites_json(load);
+    suspects_json(load);
+    printf("  \"events\": {\"emitted\": %" PRIu64 ", \"kept\": %" PRIu64 ", \"lost\": %" PRIu64 ", \"gaps\": %" PRIu64
+           ", \"resynced\": %" PRIu64 ", \"violations\": %" PRIu64 ", \"unknown\": %" PRIu64
+           ", \"stacks_lost\": %" PRIu64 ", \"skew_ns\": %" PRId64 "}\n}\n",
+           counts->emitted, counts->kept, counts->lost, counts->gaps, counts->resynced, counts->violations,
+           counts->unknown, counts->stacks_lost, counts->skew_ns);
+}
+
+static void places_look(const struct load *load)
+{
+    size_t count;
+    const struct summary_site *sites = summary_sites(load->summary, &count);
+    for (size_t i = 0; i < count && i < SITES_SHOWN; i++)
+        place_look(load->places, sites[i].create_stack);
+    const struct summary_group *groups = summary_groups(load->summary, &count);
+    for (size_t i = 0; i < count && i < GROUPS_SHOWN && groups[i].verdict != SUMMARY_NONE; i++) {
+        place_look(load->places, groups[i].wait_stack);
+        place_look(load->places, groups[i].create_stack);
+    }
+}
+
+static int analyze_run(int argc, char **argv)
+{
+    struct load_options options;
+    struct load load;
+    int status = load_options_read(&options, argc, argv);
+    if (status != LOAD_GO_ON)
+        return status;
+    status = load_open(&load, &options);
+    if (status == CLI_OK) {
+        if (options.json) {
+            all_json(&load);
+        } else {
+            places_look(&load);
+            head_print(&load);
+            events_print(&load);
+            states_print(summary_totals(load.summary));
+            scheduler_print(summary_totals(load.summary));
+            sites_print(&load);
+            suspects_print(&load);
+        }
+        status = cli_flush(status);
+        load_warn(&load);
+    }
+    load_close(&load);
+    return status;
+}
+
+const struct cli_command command_analyze = {
+    .name = "analyze",
+    .summary = "what happened in a trace, on one screen",
+    .help = "Usage: gmptrace analyze [FILE] [--json] [--stuck T]\n"
+            "Says what happened in a trace: goroutines, where their time went, how late they\n"
+            "ran, where they were started, and which look leaked. FILE is gmptrace.data by\n"
+            "default.\n\n"
+            "  --json       one JSON object instead; times in nanoseconds\n"
+            "  --stuck T    a goroutine that waits for others for T or longer, without a\n"
+            "               deadline, counts as stuck: 500ms, 2s, 1m (default 1s)\n"
+            "  --help, --version\n",
+    .run = analyze_run,
+};

@@ -1,0 +1,55 @@
+/* Stacks and functions as a person knows them: the user's own frames, with short file names.
+ *
+ * A recorded stack begins inside the runtime; what is shown begins with the user's function that called it. */
+#ifndef GMPT_PLACE_H
+#define GMPT_PLACE_H
+
+#include "pprof/symbolize.h"
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#define PLACE_FRAMES_MAX 96
+#define PLACE_TEXT_BYTES 512
+
+struct places;
+
+struct place_frame {
+    const char *function; /* NULL = not known */
+    const char *file;     /* full path; NULL = not known */
+    int line;
+    uint64_t address;
+    const char *module;      /* path; NULL = not known */
+    uint64_t module_address; /* the address in the module's file */
+};
+
+/* NULL with errno ENOMEM. Both must outlive it. */
+struct places *places_open(const struct gmpt_trace *trace, struct symbolizer *symbolizer);
+void places_close(struct places *places);
+
+/* The user's frames of a stack, leaf first, at most PLACE_FRAMES_MAX. Returns how many; 0 = the stack is not known.
+ * What the frames point to lives as long as the trace and the symbolizer. */
+size_t place_frames(struct places *places, uint32_t stack, struct place_frame frames[PLACE_FRAMES_MAX]);
+
+/* The G function that begins at this address. */
+const char *place_function(struct places *places, char buffer[PLACE_TEXT_BYTES], uint64_t fn);
+
+/* File and line of a frame, "gateway.c:120", or "gateway+0x1234" without debug information. */
+const char *place_of_frame(struct places *places, char buffer[PLACE_TEXT_BYTES], const struct place_frame *frame);
+
+/* "gateway.c:120 (handle_compute)" for a stack's first frame; "an unknown place". */
+const char *place_of_stack(struct places *places, char buffer[PLACE_TEXT_BYTES], uint32_t stack);
+
+/* Files are shown by their last name, and by more of their path when two that were looked at share it; so look at all
+ * stacks first. */
+void place_look(struct places *places, uint32_t stack);
+void place_look_file(struct places *places, const char *path); /* path must outlive places */
+const char *place_file(const struct places *places, const char *path);
+
+/* [{"function": ..., "file": ..., "line": ..., "address": ...}, ...] */
+void place_json(struct places *places, FILE *file, uint32_t stack);
+/* {"function": ..., "file": ..., "line": ..., "address": ...} of a G's function */
+void place_function_json(struct places *places, FILE *file, uint64_t fn);
+
+#endif

@@ -1,0 +1,129 @@
+/* gmptrace analyze, on traces made by hand. */
+#define _GNU_SOURCE
+#include "harness.h"
+#include "sample.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static char out[1 << 18], err[1 << 14];
+
+static int analyze(const struct sample_options *options, const char *arguments)
+{
+    char path[256], command[512];
+    snprintf(path, sizeof path, "%s/sample.data", harness_tmpdir());
+    sample_write(path, options);
+    snprintf(command, sizeof command, "$GMPTRACE analyze %s %s", path, arguments);
+    return harness_shell(command, out, sizeof out, err, sizeof err);
+}
+
+static void has(const char *text, const char *part)
+{
+    ck_assert_msg(strstr(text, part), "'%s' is not in:\n%s", part, text);
+}
+
+TEST(analyze, the_head_says_what_when_and_how_long)
+{
+    ck_assert_int_eq(analyze(&(struct sample_options){ .leaks = 15 }, ""), 0);
+    ck_assert_int_eq(strncmp(out, "./sample --x 1\n", 15), 0);
+    has(out, "2023-11-14 22:13:20 UTC on testhost 6.1");
+    has(out, "2.00 s, process 4000, exited with status 0");
+    has(out, "2 Ps on 2 threads");
+    ck_assert_str_eq(err, "");
+}
+
+TEST(analyze, goroutines_are_counted)
+{
+    ck_assert_int_eq(analyze(&(struct sample_options){ .leaks = 5, .healthy = 3, .done = 4 }, ""), 0);
+    has(out, "13 created, 4 ended, 9 alive at the end, 9 at the peak");
+}
+
+TEST(analyze, it_fits_a_screen)
+{
+    ck_assert_int_eq(analyze(&(struct sample_options){ .leaks = 15, .healthy = 15, .done = 15, .lost = 7 }, ""), 0);
+    int lines = 0;
+    for (char *line = strtok(out, "\n"); line; line = strtok(NULL, "\n"), lines++)
+        ck_assert_msg(strlen(line) <= 80, "too wide: %s", line);
+    ck_assert_int_le(lines, 45);
+}
+
+TEST(analyze, a_long_command_is_cut)
+{
+    char command[1000];
+    memset(command, 'x', sizeof command - 1);
+    command[sizeof command - 1] = 0;
+    ck_assert_int_eq(analyze(&(struct sample_options){ .leaks = 1, .command = command }, ""), 0);
+    ck_assert_int_le(strcspn(out, "\n"), 80);
+}
+
+TEST(analyze, a_command_cannot_drive_the_terminal)
+{
+    ck_assert_int_eq(analyze(&(struct sample_options){ .leaks = 1, .command = "a\033[2Jb" }, ""), 0);
+    ck_assert_ptr_null(strchr(out, '\033'));
+}
+
+TEST(analyze, suspects_have_their_lines)
+{
+    ck_assert_int_eq(analyze(&(struct sample_options){ .leaks = 15 }, ""), 0);
+    has(out, "Suspected leaks: 15 goroutines in 1 group");
+    has(out, "chan send at sample.c:");
+    has(out, "(sample_worker)");
+    has(out, "started at sample.c:");
+    has(out, "(sample_starter)");
+}
+
+TEST(analyze, no_suspects_are_said_too)
+{
+    ck_assert_int_eq(analyze(&(struct sample_options){ .done = 15 }, ""), 0);
+    has(out, "Suspected leaks: none");
+}
+
+TEST(analyze, the_sites_name_the_function_and_the_line)
+{
+    ck_assert_int_eq(analyze(&(struct sample_options){ .done = 15 }, ""), 0);
+    has(out, "sample_worker from sample.c:");
+    has(out, "1.00 us");
+}
+
+TEST(analyze, losses_make_counts_inexact_and_it_says_so)
+{
+    ck_assert_int_eq(analyze(&(struct sample_options){ .leaks = 15, .lost = 100 }, ""), 0);
+    has(out, "100 lost");
+    has(out, "NOT EXACT");
+    has(err, "inexact");
+}
+
+TEST(analyze, a_missing_end_is_said)
+{
+    ck_assert_int_eq(analyze(&(struct sample_options){ .leaks = 15, .no_end = true }, ""), 0);
+    has(out, "the recording was cut off");
+    ck_assert_str_ne(err, "");
+}
+
+TEST(analyze, json_is_one_valid_object)
+{
+    ck_assert_int_eq(analyze(&(struct sample_options){ .leaks = 15, .done = 2, .healthy = 1 }, "--json"), 0);
+    ck_assert_msg(sample_json_valid(out), "%s", out);
+    has(out, "\"goroutines\": {\"created\": 19, \"ended\": 2, \"alive\": 17, \"peak\": 17}");
+    has(out, "\"p_count\": 2");
+    has(out, "\"exit\": {\"kind\": \"exited\", \"code\": 0}");
+    has(out, "\"suspected\": 15");
+    has(out, "\"violations\": 0");
+}
+
+TEST(analyze, json_escapes_what_the_trace_says)
+{
+    ck_assert_int_eq(analyze(&(struct sample_options){ .command = "a \"b\" \\ \xff" }, "--json"), 0);
+    ck_assert_msg(sample_json_valid(out), "%s", out);
+    has(out, "\"command\": \"a \\\"b\\\" \\\\ \xef\xbf\xbd\"");
+}
+
+TEST(analyze, json_times_are_exact_nanoseconds)
+{
+    ck_assert_int_eq(analyze(&(struct sample_options){ .done = 4 }, "--json"), 0);
+    has(out, "\"duration_ns\": 2000000000");
+    has(out, "\"start_realtime_ns\": 1700000000000000000");
+    has(out, "\"max_ns\": 1000}");
+    has(out, "\"runnable\": 4010,");
+}

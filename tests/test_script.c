@@ -1,0 +1,119 @@
+/* gmptrace script, on traces made by hand. */
+#define _GNU_SOURCE
+#include "harness.h"
+#include "sample.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static char out[1 << 20], err[1 << 14];
+
+static int script(const struct sample_options *options, const char *arguments)
+{
+    char path[256], command[512];
+    snprintf(path, sizeof path, "%s/sample.data", harness_tmpdir());
+    sample_write(path, options);
+    snprintf(command, sizeof command, "$GMPTRACE script %s %s", path, arguments);
+    return harness_shell(command, out, sizeof out, err, sizeof err);
+}
+
+static void has(const char *text, const char *part)
+{
+    ck_assert_msg(strstr(text, part), "'%s' is not in:\n%s", part, text);
+}
+
+static int lines(const char *text)
+{
+    int count = 0;
+    for (; *text; text++)
+        count += *text == '\n';
+    return count;
+}
+
+TEST(script, every_event_is_a_line)
+{
+    struct sample_options options = { .leaks = 5, .healthy = 3, .done = 7 };
+    ck_assert_int_eq(script(&options, ""), 0);
+    ck_assert_int_eq(lines(out), sample_events(&options));
+    ck_assert_str_eq(err, "");
+}
+
+TEST(script, fields_have_names_and_words)
+{
+    ck_assert_int_eq(script(&(struct sample_options){ .leaks = 1 }, ""), 0);
+    has(out, "    0.100012000  P1   G2        go_block        reason=\"chan send\" object=0xabc002 bounded=0 "
+             "stack=\"sample_worker sample.c:");
+    has(out, "go_create       fn=sample_worker stack=\"sample_starter sample.c:");
+    has(out, "\" by=G1\n");
+    has(out, "proc_start      tid=4002");
+}
+
+TEST(script, cause_comes_before_effect)
+{
+    ck_assert_int_eq(script(&(struct sample_options){ .leaks = 20, .done = 20 }, "-g 17"), 0);
+    char *create = strstr(out, "go_create"), *start = strstr(out, "go_start"), *block = strstr(out, "go_block");
+    if (!block)
+        block = strstr(out, "go_exit");
+    ck_assert_ptr_nonnull(create);
+    ck_assert(create < start && start < block);
+}
+
+TEST(script, one_goroutine_alone)
+{
+    ck_assert_int_eq(script(&(struct sample_options){ .leaks = 5 }, "-g 3"), 0);
+    ck_assert_int_eq(lines(out), 3);
+    ck_assert_int_eq(script(&(struct sample_options){ .leaks = 5 }, "--goroutine=G3"), 0);
+    ck_assert_int_eq(lines(out), 3);
+}
+
+TEST(script, a_goroutine_that_is_not_there_has_no_lines)
+{
+    ck_assert_int_eq(script(&(struct sample_options){ .leaks = 5 }, "-g 300"), 0);
+    ck_assert_str_eq(out, "");
+}
+
+TEST(script, raw_has_no_names_of_the_program)
+{
+    struct sample_options options = { .leaks = 5 };
+    ck_assert_int_eq(script(&options, "--raw"), 0);
+    ck_assert_ptr_null(strstr(out, "sample_worker"));
+    has(out, "chan_send");
+}
+
+TEST(script, head_ends_it_quietly)
+{
+    ck_assert_int_eq(script(&(struct sample_options){ .leaks = 1000, .done = 1000 }, "| head -n 1"), 0);
+    ck_assert_int_eq(lines(out), 1);
+    ck_assert_str_eq(err, "");
+}
+
+TEST(script, a_closed_pipe_with_sigpipe_ignored_is_quiet_too)
+{
+    struct sample_options options = { .leaks = 1000, .done = 1000 };
+    char path[256], command[512];
+    snprintf(path, sizeof path, "%s/sample.data", harness_tmpdir());
+    sample_write(path, &options);
+    snprintf(command, sizeof command, "trap '' PIPE; $GMPTRACE script %s | head -n 1", path);
+    ck_assert_int_eq(harness_shell(command, out, sizeof out, err, sizeof err), 0);
+    ck_assert_str_eq(err, "");
+}
+
+TEST(script, a_full_disk_is_said)
+{
+    ck_assert_int_eq(script(&(struct sample_options){ .leaks = 1000 }, "> /dev/full"), 4);
+    has(err, "cannot write the output");
+}
+
+TEST(script, a_trace_without_its_end_is_printed_as_far_as_it_goes)
+{
+    struct sample_options options = { .leaks = 5, .no_end = true };
+    ck_assert_int_eq(script(&options, ""), 0);
+    ck_assert_int_eq(lines(out), sample_events(&options));
+    ck_assert_str_ne(err, "");
+}
+
+TEST(script, losses_are_events_too)
+{
+    ck_assert_int_eq(script(&(struct sample_options){ .leaks = 5, .lost = 42 }, ""), 0);
+    has(out, " lost            count=42");
+}
