@@ -119,7 +119,3 @@ int gmpt_sleep(int64_t ns)
     int64_t now = clock_now_ns();
     return sleep_until(ns > INT64_MAX - 1 - now ? INT64_MAX - 1 : now + ns, API_SITE(gmpt_sleep));
 }
-
-void gmpt_blocking_begin(void) { scheduler_call_begin(API_SITE(gmpt_blocking_begin)); }
-
-void gmpt_blocking_end(void) { scheduler_call_end(); }

@@ -1,5 +1,6 @@
 /* read, write, accept, connect for Gs: try the system call, wait for the descriptor when it would block, try again. */
 #define _GNU_SOURCE
+#include "call.h"
 #include "netpoll.h"
 
 #include <fcntl.h>
@@ -27,10 +28,10 @@ static ssize_t do_accept(const struct operation *o)
 /* What cannot be polled (a regular file) is done in a blocking call, where nothing but the system call may happen. */
 static ssize_t blocking(operation_fn *fn, const struct operation *operation, struct api_site site)
 {
-    scheduler_call_begin(site);
+    call_begin(site);
     ssize_t result = fn(operation);
     int error = errno;
-    scheduler_call_end();
+    call_end();
     return result < 0 ? -error : result;
 }
 

@@ -1,7 +1,7 @@
 /* The run queue: see runq.h for the rules and the letters. */
 #include "runq.h"
 
-#include "scheduler.h"
+#include "shared.h"
 
 /* Moves half of the full ring, and g, to the global queue. Returns false when thieves made room meanwhile. */
 static bool overflow(struct p *p, struct g *g, uint32_t head, uint32_t tail)
@@ -16,7 +16,7 @@ static bool overflow(struct p *p, struct g *g, uint32_t head, uint32_t tail)
     for (uint32_t i = 0; i < count; i++)
         batch[i]->next = batch[i + 1];
     g->next = NULL;
-    scheduler_queue_put(batch[0], g, count + 1);
+    shared_queue_put(batch[0], g, count + 1);
     return true;
 }
 

@@ -40,142 +40,30 @@
 #define _GNU_SOURCE
 #include "scheduler.h"
 
-#include "futex.h"
+#include "machine.h"
 #include "netpoll.h"
 #include "runq.h"
 #include "seat.h"
-#include "start.h"
+#include "shared.h"
 #include "sysmon.h"
 #include "timers.h"
 
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #define GLOBAL_TICK 61   /* every so many starts the global queue goes first, so that it cannot starve */
 #define TIMER_TICK 16    /* every so many starts a P with timers looks at the clock */
 #define STEAL_ROUNDS 4
 #define WAKE_AFTER_MAX 8192u
-#define MS_MAX 10000u
-#define M_STACK_BYTES (256u * 1024)
 
 struct sched sched;
-__thread struct m *m_of_thread;
-
-static void m_wake(struct m *m, struct p *p, bool spinning);
-static bool m_start(struct p *p, bool spinning);
 
 /* ---- errno, which belongs to the G ---- */
 
 /* Not inlined: the address of errno must be computed on the thread that the G is on now. */
 static __attribute__((noinline)) int errno_get(void) { return errno; }
 static __attribute__((noinline)) void errno_set(int value) { errno = value; }
-
-/* ---- Ps ---- */
-
-static void p_acquire(struct m *m, struct p *p)
-{
-    m->p = p;
-    p->m = m;
-    store_relaxed(&p->status, P_RUNNING);
-    TRACE(proc_start, p, m->tid);
-}
-
-static struct p *p_release(struct m *m)
-{
-    struct p *p = m->p;
-    TRACE(proc_stop, p);
-    m->p = NULL;
-    p->m = NULL;
-    store_release(&p->status, P_IDLE);
-    return p;
-}
-
-static void idle_p_put_locked(struct p *p)
-{
-    p->next_idle = sched.idle_ps;
-    sched.idle_ps = p;
-    store_release(&sched.idle_p_count, load_relaxed(&sched.idle_p_count) + 1); /* G1 */
-}
-
-static struct p *idle_p_get_locked(void)
-{
-    struct p *p = sched.idle_ps;
-    if (p) {
-        sched.idle_ps = p->next_idle;
-        store_relaxed(&sched.idle_p_count, load_relaxed(&sched.idle_p_count) - 1);
-    }
-    return p;
-}
-
-static struct p *idle_p_get(void)
-{
-    lock_acquire(&sched.lock);
-    struct p *p = idle_p_get_locked();
-    lock_release(&sched.lock);
-    return p;
-}
-
-/* ---- the global queue ---- */
-
-static void queue_put_locked(struct g *first, struct g *last, uint32_t count)
-{
-    last->next = NULL;
-    if (sched.queue_tail)
-        sched.queue_tail->next = first;
-    else
-        sched.queue_head = first;
-    sched.queue_tail = last;
-    store_release(&sched.queue_size, load_relaxed(&sched.queue_size) + count); /* S1 */
-}
-
-void scheduler_queue_put(struct g *first, struct g *last, uint32_t count)
-{
-    lock_acquire(&sched.lock);
-    queue_put_locked(first, last, count);
-    lock_release(&sched.lock);
-}
-
-static struct g *queue_pop_locked(void)
-{
-    struct g *g = sched.queue_head;
-    sched.queue_head = g->next;
-    if (!sched.queue_head)
-        sched.queue_tail = NULL;
-    store_relaxed(&sched.queue_size, load_relaxed(&sched.queue_size) - 1);
-    return g;
-}
-
-/* Takes one G to run now and, up to max in all, this P's share of the rest. */
-static struct g *queue_get_locked(struct p *p, uint32_t max)
-{
-    uint32_t size = load_relaxed(&sched.queue_size);
-    if (size == 0)
-        return NULL;
-    uint32_t count = size / sched.p_count + 1;
-    if (count > size)
-        count = size;
-    if (count > max)
-        count = max;
-    struct g *g = queue_pop_locked();
-    for (uint32_t i = 1; i < count; i++) {
-        struct g *more = queue_pop_locked();
-        uint32_t tail = load_relaxed(&p->runq_tail);
-        store_relaxed(&p->runq[tail % RUNQ_SLOTS], more); /* max is chosen so that there is room */
-        store_release(&p->runq_tail, tail + 1);
-    }
-    return g;
-}
-
-static struct g *queue_get(struct p *p, uint32_t max)
-{
-    lock_acquire(&sched.lock);
-    struct g *g = queue_get_locked(p, max);
-    lock_release(&sched.lock);
-    return g;
-}
 
 /* ---- starting and leaving Gs ---- */
 
@@ -239,6 +127,20 @@ static inline __attribute__((always_inline)) void leave_and_return(struct m *m, 
     errno_set(g->saved_errno);
 }
 
+void scheduler_leave_for_g0(after_switch_fn *after)
+{
+    struct m *m = m_self();
+    struct g *g = m->current;
+    g->saved_errno = errno_get();
+    m->current = NULL;
+    m->after = after;
+    m->after_g = g;
+    switch_context(&g->context, &m->g0, false);
+    switch_arrived(&g->context);
+    run_after(m_self());
+    errno_set(g->saved_errno);
+}
+
 int scheduler_park(const struct wait *wait, after_switch_fn *after, void *arg)
 {
     struct m *m = m_self();
@@ -273,7 +175,7 @@ static void after_requeue(struct m *m, struct g *from, void *arg)
 static void after_requeue_global(struct m *m, struct g *from, void *arg)
 {
     (void)m, (void)arg;
-    scheduler_queue_put(from, from, 1);
+    shared_queue_put(from, from, 1);
 }
 
 static void after_free(struct m *m, struct g *from, void *arg)
@@ -352,8 +254,8 @@ void scheduler_wake(void)
     uint32_t none = 0;
     if (!cas_acq_rel(&sched.spinning, &none, 1))
         return;
-    struct p *p = idle_p_get();
-    if (!p || !m_start(p, true))
+    struct p *p = shared_idle_get();
+    if (!p || !machine_start(p, true))
         fetch_sub_acq_rel(&sched.spinning, 1);
 }
 
@@ -365,6 +267,8 @@ static inline void submitted(void)
         scheduler_wake();
     }
 }
+
+void scheduler_submitted(void) { submitted(); }
 
 /* The same after runq_put_next_owner, whose exchange serves as the fence. */
 static inline void submitted_next(struct p *p, bool alone)
@@ -405,7 +309,7 @@ void scheduler_ready_list_global(struct g *list)
     }
     if (!count)
         return;
-    scheduler_queue_put(list, last, count);
+    shared_queue_put(list, last, count);
     while (count--)
         submitted();
 }
@@ -416,68 +320,7 @@ void scheduler_started(struct p *p, struct g *g)
     submitted_next(p, false);
 }
 
-/* ---- Ms ---- */
-
-static void *m_main(void *arg);
-
-/* An M from the idle list or a new one goes on with p, which is the caller's to give. Returns false, with p on the
- * idle list, when there is none to be had. */
-static bool m_start(struct p *p, bool spinning)
-{
-    lock_acquire(&sched.lock);
-    struct m *m = sched.idle_ms;
-    if (m) {
-        sched.idle_ms = m->next_idle;
-        lock_release(&sched.lock);
-        m_wake(m, p, spinning);
-        return true;
-    }
-    bool allowed = sched.m_count < MS_MAX && load_relaxed(&sched.stopping) == 0;
-    sched.m_count += allowed;
-    lock_release(&sched.lock);
-
-    m = allowed ? aligned_alloc(64, (sizeof *m + 63) & ~(size_t)63) : NULL;
-    if (m) {
-        memset(m, 0, sizeof *m);
-        m->given = p;
-        m->spinning = spinning;
-        pthread_attr_t attributes;
-        pthread_attr_init(&attributes);
-        pthread_attr_setstacksize(&attributes, M_STACK_BYTES);
-        pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-        int error = pthread_create(&m->thread, &attributes, m_main, m);
-        pthread_attr_destroy(&attributes);
-        if (error == 0)
-            return true;
-        free(m);
-    }
-    lock_acquire(&sched.lock);
-    sched.m_count -= allowed;
-    idle_p_put_locked(p);
-    lock_release(&sched.lock);
-    return false;
-}
-
-static void m_wake(struct m *m, struct p *p, bool spinning)
-{
-    m->given = p;
-    m->spinning = spinning;
-    store_release(&m->wake, 1); /* given and spinning before the wake */
-    futex_wake(&m->wake, 1);
-}
-
-/* Sleeps on the idle list until m_wake; comes back holding the P that was given. */
-static void m_stop(struct m *m)
-{
-    lock_acquire(&sched.lock);
-    m->next_idle = sched.idle_ms;
-    sched.idle_ms = m;
-    lock_release(&sched.lock);
-    while (load_acquire(&m->wake) == 0)
-        futex_wait(&m->wake, 0, INT64_MAX);
-    store_relaxed(&m->wake, 0);
-    p_acquire(m, m->given);
-}
+/* ---- looking for work ---- */
 
 static __attribute__((noreturn)) void m_retire(void)
 {
@@ -485,8 +328,6 @@ static __attribute__((noreturn)) void m_retire(void)
     for (;;)
         pause();
 }
-
-/* ---- looking for work ---- */
 
 static void become_spinning(struct m *m)
 {
@@ -518,7 +359,7 @@ static struct g *steal(struct m *m, struct p *p, bool *ran_timers)
     return NULL;
 }
 
-static bool work_anywhere(void)
+bool scheduler_work_anywhere(void)
 {
     if (load_acquire(&sched.queue_size) != 0)
         return true;
@@ -556,13 +397,13 @@ static bool poll_idle(struct m *m, struct g **list)
     store_relaxed(&sched.poll_until_ns, until);
     *list = netpoll_wait(until);
     store_release(&sched.polling, 0);
-    struct p *p = idle_p_get();
+    struct p *p = shared_idle_get();
     if (!p) {
         scheduler_ready_list_global(*list);
         *list = NULL;
         return false;
     }
-    p_acquire(m, p);
+    machine_acquire(m, p);
     return true;
 }
 
@@ -572,7 +413,7 @@ static struct g *find_runnable(struct m *m, bool *inherits)
     struct g *g;
     *inherits = false;
     if (!m->p)
-        m_stop(m); /* a G came back from a blocking call and found no P */
+        machine_stop(m); /* a G came back from a blocking call and found no P */
 top:;
     struct p *p = m->p;
     if (unlikely(load_relaxed(&sched.stopping)))
@@ -584,7 +425,7 @@ top:;
     if (timers_due_any(&p->timers, 0))
         timers_run(&p->timers, p);
     if (load_relaxed(&p->starts) % GLOBAL_TICK == 0) {
-        if (load_relaxed(&sched.queue_size) && (g = queue_get(p, 1)))
+        if (load_relaxed(&sched.queue_size) && (g = shared_queue_get(p, 1)))
             return g;
         struct g *list = netpoll_check();
         if (list)
@@ -592,7 +433,7 @@ top:;
     }
     if ((g = runq_get_owner(p, inherits)))
         return g;
-    if (load_relaxed(&sched.queue_size) && (g = queue_get(p, RUNQ_SLOTS / 2)))
+    if (load_relaxed(&sched.queue_size) && (g = shared_queue_get(p, RUNQ_SLOTS / 2)))
         return g;
     struct g *list = netpoll_check();
     if (list) {
@@ -619,21 +460,21 @@ top:;
 
     lock_acquire(&sched.lock);
     if (load_relaxed(&sched.queue_size)) {
-        g = queue_get_locked(p, RUNQ_SLOTS / 2);
+        g = shared_queue_get_locked(p, RUNQ_SLOTS / 2);
         lock_release(&sched.lock);
         return g;
     }
-    idle_p_put_locked(p_release(m)); /* G1 */
+    shared_idle_put_locked(machine_release(m)); /* G1 */
     lock_release(&sched.lock);
 
     if (m->spinning) {
         m->spinning = false;
         fetch_sub_acq_rel(&sched.spinning, 1); /* G2 */
         full_fence();                          /* G3, pairs with S2 */
-        if (work_anywhere()) {                 /* G4 */
-            p = idle_p_get();
+        if (scheduler_work_anywhere()) {                 /* G4 */
+            p = shared_idle_get();
             if (p) {
-                p_acquire(m, p);
+                machine_acquire(m, p);
                 become_spinning(m);
                 goto top;
             }
@@ -644,7 +485,7 @@ top:;
         scheduler_ready_list(m->p, list);
         goto top;
     }
-    m_stop(m);
+    machine_stop(m);
     goto top;
 }
 
@@ -657,7 +498,7 @@ static void stop_spinning(struct m *m)
         scheduler_wake();
 }
 
-static __attribute__((noreturn)) void schedule(struct m *m)
+void scheduler_loop(struct m *m)
 {
     for (;;) {
         run_after(m);
@@ -669,108 +510,6 @@ static __attribute__((noreturn)) void schedule(struct m *m)
         switch_context(&m->g0, &g->context, false);
         switch_arrived(&m->g0);
     }
-}
-
-static void *m_main(void *arg)
-{
-    struct m *m = arg;
-    m_of_thread = m;
-    m->tid = (uint32_t)syscall(SYS_gettid);
-    m->random_state = m->tid * 2654435761u | 1;
-    start_signal_stack(m);
-    switch_adopt_thread(&m->g0);
-    p_acquire(m, m->given);
-    schedule(m);
-}
-
-/* ---- blocking calls ---- */
-
-void scheduler_call_begin(struct api_site site)
-{
-    struct m *m = m_self();
-    struct p *p = m->p;
-    struct g *g = m->current;
-    if (unlikely(m->call_p != NULL))
-        fatal("goroutine %llu: gmpt_blocking_begin inside a blocking call", (unsigned long long)g->id);
-    TRACE(syscall_begin, p, g, site);
-    g_transition(g, G_SYSCALL, GMPT_WAIT_none);
-    m->call_p = p;
-    m->p = NULL;
-    store_relaxed(&p->call_tick, load_relaxed(&p->call_tick) + 1);
-    bool others_wait = !runq_is_empty_any(p);
-    store_release(&p->status, P_SYSCALL); /* everything that this M did with the P, before others may take it */
-    if (others_wait)
-        sysmon_look_soon();
-}
-
-/* Takes p out of its blocking call, whoever's it now is. */
-static bool call_p_take(struct p *p)
-{
-    uint32_t expected = P_SYSCALL;
-    return load_relaxed(&p->status) == P_SYSCALL && cas_acq_rel(&p->status, &expected, P_IDLE);
-}
-
-/* The G comes back from a call without a P: queues it and lets its M sleep. */
-static void after_call_without_p(struct m *m, struct g *from, void *arg)
-{
-    (void)m, (void)arg;
-    TRACE(syscall_exit, from);
-    g_transition(from, G_RUNNABLE, GMPT_WAIT_none);
-    scheduler_queue_put(from, from, 1);
-    submitted();
-}
-
-void scheduler_call_end(void)
-{
-    struct m *m = m_self();
-    struct g *g = m->current;
-    struct p *p = m->call_p;
-    if (unlikely(p == NULL))
-        fatal("goroutine %llu: gmpt_blocking_end without gmpt_blocking_begin", (unsigned long long)g->id);
-    m->call_p = NULL;
-    if (likely(call_p_take(p))) {
-        m->p = p;
-        if (likely(p->m == m)) {
-            store_relaxed(&p->status, P_RUNNING);
-            TRACE(syscall_end, p);
-            g_transition(g, G_RUNNING, GMPT_WAIT_none);
-            return;
-        }
-        /* It was retaken, and its next M is in a call of its own now: that one finds it gone. */
-        p->current = NULL;
-    } else {
-        p = idle_p_get();
-    }
-    if (p) {
-        p_acquire(m, p);
-        TRACE(syscall_resume, p, g);
-        g_transition(g, G_RUNNING, GMPT_WAIT_none);
-        p->current = g;
-        return;
-    }
-    g->saved_errno = errno_get();
-    m->current = NULL;
-    m->after = after_call_without_p;
-    m->after_g = g;
-    switch_context(&g->context, &m->g0, false);
-    switch_arrived(&g->context);
-    run_after(m_self());
-    errno_set(g->saved_errno);
-}
-
-void scheduler_hand_off(struct p *p)
-{
-    if (!runq_is_empty_any(p) || load_relaxed(&sched.queue_size) != 0) {
-        m_start(p, false);
-        return;
-    }
-    lock_acquire(&sched.lock);
-    idle_p_put_locked(p);
-    lock_release(&sched.lock);
-    full_fence(); /* a G submitted before the P was idle: its submitter saw no idle P */
-    if (work_anywhere())
-        scheduler_wake();
-    netpoll_wake_by(load_relaxed(&p->timers.next_ns));
 }
 
 /* ---- the beginning ---- */
@@ -791,7 +530,7 @@ int scheduler_start(uint32_t p_count)
         timers_init(&p->timers);
         trace_start_p(p);
         if (i > 0)
-            idle_p_put_locked(p);
+            shared_idle_put_locked(p);
     }
     return 0;
 }
@@ -799,5 +538,5 @@ int scheduler_start(uint32_t p_count)
 int scheduler_first(struct p *p, struct g *g)
 {
     runq_put_owner(p, g);
-    return m_start(p, false) ? 0 : -EAGAIN;
+    return machine_start(p, false) ? 0 : -EAGAIN;
 }

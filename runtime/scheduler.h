@@ -39,14 +39,13 @@ static inline void scheduler_safepoint(struct m *m)
         scheduler_preempted();
 }
 
-/* Appends count Gs, first to last linked by next, to the global queue. */
-void scheduler_queue_put(struct g *first, struct g *last, uint32_t count);
+/* Leaves the calling G, which has no P, for its M's g0; comes back when somebody runs the G. */
+void scheduler_leave_for_g0(after_switch_fn *after);
 
-/* A blocking call: the G keeps its P in state P_SYSCALL until sysmon retakes it. */
-void scheduler_call_begin(struct api_site site);
-void scheduler_call_end(void);
-/* Sysmon has taken the P of a blocking call: finds an M for it if there is anything to do, else makes it idle. */
-void scheduler_hand_off(struct p *p);
+/* After a G was put on a queue: the submitter's half of the waking protocol. */
+void scheduler_submitted(void);
+/* Whether any queue has something for an idle P to do. */
+bool scheduler_work_anywhere(void);
 
 /* Sees that an idle P gets an M that looks for work, unless one is looking already. */
 void scheduler_wake(void);
@@ -57,6 +56,9 @@ static inline void scheduler_waking_pays(void)
     if (load_relaxed(&sched.wake_after) != 1)
         store_relaxed(&sched.wake_after, 1);
 }
+
+/* An M's life on its g0: finds Gs and runs them. The M holds a P. */
+void scheduler_loop(struct m *m) __attribute__((noreturn));
 
 /* Makes Ps 0 .. count-1; all but the first are idle. Returns 0 or -errno. */
 int scheduler_start(uint32_t p_count);

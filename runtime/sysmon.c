@@ -10,6 +10,7 @@
 #define _GNU_SOURCE
 #include "sysmon.h"
 
+#include "call.h"
 #include "futex.h"
 #include "netpoll.h"
 #include "runq.h"
@@ -72,7 +73,7 @@ static bool look_at_call(struct p *p, struct look *look, int64_t now)
         return false;
     TRACE(proc_retake, p->index, p->current ? p->current->id : 0);
     p->current = NULL;
-    scheduler_hand_off(p);
+    call_hand_off(p);
     return true;
 }
 

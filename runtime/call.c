@@ -1,0 +1,93 @@
+/* Blocking calls: how a P stays with an M in a call that may block, and how others come by it. See call.h. */
+#include "call.h"
+
+#include "machine.h"
+#include "netpoll.h"
+#include "runq.h"
+#include "shared.h"
+#include "sysmon.h"
+
+void call_begin(struct api_site site)
+{
+    struct m *m = m_self();
+    struct p *p = m->p;
+    struct g *g = m->current;
+    if (unlikely(m->call_p != NULL))
+        fatal("goroutine %llu: gmpt_blocking_begin inside a blocking call", (unsigned long long)g->id);
+    TRACE(syscall_begin, p, g, site);
+    g_transition(g, G_SYSCALL, GMPT_WAIT_none);
+    m->call_p = p;
+    m->p = NULL;
+    store_relaxed(&p->call_tick, load_relaxed(&p->call_tick) + 1);
+    bool others_wait = !runq_is_empty_any(p);
+    store_release(&p->status, P_SYSCALL); /* everything that this M did with the P, before others may take it */
+    if (others_wait)
+        sysmon_look_soon();
+}
+
+/* Takes p out of its blocking call, whoever's it now is. */
+static bool take_p(struct p *p)
+{
+    uint32_t expected = P_SYSCALL;
+    return load_relaxed(&p->status) == P_SYSCALL && cas_acq_rel(&p->status, &expected, P_IDLE);
+}
+
+/* The G comes back from a call without a P: queues it and lets its M sleep. */
+static void after_end_without_p(struct m *m, struct g *from, void *arg)
+{
+    (void)m, (void)arg;
+    TRACE(syscall_exit, from);
+    g_transition(from, G_RUNNABLE, GMPT_WAIT_none);
+    shared_queue_put(from, from, 1);
+    scheduler_submitted();
+}
+
+void call_end(void)
+{
+    struct m *m = m_self();
+    struct g *g = m->current;
+    struct p *p = m->call_p;
+    if (unlikely(p == NULL))
+        fatal("goroutine %llu: gmpt_blocking_end without gmpt_blocking_begin", (unsigned long long)g->id);
+    m->call_p = NULL;
+    if (likely(take_p(p))) {
+        m->p = p;
+        if (likely(p->m == m)) {
+            store_relaxed(&p->status, P_RUNNING);
+            TRACE(syscall_end, p);
+            g_transition(g, G_RUNNING, GMPT_WAIT_none);
+            return;
+        }
+        /* It was retaken, and its next M is in a call of its own now: that one finds it gone. */
+        p->current = NULL;
+    } else {
+        p = shared_idle_get();
+    }
+    if (p) {
+        machine_acquire(m, p);
+        TRACE(syscall_resume, p, g);
+        g_transition(g, G_RUNNING, GMPT_WAIT_none);
+        p->current = g;
+        return;
+    }
+    scheduler_leave_for_g0(after_end_without_p);
+}
+
+void call_hand_off(struct p *p)
+{
+    if (!runq_is_empty_any(p) || load_relaxed(&sched.queue_size) != 0) {
+        machine_start(p, false);
+        return;
+    }
+    lock_acquire(&sched.lock);
+    shared_idle_put_locked(p);
+    lock_release(&sched.lock);
+    full_fence(); /* a G submitted before the P was idle: its submitter saw no idle P */
+    if (scheduler_work_anywhere())
+        scheduler_wake();
+    netpoll_wake_by(load_relaxed(&p->timers.next_ns));
+}
+
+void gmpt_blocking_begin(void) { call_begin(API_SITE(gmpt_blocking_begin)); }
+
+void gmpt_blocking_end(void) { call_end(); }

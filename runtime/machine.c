@@ -1,0 +1,104 @@
+/* Ms: threads that are made when a P has nobody to run it, and sleep, not end, when there is no P for them. See machine.h. */
+#define _GNU_SOURCE
+#include "machine.h"
+
+#include "futex.h"
+#include "scheduler.h"
+#include "shared.h"
+#include "start.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define MS_MAX 10000u
+#define M_STACK_BYTES (256u * 1024)
+
+__thread struct m *m_of_thread;
+
+void machine_acquire(struct m *m, struct p *p)
+{
+    m->p = p;
+    p->m = m;
+    store_relaxed(&p->status, P_RUNNING);
+    TRACE(proc_start, p, m->tid);
+}
+
+struct p *machine_release(struct m *m)
+{
+    struct p *p = m->p;
+    TRACE(proc_stop, p);
+    m->p = NULL;
+    p->m = NULL;
+    store_release(&p->status, P_IDLE);
+    return p;
+}
+
+static void *m_main(void *arg)
+{
+    struct m *m = arg;
+    m_of_thread = m;
+    m->tid = (uint32_t)syscall(SYS_gettid);
+    m->random_state = m->tid * 2654435761u | 1;
+    start_signal_stack(m);
+    switch_adopt_thread(&m->g0);
+    machine_acquire(m, m->given);
+    scheduler_loop(m);
+}
+
+static void m_wake(struct m *m, struct p *p, bool spinning)
+{
+    m->given = p;
+    m->spinning = spinning;
+    store_release(&m->wake, 1); /* given and spinning before the wake */
+    futex_wake(&m->wake, 1);
+}
+
+bool machine_start(struct p *p, bool spinning)
+{
+    lock_acquire(&sched.lock);
+    struct m *m = sched.idle_ms;
+    if (m) {
+        sched.idle_ms = m->next_idle;
+        lock_release(&sched.lock);
+        m_wake(m, p, spinning);
+        return true;
+    }
+    bool allowed = sched.m_count < MS_MAX && load_relaxed(&sched.stopping) == 0;
+    sched.m_count += allowed;
+    lock_release(&sched.lock);
+
+    m = allowed ? aligned_alloc(64, (sizeof *m + 63) & ~(size_t)63) : NULL;
+    if (m) {
+        memset(m, 0, sizeof *m);
+        m->given = p;
+        m->spinning = spinning;
+        pthread_attr_t attributes;
+        pthread_attr_init(&attributes);
+        pthread_attr_setstacksize(&attributes, M_STACK_BYTES);
+        pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+        int error = pthread_create(&m->thread, &attributes, m_main, m);
+        pthread_attr_destroy(&attributes);
+        if (error == 0)
+            return true;
+        free(m);
+    }
+    lock_acquire(&sched.lock);
+    sched.m_count -= allowed;
+    shared_idle_put_locked(p);
+    lock_release(&sched.lock);
+    return false;
+}
+
+void machine_stop(struct m *m)
+{
+    lock_acquire(&sched.lock);
+    m->next_idle = sched.idle_ms;
+    sched.idle_ms = m;
+    lock_release(&sched.lock);
+    while (load_acquire(&m->wake) == 0)
+        futex_wait(&m->wake, 0, INT64_MAX);
+    store_relaxed(&m->wake, 0);
+    machine_acquire(m, m->given);
+}

@@ -1,0 +1,18 @@
+/* Ms and the Ps that they hold. */
+#ifndef GMPT_MACHINE_H
+#define GMPT_MACHINE_H
+
+#include "runtime.h"
+
+/* The M takes a P that is in the caller's hands. */
+void machine_acquire(struct m *m, struct p *p);
+/* The M gives its P up: returns it, for the idle list. */
+struct p *machine_release(struct m *m);
+
+/* An M from the idle list, or a new one, goes on with p, which is the caller's to give. Returns false, with p on the
+ * idle list, when there is none to be had. */
+bool machine_start(struct p *p, bool spinning);
+/* Sleeps on the idle list until machine_start picks this M; comes back holding the P that was given. */
+void machine_stop(struct m *m);
+
+#endif

@@ -1,0 +1,20 @@
+/* What all Ps share, under sched.lock: the global run queue and the list of idle Ps.
+ *
+ * The letters are those of the protocol in scheduler.c. */
+#ifndef GMPT_SHARED_H
+#define GMPT_SHARED_H
+
+#include "runtime.h"
+
+/* Appends count Gs, first to last linked by next. */
+void shared_queue_put(struct g *first, struct g *last, uint32_t count);
+/* Takes one G to run now and, up to max in all, this P's share of the rest into its own queue. NULL when there is none. */
+struct g *shared_queue_get(struct p *p, uint32_t max);
+struct g *shared_queue_get_locked(struct p *p, uint32_t max);
+
+void shared_idle_put_locked(struct p *p);
+struct p *shared_idle_get_locked(void);
+/* An idle P, now the caller's, or NULL. */
+struct p *shared_idle_get(void);
+
+#endif
