@@ -1,0 +1,382 @@
+/* gmptrace record: runs a program with a shared segment to trace into, and writes what comes out to a file.
+ *
+ * The segment's memfd is inherited through any wrapper, so it is the program that first starts the runtime with it that
+ * is recorded. The recorder holds its own mapping: a program that is killed loses nothing that it has committed. */
+#define _GNU_SOURCE
+#include "cli.h"
+#include "outfile.h"
+
+#include "trace/recorder.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define DEFAULT_PATH "gmptrace.data"
+#define COMPRESSION_LEVEL 3
+#define SEGMENT_POLL_NS 2000000 /* until the program has laid out its segment */
+#define IDLE_POLL_NS 100000000  /* while only the program's end is waited for, which a signal tells */
+#define SEGMENT_FD_LEAST 30     /* scripts take the low numbers for themselves */
+
+/* What is there of a recording; ended in the order of its life. */
+struct run {
+    struct outfile file;
+    bool file_done; /* its fd is closed, and it is kept or dropped */
+    int segment_fd;
+    sigset_t waited, old_mask;
+    struct sigaction old_child_action;
+    char **argv; /* of the program */
+    pid_t pid;
+    bool ended;
+    int wait_status; /* valid when ended */
+    int stop_requests;
+    struct recorder *recorder;     /* NULL until the program has a segment */
+    struct recorder_moment before; /* the last time that there was no segment */
+    bool refused;                  /* the segment cannot be recorded; said already */
+    int status;                    /* CLI_OK while all goes well */
+};
+
+static const char *size_text(char buffer[32], uint64_t bytes)
+{
+    static const char *const units[] = { "KB", "MB", "GB", "TB" };
+    if (bytes < 1000) {
+        snprintf(buffer, 32, "%u bytes", (unsigned)bytes);
+        return buffer;
+    }
+    double value = (double)bytes / 1000;
+    size_t unit = 0;
+    for (; value >= 999.95 && unit + 1 < sizeof units / sizeof units[0]; unit++)
+        value /= 1000;
+    snprintf(buffer, 32, "%.1f %s", value, units[unit]);
+    return buffer;
+}
+
+/* ---- The program ------------------------------------------------------------------------------------------------ */
+
+/* Signals are taken one by one between ticks, so that none interrupts a write. One that whoever started us had
+ * ignored stays so. */
+static void signals_take(struct run *run)
+{
+    static const int wanted[] = { SIGINT, SIGTERM, SIGHUP, SIGCHLD };
+    sigemptyset(&run->waited);
+    for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
+        struct sigaction action;
+        if (wanted[i] == SIGCHLD || (sigaction(wanted[i], NULL, &action) == 0 && action.sa_handler != SIG_IGN))
+            sigaddset(&run->waited, wanted[i]);
+    }
+    struct sigaction by_default = { .sa_handler = SIG_DFL };
+    sigaction(SIGCHLD, &by_default, &run->old_child_action); /* ignored, it would take the exit status away */
+    sigprocmask(SIG_BLOCK, &run->waited, &run->old_mask);
+}
+
+static void child_exec(struct run *run, int error_fd)
+{
+    char number[16];
+    snprintf(number, sizeof number, "%d", run->segment_fd);
+    sigaction(SIGCHLD, &run->old_child_action, NULL);
+    sigprocmask(SIG_SETMASK, &run->old_mask, NULL);
+    if (setenv(SEGMENT_FD_ENV, number, 1) == 0)
+        execvp(run->argv[0], run->argv);
+    int error = errno;
+    while (write(error_fd, &error, sizeof error) < 0 && errno == EINTR)
+        ;
+    _exit(127);
+}
+
+/* Starts the program. Returns 0, or -errno when it cannot be run. */
+static int child_start(struct run *run)
+{
+    int error_pipe[2], error = 0;
+    if (pipe2(error_pipe, O_CLOEXEC) < 0)
+        return -errno;
+    run->pid = fork();
+    if (run->pid == 0)
+        child_exec(run, error_pipe[1]);
+    error = run->pid < 0 ? errno : 0;
+    close(error_pipe[1]);
+    /* The pipe closes by itself as the program is loaded; only a failure writes to it. */
+    ssize_t got = 0;
+    int exec_error = 0;
+    while (error == 0 && (got = read(error_pipe[0], &exec_error, sizeof exec_error)) < 0 && errno == EINTR)
+        ;
+    close(error_pipe[0]);
+    if (got == (ssize_t)sizeof exec_error) {
+        error = exec_error;
+        while (waitpid(run->pid, NULL, 0) < 0 && errno == EINTR)
+            ;
+    }
+    return -error;
+}
+
+static void child_reap(struct run *run)
+{
+    if (!run->ended && waitpid(run->pid, &run->wait_status, WNOHANG) == run->pid)
+        run->ended = true;
+}
+
+/* Whether the terminal sends what is typed, such as Ctrl-C, to the program as well as to us. */
+static bool terminal_reaches_child(const struct run *run)
+{
+    int tty = open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC);
+    if (tty < 0)
+        return false;
+    pid_t foreground = tcgetpgrp(tty);
+    close(tty);
+    return foreground > 0 && foreground == getpgid(run->pid);
+}
+
+static void stop_request(struct run *run, int signal)
+{
+    if (++run->stop_requests > 1 || run->ended)
+        return;
+    if (signal == SIGTERM || !terminal_reaches_child(run))
+        kill(run->pid, signal);
+    if (isatty(STDERR_FILENO))
+        cli_error("waiting for '%s' to end; once more ends the recording now", run->argv[0]);
+}
+
+/* Waits for a signal, but not for longer than ns, and takes what has come. */
+static void signals_wait(struct run *run, int64_t ns)
+{
+    struct timespec timeout = { ns / 1000000000, ns % 1000000000 };
+    const struct timespec none = { 0, 0 };
+    int signal = sigtimedwait(&run->waited, NULL, &timeout);
+    for (; signal > 0; signal = sigtimedwait(&run->waited, NULL, &none)) {
+        child_reap(run); /* before a signal is passed on: its pid may be another's by then */
+        if (signal != SIGCHLD)
+            stop_request(run, signal);
+    }
+    child_reap(run);
+}
+
+/* ---- The recording ---------------------------------------------------------------------------------------------- */
+
+/* The program and its arguments in one line. */
+static void command_text(char *buffer, size_t size, char **argv)
+{
+    size_t length = 0;
+    for (int i = 0; argv[i] && length + 1 < size; i++) {
+        int added = snprintf(buffer + length, size - length, "%s%s", i ? " " : "", argv[i]);
+        length += added > 0 ? (size_t)added : 0;
+    }
+    for (char *c = buffer; *c; c++)
+        if ((unsigned char)*c < ' ' || *c == 127)
+            *c = ' ';
+}
+
+static void segment_try(struct run *run)
+{
+    char command[4096] = "", host[256] = "";
+    struct utsname machine;
+    if (uname(&machine) == 0)
+        snprintf(host, sizeof host, "%s %s", machine.nodename, machine.release);
+    command_text(command, sizeof command, run->argv);
+    struct recorder_info info = {
+        .command = command,
+        .host = host,
+        .level = COMPRESSION_LEVEL,
+        .start = run->before,
+    };
+    struct recorder_moment now = recorder_moment_now();
+    const char *why = NULL;
+    int result = recorder_open(&run->recorder, run->segment_fd, run->file.fd, &info, &why);
+    if (result == -EAGAIN) {
+        run->before = now;
+    } else if (result) {
+        run->refused = true;
+        run->status = result == -EPROTO ? CLI_USAGE : CLI_MACHINE;
+        cli_error("cannot record '%s': %s", run->argv[0], why ? why : strerror(-result));
+    }
+}
+
+static void counts_text(char buffer[128], const struct recorder_counts *counts)
+{
+    char size[32], events[32];
+    snprintf(buffer, 128, "%s, %s events", size_text(size, counts->file_bytes),
+             cli_count(events, counts->drained.kept));
+}
+
+/* Names the file, or takes it away when there is nothing in it. */
+static void file_finish(struct run *run, bool keep)
+{
+    run->file_done = true;
+    if (!keep) {
+        outfile_drop(&run->file);
+        return;
+    }
+    int result = outfile_keep(&run->file);
+    if (result) {
+        cli_error("cannot rename the recording to '%s': %s; it is in '%s'", run->file.path, strerror(-result),
+                  run->file.part_path);
+        run->status = CLI_MACHINE;
+    }
+}
+
+/* Ends the recording, whole or at a failure to write, and says how it went. */
+static void recording_finish(struct run *run)
+{
+    int kind = 0, code = 0;
+    if (run->ended && WIFEXITED(run->wait_status)) {
+        kind = 1;
+        code = WEXITSTATUS(run->wait_status);
+    } else if (run->ended) {
+        kind = 2;
+        code = WTERMSIG(run->wait_status);
+    }
+    int result = recorder_finish(run->recorder, kind, code);
+    struct recorder_counts counts = recorder_counts(run->recorder);
+    char text[128], lost[32], dropped[32];
+    counts_text(text, &counts);
+    if (result) {
+        run->status = CLI_MACHINE;
+        if (counts.file_bytes > 0)
+            cli_error("cannot write '%s': %s; the first %s are in it", run->file.path, strerror(-result), text);
+        else
+            cli_error("cannot write '%s': %s; nothing recorded", run->file.path, strerror(-result));
+    }
+    file_finish(run, counts.file_bytes > 0);
+    if (counts.drained.damaged > 0)
+        cli_error(
+            "the program's shared memory does not hold together in %llu places, the first: %s; %s events left out",
+            (unsigned long long)counts.drained.damaged, recorder_damage(run->recorder),
+            cli_count(dropped, counts.drained.dropped));
+    if (run->status == CLI_OK)
+        fprintf(stderr, "[ gmptrace record: wrote %s, %s lost -> %s ]\n", text, cli_count(lost, counts.drained.lost),
+                run->file.path);
+}
+
+/* Until the program has ended, or the user has asked twice. */
+static void run_follow(struct run *run)
+{
+    for (;;) {
+        bool last = run->ended || run->stop_requests > 1;
+        if (!run->recorder && !run->refused)
+            segment_try(run);
+        bool recording = run->recorder && !run->file_done;
+        if (recording && (last || recorder_tick(run->recorder)))
+            recording_finish(run);
+        if (last)
+            return;
+        if (!run->recorder)
+            signals_wait(run, run->refused ? IDLE_POLL_NS : SEGMENT_POLL_NS);
+        else
+            signals_wait(run, run->file_done ? IDLE_POLL_NS : recorder_interval_ns(run->recorder));
+    }
+}
+
+static int segment_make(struct run *run)
+{
+    int low = memfd_create(SEGMENT_NAME, MFD_ALLOW_SEALING);
+    if (low < 0)
+        return -errno;
+    run->segment_fd = fcntl(low, F_DUPFD, SEGMENT_FD_LEAST);
+    if (run->segment_fd < 0) {
+        run->segment_fd = low;
+        return 0;
+    }
+    close(low);
+    return 0;
+}
+
+static int run_whole(struct run *run, const char *path)
+{
+    int result = outfile_open(&run->file, path);
+    if (result) {
+        cli_error("cannot write '%s': %s", path, strerror(-result));
+        return CLI_MACHINE;
+    }
+    run->status = CLI_MACHINE;
+    if ((result = segment_make(run))) {
+        cli_error("cannot make shared memory: %s", strerror(-result));
+        goto out;
+    }
+    signals_take(run);
+    run->before = recorder_moment_now();
+    if ((result = child_start(run))) {
+        cli_error("cannot run '%s': %s", run->argv[0], strerror(-result));
+        run->status = CLI_USAGE;
+        goto out;
+    }
+    signal(SIGPIPE, SIG_IGN); /* a fifo whose reader is gone, or a size limit, is an error to be told */
+    signal(SIGXFSZ, SIG_IGN);
+    run->status = CLI_OK;
+    run_follow(run);
+    if (!run->recorder && !run->refused) {
+        cli_error("'%s' did not start the gmptrace runtime: nothing recorded; is it linked with libgmptrace?",
+                  run->argv[0]);
+        run->status = CLI_USAGE;
+    }
+    if (run->status == CLI_OK && run->ended)
+        run->status = WIFSIGNALED(run->wait_status) ? 128 + WTERMSIG(run->wait_status) : WEXITSTATUS(run->wait_status);
+out:
+    if (!run->file_done) {
+        if (!run->recorder)
+            close(run->file.fd);
+        file_finish(run, false);
+    }
+    recorder_close(run->recorder);
+    if (run->segment_fd >= 0)
+        close(run->segment_fd);
+    free(run->file.part_path);
+    return run->status;
+}
+
+static int record_run(int argc, char **argv)
+{
+    static const struct option options[] = {
+        { "output", required_argument, NULL, 'o' },
+        { "help", no_argument, NULL, 'h' },
+        { NULL, 0, NULL, 0 },
+    };
+    const char *path = DEFAULT_PATH;
+    int option;
+    optind = 0;
+    opterr = 0;
+    while ((option = getopt_long(argc, argv, "+:o:h", options, NULL)) >= 0) {
+        switch (option) {
+        case 'o':
+            path = optarg;
+            break;
+        case 'h':
+            fputs(cli_current->help, stdout);
+            return cli_flush(CLI_OK);
+        case ':':
+            return cli_usage("option '%s' needs a value", argv[optind - 1]);
+        default:
+            return cli_usage("unknown option '%s'", argv[optind - 1]);
+        }
+    }
+    if (optind >= argc)
+        return cli_usage("no program to record");
+    if (!*path || strcmp(path, "-") == 0)
+        return cli_usage("the output must be a file: standard output is the program's own");
+    struct run run = { .segment_fd = -1, .argv = argv + optind };
+    return run_whole(&run, path);
+}
+
+const struct cli_command command_record = {
+    .name = "record",
+    .summary = "run a program and record what its goroutines do",
+    .help = "Usage: gmptrace record [-o FILE] [--] PROG [ARGS...]\n"
+            "\n"
+            "Runs PROG, which must be linked with libgmptrace, and writes every goroutine\n"
+            "transition to FILE. Ends with PROG. An earlier FILE is kept as FILE.old.\n"
+            "\n"
+            "  -o, --output FILE  where to (default: " DEFAULT_PATH ")\n"
+            "  -h, --help         this text\n"
+            "\n"
+            "Ctrl-C ends PROG, and the recording is finished whole; pressed again, the\n"
+            "recording ends at once and PROG runs on.\n"
+            "\n"
+            "Exit status: that of PROG, or 128 + the signal that ended it; 2 wrong usage, or\n"
+            "PROG cannot be run or recorded; 4 the output cannot be written.\n",
+    .run = record_run,
+};

@@ -1,0 +1,48 @@
+/* until_signal [--ignore]: prints "ready PID" and works until SIGINT, SIGTERM or SIGUSR1 come, then prints
+ * "signals N" and ends with status 7. With --ignore only SIGUSR1 ends it. */
+#include <gmptrace/gmpt.h>
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static volatile sig_atomic_t signals, stop;
+
+static void on_signal(int number)
+{
+    signals++;
+    stop = 1;
+}
+
+static void idler(void *args)
+{
+    for (;;)
+        gmpt_sleep(500000);
+}
+
+static int start(void *arg)
+{
+    for (int i = 0; i < 4; i++)
+        gmpt_go(idler, NULL, 0);
+    printf("ready %d\n", (int)getpid());
+    fflush(stdout);
+    while (!stop)
+        gmpt_sleep(1000000);
+    gmpt_sleep(50000000); /* a second signal would come by now */
+    printf("signals %d\n", (int)signals);
+    return 7;
+}
+
+int main(int argc, char **argv)
+{
+    alarm(60); /* never left behind */
+    int ignore = argc > 1 && strcmp(argv[1], "--ignore") == 0;
+    struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
+    sigaction(SIGUSR1, &action, NULL);
+    if (ignore)
+        action.sa_handler = SIG_IGN;
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    return gmpt_run(start, NULL);
+}

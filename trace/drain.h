@@ -1,0 +1,57 @@
+/* The consumer's side of a segment: takes committed records out of the rings, checks them, and hands them to a writer.
+ *
+ * The drain trusts nothing that the target writes. It copies first and checks the copy; what does not hold together is
+ * left out, counted as damage and described, and the drain goes on with the next sub-buffer. Its own memory is one
+ * batch of a fixed size, whatever the segment claims.
+ *
+ * A round: drain_begin fixes how far each ring will be read, drain_collect fills the batch until it is full or the
+ * round is done, drain_write empties the batch. Stacks and modules are read in drain_write, after the records that
+ * name them, and written before them. */
+#ifndef GMPT_DRAIN_H
+#define GMPT_DRAIN_H
+
+#include "segment.h"
+#include "writer.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define DRAIN_BATCH_BYTES (4u << 20)
+
+struct drain;
+
+struct drain_counts {
+    uint64_t kept;    /* records taken over, `lost` markers not among them */
+    uint64_t lost;    /* records that found no room, by the rings' own counters */
+    uint64_t marked;  /* the part of `lost` that markers told; the rest had no success after it */
+    uint64_t dropped; /* records that were committed but do not hold together */
+    uint64_t damaged; /* places that do not hold together */
+};
+
+/* Begins where the segment's last consumer stopped. The segment, which segment_open has checked, must outlive the
+ * drain. NULL with errno ENOMEM. */
+struct drain *drain_open(const struct segment *segment);
+void drain_close(struct drain *drain);
+
+/* Starts a round: what has been committed by now will be read. Call it after the round before is done. */
+void drain_begin(struct drain *drain);
+/* Returns true when the round is done, false when the batch is full: call drain_write, then this again. */
+bool drain_collect(struct drain *drain);
+
+/* The batch, part by part; NULL after the last. Valid until the next call that changes the drain. */
+const struct writer_events *drain_part(struct drain *drain, uint32_t index);
+size_t drain_pending(const struct drain *drain); /* bytes of records in the batch */
+bool drain_crowded(const struct drain *drain);   /* as the round began, a ring was more than a quarter full */
+
+/* Writes clock, new stacks, new modules and the batch as one frame (more, should they not fit). clock is a snapshot
+ * from before the start of the last round that is done. Returns 0 or the writer's -errno; the batch is empty then. */
+int drain_write(struct drain *drain, struct writer *writer, const struct writer_clock *clock);
+
+/* The account of each ring for writer_put_end: ends has segment->ring_count elements. emitted is what was kept, lost
+ * and dropped together. */
+void drain_ends(struct drain *drain, struct writer_ring_end *ends);
+
+struct drain_counts drain_counts(const struct drain *drain);
+const char *drain_damage(const struct drain *drain); /* a sentence about the first damage, "" when there was none */
+
+#endif

@@ -1,0 +1,209 @@
+/* Ticks, frames and the last words of a recording. See recorder.h.
+ *
+ * Each frame carries one clock snapshot, with a promise to the reader: every record that was committed before it is in
+ * this frame or an earlier one. So the snapshot is taken before a round, and used only by frames that are written after
+ * the round is done; a frame in the middle of a long round repeats the snapshot of the round before. */
+#define _GNU_SOURCE
+#include "recorder.h"
+
+#include "ring.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define FRAME_INTERVAL_NS 1000000000
+#define TICK_SLOW_NS 10000000
+#define TICK_FAST_NS 1000000
+
+struct recorder {
+    struct segment segment;
+    struct drain *drain;
+    struct writer *writer;
+    struct writer_clock settled; /* before the last round that is done */
+    int64_t frame_ns;            /* monotonic time of the last frame */
+    int64_t interval_ns;
+    struct recorder_counts counts; /* of the file's whole frames */
+    int error;
+    bool started; /* there is a frame */
+    bool finished;
+};
+
+static int64_t clock_ns(clockid_t clock)
+{
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* The best of a few tries: the one that was least disturbed between its two readings of the counter. */
+struct recorder_moment recorder_moment_now(void)
+{
+    struct recorder_moment best = { 0, 0, 0 };
+    uint64_t best_width = UINT64_MAX;
+    for (int i = 0; i < 5; i++) {
+        uint64_t before = ring_ticks(SEGMENT_CLOCK_TSC);
+        int64_t monotonic_ns = clock_ns(CLOCK_MONOTONIC);
+        uint64_t width = ring_ticks(SEGMENT_CLOCK_TSC) - before;
+        if (width >= best_width)
+            continue;
+        best_width = width;
+        best = (struct recorder_moment){ before + width / 2, monotonic_ns, clock_ns(CLOCK_REALTIME) };
+    }
+    return best;
+}
+
+static struct writer_clock moment_clock(const struct recorder_moment *moment, uint32_t clock)
+{
+    return (struct writer_clock){
+        .ticks = clock == SEGMENT_CLOCK_TSC ? moment->tsc : (uint64_t)moment->monotonic_ns,
+        .monotonic_ns = moment->monotonic_ns,
+        .realtime_ns = moment->realtime_ns,
+    };
+}
+
+static void tracing_set(struct recorder *recorder, uint32_t on)
+{
+    store_release(&recorder->segment.header->tracing, on);
+}
+
+/* After a frame: remembers what is in the file by now, or the failure. */
+static int frame_account(struct recorder *recorder, int result)
+{
+    recorder->started = true;
+    if (result) {
+        recorder->error = result;
+        tracing_set(recorder, 0);
+        return result;
+    }
+    recorder->counts.file_bytes = writer_bytes(recorder->writer);
+    recorder->counts.drained = drain_counts(recorder->drain);
+    recorder->frame_ns = clock_ns(CLOCK_MONOTONIC);
+    return 0;
+}
+
+int recorder_open(struct recorder **out, int segment_fd, int out_fd, const struct recorder_info *info, const char **why)
+{
+    struct segment segment = { 0 };
+    int result = segment_open(&segment, segment_fd, why);
+    if (result)
+        return result;
+    struct recorder *recorder = calloc(1, sizeof *recorder);
+    if (!recorder) {
+        segment_close(&segment);
+        return -ENOMEM;
+    }
+    recorder->segment = segment;
+    struct writer_info head = {
+        .pid = segment.pid,
+        .p_count = segment.p_count,
+        .clock = (int)segment.clock,
+        .command = info->command,
+        .host = info->host,
+    };
+    recorder->drain = drain_open(&recorder->segment);
+    if (recorder->drain)
+        recorder->writer = writer_open(out_fd, &head, info->level);
+    if (!recorder->writer) {
+        result = -errno;
+        recorder_close(recorder);
+        return result;
+    }
+    recorder->settled = moment_clock(&info->start, segment.clock);
+    recorder->interval_ns = TICK_FAST_NS;
+    tracing_set(recorder, 1);
+    recorder->frame_ns = clock_ns(CLOCK_MONOTONIC);
+    *out = recorder;
+    return 0;
+}
+
+static int frame_write(struct recorder *recorder)
+{
+    return frame_account(recorder, drain_write(recorder->drain, recorder->writer, &recorder->settled));
+}
+
+/* The first frame has nothing but the clock from just before the first records: it is the trace's start, and with it
+ * even the shortest recording has two points in time. */
+static int start_write(struct recorder *recorder)
+{
+    writer_put_clock(recorder->writer, &recorder->settled);
+    return frame_account(recorder, writer_frame(recorder->writer));
+}
+
+/* One round; a batch that fills up in its middle is written at once. */
+static int round_run(struct recorder *recorder)
+{
+    struct recorder_moment now = recorder_moment_now();
+    drain_begin(recorder->drain);
+    while (!drain_collect(recorder->drain)) {
+        int result = frame_write(recorder);
+        if (result)
+            return result;
+    }
+    if (!recorder->started && drain_pending(recorder->drain) > 0 && start_write(recorder))
+        return recorder->error;
+    recorder->settled = moment_clock(&now, recorder->segment.clock);
+    return 0;
+}
+
+int recorder_tick(struct recorder *recorder)
+{
+    if (recorder->error || recorder->finished)
+        return recorder->error;
+    int result = round_run(recorder);
+    if (result)
+        return result;
+    if (drain_crowded(recorder->drain) || !recorder->started)
+        recorder->interval_ns = TICK_FAST_NS;
+    else if (recorder->interval_ns < TICK_SLOW_NS)
+        recorder->interval_ns = recorder->interval_ns * 2 < TICK_SLOW_NS ? recorder->interval_ns * 2 : TICK_SLOW_NS;
+    /* Half a batch leaves room for what comes in until the next tick. */
+    if (drain_pending(recorder->drain) < DRAIN_BATCH_BYTES / 2 &&
+        clock_ns(CLOCK_MONOTONIC) - recorder->frame_ns < FRAME_INTERVAL_NS)
+        return 0;
+    return frame_write(recorder);
+}
+
+int64_t recorder_interval_ns(const struct recorder *recorder) { return recorder->interval_ns; }
+
+int recorder_finish(struct recorder *recorder, int exit_kind, int exit_code)
+{
+    if (recorder->finished)
+        return recorder->error;
+    recorder->finished = true;
+    tracing_set(recorder, 0);
+    struct writer_ring_end *ends = calloc(recorder->segment.ring_count, sizeof *ends);
+    if (!ends && recorder->error == 0)
+        recorder->error = -ENOMEM;
+    if (recorder->error == 0 && round_run(recorder) == 0 && frame_write(recorder) == 0) {
+        drain_ends(recorder->drain, ends);
+        struct recorder_moment end = recorder_moment_now();
+        struct writer_clock end_clock = moment_clock(&end, recorder->segment.clock);
+        writer_put_clock(recorder->writer, &end_clock);
+        writer_put_end(recorder->writer, exit_kind, exit_code, ends, recorder->segment.ring_count);
+        recorder->error = writer_frame(recorder->writer);
+        recorder->counts.file_bytes = writer_bytes(recorder->writer);
+        recorder->counts.drained = drain_counts(recorder->drain);
+    }
+    free(ends);
+    int closed = writer_close(recorder->writer);
+    recorder->writer = NULL;
+    if (recorder->error == 0)
+        recorder->error = closed;
+    return recorder->error;
+}
+
+struct recorder_counts recorder_counts(const struct recorder *recorder) { return recorder->counts; }
+uint32_t recorder_pid(const struct recorder *recorder) { return recorder->segment.pid; }
+const char *recorder_damage(const struct recorder *recorder) { return drain_damage(recorder->drain); }
+
+void recorder_close(struct recorder *recorder)
+{
+    if (!recorder)
+        return;
+    if (recorder->writer)
+        writer_close(recorder->writer);
+    drain_close(recorder->drain);
+    segment_close(&recorder->segment);
+    free(recorder);
+}

@@ -1,0 +1,59 @@
+/* A recording: a segment, the drain that empties its rings, and the writer of the file.
+ *
+ * The caller opens it once the target has laid the segment out, calls recorder_tick every few milliseconds, and
+ * recorder_finish when the target has ended or is to be left alone. It knows nothing of processes and paths. */
+#ifndef GMPT_RECORDER_H
+#define GMPT_RECORDER_H
+
+#include "drain.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct recorder;
+
+/* The clocks at one moment, before it is known which of them the target uses. */
+struct recorder_moment {
+    uint64_t tsc; /* 0 where there is none */
+    int64_t monotonic_ns, realtime_ns;
+};
+
+struct recorder_info {
+    const char *command, *host;
+    int level;                    /* of compression, 1-19 */
+    struct recorder_moment start; /* from before the target could emit its first event */
+};
+
+/* What is in the file, as whole frames. */
+struct recorder_counts {
+    uint64_t file_bytes;
+    struct drain_counts drained;
+};
+
+struct recorder_moment recorder_moment_now(void);
+
+/* Opens the segment in segment_fd and starts a file on out_fd, which recorder_close closes from then on. Switches
+ * tracing on. Returns 0; -EAGAIN when the target has not laid out its segment yet; another -errno, *why being a
+ * sentence or NULL. On failure out_fd is untouched and still the caller's. */
+int recorder_open(struct recorder **recorder, int segment_fd, int out_fd, const struct recorder_info *info,
+                  const char **why);
+
+/* Drains the rings and writes a frame when one is due. Returns 0 or the first -errno of writing; tracing in the target
+ * is then off, and later calls return the same without doing anything. */
+int recorder_tick(struct recorder *recorder);
+
+/* How long to wait for the next tick: less when the rings fill fast. */
+int64_t recorder_interval_ns(const struct recorder *recorder);
+
+/* The last round, the end section and the head. Tracing is switched off. Returns 0 or the first -errno of writing. */
+int recorder_finish(struct recorder *recorder, int exit_kind, int exit_code);
+
+/* After a failure they tell of the frames that did get into the file. */
+struct recorder_counts recorder_counts(const struct recorder *recorder);
+uint32_t recorder_pid(const struct recorder *recorder); /* of the target, by its own word */
+const char *recorder_damage(const struct recorder *recorder);
+
+/* Ends without a word what recorder_finish has not ended. NULL is allowed. */
+void recorder_close(struct recorder *recorder);
+
+#endif
