@@ -45,7 +45,11 @@ static long yield_among(long gs, long total)
 static long yield_2(void) { return yield_among(2, 2000000); }
 static long yield_1000(void) { return yield_among(1000, 2000000); }
 
-static void nothing(void *args) { gmpt_waitgroup_done(&group); }
+static void nothing(void *args)
+{
+    (void)args;
+    gmpt_waitgroup_done(&group);
+}
 
 static long spawn_join_1000(void)
 {
@@ -160,6 +164,7 @@ static long mutex_8(void) { return lock_among(8, 4000000); }
 
 static void sleeper(void *args)
 {
+    (void)args;
     gmpt_sleep(10000000);
     gmpt_waitgroup_done(&group);
 }
@@ -238,6 +243,7 @@ static bool is_chosen(const char *name)
 
 static int bench(void *arg)
 {
+    (void)arg;
     if (is_chosen("parked_100k_bytes")) /* first, while no stack has been touched yet */
         printf("parked_100k_bytes %.0f\n", parked_bytes());
     for (size_t i = 0; i < sizeof workloads / sizeof *workloads; i++) {
@@ -254,6 +260,7 @@ static int bench(void *arg)
 
 int main(int argc, char **argv)
 {
+    (void)argc;
     chosen = argv + 1;
     return gmpt_run(bench, NULL);
 }

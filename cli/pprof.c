@@ -244,7 +244,8 @@ const struct cli_command command_pprof = {
     .name = "pprof",
     .summary = "goroutines or suspected leaks as a pprof profile",
     .help = "Usage: gmptrace pprof [FILE] [--type=goroutine|leak] [-o OUT.pb.gz]\n"
-            "Write what the trace FILE (gmptrace.data) says of its end as a profile for pprof.\n"
+            "Write what the trace FILE (gmptrace.data) says of its end as a profile for\n"
+            "pprof.\n"
             "\n"
             "  --type=goroutine  all goroutines that are alive then (the default)\n"
             "  --type=leak       those that look leaked\n"

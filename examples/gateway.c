@@ -67,7 +67,11 @@ static void stop_request(void)
     errno = saved;
 }
 
-static void stop_signal(int number) { stop_request(); }
+static void stop_signal(int number)
+{
+    (void)number;
+    stop_request();
+}
 
 /* ---- The backend call and its leak ------------------------------------------------------------------------------ */
 
@@ -555,6 +559,7 @@ static int listen_loopback(int *port)
 /* The main G: serves until a byte comes through stop_pipe, then ends what is under way, in order. */
 static int serve(void *arg)
 {
+    (void)arg;
     char byte;
     int listener = listen_loopback(&options.port);
     if (listener < 0) {

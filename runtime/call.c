@@ -75,14 +75,16 @@ void call_end(void)
 
 void call_hand_off(struct p *p)
 {
-    if (!runq_is_empty_any(p) || load_relaxed(&sched.queue_size) != 0) {
+    /* Somebody has to wait for the network and the timers, too. */
+    bool last_to_poll = load_relaxed(&sched.idle_p_count) == sched.p_count - 1 && !load_relaxed(&sched.polling);
+    if (!runq_is_empty_any(p) || load_relaxed(&sched.queue_size) != 0 || last_to_poll) {
         machine_start(p, false);
         return;
     }
     lock_acquire(&sched.lock);
     shared_idle_put_locked(p);
     lock_release(&sched.lock);
-    full_fence(); /* a G submitted before the P was idle: its submitter saw no idle P */
+    full_fence(); /* pairs with S2: a G submitted before the P was idle, whose submitter saw no idle P */
     if (scheduler_work_anywhere())
         scheduler_wake();
     netpoll_wake_by(load_relaxed(&p->timers.next_ns));

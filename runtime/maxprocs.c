@@ -14,7 +14,7 @@ int maxprocs_parse_quota(const char *line)
     long long quota, period;
     if (sscanf(line, "%lld %lld", &quota, &period) != 2 || quota <= 0 || period <= 0)
         return 0; /* "max 100000": no limit */
-    long long cpus = (quota + period - 1) / period;
+    long long cpus = quota / period + (quota % period != 0);
     return cpus > PS_MAX ? PS_MAX : (int)cpus;
 }
 

@@ -262,15 +262,13 @@ void scheduler_wake(void)
 /* The submitter's half of the protocol, after the G is on a queue. */
 static inline void submitted(void)
 {
-    if (sched.p_count > 1) {
-        full_fence(); /* S2, pairs with G3 */
-        scheduler_wake();
-    }
+    full_fence(); /* S2, pairs with G3 */
+    scheduler_wake();
 }
 
 void scheduler_submitted(void) { submitted(); }
 
-/* The same after runq_put_next_owner, whose exchange serves as the fence. */
+/* The same by who holds a P, after runq_put_next_owner, whose exchange serves as the fence. */
 static inline void submitted_next(struct p *p, bool alone)
 {
     if (sched.p_count == 1 || (alone && ++p->quiet_wakes < load_relaxed(&sched.wake_after)))

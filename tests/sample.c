@@ -97,6 +97,7 @@ static void put_all(struct sample *sample, const struct sample_options *options)
 
 static int module_find(struct dl_phdr_info *info, size_t size, void *arg)
 {
+    (void)size;
     struct gmpt_module *module = arg;
     module->bias = info->dlpi_addr;
     for (int i = 0; i < info->dlpi_phnum; i++) {

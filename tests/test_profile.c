@@ -23,6 +23,7 @@ static size_t own_count;
 
 static int module_add(struct dl_phdr_info *info, size_t size, void *arg)
 {
+    (void)size, (void)arg;
     struct gmpt_module *module = &own_modules[own_count];
     ssize_t length = 0;
     if (own_count == 64)

@@ -315,7 +315,7 @@ static int add_block(struct summary *summary, const struct gmpt_event *event, st
     return 0;
 }
 
-static void add_exit(struct summary *summary, const struct gmpt_event *event, struct live_g *g)
+static void add_exit(struct summary *summary, struct live_g *g)
 {
     state_enter(summary, g, GMPT_G_DEAD, summary->now_ns);
     summary->totals.gs_ended++;
@@ -361,7 +361,7 @@ static int add_transition(struct summary *summary, const struct gmpt_event *even
         return 0;
     case GMPT_EVENT_go_exit:
         leave_p(summary, event);
-        add_exit(summary, event, g);
+        add_exit(summary, g);
         return 0;
     case GMPT_EVENT_syscall_begin:
         totals->syscalls++;

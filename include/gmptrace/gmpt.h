@@ -17,9 +17,10 @@
  *   not set errno.
  * - A deadline is a moment on the clock of gmpt_now(), in nanoseconds; GMPT_NEVER is none. A deadline that has passed
  *   still lets the call succeed if it need not wait.
- * - After a call that may block, the G may go on on another thread. errno is kept for each G, but a pointer to a
- *   thread-local variable that was taken before the call may point to the wrong thread's after it. Do not hold a
- *   pthread mutex across such a call.
+ * - After a call that may block, the G may go on on another thread. The value of errno is kept for each G, but
+ *   compilers take the address of errno, as of any thread-local variable, to be the same throughout a function: read and set
+ *   errno in a function that makes no such call in between. Do not hold a pthread mutex across such a call, and do not
+ *   change the floating point environment (fesetround) for longer: both belong to the thread.
  * - Wrong use that cannot be reported by a return value (unlocking a mutex that is not locked) ends the program with a
  *   message.
  *
