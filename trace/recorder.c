@@ -15,6 +15,7 @@
 #define FRAME_INTERVAL_NS 1000000000
 #define TICK_SLOW_NS 10000000
 #define TICK_FAST_NS 1000000
+#define LEVEL_HURRIED (-1) /* much faster than level 3: a larger file is better than lost records */
 
 struct recorder {
     struct segment segment;
@@ -23,6 +24,7 @@ struct recorder {
     struct writer_clock settled; /* before the last round that is done */
     int64_t frame_ns;            /* monotonic time of the last frame */
     int64_t interval_ns;
+    int level; /* of compression, when there is time */
     struct recorder_counts counts; /* of the file's whole frames */
     int error;
     bool started; /* there is a frame */
@@ -111,6 +113,7 @@ int recorder_open(struct recorder **out, int segment_fd, int out_fd, const struc
     }
     recorder->settled = moment_clock(&info->start, segment.clock);
     recorder->interval_ns = TICK_FAST_NS;
+    recorder->level = info->level;
     tracing_set(recorder, 1);
     recorder->frame_ns = clock_ns(CLOCK_MONOTONIC);
     *out = recorder;
@@ -135,6 +138,7 @@ static int round_run(struct recorder *recorder)
 {
     struct recorder_moment now = recorder_moment_now();
     drain_begin(recorder->drain);
+    writer_set_level(recorder->writer, drain_crowded(recorder->drain) ? LEVEL_HURRIED : recorder->level);
     while (!drain_collect(recorder->drain)) {
         int result = frame_write(recorder);
         if (result)

@@ -52,6 +52,9 @@ void writer_put_stacks(struct writer *writer, uint32_t ring, uint32_t first_ordi
 void writer_put_events(struct writer *writer, const struct writer_events *events);
 void writer_put_end(struct writer *writer, int exit_kind, int exit_code, const struct writer_ring_end *rings, uint32_t ring_count);
 
+/* zstd's level for the frames from now on: -7 (fastest) to 19. */
+void writer_set_level(struct writer *writer, int level);
+
 /* Bytes collected since the last frame; call writer_frame before it nears FORMAT_FRAME_MAX. */
 size_t writer_pending(const struct writer *writer);
 /* Compresses and writes what was collected; nothing when there is nothing. Returns 0 or -errno. */

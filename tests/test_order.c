@@ -1,0 +1,463 @@
+/* One order out of many rings: cause before effect, resynchronising after losses, and finding what contradicts itself.
+ *
+ * The traces are text; a tick is a nanosecond. Stories are compared without times. */
+#include "harness.h"
+#include "tracefile.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define EVENTS(ring, sequence, base, g, seq)                                                                           \
+    "events ring=" #ring " sequence=" #sequence " offset=0 base=" #base " g=" #g " seq=" #seq " tid=1 lost=0\n"
+#define RING(ring, base) EVENTS(ring, 0, base, 0, 0)
+#define FRAME(ticks) "frame\nclock " #ticks " " #ticks " 1000\n"
+#define END "end 1 0\n"
+#define CREATE(g) "1 go_create g=" #g " fn=0x10 stack=0\n"
+#define START(g, seq) "1 go_start g=" #g " seq=" #seq "\n"
+#define UNBLOCK(g, seq) "1 go_unblock g=" #g " seq=" #seq "\n"
+#define BLOCK "1 go_block reason=chan_recv object=0x5 bounded=0 stack=0\n"
+#define EXIT "1 go_exit\n"
+/* As they come out. */
+#define S_CREATE(p, g) #p " G" #g " go_create g=" #g " fn=0x10 stack=0\n"
+#define S_START(p, g, seq) #p " G" #g " go_start g=" #g " seq=" #seq "\n"
+#define S_UNBLOCK(p, g, seq) #p " G" #g " go_unblock g=" #g " seq=" #seq "\n"
+#define S_BLOCK(p, g) #p " G" #g " go_block reason=chan_recv object=0x5 bounded=0 stack=0\n"
+#define S_EXIT(p, g) #p " G" #g " go_exit\n"
+
+static void check_story(const char *text, const char *wanted)
+{
+    char *story = tracefile_story(text);
+    ck_assert_str_eq(story, wanted);
+    free(story);
+    struct tracefile_result result = tracefile_run(text);
+    ck_assert_uint_eq(result.counts.violations, 0);
+    ck_assert_uint_eq(result.counts.resynced, 0);
+    ck_assert_uint_eq(result.counts.gaps, 0);
+    free(result.events);
+}
+
+static struct tracefile_result check_counts(const char *text, uint64_t gaps, uint64_t resynced, uint64_t violations)
+{
+    struct tracefile_result result = tracefile_run(text);
+    ck_assert_msg(
+        result.counts.gaps == gaps && result.counts.resynced == resynced && result.counts.violations == violations,
+        "gaps %llu resynced %llu violations %llu:\n%s", (unsigned long long)result.counts.gaps,
+        (unsigned long long)result.counts.resynced, (unsigned long long)result.counts.violations, result.events);
+    return result;
+}
+
+TEST(order, time_decides_between_rings_that_do_not_depend)
+{
+    check_story(TRACEFILE_HEAD FRAME(1000) RING(0, 9) CREATE(1) "9 go_create g=3 fn=0x10 stack=0\n" RING(1, 14)
+                    CREATE(2) "9 go_create g=4 fn=0x10 stack=0\n" END,
+                S_CREATE(P0, 1) S_CREATE(P1, 2) S_CREATE(P0, 3) S_CREATE(P1, 4));
+}
+
+TEST(order, start_waits_for_create_though_its_clock_is_behind)
+{
+    check_story(TRACEFILE_HEAD FRAME(1000) RING(0, 100) CREATE(1) RING(1, 10) START(1, 2) EXIT END,
+                S_CREATE(P0, 1) S_START(P1, 1, 2) S_EXIT(P1, 1));
+}
+
+TEST(order, unblock_waits_for_block)
+{
+    check_story(TRACEFILE_HEAD FRAME(1000) RING(0, 100) CREATE(1) START(1, 2) "90" BLOCK RING(1, 50) UNBLOCK(1, 4) END,
+                S_CREATE(P0, 1) S_START(P0, 1, 2) S_BLOCK(P0, 1) S_UNBLOCK(P1, 1, 4));
+}
+
+TEST(order, start_waits_for_unblock)
+{
+    check_story(TRACEFILE_HEAD FRAME(1000) RING(0, 10) CREATE(1) START(1, 2) BLOCK START(1, 5) EXIT RING(1, 500)
+                    UNBLOCK(1, 4) END,
+                S_CREATE(P0, 1) S_START(P0, 1, 2) S_BLOCK(P0, 1) S_UNBLOCK(P1, 1, 4) S_START(P0, 1, 5) S_EXIT(P0, 1));
+}
+
+TEST(order, a_chain_over_three_rings_is_followed)
+{
+    check_story(TRACEFILE_HEAD FRAME(1000) RING(0, 300) CREATE(1) RING(1, 200) START(1, 2) CREATE(2) RING(3, 100)
+                    START(2, 2) EXIT END,
+                S_CREATE(P0, 1) S_START(P1, 1, 2) S_CREATE(P1, 2) S_START(P3, 2, 2) S_EXIT(P3, 2));
+}
+
+TEST(order, a_cause_that_comes_a_frame_later_is_awaited)
+{
+    check_story(TRACEFILE_HEAD FRAME(100) RING(0, 10) CREATE(1) START(1, 2) RING(1, 50) UNBLOCK(1, 4)
+                    FRAME(200) "events ring=0 sequence=0 offset=9 base=30 g=1 seq=2 tid=1 lost=0\n" BLOCK FRAME(300)
+                        END,
+                S_CREATE(P0, 1) S_START(P0, 1, 2) S_BLOCK(P0, 1) S_UNBLOCK(P1, 1, 4));
+}
+
+TEST(order, a_late_commit_does_not_stop_other_rings)
+{
+    struct tracefile_result result = check_counts(
+        TRACEFILE_HEAD FRAME(100) RING(0, 10) CREATE(1) RING(1, 20) START(2, 2) EXIT FRAME(200)
+            RING(2, 5) "1 go_create g=2 fn=0x10 stack=0\n" EVENTS(0, 1, 110, 0, 0) CREATE(3) FRAME(300) END,
+        0, 0, 0);
+    ck_assert_uint_eq(result.event_count, 5);
+    free(result.events);
+}
+
+TEST(order, records_after_the_snapshot_wait_for_the_next_frame)
+{
+    /* Ring 1 was drained before its record of 120 was there; ring 0, after it, already has its one of 150. */
+    check_story(TRACEFILE_HEAD FRAME(100) RING(0, 9) CREATE(1) "140 go_create g=3 fn=0x10 stack=0\n" FRAME(200)
+                    RING(1, 119) CREATE(2) FRAME(300) END,
+                S_CREATE(P0, 1) S_CREATE(P1, 2) S_CREATE(P0, 3));
+}
+
+TEST(order, the_parts_of_a_subbuffer_are_one)
+{
+    check_story(TRACEFILE_HEAD FRAME(100) RING(0, 10) CREATE(1)
+                    START(1, 2) "events ring=0 sequence=0 offset=9 base=12 g=1 seq=2 tid=1 lost=0\n" EXIT FRAME(200)
+                        EVENTS(0, 1, 90, 0, 0) CREATE(2) END,
+                S_CREATE(P0, 1) S_START(P0, 1, 2) S_EXIT(P0, 1) S_CREATE(P0, 2));
+}
+
+TEST(order, a_call_that_keeps_its_p)
+{
+    check_story(TRACEFILE_HEAD FRAME(100) RING(0, 10) CREATE(1)
+                    START(1, 2) "1 syscall_begin stack=0\n1 syscall_end\n" EXIT END,
+                S_CREATE(P0, 1) S_START(P0, 1, 2) "P0 G1 syscall_begin stack=0\nP0 G1 syscall_end\n" S_EXIT(P0, 1));
+}
+
+TEST(order, a_call_whose_p_is_retaken_ends_on_another)
+{
+    check_story(TRACEFILE_HEAD FRAME(100) RING(0, 10) CREATE(1) CREATE(2)
+                    START(1, 2) "1 syscall_begin stack=0\n9 proc_start tid=2\n" START(2, 2)
+                        EXIT RING(1, 5) "1 syscall_resume g=1 seq=4\n" EXIT END,
+                S_CREATE(P0, 1) S_CREATE(P0, 2)
+                    S_START(P0, 1, 2) "P0 G1 syscall_begin stack=0\nP1 G1 syscall_resume g=1 seq=4\n" S_EXIT(
+                        P1, 1) "P0 - proc_start tid=2\n" S_START(P0, 2, 2) S_EXIT(P0, 2));
+}
+
+TEST(order, a_call_that_ends_without_a_p_makes_runnable)
+{
+    check_story(TRACEFILE_HEAD FRAME(100) RING(0, 10) CREATE(1) START(1, 2) "1 syscall_begin stack=0\n" RING(1, 5)
+                    START(1, 5) EXIT RING(2, 40) "1 syscall_exit g=1 seq=4\n" END,
+                S_CREATE(P0, 1)
+                    S_START(P0, 1, 2) "P0 G1 syscall_begin stack=0\n- G1 syscall_exit g=1 seq=4\n" S_START(P1, 1, 5)
+                        S_EXIT(P1, 1));
+}
+
+TEST(order, yield_and_preempt_make_runnable)
+{
+    check_story(TRACEFILE_HEAD FRAME(100) RING(0, 10) CREATE(1)
+                    START(1, 2) "1 go_yield\n" START(1, 4) "1 go_preempt\n" START(1, 6) EXIT END,
+                S_CREATE(P0, 1)
+                    S_START(P0, 1, 2) "P0 G1 go_yield\n" S_START(P0, 1, 4) "P0 G1 go_preempt\n" S_START(P0, 1, 6)
+                        S_EXIT(P0, 1));
+}
+
+TEST(order, transition_numbers_wrap)
+{
+    struct tracefile_result result = check_counts(
+        TRACEFILE_HEAD FRAME(100) EVENTS(0, 0, 10, 1, 4294967294) BLOCK UNBLOCK(1, 0) START(1, 1) EXIT END, 0, 1, 0);
+    ck_assert_uint_eq(result.gs_alive, 0);
+    free(result.events);
+}
+
+/* ---- What is known of a G --------------------------------------------------------------------------------------- */
+
+static int count_g(const struct gmpt_g *g, void *arg)
+{
+    ck_assert_int_ne(g->state, GMPT_G_DEAD);
+    return ++*(int *)arg == 100;
+}
+
+TEST(order, a_gs_state_follows_its_events)
+{
+    struct gmpt_trace_error error;
+    struct gmpt_event event;
+    struct gmpt_trace *trace = gmpt_trace_open(
+        tracefile_build(TRACEFILE_HEAD FRAME(0) "stack 0 1 0x1 0x2\n" RING(0, 10) CREATE(1)
+                            START(1, 2) "1 go_create g=2 fn=0x20 stack=1\n"
+                                        "1 go_block reason=mutex object=0x99 bounded=1 stack=1\n" START(
+                                            2, 2) "1 syscall_begin stack=1\n1 syscall_end\n" UNBLOCK(1, 4) EXIT END),
+        &error);
+    ck_assert_ptr_null(gmpt_trace_g(trace, 1));
+    ck_assert_int_eq(gmpt_trace_next(trace, &event), 1); /* create 1 */
+    ck_assert_int_eq(gmpt_trace_g(trace, 1)->state, GMPT_G_RUNNABLE);
+    ck_assert_uint_eq(gmpt_trace_g(trace, 1)->parent, 0);
+    gmpt_trace_next(trace, &event); /* start 1 */
+    ck_assert_int_eq(gmpt_trace_g(trace, 1)->state, GMPT_G_RUNNING);
+    ck_assert_int_eq(gmpt_trace_g(trace, 1)->state_since_ns, 12);
+    gmpt_trace_next(trace, &event); /* create 2 */
+    ck_assert_uint_eq(gmpt_trace_g(trace, 2)->parent, 1);
+    ck_assert_uint_eq(gmpt_trace_g(trace, 2)->fn, 0x20);
+    ck_assert_uint_eq(gmpt_trace_g(trace, 2)->create_stack, event.go_create.stack);
+    ck_assert_uint_eq(gmpt_trace_stack(trace, (uint32_t)event.go_create.stack).count, 2);
+    ck_assert_int_eq(gmpt_trace_g(trace, 2)->created_ns, 13);
+    gmpt_trace_next(trace, &event); /* block 1 */
+    const struct gmpt_g *g = gmpt_trace_g(trace, 1);
+    ck_assert_int_eq(g->state, GMPT_G_WAITING);
+    ck_assert_int_eq(g->reason, GMPT_WAIT_mutex);
+    ck_assert_uint_eq(g->wait_object, 0x99);
+    ck_assert_int_eq(g->bounded, 1);
+    ck_assert_uint_eq(g->wait_stack, 1);
+    gmpt_trace_next(trace, &event); /* start 2 */
+    gmpt_trace_next(trace, &event); /* syscall_begin */
+    ck_assert_int_eq(gmpt_trace_g(trace, 2)->state, GMPT_G_SYSCALL);
+    gmpt_trace_next(trace, &event); /* syscall_end */
+    ck_assert_int_eq(gmpt_trace_g(trace, 2)->state, GMPT_G_RUNNING);
+    gmpt_trace_next(trace, &event); /* unblock 1 */
+    ck_assert_int_eq(gmpt_trace_g(trace, 1)->state, GMPT_G_RUNNABLE);
+    ck_assert_uint_eq(gmpt_trace_g_count(trace), 2);
+    gmpt_trace_next(trace, &event); /* exit 2: known until the next call, but not alive */
+    ck_assert_int_eq(gmpt_trace_g(trace, 2)->state, GMPT_G_DEAD);
+    ck_assert_uint_eq(gmpt_trace_g_count(trace), 1);
+    int count = 0;
+    ck_assert_int_eq(gmpt_trace_each_g(trace, count_g, &count), 0);
+    ck_assert_int_eq(count, 1);
+    ck_assert_int_eq(gmpt_trace_next(trace, &event), 0);
+    ck_assert_ptr_null(gmpt_trace_g(trace, 2));
+    ck_assert_int_eq(gmpt_trace_counts(trace)->violations, 0);
+    gmpt_trace_close(trace);
+}
+
+TEST(order, each_g_stops_when_told)
+{
+    struct gmpt_trace_error error;
+    struct gmpt_event event;
+    char text[16384];
+    int used = snprintf(text, sizeof text, TRACEFILE_HEAD FRAME(0) RING(0, 10));
+    for (int i = 1; i <= 200; i++)
+        used += snprintf(text + used, sizeof text - (size_t)used, "1 go_create g=%d fn=0x1 stack=0\n", i);
+    struct gmpt_trace *trace = gmpt_trace_open(tracefile_build(text), &error);
+    while (gmpt_trace_next(trace, &event) > 0)
+        ;
+    int count = 0;
+    ck_assert_int_eq(gmpt_trace_each_g(trace, count_g, &count), 1);
+    ck_assert_int_eq(count, 100);
+    gmpt_trace_close(trace);
+}
+
+TEST(order, the_clocks_skew_of_a_g_that_moves_is_told)
+{
+    struct tracefile_result result =
+        check_counts(TRACEFILE_HEAD FRAME(1000) RING(0, 100) CREATE(1) RING(1, 10) START(1, 2) "100" EXIT END, 0, 0, 0);
+    ck_assert_int_eq(result.counts.skew_ns, 90);
+    free(result.events);
+}
+
+/* ---- Losses ----------------------------------------------------------------------------------------------------- */
+
+TEST(order, after_a_lost_record_the_head_of_the_part_tells_who_runs)
+{
+    struct tracefile_result result =
+        check_counts(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) START(1, 2)
+                         BLOCK EVENTS(0, 1, 100, 2, 7) "0 lost count=9 span_ticks=50\n" EXIT END "ring 13 9 0\n",
+                     1, 1, 0);
+    ck_assert_ptr_nonnull(strstr(result.events, "P0 G2 go_exit"));
+    ck_assert_ptr_nonnull(strstr(result.events, "P0 - lost count=9 span_ticks=50"));
+    ck_assert_uint_eq(result.counts.lost, 9);
+    ck_assert_uint_eq(result.counts.kept, 4);
+    ck_assert_uint_eq(result.counts.emitted, result.counts.kept + result.counts.lost);
+    free(result.events);
+}
+
+TEST(order, a_hole_in_the_subbuffers_is_a_gap_and_nobodys_bug)
+{
+    struct tracefile_result result = check_counts(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) START(1, 2)
+                                                      EVENTS(0, 2, 100, 0, 0) START(1, 7) EXIT END,
+                                                  1, 1, 0);
+    ck_assert_uint_eq(result.event_count, 4);
+    ck_assert_uint_eq(result.gs_alive, 0);
+    free(result.events);
+}
+
+TEST(order, a_hole_in_the_offsets_is_a_gap)
+{
+    struct tracefile_result result =
+        check_counts(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1)
+                         START(1, 2) "events ring=0 sequence=0 offset=20 base=40 g=1 seq=4 tid=1 lost=0\n" EXIT END,
+                     1, 1, 0);
+    ck_assert_uint_eq(result.gs_alive, 0);
+    free(result.events);
+}
+
+TEST(order, a_hole_that_the_head_explains_needs_no_guess)
+{
+    struct tracefile_result result =
+        check_counts(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1)
+                         START(1, 2) "events ring=0 sequence=0 offset=20 base=40 g=1 seq=2 tid=1 lost=0\n" EXIT END,
+                     1, 0, 0);
+    free(result.events);
+}
+
+TEST(order, gs_from_a_hole_become_known)
+{
+    struct tracefile_result result = check_counts(
+        TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) EVENTS(0, 5, 100, 0, 0) START(77, 12) BLOCK END, 1, 1, 0);
+    ck_assert_uint_eq(result.gs_alive, 2);
+    ck_assert_ptr_nonnull(strstr(result.events, "P0 G77 go_block"));
+    free(result.events);
+}
+
+TEST(order, a_loss_on_one_ring_holds_the_others_up_for_one_frame_only)
+{
+    /* The block before unblock 4 is lost. Ring 1 must not hold its records back until the end. */
+    char *story = tracefile_story(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) START(1, 2) EVENTS(0, 3, 60, 0, 0)
+                                      CREATE(8) RING(1, 50) UNBLOCK(1, 4) CREATE(9) FRAME(100) FRAME(200)
+                                          EVENTS(0, 4, 250, 0, 0) CREATE(10) FRAME(300) FRAME(400) END);
+    ck_assert_str_eq(story, S_CREATE(P0, 1) S_START(P0, 1, 2) S_CREATE(P0, 8) S_UNBLOCK(P1, 1, 4) S_CREATE(P1, 9)
+                                S_CREATE(P0, 10));
+    free(story);
+}
+
+TEST(order, after_a_gap_the_order_is_exact_again)
+{
+    struct tracefile_result result = check_counts(
+        TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) START(1, 2) EVENTS(0, 3, 60, 0, 0) START(1, 9) BLOCK FRAME(100)
+            FRAME(200) EVENTS(0, 4, 350, 0, 0) START(1, 12) EXIT RING(1, 380) UNBLOCK(1, 11) FRAME(500) END,
+        1, 1, 0);
+    ck_assert_ptr_nonnull(strstr(result.events, "go_unblock g=1 seq=11\n0.000000351 P0 G1 go_start g=1 seq=12"));
+    free(result.events);
+}
+
+TEST(order, an_old_number_after_a_gap_changes_nothing)
+{
+    struct gmpt_trace_error error;
+    struct gmpt_event event;
+    struct gmpt_trace *trace = gmpt_trace_open(tracefile_build(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) EVENTS(
+                                                   0, 3, 60, 0, 0) START(1, 9) BLOCK UNBLOCK(1, 4) END),
+                                               &error);
+    while (gmpt_trace_next(trace, &event) > 0)
+        ;
+    ck_assert_int_eq(gmpt_trace_g(trace, 1)->state, GMPT_G_WAITING);
+    ck_assert_uint_eq(gmpt_trace_counts(trace)->resynced, 2);
+    ck_assert_uint_eq(gmpt_trace_counts(trace)->violations, 0);
+    gmpt_trace_close(trace);
+}
+
+TEST(order, a_recording_that_starts_in_the_middle_has_no_gap)
+{
+    struct tracefile_result result =
+        check_counts(TRACEFILE_HEAD FRAME(0) EVENTS(0, 40, 10, 5, 100) BLOCK START(6, 3) EXIT END, 0, 2, 0);
+    ck_assert_ptr_nonnull(strstr(result.events, "P0 G5 go_block"));
+    free(result.events);
+}
+
+/* ---- Contradictions --------------------------------------------------------------------------------------------- */
+
+TEST(order, a_start_without_a_create_is_a_violation)
+{
+    struct tracefile_result result = check_counts(TRACEFILE_HEAD FRAME(0) RING(0, 10) START(1, 2) EXIT END, 0, 0, 1);
+    ck_assert_uint_eq(result.event_count, 2);
+    free(result.events);
+}
+
+TEST(order, a_second_create_is_a_violation)
+{
+    free(check_counts(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) CREATE(1) END, 0, 0, 1).events);
+}
+
+TEST(order, a_skipped_number_is_a_violation)
+{
+    free(check_counts(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) START(1, 3) EXIT END, 0, 0, 1).events);
+}
+
+TEST(order, a_number_used_twice_is_a_violation)
+{
+    struct tracefile_result result =
+        check_counts(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) START(1, 2) RING(1, 20) START(1, 2) END, 0, 0, 1);
+    ck_assert_uint_eq(result.event_count, 3);
+    free(result.events);
+}
+
+TEST(order, unblocking_a_runnable_g_is_a_violation)
+{
+    free(check_counts(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) UNBLOCK(1, 2) END, 0, 0, 1).events);
+}
+
+TEST(order, a_block_without_a_current_g_is_a_violation)
+{
+    struct tracefile_result result =
+        check_counts(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) START(1, 2) BLOCK BLOCK END, 0, 0, 1);
+    ck_assert_ptr_nonnull(strstr(result.events, "P0 - go_block"));
+    free(result.events);
+}
+
+TEST(order, the_end_of_a_call_that_never_began_is_a_violation)
+{
+    free(check_counts(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) START(1, 2) "1 syscall_end\n" END, 0, 0, 1).events);
+    free(check_counts(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) "1 syscall_exit g=1 seq=2\n" END, 0, 0, 1).events);
+}
+
+TEST(order, stopping_a_p_under_a_running_g_is_a_violation)
+{
+    free(check_counts(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) START(1, 2) "1 proc_stop\n" END, 0, 0, 1).events);
+    free(check_counts(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) CREATE(2) START(1, 2) START(2, 2) END, 0, 0, 1)
+             .events);
+}
+
+TEST(order, g_0_is_nobody)
+{
+    struct tracefile_result result =
+        check_counts(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(0) START(0, 2) EXIT UNBLOCK(0, 1) END, 0, 0, 4);
+    ck_assert_uint_eq(result.gs_alive, 0);
+    ck_assert_uint_eq(result.event_count, 4);
+    free(result.events);
+}
+
+TEST(order, a_violation_is_found_seconds_later_not_at_the_end)
+{
+    char *story = tracefile_story(TRACEFILE_HEAD FRAME(0) RING(0, 10) START(5, 2) FRAME(1000000000) FRAME(4000000000)
+                                      RING(1, 4500000000) CREATE(9) FRAME(5000000000) END);
+    ck_assert_str_eq(story, S_START(P0, 5, 2) S_CREATE(P1, 9));
+    free(story);
+}
+
+TEST(order, one_violation_does_not_breed_more)
+{
+    struct tracefile_result result = check_counts(
+        TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) START(1, 4) BLOCK UNBLOCK(1, 6) START(1, 7) EXIT END, 0, 0, 1);
+    ck_assert_uint_eq(result.gs_alive, 0);
+    free(result.events);
+}
+
+TEST(order, every_record_of_nonsense_comes_out_once)
+{
+    uint64_t random = 0x2545f4914f6cdd1d;
+    char text[65536];
+    for (int round = 0; round < 100; round++) {
+        unsigned records = 0;
+        int used = snprintf(text, sizeof text, TRACEFILE_HEAD);
+        for (int part = 0; part < 12; part++) {
+            random ^= random << 13, random ^= random >> 7, random ^= random << 17;
+            used +=
+                snprintf(text + used, sizeof text - (size_t)used,
+                         "frame\nclock %d %d 0\nevents ring=%u sequence=%u offset=0 base=%u g=%u seq=1 tid=1 lost=0\n",
+                         part * 50, part * 50, (unsigned)(random % 3), part / 3, part * 40 + (unsigned)(random >> 60),
+                         (unsigned)(random >> 33) % 3);
+            for (int i = 0; i < 15; i++, records++) {
+                static const char *const kinds[] = {
+                    "go_create g=%u fn=0x1 stack=%u\n",
+                    "go_start g=%u seq=%u\n",
+                    "go_unblock g=%u seq=%u\n",
+                    "go_exit\n",
+                    "go_yield\n",
+                    "go_block reason=%u object=0x%x bounded=0 stack=0\n",
+                    "syscall_begin stack=%u\n",
+                    "syscall_end\n",
+                    "syscall_resume g=%u seq=%u\n",
+                    "syscall_exit g=%u seq=%u\n",
+                    "proc_start tid=%u\n",
+                    "proc_stop\n",
+                };
+                random ^= random << 13, random ^= random >> 7, random ^= random << 17;
+                used += snprintf(text + used, sizeof text - (size_t)used, "%u ", (unsigned)(random >> 40) % 4);
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+                used += snprintf(text + used, sizeof text - (size_t)used, kinds[random % 12],
+                                 (unsigned)(random >> 20) % 5, (unsigned)(random >> 30) % 6);
+#pragma GCC diagnostic pop
+            }
+        }
+        struct tracefile_result result = tracefile_run(text);
+        ck_assert_int_eq(result.last_result, 0);
+        ck_assert_uint_eq(result.event_count, records);
+        ck_assert_uint_eq(result.counts.kept, records);
+        free(result.events);
+    }
+}

@@ -1,0 +1,576 @@
+/* See order.h for the problem and the rules. This file has the lanes, the merge, and the state machine of a G, in that
+ * order. */
+#include "order.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct order_part {
+    struct order_part *next;
+    struct frame *frame;
+    const uint8_t *bytes, *end;
+    uint64_t base_ticks, current_g, count;
+    uint32_t current_seq;
+    bool sync;
+};
+
+void order_init(struct order *order, struct clockmap *clocks, const struct stackset *stacks,
+                const struct event_schema *schema, struct gmpt_trace_error *error)
+{
+    memset(order, 0, sizeof *order);
+    order->clocks = clocks;
+    order->stacks = stacks;
+    order->schema = schema;
+    order->error = error;
+    for (uint32_t i = 0; i < SECTION_RINGS_MAX; i++)
+        order->lane[i].index = i;
+}
+
+/* ---- Lanes ------------------------------------------------------------------------------------------------------ */
+
+static void part_drop(struct order *order, struct order_lane *lane)
+{
+    struct order_part *part = lane->first;
+    lane->first = part->next;
+    lane->at = lane->end = NULL;
+    if (--part->frame->parts == 0) {
+        order->buffered_bytes -= part->frame->size;
+        frame_release(part->frame);
+    }
+    part->next = order->free_parts;
+    order->free_parts = part;
+}
+
+void order_clear(struct order *order)
+{
+    for (uint32_t i = 0; i < SECTION_RINGS_MAX; i++)
+        while (order->lane[i].first)
+            part_drop(order, &order->lane[i]);
+    for (struct order_part *part; (part = order->free_parts);) {
+        order->free_parts = part->next;
+        free(part);
+    }
+    gtable_clear(&order->gs);
+}
+
+/* The rest of the lane's first part cannot be read. */
+static void part_damaged(struct order *order, struct order_lane *lane, const char *what)
+{
+    frames_error(order->error, lane->first->frame->offset, "the frame is damaged: ring %u, %s", lane->index, what);
+    order->counts.gaps++;
+    order->excused = true;
+    if (lane->first->next)
+        lane->first->next->sync = true;
+    else
+        lane->unsure = true;
+    lane->left = 0;
+    lane->at = lane->end;
+}
+
+static void part_begin(struct order_lane *lane)
+{
+    const struct order_part *part = lane->first;
+    lane->at = part->bytes;
+    lane->end = part->end;
+    lane->left = part->count;
+    lane->ticks = part->base_ticks;
+}
+
+/* Steps over a record of a kind that is not ours. Returns what event_decode would. */
+static const uint8_t *lane_skip(struct order *order, struct order_lane *lane)
+{
+    uint64_t delta;
+    const uint8_t *next = event_skip(order->schema, lane->at, lane->end, &delta);
+    if (next) {
+        lane->ticks += delta;
+        order->counts.unknown++;
+        order->counts.kept++;
+    }
+    return next;
+}
+
+/* Makes the next record the head. Returns false when the lane has none. */
+static bool lane_advance(struct order *order, struct order_lane *lane)
+{
+    for (;;) {
+        if (__builtin_expect(lane->at == lane->end, 0)) {
+            if (lane->first && lane->at) {
+                if (lane->left)
+                    part_damaged(order, lane, "there are fewer records than there should be");
+                part_drop(order, lane);
+            }
+            if (!lane->first)
+                return false;
+            part_begin(lane);
+            if (lane->first->sync) {
+                lane->code = ORDER_SYNC;
+                return true;
+            }
+            continue;
+        }
+        bool native = order->schema->native[*lane->at];
+        uint64_t delta;
+        const uint8_t *next =
+            native ? event_decode(lane->at, lane->end, &lane->code, &delta, lane->field) : lane_skip(order, lane);
+        if (__builtin_expect(!next || lane->left == 0, 0)) {
+            part_damaged(order, lane, next ? "there are more records than there should be" : "a record is malformed");
+            continue;
+        }
+        lane->at = next;
+        lane->left--;
+        if (native) {
+            lane->ticks += delta;
+            return true;
+        }
+    }
+}
+
+/* ---- The merge -------------------------------------------------------------------------------------------------- */
+
+/* Moves the lane that belongs at or below `at` down to its place. */
+static void heap_sink(struct order *order, uint32_t at)
+{
+    struct order_heap_slot *heap = order->heap, moving = heap[at];
+    for (;;) {
+        uint32_t child = 2 * at + 1;
+        if (child >= order->heap_count)
+            break;
+        if (child + 1 < order->heap_count && heap[child + 1].ticks < heap[child].ticks)
+            child++;
+        if (heap[child].ticks >= moving.ticks)
+            break;
+        heap[at] = heap[child];
+        at = child;
+    }
+    heap[at] = moving;
+}
+
+static void heap_push(struct order *order, struct order_lane *lane)
+{
+    uint32_t at = order->heap_count++;
+    while (at > 0 && order->heap[(at - 1) / 2].ticks > lane->ticks) {
+        order->heap[at] = order->heap[(at - 1) / 2];
+        at = (at - 1) / 2;
+    }
+    order->heap[at] = (struct order_heap_slot){ lane->ticks, lane };
+}
+
+static void heap_pop(struct order *order)
+{
+    order->heap[0] = order->heap[--order->heap_count];
+    if (order->heap_count)
+        heap_sink(order, 0);
+}
+
+/* A G changed: lanes that wait for it may go on. */
+static void lanes_wake(struct order *order, uint64_t id)
+{
+    for (uint32_t i = 0; i < order->blocked_count;) {
+        struct order_lane *lane = order->blocked[i];
+        if (lane->field[0] == id) {
+            order->blocked[i] = order->blocked[--order->blocked_count];
+            heap_push(order, lane);
+        } else {
+            i++;
+        }
+    }
+}
+
+int order_add(struct order *order, const struct writer_events *events, struct frame *frame)
+{
+    struct order_lane *lane = &order->lane[events->ring];
+    bool same = lane->seen && events->sequence == lane->next_sequence && events->offset == lane->next_offset;
+    bool next = lane->seen && events->sequence == lane->next_sequence + 1 && events->offset == 0;
+    bool sync = !same && (!next || lane->unsure);
+    if (!lane->seen) {
+        /* A recording may start in the midst of things; nothing that belongs to it is missing then. */
+        sync = events->sequence || events->offset || events->current_g;
+    } else if (!same && !next && !lane->unsure) {
+        order->counts.gaps++;
+    }
+    if (events->size && events->bytes[0] == GMPT_EVENT_lost)
+        sync = true;
+    if (sync)
+        order->excused = true;
+    lane->seen = true;
+    lane->unsure = false;
+    lane->next_sequence = events->sequence;
+    lane->next_offset = (uint64_t)events->offset + events->size;
+
+    struct order_part *part = order->free_parts;
+    if (part)
+        order->free_parts = part->next;
+    else if (!(part = malloc(sizeof *part)))
+        return -ENOMEM;
+    *part = (struct order_part){
+        .frame = frame,
+        .bytes = events->bytes,
+        .end = events->bytes + events->size,
+        .base_ticks = events->base_ticks,
+        .current_g = events->current_g,
+        .count = events->count,
+        .current_seq = events->current_seq,
+        .sync = sync,
+    };
+    if (frame->parts++ == 0) {
+        order->buffered_bytes += frame->size;
+        frame->users++;
+    }
+    if (lane->first) {
+        lane->last->next = part;
+        lane->last = part;
+        return 0;
+    }
+    lane->first = lane->last = part;
+    lane->p = order->p_count && lane->index == order->p_count ? -1 : (int32_t)lane->index;
+    if (lane_advance(order, lane))
+        heap_push(order, lane);
+    return 0;
+}
+
+uint64_t order_watermark(const struct order *order)
+{
+    uint64_t earliest = UINT64_MAX;
+    for (uint32_t i = 0; i < SECTION_RINGS_MAX; i++) {
+        const struct order_lane *lane = &order->lane[i];
+        if (lane->first && lane->last->base_ticks < earliest)
+            earliest = lane->last->base_ticks;
+    }
+    return earliest;
+}
+
+void order_damage(struct order *order)
+{
+    order->counts.gaps++;
+    order->excused = true;
+    for (uint32_t i = 0; i < SECTION_RINGS_MAX; i++)
+        order->lane[i].unsure = order->lane[i].seen;
+}
+
+void order_finish(struct order *order, bool excused)
+{
+    order->excused = order->excused || excused;
+    order->hold_ticks = order->force_ticks = UINT64_MAX;
+}
+
+uint64_t order_g_count(const struct order *order) { return order->gs.table.count - (order->dead != NULL); }
+
+/* ---- The state machine ------------------------------------------------------------------------------------------ */
+
+static void order_misfit(struct order *order)
+{
+    if (order->excused)
+        order->counts.resynced++;
+    else
+        order->counts.violations++;
+}
+
+/* Numbers wrap; half their range tells older from newer. */
+static bool seq_after(uint32_t a, uint32_t b) { return (int32_t)(a - b) > 0; }
+
+static inline void g_set(struct order *order, struct gtable_g *g, uint32_t seq, enum gmpt_g_state state, int64_t now_ns)
+{
+    int64_t back_ns = (int64_t)((uint64_t)g->g.state_since_ns - (uint64_t)now_ns);
+    if (__builtin_expect(back_ns > order->counts.skew_ns, 0))
+        order->counts.skew_ns = back_ns;
+    g->seq = seq;
+    g->g.state = state;
+    g->g.state_since_ns = now_ns;
+    if (__builtin_expect(order->blocked_count > 0, 0))
+        lanes_wake(order, g->g.id);
+}
+
+static int g_add(struct order *order, uint64_t id, int64_t now_ns, struct gtable_g **g)
+{
+    *g = gtable_add(&order->gs, id);
+    if (*g) {
+        (*g)->g.created_ns = (*g)->g.state_since_ns = now_ns;
+        return 0;
+    }
+    if (errno == ENOMEM)
+        return -ENOMEM;
+    frames_error(order->error, -1, "the file has more than %u goroutines at a time", GTABLE_MAX);
+    return -EPROTO;
+}
+
+/* The lane's current G makes a transition. NULL when there is none; it has not changed when it is known better. */
+static inline struct gtable_g *current_moves(struct order *order, struct order_lane *lane, enum gmpt_g_state from,
+                                             enum gmpt_g_state to, int64_t now_ns)
+{
+    struct gtable_g *g = lane->current;
+    if (!g || g->g.id != lane->current_id) {
+        order_misfit(order);
+        return NULL;
+    }
+    lane->current_seq++;
+    if (__builtin_expect(g->seq + 1 != lane->current_seq || g->g.state != from, 0)) {
+        order_misfit(order);
+        if (!seq_after(lane->current_seq, g->seq))
+            return g;
+    }
+    g_set(order, g, lane->current_seq, to, now_ns);
+    return g;
+}
+
+/* The P is taken from a G in a call without a word; a running G gives it up with a record of its own. */
+static void current_leaves(struct order *order, struct order_lane *lane)
+{
+    if (lane->current && lane->current->g.id == lane->current_id && lane->current->g.state == GMPT_G_RUNNING &&
+        lane->current->seq == lane->current_seq)
+        order_misfit(order);
+    lane->current = NULL;
+}
+
+/* The G that the head names makes a transition. *g stays NULL when the head names none. */
+static inline int named_moves(struct order *order, struct order_lane *lane, enum gmpt_g_state to, int64_t now_ns,
+                              bool forced, struct gtable_g **out)
+{
+    struct gtable_g *g = lane->named;
+    uint32_t seq = (uint32_t)lane->field[1];
+    *out = g;
+    if (__builtin_expect(forced, 0)) {
+        order_misfit(order);
+        if (lane->field[0] == 0)
+            return 0;
+        if (!g) {
+            int result = g_add(order, lane->field[0], now_ns, out);
+            if (result)
+                return result;
+            g = *out;
+        } else if (!seq_after(seq, g->seq)) {
+            return 0;
+        }
+    }
+    g_set(order, g, seq, to, now_ns);
+    return 0;
+}
+
+static int g_created(struct order *order, struct order_lane *lane, const struct gmpt_event *event)
+{
+    uint64_t id = event->go_create.g;
+    struct gtable_g *g = id ? gtable_find(&order->gs, id) : NULL;
+    if (id == 0 || g)
+        order_misfit(order);
+    if (id == 0)
+        return 0;
+    if (!g) {
+        int result = g_add(order, id, event->time_ns, &g);
+        if (result)
+            return result;
+        g_set(order, g, 1, GMPT_G_RUNNABLE, event->time_ns);
+    }
+    g->g.parent = lane->current ? lane->current_id : 0;
+    g->g.fn = event->go_create.fn;
+    g->g.create_stack = (uint32_t)event->go_create.stack;
+    g->g.created_ns = event->time_ns;
+    return 0;
+}
+
+/* Invariant 5: the lane's current G is the one in its part's head, if that is newer than what is known. */
+static int lane_sync(struct order *order, struct order_lane *lane)
+{
+    const struct order_part *part = lane->first;
+    int64_t now_ns = clockmap_ns(order->clocks, lane->ticks);
+    struct gtable_g *g = part->current_g ? gtable_find(&order->gs, part->current_g) : NULL;
+    bool new = part->current_g && !g;
+    if (new) {
+        int result = g_add(order, part->current_g, now_ns, &g);
+        if (result)
+            return result;
+    }
+    if (new || (g && seq_after(part->current_seq, g->seq))) {
+        order->counts.resynced++;
+        g_set(order, g, part->current_seq, GMPT_G_RUNNING, now_ns);
+    }
+    lane->current = g;
+    lane->current_id = part->current_g;
+    lane->current_seq = part->current_seq;
+    return 0;
+}
+
+static void lane_takes(struct order_lane *lane, struct gtable_g *g)
+{
+    lane->current = g;
+    lane->current_id = lane->field[0];
+    lane->current_seq = (uint32_t)lane->field[1];
+}
+
+static bool head_enabled(const struct order *order, struct order_lane *lane)
+{
+    enum gmpt_g_state from;
+    switch (lane->code) {
+    case GMPT_EVENT_go_start:
+        from = GMPT_G_RUNNABLE;
+        break;
+    case GMPT_EVENT_go_unblock:
+        from = GMPT_G_WAITING;
+        break;
+    case GMPT_EVENT_syscall_resume:
+    case GMPT_EVENT_syscall_exit:
+        from = GMPT_G_SYSCALL;
+        break;
+    default:
+        return true;
+    }
+    const struct gtable_g *g = lane->named = gtable_find(&order->gs, lane->field[0]);
+    return g && g->g.id && g->seq + 1 == (uint32_t)lane->field[1] && g->g.state == from;
+}
+
+/* Gives the lane's head out. */
+static int head_accept(struct order *order, struct order_lane *lane, struct gmpt_event *event, bool forced)
+{
+    struct gtable_g *g = NULL;
+    int result = 0;
+    int64_t now_ns = clockmap_ns(order->clocks, lane->ticks);
+    event->type = (enum gmpt_event_type)lane->code;
+    event->p = lane->p;
+    event->time_ns = now_ns;
+    memcpy(event->field, lane->field, sizeof lane->field);
+    event->field[GMPT_EVENT_FIELDS_MAX] = 0;
+    order->counts.kept++;
+
+    switch (event->type) {
+    case GMPT_EVENT_lost:
+        order->counts.kept--;
+        order->counts.gaps++;
+        order->counts.lost += event->lost.count;
+        order->excused = true;
+        event->lost.span_ticks = (uint64_t)clockmap_span_ns(order->clocks, event->lost.span_ticks);
+        if (lane->left + 1 != lane->first->count)
+            lane->current = NULL; /* not the part's first record, so no sync told who runs now */
+        break;
+    case GMPT_EVENT_proc_start:
+    case GMPT_EVENT_proc_stop:
+        current_leaves(order, lane);
+        break;
+    case GMPT_EVENT_proc_retake:
+        event->g = event->proc_retake.g;
+        return 0;
+    case GMPT_EVENT_go_create:
+        event->go_create.stack = stackset_index(order->stacks, lane->index, event->go_create.stack);
+        event->g = event->go_create.g;
+        return g_created(order, lane, event);
+    case GMPT_EVENT_go_start:
+        current_leaves(order, lane);
+        result = named_moves(order, lane, GMPT_G_RUNNING, now_ns, forced, &g);
+        lane_takes(lane, g);
+        break;
+    case GMPT_EVENT_go_yield:
+    case GMPT_EVENT_go_preempt:
+        g = current_moves(order, lane, GMPT_G_RUNNING, GMPT_G_RUNNABLE, now_ns);
+        lane->current = NULL;
+        break;
+    case GMPT_EVENT_go_block:
+        event->go_block.stack = stackset_index(order->stacks, lane->index, event->go_block.stack);
+        g = current_moves(order, lane, GMPT_G_RUNNING, GMPT_G_WAITING, now_ns);
+        lane->current = NULL;
+        if (g && g->seq == lane->current_seq) {
+            g->g.reason = event->go_block.reason < GMPT_WAIT_REASONS ? (enum gmpt_wait_reason)event->go_block.reason
+                                                                     : GMPT_WAIT_none;
+            g->g.wait_object = event->go_block.object;
+            g->g.bounded = event->go_block.bounded != 0;
+            g->g.wait_stack = (uint32_t)event->go_block.stack;
+        }
+        break;
+    case GMPT_EVENT_go_exit:
+        g = current_moves(order, lane, GMPT_G_RUNNING, GMPT_G_DEAD, now_ns);
+        lane->current = NULL;
+        if (g && g->g.state == GMPT_G_DEAD)
+            order->dead = g;
+        break;
+    case GMPT_EVENT_syscall_begin:
+        event->syscall_begin.stack = stackset_index(order->stacks, lane->index, event->syscall_begin.stack);
+        g = current_moves(order, lane, GMPT_G_RUNNING, GMPT_G_SYSCALL, now_ns);
+        if (g && g->seq == lane->current_seq)
+            g->g.wait_stack = (uint32_t)event->syscall_begin.stack;
+        break;
+    case GMPT_EVENT_syscall_end:
+        g = current_moves(order, lane, GMPT_G_SYSCALL, GMPT_G_RUNNING, now_ns);
+        break;
+    case GMPT_EVENT_syscall_resume:
+        current_leaves(order, lane);
+        result = named_moves(order, lane, GMPT_G_RUNNING, now_ns, forced, &g);
+        lane_takes(lane, g);
+        break;
+    case GMPT_EVENT_go_unblock:
+    case GMPT_EVENT_syscall_exit:
+        result = named_moves(order, lane, GMPT_G_RUNNABLE, now_ns, forced, &g);
+        break;
+    default:
+        break;
+    }
+    event->g = g ? g->g.id : 0;
+    return result;
+}
+
+/* ---- Giving out ------------------------------------------------------------------------------------------------- */
+
+/* The lane that is blocked at the earliest time, if that is not after force_ticks. */
+static struct order_lane *lane_to_force(const struct order *order, uint32_t *place)
+{
+    struct order_lane *earliest = NULL;
+    for (uint32_t i = 0; i < order->blocked_count; i++) {
+        struct order_lane *lane = order->blocked[i];
+        if (lane->ticks <= order->force_ticks && (!earliest || lane->ticks < earliest->ticks)) {
+            earliest = lane;
+            *place = i;
+        }
+    }
+    return earliest;
+}
+
+static int lane_force(struct order *order, uint32_t place, struct gmpt_event *event)
+{
+    struct order_lane *lane = order->blocked[place];
+    order->blocked[place] = order->blocked[--order->blocked_count];
+    lane->named = gtable_find(&order->gs, lane->field[0]);
+    int result = head_accept(order, lane, event, true);
+    if (lane_advance(order, lane))
+        heap_push(order, lane);
+    return result;
+}
+
+int order_next(struct order *order, struct gmpt_event *event)
+{
+    if (order->dead) {
+        gtable_remove(&order->gs, order->dead);
+        order->dead = NULL;
+    }
+    for (;;) {
+        uint64_t earliest = order->heap_count ? order->heap[0].ticks : UINT64_MAX;
+        if (__builtin_expect(order->blocked_count > 0, 0) &&
+            (order->heap_count == 0 || earliest > order->force_ticks)) {
+            uint32_t place;
+            if (lane_to_force(order, &place)) {
+                int result = lane_force(order, place, event);
+                return result ? result : 1;
+            }
+        }
+        if (order->heap_count == 0 || earliest > order->hold_ticks)
+            return 0;
+        struct order_lane *lane = order->heap[0].lane;
+        if (__builtin_expect(!head_enabled(order, lane), 0)) {
+            heap_pop(order);
+            order->blocked[order->blocked_count++] = lane;
+            continue;
+        }
+        bool sync = lane->code == ORDER_SYNC;
+        /* Waking a lane that waits for this G may put it at the top: this one must have left the heap by then. */
+        bool out = order->blocked_count > 0;
+        if (out)
+            heap_pop(order);
+        int result = sync ? lane_sync(order, lane) : head_accept(order, lane, event, false);
+        bool more = lane_advance(order, lane);
+        if (out && more) {
+            heap_push(order, lane);
+        } else if (!out && more) {
+            order->heap[0].ticks = lane->ticks;
+            heap_sink(order, 0);
+        } else if (!out) {
+            heap_pop(order);
+        }
+        if (result || !sync)
+            return result ? result : 1;
+    }
+}

@@ -1,0 +1,119 @@
+/* One order out of many rings.
+ *
+ * The problem: each ring of a trace is in order by itself, but nothing says how the records of two rings lie to each
+ * other. Their clocks are those of different CPUs, and the recorder reads one ring after the other, so a cause may come
+ * later in the file than its effect, and with a later time.
+ *
+ * Words: a lane is the reader's side of a ring: the records read but not yet given out, the first of which is its head.
+ * A part is one events section. A record is explicit when it names a G and its transition number, implied when it is
+ * about the lane's current G. A G's number is that of its last transition given out.
+ *
+ *         lane 0   go_create 7 | go_block ...                 head time 10
+ *         lane 1   go_start 7 #2 | go_exit ...                head time  9: not enabled, 7 does not exist yet
+ *
+ * An explicit record is enabled when its G's number is one less than the record's and the G's state is the one that the
+ * transition starts from. All others are enabled always: what they depend on is earlier in their own lane. Of the
+ * enabled heads, the one with the earliest time goes first. So time decides only where cause and effect do not.
+ *
+ * How far to go on: frames are read one by one. Each begins with a clock snapshot that was taken before the rings were
+ * drained, so later records of one lane may be there while earlier ones of another come with the next frame. Hence
+ * `hold_ticks`: heads after the newest snapshot wait for the next frame. And hence the memory bound: about two frames.
+ *
+ * When the cause never comes: records may be lost, so an effect may wait in vain. A head that is not enabled and not
+ * after `force_ticks` is forced: given out as it is, and its G's state taken from it. Once anything is known to be lost
+ * this limit is the snapshot before the newest: every record up to it that exists has been read by then. As long as
+ * nothing is lost a forced record proves a bug somewhere, so the limit lies seconds back.
+ *
+ * 1. Records of one lane are given out in the lane's order, each exactly once.
+ * 2. Without losses, a record that carries number n of a G comes after the one that made it n - 1.
+ * 3. A G's number never goes back: a forced record with an old number is given out but changes nothing.
+ * 4. Every call makes progress: it gives a record out, or asks for a frame; at the end it forces what is left.
+ * 5. A lane that skipped something (a hole, a `lost` record, damage) takes its current G from its part's head, at the
+ *    time of that head (the sync below), before its next record.
+ *
+ * Rejected: sorting by time with a window (a wrong order where clocks differ by more than the work between two
+ * records), and waiting without a limit (one lost record would hold its lane to the end of the file). */
+#ifndef GMPT_ORDER_H
+#define GMPT_ORDER_H
+
+#include "clockmap.h"
+#include "events.h"
+#include "frames.h"
+#include "gtable.h"
+#include "sections.h"
+#include "stackset.h"
+
+struct order_part;
+
+struct order_lane {
+    /* the head */
+    uint64_t ticks;
+    uint64_t field[GMPT_EVENT_FIELDS_MAX];
+    struct gtable_g *named; /* of an explicit record: its G, when it exists; valid once it was found not enabled */
+    unsigned code;          /* ORDER_SYNC stands for no record, but for the state in the head of a part */
+    int32_t p;
+    uint32_t index;
+
+    const uint8_t *at, *end; /* what is left of the first part */
+    struct order_part *first, *last;
+    uint64_t left; /* records that the first part should still have */
+
+    struct gtable_g *current; /* valid while its id is current_id; NULL = none or not known */
+    uint64_t current_id;
+    uint32_t current_seq; /* its number, as far as this lane knows */
+
+    bool seen;   /* a part has been added; next_* are valid */
+    bool unsure; /* something may be missing before the next part */
+    uint64_t next_sequence;
+    uint64_t next_offset;
+};
+#define ORDER_SYNC 0
+
+struct order_heap_slot {
+    uint64_t ticks;
+    struct order_lane *lane;
+};
+
+struct order {
+    struct order_heap_slot heap[SECTION_RINGS_MAX]; /* lanes whose head may be enabled, earliest first */
+    struct order_lane *blocked[SECTION_RINGS_MAX];  /* lanes whose head is not */
+    uint32_t heap_count, blocked_count;
+    uint64_t hold_ticks, force_ticks;
+    bool excused;          /* something is missing: what does not fit is no bug */
+    struct gtable_g *dead; /* ended with the last record given out */
+    struct gtable gs;
+    uint64_t buffered_bytes; /* of the frames that lanes still need */
+    struct order_part *free_parts;
+    struct gmpt_trace_counts counts;
+    uint32_t p_count;
+
+    struct clockmap *clocks;
+    const struct stackset *stacks;
+    const struct event_schema *schema;
+    struct gmpt_trace_error *error;
+
+    struct order_lane lane[SECTION_RINGS_MAX];
+};
+
+/* Zeroes *order and attaches what it uses; p_count, 0 until then, is set by the caller once it is known. */
+void order_init(struct order *order, struct clockmap *clocks, const struct stackset *stacks,
+                const struct event_schema *schema, struct gmpt_trace_error *error);
+void order_clear(struct order *order);
+
+/* Adds an events section of a frame, which is kept until its records have been given out. Returns 0 or -ENOMEM. */
+int order_add(struct order *order, const struct writer_events *events, struct frame *frame);
+/* Something is missing here, nobody knows of which rings. */
+void order_damage(struct order *order);
+/* No more will be added: give out everything. excused: the file is not whole. */
+void order_finish(struct order *order, bool excused);
+
+/* Returns 1, or 0 when another frame is needed (after order_finish: at the end), or -ENOMEM, or -EPROTO with the error
+ * filled when the file has more Gs than can be. */
+int order_next(struct order *order, struct gmpt_event *event);
+
+/* The earliest time at which the last part of a lane begins: up to there, lanes with more to come have come. */
+uint64_t order_watermark(const struct order *order);
+
+uint64_t order_g_count(const struct order *order);
+
+#endif

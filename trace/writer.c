@@ -1,0 +1,379 @@
+/* Sections are gathered in one buffer and leave as one compressed frame. The first frame also carries info and schema,
+ * behind its clock. A frame that cannot be written whole is taken back, so that the file never ends in a part of one
+ * unless the machine itself stops. */
+#define _GNU_SOURCE
+#include "writer.h"
+
+#include "events.h"
+#include "format.h"
+#include "leb.h"
+#include "sections.h"
+
+#include <gmptrace/gmpt.h>
+
+#include <endian.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <zstd.h>
+
+#define CLOCK_BYTES 24
+#define SECTION_HEAD_MAX (1 + LEB_MAX_BYTES)
+
+struct writer {
+    int fd;
+    bool seekable;
+    int error; /* sticks; 0 or -errno */
+    ZSTD_CCtx *zstd;
+    uint8_t *content; /* FORMAT_FRAME_MAX bytes, of which used are valid */
+    size_t used;
+    uint8_t *stored; /* room for a frame head and the worst that zstd makes of a content */
+    size_t stored_room;
+    char *preamble; /* the info and schema sections, until the first frame has them */
+    size_t preamble_bytes;
+    struct writer_clock clock; /* the last one put, repeated when a frame is split */
+    bool clock_known;
+    int64_t first_ns, last_ns;
+    uint64_t bytes, events;
+};
+
+/* ---- Sections --------------------------------------------------------------------------------------------------- */
+
+static void error_set(struct writer *writer, int error)
+{
+    if (!writer->error)
+        writer->error = error;
+}
+
+static uint8_t *u64_put(uint8_t *p, uint64_t value)
+{
+    value = htole64(value);
+    memcpy(p, &value, sizeof value);
+    return p + sizeof value;
+}
+
+/* Begins a section whose body has at most body_max bytes. Returns where the body goes, or NULL. The size is kept in a
+ * number of full length, filled in by section_end, so that the body need not be built elsewhere first. */
+static uint8_t *section_begin(struct writer *writer, enum format_section kind, size_t body_max)
+{
+    if (writer->error)
+        return NULL;
+    size_t spare = kind == FORMAT_CLOCK ? 0 : SECTION_HEAD_MAX + CLOCK_BYTES + writer->preamble_bytes;
+    if (body_max > FORMAT_FRAME_MAX || body_max + SECTION_HEAD_MAX + spare > FORMAT_FRAME_MAX) {
+        error_set(writer, -E2BIG);
+        return NULL;
+    }
+    if (writer->used + body_max + SECTION_HEAD_MAX + writer->preamble_bytes > FORMAT_FRAME_MAX) {
+        if (writer_frame(writer))
+            return NULL;
+        if (writer->clock_known && kind != FORMAT_CLOCK) {
+            struct writer_clock clock = writer->clock;
+            writer_put_clock(writer, &clock);
+        }
+    }
+    writer->content[writer->used] = (uint8_t)kind;
+    return writer->content + writer->used + SECTION_HEAD_MAX;
+}
+
+static void section_end(struct writer *writer, const uint8_t *body_end)
+{
+    uint8_t *head = writer->content + writer->used;
+    uint8_t *body = head + SECTION_HEAD_MAX;
+    size_t size = (size_t)(body_end - body);
+    uint8_t *at = leb_put(head + 1, size);
+    if (size)
+        memmove(at, body, size);
+    writer->used = (size_t)(at + size - writer->content);
+}
+
+static void preamble_put(struct writer *writer)
+{
+    if (!writer->preamble)
+        return;
+    memcpy(writer->content + writer->used, writer->preamble, writer->preamble_bytes);
+    writer->used += writer->preamble_bytes;
+    free(writer->preamble);
+    writer->preamble = NULL;
+    writer->preamble_bytes = 0;
+}
+
+void writer_put_clock(struct writer *writer, const struct writer_clock *clock)
+{
+    uint8_t *p = section_begin(writer, FORMAT_CLOCK, CLOCK_BYTES);
+    if (!p)
+        return;
+    p = u64_put(p, clock->ticks);
+    p = u64_put(p, (uint64_t)clock->monotonic_ns);
+    p = u64_put(p, (uint64_t)clock->realtime_ns);
+    section_end(writer, p);
+    preamble_put(writer);
+    if (!writer->clock_known)
+        writer->first_ns = clock->monotonic_ns;
+    writer->last_ns = clock->monotonic_ns;
+    writer->clock = *clock;
+    writer->clock_known = true;
+}
+
+void writer_put_module(struct writer *writer, const struct gmpt_module *module)
+{
+    size_t path_bytes = module->path ? strlen(module->path) : 0;
+    uint32_t id_bytes = module->build_id_bytes <= sizeof module->build_id ? module->build_id_bytes : 0;
+    uint8_t *p = section_begin(writer, FORMAT_MODULE, 4 * LEB_MAX_BYTES + id_bytes + path_bytes);
+    if (!p)
+        return;
+    p = leb_put(p, module->start);
+    p = leb_put(p, module->end);
+    p = leb_put(p, module->bias);
+    p = leb_put(p, id_bytes);
+    memcpy(p, module->build_id, id_bytes);
+    p += id_bytes;
+    if (path_bytes)
+        memcpy(p, module->path, path_bytes);
+    section_end(writer, p + path_bytes);
+}
+
+void writer_put_stacks(struct writer *writer, uint32_t ring, uint32_t first_ordinal, const uint64_t *words,
+                       size_t count)
+{
+    if (count > FORMAT_FRAME_MAX) {
+        error_set(writer, -E2BIG);
+        return;
+    }
+    uint8_t *p = section_begin(writer, FORMAT_STACKS, (2 + count) * LEB_MAX_BYTES);
+    if (!p)
+        return;
+    p = leb_put(p, ring);
+    p = leb_put(p, first_ordinal);
+    for (size_t i = 0; i < count; i++)
+        p = leb_put(p, words[i]);
+    section_end(writer, p);
+}
+
+void writer_put_events(struct writer *writer, const struct writer_events *events)
+{
+    if (events->size > FORMAT_FRAME_MAX) {
+        error_set(writer, -E2BIG);
+        return;
+    }
+    uint8_t *p = section_begin(writer, FORMAT_EVENTS, 9 * LEB_MAX_BYTES + events->size);
+    if (!p)
+        return;
+    p = leb_put(p, events->ring);
+    p = leb_put(p, events->sequence);
+    p = leb_put(p, events->offset);
+    p = leb_put(p, events->base_ticks);
+    p = leb_put(p, events->current_g);
+    p = leb_put(p, events->current_seq);
+    p = leb_put(p, events->tid);
+    p = leb_put(p, events->lost_before);
+    p = leb_put(p, events->count);
+    if (events->size)
+        memcpy(p, events->bytes, events->size);
+    section_end(writer, p + events->size);
+    writer->events += events->count;
+}
+
+void writer_put_end(struct writer *writer, int exit_kind, int exit_code, const struct writer_ring_end *rings,
+                    uint32_t ring_count)
+{
+    uint8_t *p = section_begin(writer, FORMAT_END, (3 + 3 * (size_t)ring_count) * LEB_MAX_BYTES);
+    if (!p)
+        return;
+    p = leb_put(p, (uint32_t)exit_kind);
+    p = leb_put(p, (uint32_t)exit_code);
+    p = leb_put(p, ring_count);
+    for (uint32_t i = 0; i < ring_count; i++) {
+        p = leb_put(p, rings[i].emitted);
+        p = leb_put(p, rings[i].lost);
+        p = leb_put(p, rings[i].stacks_lost);
+    }
+    section_end(writer, p);
+}
+
+void writer_set_level(struct writer *writer, int level)
+{
+    ZSTD_CCtx_setParameter(writer->zstd, ZSTD_c_compressionLevel, level);
+}
+
+size_t writer_pending(const struct writer *writer) { return writer->used; }
+uint64_t writer_events_count(const struct writer *writer) { return writer->events; }
+uint64_t writer_bytes(const struct writer *writer) { return writer->bytes; }
+
+/* ---- The file --------------------------------------------------------------------------------------------------- */
+
+/* Appends all of it, or takes back what was written of it. */
+static int file_append(struct writer *writer, const uint8_t *bytes, size_t size)
+{
+    size_t done = 0;
+    while (done < size) {
+        ssize_t wrote = write(writer->fd, bytes + done, size - done);
+        if (wrote < 0 && errno == EINTR)
+            continue;
+        if (wrote <= 0) {
+            int error = wrote < 0 ? -errno : -EIO;
+            if (writer->seekable && done > 0 && ftruncate(writer->fd, (off_t)writer->bytes) == 0)
+                (void)!lseek(writer->fd, (off_t)writer->bytes, SEEK_SET);
+            return error;
+        }
+        done += (size_t)wrote;
+    }
+    writer->bytes += size;
+    return 0;
+}
+
+static void frame_head_fill(uint8_t *head, uint32_t stored_bytes, uint32_t raw_bytes)
+{
+    uint32_t words[3] = { htole32(FORMAT_FRAME_MAGIC), htole32(stored_bytes), htole32(raw_bytes) };
+    memcpy(head, words, sizeof words);
+    uint32_t check = htole32(format_check(head, sizeof words));
+    memcpy(head + sizeof words, &check, sizeof check);
+}
+
+int writer_frame(struct writer *writer)
+{
+    if (writer->error || writer->used == 0)
+        return writer->error;
+    preamble_put(writer);
+    size_t stored = ZSTD_compress2(writer->zstd, writer->stored + FORMAT_FRAME_HEAD_BYTES,
+                                   writer->stored_room - FORMAT_FRAME_HEAD_BYTES, writer->content, writer->used);
+    if (ZSTD_isError(stored)) {
+        error_set(writer, -ENOMEM);
+        return writer->error;
+    }
+    frame_head_fill(writer->stored, (uint32_t)stored, (uint32_t)writer->used);
+    int result = file_append(writer, writer->stored, FORMAT_FRAME_HEAD_BYTES + stored);
+    if (result)
+        error_set(writer, result);
+    writer->used = 0;
+    return writer->error;
+}
+
+static void file_head_fill(uint8_t head[FORMAT_HEAD_BYTES], uint64_t bytes, uint64_t events, uint64_t duration_ns)
+{
+    memset(head, 0, FORMAT_HEAD_BYTES);
+    memcpy(head, FORMAT_MAGIC, 8);
+    uint32_t words[2] = { htole32(FORMAT_VERSION), htole32(FORMAT_HEAD_BYTES) };
+    memcpy(head + 8, words, sizeof words);
+    u64_put(head + 16, bytes);
+    u64_put(head + 24, events);
+    u64_put(head + 32, duration_ns);
+    uint32_t check = htole32(format_check(head, FORMAT_HEAD_BYTES - 4));
+    memcpy(head + FORMAT_HEAD_BYTES - 4, &check, sizeof check);
+}
+
+/* A value on a line of its own must not bring further lines along. */
+static void info_line(FILE *file, const char *key, const char *value)
+{
+    fprintf(file, "%s ", key);
+    for (; value && *value; value++)
+        fputc((unsigned char)*value < ' ' ? ' ' : *value, file);
+    fputc('\n', file);
+}
+
+/* Builds the info and schema sections with the means of ordinary ones. */
+static int preamble_make(struct writer *writer, const struct writer_info *info)
+{
+    char *text = NULL, *schema = NULL;
+    size_t text_bytes = 0;
+    size_t schema_bytes = event_schema_print(NULL, 0);
+    int result = -ENOMEM;
+    uint8_t *p;
+    FILE *file = open_memstream(&text, &text_bytes);
+    if (!file)
+        goto out;
+    fprintf(file, "pid %u\np_count %u\nclock %s\n", info->pid, info->p_count, section_clock_name(info->clock));
+    info_line(file, "command", info->command);
+    info_line(file, "host", info->host);
+    info_line(file, "version", GMPT_VERSION);
+    if (fclose(file) || !(schema = malloc(schema_bytes + 1)))
+        goto out;
+    event_schema_print(schema, schema_bytes + 1);
+
+    result = -E2BIG;
+    if (!(p = section_begin(writer, FORMAT_INFO, text_bytes)))
+        goto out;
+    memcpy(p, text, text_bytes);
+    section_end(writer, p + text_bytes);
+    if (!(p = section_begin(writer, FORMAT_SCHEMA, schema_bytes)))
+        goto out;
+    memcpy(p, schema, schema_bytes);
+    section_end(writer, p + schema_bytes);
+    result = -ENOMEM;
+    if (!(writer->preamble = malloc(writer->used)))
+        goto out;
+    memcpy(writer->preamble, writer->content, writer->used);
+    writer->preamble_bytes = writer->used;
+    writer->used = 0;
+    result = 0;
+out:
+    free(text);
+    free(schema);
+    return result;
+}
+
+static void writer_free(struct writer *writer)
+{
+    ZSTD_freeCCtx(writer->zstd);
+    free(writer->content);
+    free(writer->stored);
+    free(writer->preamble);
+    free(writer);
+}
+
+struct writer *writer_open(int fd, const struct writer_info *info, int level)
+{
+    uint8_t head[FORMAT_HEAD_BYTES];
+    int result = -ENOMEM;
+    struct writer *writer = calloc(1, sizeof *writer);
+    if (!writer) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    writer->fd = fd;
+    writer->seekable = lseek(fd, 0, SEEK_CUR) >= 0;
+    writer->zstd = ZSTD_createCCtx();
+    writer->content = malloc(FORMAT_FRAME_MAX + SECTION_HEAD_MAX);
+    writer->stored_room = FORMAT_FRAME_HEAD_BYTES + ZSTD_compressBound(FORMAT_FRAME_MAX);
+    writer->stored = malloc(writer->stored_room);
+    if (!writer->zstd || !writer->content || !writer->stored)
+        goto out;
+    if (ZSTD_isError(ZSTD_CCtx_setParameter(writer->zstd, ZSTD_c_compressionLevel, level)) ||
+        ZSTD_isError(ZSTD_CCtx_setParameter(writer->zstd, ZSTD_c_checksumFlag, 1))) {
+        result = -EINVAL;
+        goto out;
+    }
+    if ((result = preamble_make(writer, info)))
+        goto out;
+    file_head_fill(head, 0, 0, 0);
+    result = file_append(writer, head, sizeof head);
+out:
+    if (result) {
+        writer_free(writer);
+        errno = -result;
+        return NULL;
+    }
+    return writer;
+}
+
+int writer_close(struct writer *writer)
+{
+    int result = writer_frame(writer);
+    if (result == 0 && writer->seekable) {
+        uint8_t head[FORMAT_HEAD_BYTES];
+        file_head_fill(head, writer->bytes, writer->events, (uint64_t)writer->last_ns - (uint64_t)writer->first_ns);
+        ssize_t wrote;
+        do
+            wrote = pwrite(writer->fd, head, sizeof head, 0);
+        while (wrote < 0 && errno == EINTR);
+        if (wrote != (ssize_t)sizeof head)
+            result = wrote < 0 ? -errno : -EIO;
+    }
+    if (close(writer->fd) && result == 0)
+        result = -errno;
+    writer_free(writer);
+    return result;
+}
