@@ -31,6 +31,7 @@
 
 #ifdef SWITCH_ASAN
 #include <pthread.h>
+#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
 #ifdef SWITCH_TSAN
@@ -105,6 +106,7 @@ static inline void switch_created(struct context *context, void *stack_lo, size_
     context->stack_bottom = stack_lo;
     context->stack_bytes = stack_bytes;
     context->fake_stack = NULL;
+    __asan_unpoison_memory_region(stack_lo, stack_bytes); /* the last user's frames were left, not returned from */
 #endif
 #ifdef SWITCH_TSAN
     context->fiber = __tsan_create_fiber(0);
