@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-static void nothing(void *args) {}
+static void nothing(void *args) { (void)args; }
 
 static int start(void *arg)
 {

@@ -7,30 +7,33 @@
 #include <string.h>
 #include <unistd.h>
 
-static volatile sig_atomic_t signals, stop;
+static int signals, stop; /* atomic: the handler runs on another thread than the main G */
 
 static void on_signal(int number)
 {
-    signals++;
-    stop = 1;
+    (void)number;
+    __atomic_add_fetch(&signals, 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&stop, 1, __ATOMIC_RELEASE);
 }
 
 static void idler(void *args)
 {
+    (void)args;
     for (;;)
         gmpt_sleep(500000);
 }
 
 static int start(void *arg)
 {
+    (void)arg;
     for (int i = 0; i < 4; i++)
         gmpt_go(idler, NULL, 0);
     printf("ready %d\n", (int)getpid());
     fflush(stdout);
-    while (!stop)
+    while (!__atomic_load_n(&stop, __ATOMIC_ACQUIRE))
         gmpt_sleep(1000000);
     gmpt_sleep(50000000); /* a second signal would come by now */
-    printf("signals %d\n", (int)signals);
+    printf("signals %d\n", __atomic_load_n(&signals, __ATOMIC_RELAXED));
     return 7;
 }
 

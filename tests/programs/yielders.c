@@ -29,4 +29,8 @@ static int start(void *arg)
     return argv[1] && argv[2] && argv[3] ? atoi(argv[3]) : 0;
 }
 
-int main(int argc, char **argv) { return gmpt_run(start, argv); }
+int main(int argc, char **argv)
+{
+    (void)argc;
+    return gmpt_run(start, argv);
+}
