@@ -16,13 +16,35 @@ struct operation {
     socklen_t *length;
 };
 
+/* Returns the system call's result or -errno, and leaves errno, which is the G's, as it was. Never inlined into what may
+ * switch: its caller goes on on another thread, where a kept address of errno is the wrong thread's. */
 typedef ssize_t operation_fn(const struct operation *operation);
 
-static ssize_t do_read(const struct operation *o) { return read(o->fd, o->buffer, o->size); }
-static ssize_t do_write(const struct operation *o) { return write(o->fd, o->buffer, o->size); }
-static ssize_t do_accept(const struct operation *o)
+static inline ssize_t settle(ssize_t result, int errno_before)
 {
-    return accept4(o->fd, o->address, o->length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (result < 0) {
+        result = -errno;
+        errno = errno_before;
+    }
+    return result;
+}
+
+static __attribute__((noinline)) ssize_t do_read(const struct operation *o)
+{
+    int before = errno;
+    return settle(read(o->fd, o->buffer, o->size), before);
+}
+
+static __attribute__((noinline)) ssize_t do_write(const struct operation *o)
+{
+    int before = errno;
+    return settle(write(o->fd, o->buffer, o->size), before);
+}
+
+static __attribute__((noinline)) ssize_t do_accept(const struct operation *o)
+{
+    int before = errno;
+    return settle(accept4(o->fd, o->address, o->length, SOCK_NONBLOCK | SOCK_CLOEXEC), before);
 }
 
 /* What cannot be polled (a regular file) is done in a blocking call, where nothing but the system call may happen. */
@@ -30,9 +52,8 @@ static ssize_t blocking(operation_fn *fn, const struct operation *operation, str
 {
     call_begin(site);
     ssize_t result = fn(operation);
-    int error = errno;
     call_end();
-    return result < 0 ? -error : result;
+    return result;
 }
 
 static ssize_t run(operation_fn *fn, const struct operation *operation, enum netpoll_direction direction,
@@ -46,12 +67,10 @@ static ssize_t run(operation_fn *fn, const struct operation *operation, enum net
         return error;
     for (;;) {
         ssize_t result = fn(operation);
-        if (result >= 0)
-            return result;
-        if (errno == EINTR)
+        if (result == -EINTR)
             continue;
-        if (errno != EAGAIN && errno != EWOULDBLOCK)
-            return -errno;
+        if (result != -EAGAIN && result != -EWOULDBLOCK)
+            return result;
         error = netpoll_block(operation->fd, direction, deadline_ns, site);
         if (error)
             return error;
@@ -101,33 +120,45 @@ int gmpt_accept(int fd, struct sockaddr *address, socklen_t *length)
     return accept_until(fd, address, length, GMPT_NEVER, API_SITE(gmpt_accept));
 }
 
+static __attribute__((noinline)) int connect_begin(int fd, const struct sockaddr *address, socklen_t length)
+{
+    int before = errno;
+    return (int)settle(connect(fd, address, length), before);
+}
+
+/* How the connect has ended; -ENOTCONN = it has not. */
+static __attribute__((noinline)) int connect_outcome(int fd)
+{
+    int before = errno, error;
+    struct sockaddr_storage peer;
+    socklen_t size = sizeof error;
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0) {
+        if (error)
+            return -error;
+        size = sizeof peer;
+        if (getpeername(fd, (struct sockaddr *)&peer, &size) == 0)
+            return 0;
+    }
+    return (int)settle(-1, before);
+}
+
 static int connect_until(int fd, const struct sockaddr *address, socklen_t length, int64_t deadline_ns,
                          struct api_site site)
 {
     netpoll_adopt(fd);
-    int error = netpoll_register(fd);
-    if (error)
-        return error;
-    if (connect(fd, address, length) == 0)
-        return 0;
-    if (errno != EINPROGRESS && errno != EINTR)
-        return -errno;
+    int result = netpoll_register(fd);
+    if (result)
+        return result;
+    result = connect_begin(fd, address, length);
+    if (result != -EINPROGRESS && result != -EINTR)
+        return result;
     for (;;) {
-        error = netpoll_block(fd, NETPOLL_WRITE, deadline_ns, site);
+        int error = netpoll_block(fd, NETPOLL_WRITE, deadline_ns, site);
         if (error)
             return error;
-        socklen_t size = sizeof error;
-        if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0)
-            return -errno;
-        if (error)
-            return -error;
-        struct sockaddr_storage peer;
-        size = sizeof peer;
-        if (getpeername(fd, (struct sockaddr *)&peer, &size) == 0)
-            return 0;
-        if (errno != ENOTCONN)
-            return -errno;
-        /* An edge of before the connect: go on waiting. */
+        result = connect_outcome(fd);
+        if (result != -ENOTCONN) /* else it was an edge of before the connect: go on waiting */
+            return result;
     }
 }
 
@@ -143,6 +174,7 @@ int gmpt_connect(int fd, const struct sockaddr *address, socklen_t length)
 
 int gmpt_close(int fd)
 {
+    int before = errno;
     netpoll_forget(fd, m_self()->p);
-    return close(fd) < 0 ? -errno : 0;
+    return (int)settle(close(fd), before);
 }

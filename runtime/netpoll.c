@@ -11,6 +11,7 @@
 
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -78,7 +79,7 @@ int netpoll_register(int fd)
     struct descriptor *descriptor = find_or_make(fd);
     if (!descriptor)
         return fd >= LEAF_FDS * LEAVES ? -EMFILE : -ENOMEM;
-    int error = 0;
+    int error = 0, errno_before = errno;
     lock_acquire(&descriptor->lock);
     if (!descriptor->registered) {
         struct epoll_event event = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.fd = fd };
@@ -93,6 +94,7 @@ int netpoll_register(int fd)
             descriptor->sides[i].ready = false;
     }
     lock_release(&descriptor->lock);
+    errno = errno_before; /* it is the G's */
     return error;
 }
 
@@ -111,6 +113,7 @@ struct net_wait {
     struct descriptor *descriptor;
     enum netpoll_direction direction;
     struct g *g;
+    bool expired; /* the deadline passed before the G was queued */
 };
 
 static void deadline_passed(struct timer *timer, struct p *p)
@@ -121,6 +124,8 @@ static void deadline_passed(struct timer *timer, struct p *p)
     struct g *g = side->waiter == wait->g ? wait->g : NULL;
     if (g)
         side->waiter = NULL;
+    else
+        wait->expired = true;
     lock_release(&wait->descriptor->lock);
     if (g) {
         fetch_add_relaxed(&poller.waiters, -1);
@@ -153,6 +158,9 @@ int netpoll_block(int fd, enum netpoll_direction direction, int64_t deadline_ns,
         result = 0;
     } else if (side->waiter || !wait.descriptor->registered) {
         result = side->waiter ? -EBUSY : -ECANCELED;
+        lock_release(&wait.descriptor->lock);
+    } else if (wait.expired) {
+        result = -ETIMEDOUT;
         lock_release(&wait.descriptor->lock);
     } else {
         side->waiter = g;
@@ -230,12 +238,14 @@ static struct g *poll_once(int64_t timeout_ns)
     if (timeout_ns <= 0 || load_relaxed(&coarse))
         count = epoll_wait(poller.epoll_fd, events, EVENTS_AT_ONCE,
                            timeout_ns <= 0 ? (int)timeout_ns : (int)((timeout_ns + 999999) / 1000000));
+    if (count < 0 && errno != EINTR)
+        fatal("netpoll: epoll: %s; has the program closed descriptors that are not its own?", strerror(errno));
     for (int i = 0; i < count; i++) {
         if (events[i].data.fd < 0) {
             uint64_t value;
             store_relaxed(&poller.wake_pending, 0);
             if (read(poller.wake_fd, &value, sizeof value) < 0 && errno != EAGAIN)
-                fatal("netpoll: reading the wake-up event: error %d", errno);
+                fatal("netpoll: reading the wake-up event: %s", strerror(errno));
             continue;
         }
         struct descriptor *descriptor = find(events[i].data.fd);
@@ -273,5 +283,6 @@ void netpoll_wake_by(int64_t when_ns)
         return;
     uint64_t one = 1;
     if (write(poller.wake_fd, &one, sizeof one) < 0 && errno != EAGAIN)
-        fatal("netpoll: waking the poller: error %d", errno);
+        fatal("netpoll: waking the poller: %s; has the program closed descriptors that are not its own?",
+              strerror(errno));
 }

@@ -239,6 +239,24 @@ void switch_entry_end(void)
     leave(m, g, after_free, NULL, true);
 }
 
+static __attribute__((noreturn)) void retire(void)
+{
+    /* The process is about to exit, or to go on without the runtime: this thread has no more to do. */
+    for (;;)
+        pause();
+}
+
+void scheduler_end_main(void)
+{
+    struct m *m = m_self();
+    TRACE(go_exit, m->p);
+    g_transition(m->current, G_DEAD, GMPT_WAIT_none);
+    store_relaxed(&m->p->alive_delta, load_relaxed(&m->p->alive_delta) - 1);
+    trace_main_returned();
+    sysmon_stop(); /* from here on the process may end at any time */
+    retire();
+}
+
 /* ---- making Gs ready ---- */
 
 static inline void make_runnable(struct p *p, struct g *g)
@@ -319,13 +337,6 @@ void scheduler_started(struct p *p, struct g *g)
 }
 
 /* ---- looking for work ---- */
-
-static __attribute__((noreturn)) void m_retire(void)
-{
-    /* The process is about to exit, or to go on without the runtime: this thread has no more to do. */
-    for (;;)
-        pause();
-}
 
 static void become_spinning(struct m *m)
 {
@@ -415,7 +426,7 @@ static struct g *find_runnable(struct m *m, bool *inherits)
 top:;
     struct p *p = m->p;
     if (unlikely(load_relaxed(&sched.stopping)))
-        m_retire();
+        retire();
     if (load_relaxed(&p->preempt)) {
         store_relaxed(&p->preempt, 0);
         runq_demote_next_owner(p);

@@ -57,6 +57,9 @@ static inline void scheduler_waking_pays(void)
         store_relaxed(&sched.wake_after, 1);
 }
 
+/* The main G has returned: ends it and the runtime. The thread stays behind, asleep. */
+void scheduler_end_main(void) __attribute__((noreturn));
+
 /* An M's life on its g0: finds Gs and runs them. The M holds a P. */
 void scheduler_loop(struct m *m) __attribute__((noreturn));
 

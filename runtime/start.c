@@ -25,11 +25,12 @@ static void on_segv(int signal, siginfo_t *info, void *context)
     int64_t seat = seat_of_guard(info->si_addr);
     if (seat >= 0) {
         struct g_slot *slot = seat_slot((uint32_t)seat);
-        char message[192];
+        char message[768], place[512];
+        trace_describe_address(place, sizeof place, slot->fn);
         int length = snprintf(message, sizeof message,
-                              "gmptrace: fatal: goroutine %llu (function at 0x%llx) overflowed its stack of %u KiB\n",
-                              (unsigned long long)load_relaxed(&slot->id), (unsigned long long)slot->fn,
-                              STACK_BYTES / 1024);
+                              "gmptrace: fatal: goroutine %llu, which runs the function at %s, overflowed its stack of "
+                              "%u KiB\n",
+                              (unsigned long long)load_relaxed(&slot->id), place, STACK_BYTES / 1024);
         if (write(STDERR_FILENO, message, (size_t)length) < 0)
             _exit(134);
         abort();
@@ -72,8 +73,7 @@ static void main_g(void *args)
 {
     struct main_call call = *(struct main_call *)args;
     sched.main_result = call.fn(call.arg);
-    trace_main_returned();
-    sysmon_stop();
+    scheduler_end_main();
 }
 
 int gmpt_run(int (*fn)(void *arg), void *arg)

@@ -85,7 +85,9 @@ static bool retake(struct look *looks, int64_t now)
         uint32_t status = load_relaxed(&p->status);
         if (status == P_RUNNING)
             look_at_running(p, &looks[i], now);
-        else if (status == P_SYSCALL)
+        else
+            looks[i].tick_ns = now; /* no slice runs */
+        if (status == P_SYSCALL)
             retook |= look_at_call(p, &looks[i], now);
     }
     return retook;
@@ -122,6 +124,8 @@ void sysmon_run(void)
 {
     struct look looks[PS_MAX] = { 0 };
     int64_t nap_ns = NAP_MIN_NS, polled_ns = 0;
+    for (uint32_t i = 0; i < sched.p_count; i++)
+        looks[i].tick_ns = load_relaxed(&coarse_now_ns);
     uint32_t idle_rounds = 0;
     while (!load_acquire(&sched.stopping)) {
         if (idle_rounds == 0)

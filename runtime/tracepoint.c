@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -199,6 +200,30 @@ static int recorder_fd(void)
     return (int)fd;
 }
 
+/* A child of fork() has the segment in common with its parent: it gets a copy of its own, untraced. Like any child of a
+ * program with threads it may do little but exec or exit, but it must not write into its parent's trace. */
+static void after_fork_in_child(void)
+{
+    struct segment *segment = &trace_segment;
+    if (segment->fd >= 0 && mmap(segment->base, segment->bytes, PROT_READ | PROT_WRITE,
+                                 MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED, segment->fd, 0) == MAP_FAILED)
+        fatal("fork: the child cannot have a segment of its own: error %d", errno);
+    store_relaxed(&segment->header->tracing, 0);
+}
+
+void trace_describe_address(char *text, size_t size, uint64_t address)
+{
+    uint32_t count = load_acquire(&trace_segment.header->module_count);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct segment_module *module = &trace_segment.modules[i];
+        if (address >= module->start && address < module->end) {
+            snprintf(text, size, "%s+0x%llx", module->path, (unsigned long long)(address - module->bias));
+            return;
+        }
+    }
+    snprintf(text, size, "0x%llx", (unsigned long long)address);
+}
+
 int trace_start(uint32_t p_count, uint32_t seats)
 {
     trace.clock = choose_clock();
@@ -215,6 +240,7 @@ int trace_start(uint32_t p_count, uint32_t seats)
     store_relaxed(&trace_segment.header->tracing, recorded);
     if (recorded)
         ring_prefault(&trace.ring);
+    pthread_atfork(NULL, NULL, after_fork_in_child);
     segment_publish(&trace_segment);
     return 0;
 }

@@ -33,8 +33,10 @@ static inline bool trace_is_on(void)
 /* Makes the segment, in the recorder's memfd if it passed one, for p_count Ps and so many Gs. Returns 0 or -errno. */
 int trace_start(uint32_t p_count, uint32_t seats);
 void trace_start_p(struct p *p); /* makes the P's ring */
-/* Everything that was begun is ended: nothing is emitted after it. */
+/* Tells the outside that the main G has returned. */
 void trace_main_returned(void);
+/* Writes an address as "MODULE+0xOFFSET", which addr2line takes. Async-signal-safe but for snprintf. */
+void trace_describe_address(char *text, size_t size, uint64_t address);
 
 void trace_emit_proc_start(struct p *p, uint32_t tid);
 void trace_emit_proc_stop(struct p *p);
