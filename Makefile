@@ -17,6 +17,8 @@ BUILD := build/$(VARIANT)
 Q := $(if $(V),,@)
 VERSION := $(shell sed -n 's/^\#define GMPT_VERSION "\(.*\)"/\1/p' include/gmptrace/gmpt.h)
 
+# What programs on the runtime should be compiled with; include/gmptrace/gmpt.h says why.
+USER_CFLAGS := -fno-omit-frame-pointer -fno-optimize-sibling-calls -fstack-clash-protection
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
 CFLAGS ?= -O2 -g
 BASE_CFLAGS := -std=gnu11 -D_GNU_SOURCE= -fno-omit-frame-pointer -fvisibility=hidden -pthread $(WARNINGS) -Iinclude -I. -I$(BUILD) \
@@ -71,7 +73,7 @@ deps:
 .PHONY: run-check
 run-check: all $(CHECKER) $(TEST_PROGRAM_BIN)
 	$(Q)BUILD=$(abspath $(BUILD)) GMPTRACE=$(abspath $(TOOL)) GATEWAY=$(abspath $(BUILD)/examples/gateway) \
-		SAN=$(SAN) SUITE=$(SUITE) CASE=$(CASE) $(CHECKER)
+		TSAN_OPTIONS=$${TSAN_OPTIONS:-atexit_sleep_ms=0} SAN=$(SAN) SUITE=$(SUITE) CASE=$(CASE) $(CHECKER)
 
 bench: all $(BENCH_BIN)
 	$(Q)BUILD=$(BUILD) bench/run.sh
@@ -92,8 +94,10 @@ $(BUILD)/%.o: %.S Makefile
 	$(if $(Q),@echo "  AS    $<")
 	$(Q)$(CC) $(BASE_CFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 
-# A hook walks the stack from the frame of the API function, which a sibling call would have left by then.
+# A hook walks the stack from the frame of the API function, which a sibling call would have left by then. The library
+# may be linked into a shared object.
 $(RUNTIME_OBJ): BASE_CFLAGS += -fno-optimize-sibling-calls
+$(RUNTIME_OBJ) $(TRACE_OBJ): BASE_CFLAGS += -fPIC
 
 # Generated protobuf code: not ours to warn about.
 $(BUILD)/pprof/profile.pb-c.c $(BUILD)/pprof/profile.pb-c.h &: pprof/profile.proto
@@ -125,6 +129,8 @@ $(TOOL): $(CLI_OBJ) $(TRACE_OBJ) $(PPROF_OBJ)
 	$(if $(Q),@echo "  LINK  $@")
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(TOOL_LIBS)
 
+$(addsuffix .o,$(EXAMPLE_BIN) $(BENCH_BIN) $(TEST_PROGRAM_BIN)): BASE_CFLAGS += $(USER_CFLAGS)
+
 $(BUILD)/examples/%: $(BUILD)/examples/%.o $(LIB)
 	$(if $(Q),@echo "  LINK  $@")
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lzstd
@@ -145,7 +151,7 @@ $(CHECKER): $(TEST_OBJ) $(RUNTIME_OBJ) $(TRACE_OBJ) $(PPROF_OBJ) $(filter-out %/
 $(BUILD)/gmptrace.pc: Makefile
 	@mkdir -p $(@D)
 	$(Q)printf '%s\n' 'prefix=$(PREFIX)' 'Name: gmptrace' 'Description: goroutines for C that can be seen into' \
-		'Version: $(VERSION)' 'Cflags: -I$${prefix}/include -fno-omit-frame-pointer -pthread' \
+		'Version: $(VERSION)' 'Cflags: -I$${prefix}/include $(USER_CFLAGS) -pthread' \
 		'Libs: -L$${prefix}/lib -lgmptrace -pthread' 'Libs.private: -lzstd' > $@
 
 install: all $(BUILD)/gmptrace.pc
@@ -154,11 +160,13 @@ install: all $(BUILD)/gmptrace.pc
 	install -m 644 $(LIB) $(DESTDIR)$(PREFIX)/lib/
 	install -m 644 $(BUILD)/gmptrace.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/
 	install -m 644 include/gmptrace/* $(DESTDIR)$(PREFIX)/include/gmptrace/
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 cli/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
 
 uninstall:
 	rm -rf $(DESTDIR)$(PREFIX)/include/gmptrace
 	rm -f $(DESTDIR)$(PREFIX)/bin/gmptrace $(DESTDIR)$(PREFIX)/lib/libgmptrace.a \
-		$(DESTDIR)$(PREFIX)/lib/pkgconfig/gmptrace.pc
+		$(DESTDIR)$(PREFIX)/lib/pkgconfig/gmptrace.pc $(DESTDIR)$(PREFIX)/share/man/man1/gmptrace*.1
 
 clean:
 	rm -rf build

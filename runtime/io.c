@@ -175,6 +175,7 @@ int gmpt_connect(int fd, const struct sockaddr *address, socklen_t length)
 int gmpt_close(int fd)
 {
     int before = errno;
-    netpoll_forget(fd, m_self()->p);
-    return (int)settle(close(fd), before);
+    int result = netpoll_close(fd, m_self()->p);
+    errno = before;
+    return result;
 }

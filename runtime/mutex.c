@@ -74,16 +74,20 @@ int gmpt_mutex_trylock(struct gmpt_mutex *mutex)
 void gmpt_mutex_unlock(struct gmpt_mutex *public)
 {
     struct mutex *mutex = of(public);
-    uint32_t expected = HELD;
-    if (likely(cas_release(&mutex->word, &expected, FREE)))
-        return;
-    if (expected == FREE)
-        fatal("gmpt_mutex_unlock of a mutex that is not locked (%p)", (void *)public);
-    lock_acquire(&mutex->waiters.lock);
-    struct g *next = waitlist_pop_locked(&mutex->waiters);
-    if (!next)
-        store_release(&mutex->word, FREE); /* the waiters' deadlines have passed */
-    lock_release(&mutex->waiters.lock);
-    if (next)
-        scheduler_ready(m_self()->p, next, 0); /* and the mutex is its */
+    for (;;) {
+        uint32_t expected = HELD;
+        if (likely(cas_release(&mutex->word, &expected, FREE)))
+            return; /* and touch it no more: who has it next may free it */
+        if (expected == FREE)
+            fatal("gmpt_mutex_unlock of a mutex that is not locked (%p)", (void *)public);
+        lock_acquire(&mutex->waiters.lock);
+        struct g *next = waitlist_pop_locked(&mutex->waiters);
+        if (!next)
+            store_relaxed(&mutex->word, HELD); /* the waiters' deadlines have passed; try again */
+        lock_release(&mutex->waiters.lock);
+        if (next) {
+            scheduler_ready(m_self()->p, next, 0); /* and the mutex is its */
+            return;
+        }
+    }
 }

@@ -2,7 +2,7 @@
  *
  * Descriptors are found by fd in a table of two levels, whose leaves are never freed, so that an event that comes late
  * finds memory. A descriptor's lock covers all its fields; its waiters are taken out under the lock by whoever ends the
- * wait: the poller, the deadline's timer, or netpoll_forget. An event may belong to an earlier user of the same fd number;
+ * wait: the poller, the deadline's timer, or netpoll_close. An event may belong to an earlier user of the same fd number;
  * it then only makes a G try its system call once more. */
 #define _GNU_SOURCE
 #include "netpoll.h"
@@ -188,13 +188,15 @@ static struct g *release_side_locked(struct side *side, int result)
     return g;
 }
 
-void netpoll_forget(int fd, struct p *p)
+int netpoll_close(int fd, struct p *p)
 {
     struct descriptor *descriptor = find(fd);
     if (!descriptor)
-        return;
-    lock_acquire(&descriptor->lock);
+        return close(fd) < 0 ? -errno : 0;
     struct g *gs[2] = { NULL, NULL };
+    /* Closed under the lock: a G that is just about to read from fd must not register it again in between, and
+     * leave the number's next user with a descriptor that says so. */
+    lock_acquire(&descriptor->lock);
     if (descriptor->registered) {
         descriptor->registered = false;
         epoll_ctl(poller.epoll_fd, EPOLL_CTL_DEL, fd, NULL);
@@ -203,10 +205,12 @@ void netpoll_forget(int fd, struct p *p)
             descriptor->sides[i].ready = false;
         }
     }
+    int result = close(fd) < 0 ? -errno : 0;
     lock_release(&descriptor->lock);
     for (int i = 0; i < 2; i++)
         if (gs[i])
             scheduler_ready(p, gs[i], -ECANCELED);
+    return result;
 }
 
 static struct g *edge(struct descriptor *descriptor, enum netpoll_direction direction, struct g *list)
@@ -243,6 +247,8 @@ static struct g *poll_once(int64_t timeout_ns)
     for (int i = 0; i < count; i++) {
         if (events[i].data.fd < 0) {
             uint64_t value;
+            if (timeout_ns == 0)
+                continue; /* meant for the M that sleeps in the poller */
             store_relaxed(&poller.wake_pending, 0);
             if (read(poller.wake_fd, &value, sizeof value) < 0 && errno != EAGAIN)
                 fatal("netpoll: reading the wake-up event: %s", strerror(errno));
@@ -272,7 +278,7 @@ struct g *netpoll_wait(int64_t until_ns)
     if (until_ns == INT64_MAX)
         return poll_once(-1);
     int64_t left_ns = until_ns - clock_now_ns();
-    return poll_once(left_ns < 0 ? 0 : left_ns > NAP_MAX_NS ? NAP_MAX_NS : left_ns);
+    return poll_once(left_ns < 1 ? 1 : left_ns > NAP_MAX_NS ? NAP_MAX_NS : left_ns);
 }
 
 void netpoll_wake_by(int64_t when_ns)

@@ -20,8 +20,8 @@ int netpoll_block(int fd, enum netpoll_direction direction, int64_t deadline_ns,
 int netpoll_register(int fd);
 /* fd was just made by the kernel: whatever was known of an earlier user of the number, closed behind our back, is void. */
 void netpoll_adopt(int fd);
-/* Forgets fd, before it is closed; wakes who waits with -ECANCELED. p is the caller's. */
-void netpoll_forget(int fd, struct p *p);
+/* Closes fd; wakes who waits on it with -ECANCELED. p is the caller's. Returns 0 or -errno. */
+int netpoll_close(int fd, struct p *p);
 
 /* Gs that are ready by now, with wait_result set, linked by next; NULL at once when none waits or an M sleeps in the
  * poller anyway. The caller makes them ready. */

@@ -125,6 +125,7 @@ struct sched {
     struct p *idle_ps;
     struct m *idle_ms;
     uint32_t m_count;
+    bool need_spinning; /* work was submitted that no P was idle for: who goes idle next looks once more */
 
     _Alignas(64) ATOMIC(uint32_t) queue_size; /* written under lock */
     ATOMIC(uint32_t) idle_p_count;            /* written under lock */

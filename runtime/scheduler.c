@@ -272,8 +272,16 @@ void scheduler_wake(void)
     uint32_t none = 0;
     if (!cas_acq_rel(&sched.spinning, &none, 1))
         return;
-    struct p *p = shared_idle_get();
-    if (!p || !machine_start(p, true))
+    lock_acquire(&sched.lock);
+    struct p *p = shared_idle_get_locked();
+    if (!p) {
+        /* Our moment of spinning may have kept somebody from waking, or from spinning before it gives its P up. Under
+         * the lock, so that a P that goes idle from now on does so after both: see find_runnable. */
+        sched.need_spinning = true;
+        fetch_sub_acq_rel(&sched.spinning, 1);
+    }
+    lock_release(&sched.lock);
+    if (p && !machine_start(p, true))
         fetch_sub_acq_rel(&sched.spinning, 1);
 }
 
@@ -472,6 +480,12 @@ top:;
         g = shared_queue_get_locked(p, RUNQ_SLOTS / 2);
         lock_release(&sched.lock);
         return g;
+    }
+    if (!m->spinning && sched.need_spinning) {
+        sched.need_spinning = false;
+        lock_release(&sched.lock);
+        become_spinning(m);
+        goto top;
     }
     shared_idle_put_locked(machine_release(m)); /* G1 */
     lock_release(&sched.lock);

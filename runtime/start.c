@@ -28,8 +28,7 @@ static void on_segv(int signal, siginfo_t *info, void *context)
         char message[768], place[512];
         trace_describe_address(place, sizeof place, slot->fn);
         int length = snprintf(message, sizeof message,
-                              "gmptrace: fatal: goroutine %llu, which runs the function at %s, overflowed its stack of "
-                              "%u KiB\n",
+                              "gmptrace: fatal: goroutine %llu (function at %s) overflowed its stack of %u KiB\n",
                               (unsigned long long)load_relaxed(&slot->id), place, STACK_BYTES / 1024);
         if (write(STDERR_FILENO, message, (size_t)length) < 0)
             _exit(134);

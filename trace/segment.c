@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -23,9 +24,11 @@ static bool is_power_of_two(uint64_t value)
     return value && (value & (value - 1)) == 0;
 }
 
+/* fd -1: memory that nobody else sees. */
 static int map(struct segment *segment, int fd, size_t bytes)
 {
-    void *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+    int flags = MAP_NORESERVE | (fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED);
+    void *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, flags, fd, 0);
     if (base == MAP_FAILED)
         return -errno;
     segment->fd = fd;
@@ -79,6 +82,14 @@ int segment_create(struct segment *segment, int fd, uint32_t p_count, size_t rin
 
     int error = 0;
     bool own = fd < 0;
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < layout.total_bytes) {
+        /* To grow a file past the limit would end the program by SIGXFSZ. */
+        if (!own)
+            return -EFBIG;
+        error = map(segment, -1, layout.total_bytes);
+        goto mapped;
+    }
     if (own) {
         fd = memfd_create(SEGMENT_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING);
         if (fd < 0)
@@ -95,6 +106,7 @@ int segment_create(struct segment *segment, int fd, uint32_t p_count, size_t rin
         goto out;
     }
     error = map(segment, fd, layout.total_bytes);
+mapped:
     if (error)
         goto out;
     /* The magic is the first word and is stored last: a reader that sees it sees the rest. */
@@ -102,7 +114,7 @@ int segment_create(struct segment *segment, int fd, uint32_t p_count, size_t rin
            sizeof layout - sizeof(uint64_t));
     point(segment, &layout);
 out:
-    if (error && own)
+    if (error && own && fd >= 0)
         close(fd);
     return error;
 }

@@ -67,7 +67,6 @@ struct g_slot {
     uint64_t parent;             /* id of the creator, 0 for the main G */
     uint64_t fn;                 /* address of its function */
     uint64_t stack_lo, stack_hi; /* usable stack; the guard lies below stack_lo */
-    ATOMIC(uint64_t) saved_sp;   /* valid unless running or in a call */
     uint64_t wait_object;        /* valid while waiting */
     int64_t wait_since_ns;       /* valid while waiting; CLOCK_MONOTONIC, as coarse as sysmon's tick */
     uint32_t wait_stack;         /* ordinal in the table of ring wait_ring, 0 = not known */
@@ -75,7 +74,7 @@ struct g_slot {
     uint16_t wait_ring, create_ring;
     uint8_t wait_bounded; /* a deadline ends this wait at the latest */
     uint8_t wait_reason;  /* as in status, set before it */
-    uint8_t reserved[42];
+    uint8_t reserved[50];
 };
 _Static_assert(sizeof(struct g_slot) == 128, "the registry's layout is part of the segment's version");
 
@@ -157,8 +156,8 @@ struct segment {
 
 /* The target's side. Lays out a segment for p_count Ps with sub-buffers of 64 KiB in rings of ring_bytes (a power of
  * two, 128 KiB to 64 MiB) in fd, an empty memfd that the recorder passed and that nobody else has claimed, or in a
- * memfd of its own when fd is -1. The caller sets header->clock and then calls segment_publish, before which
- * segment_open says -EAGAIN. Returns 0 or -errno (-EBUSY: fd is claimed); on failure nothing is left behind. */
+ * memfd of its own when fd is -1 (in plain memory, unseen from outside, where the limit on file sizes forbids one). The caller sets header->clock and then calls segment_publish, before which
+ * segment_open says -EAGAIN. Returns 0 or -errno (-EBUSY: fd is claimed; -EFBIG: the limit on file sizes); on failure nothing is left behind. */
 int segment_create(struct segment *segment, int fd, uint32_t p_count, size_t ring_bytes, uint32_t registry_slots);
 void segment_publish(struct segment *segment);
 

@@ -4,7 +4,7 @@
  *     static int start(void *arg) { int n = 7; gmpt_go(hello, &n, sizeof n); return gmpt_sleep(1000000); }
  *     int main(void) { return gmpt_run(start, NULL); }
  *
- *     cc -fno-omit-frame-pointer hello.c $(pkg-config --cflags --libs gmptrace)
+ *     cc -g hello.c $(pkg-config --cflags --libs gmptrace)
  *
  * A goroutine, G for short, is a function with a stack of its own (64 KiB, the lowest page guarded) that the runtime
  * runs on a few threads (Ms), at most GOMAXPROCS of them at a time (each holds a P). Set GMPT_MAXPROCS in the
@@ -24,8 +24,13 @@
  * - Wrong use that cannot be reported by a return value (unlocking a mutex that is not locked) ends the program with a
  *   message.
  *
- * Compile with -fno-omit-frame-pointer: that is how stacks are recorded. Without it traces know functions only by where
- * their Gs began. */
+ * Compile with (gmptrace.pc has them)
+ *   -fno-omit-frame-pointer        stacks are recorded by frame pointers; without them they end early
+ *   -fno-optimize-sibling-calls    or a function whose last act is a call is missing from the stack of that call
+ *   -fstack-clash-protection       so that a frame of more than a page cannot jump over the guard page of a stack
+ *
+ * A child of fork() may call async-signal-safe functions, exec and _exit, as in every program with threads, and nothing
+ * of this header; what it does is not traced. daemon() must come before gmpt_run. */
 #ifndef GMPT_GMPT_H
 #define GMPT_GMPT_H
 
