@@ -17,6 +17,7 @@ void call_begin(struct api_site site)
     TRACE(syscall_begin, p, g, site);
     g_transition(g, G_SYSCALL, GMPT_WAIT_none);
     m->call_p = p;
+    p->call_g = g->id;
     m->p = NULL;
     store_relaxed(&p->call_tick, load_relaxed(&p->call_tick) + 1);
     bool others_wait = !runq_is_empty_any(p);

@@ -32,7 +32,6 @@ static struct g *create(struct p *p, uint64_t parent, void (*fn)(void *), const 
         memcpy((void *)top, args, size);
     g->id = next_id(p);
     g->seq = 0;
-    g->fn = fn;
     g->context.sp = switch_prepare((void *)top, fn, (void *)top);
     switch_created(&g->context, (void *)(uintptr_t)g->slot->stack_lo, (uintptr_t)g - (uintptr_t)g->slot->stack_lo);
 

@@ -106,7 +106,7 @@ static int accept_until(int fd, struct sockaddr *address, socklen_t *length, int
     struct operation operation = { .fd = fd, .address = address, .length = length };
     int result = (int)run(do_accept, &operation, NETPOLL_READ, deadline_ns, site);
     if (result >= 0)
-        netpoll_adopt(result);
+        netpoll_adopt(result, m_self()->p);
     return result;
 }
 
@@ -145,7 +145,7 @@ static __attribute__((noinline)) int connect_outcome(int fd)
 static int connect_until(int fd, const struct sockaddr *address, socklen_t length, int64_t deadline_ns,
                          struct api_site site)
 {
-    netpoll_adopt(fd);
+    netpoll_adopt(fd, m_self()->p);
     int result = netpoll_register(fd);
     if (result)
         return result;

@@ -41,7 +41,7 @@ static void *m_main(void *arg)
     m_of_thread = m;
     m->tid = (uint32_t)syscall(SYS_gettid);
     m->random_state = m->tid * 2654435761u | 1;
-    start_signal_stack(m);
+    start_signal_stack();
     switch_adopt_thread(&m->g0);
     machine_acquire(m, m->given);
     scheduler_loop(m);
@@ -78,7 +78,8 @@ bool machine_start(struct p *p, bool spinning)
         pthread_attr_init(&attributes);
         pthread_attr_setstacksize(&attributes, M_STACK_BYTES);
         pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-        int error = pthread_create(&m->thread, &attributes, m_main, m);
+        pthread_t thread;
+        int error = pthread_create(&thread, &attributes, m_main, m);
         pthread_attr_destroy(&attributes);
         if (error == 0)
             return true;

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 int maxprocs_parse_quota(const char *line)
 {
@@ -81,7 +82,8 @@ static int cgroup_quota(void)
         int cpus = 0;
         if (controllers[1] == 0)
             cpus = quota_v2(group);
-        else if (strstr(controllers, "cpu") && !strstr(controllers, "cpuset"))
+        else if (strstr(controllers, ":cpu,") || strstr(controllers, ",cpu,") || strcmp(controllers, ":cpu") == 0 ||
+                 strcmp(controllers, ":cpuacct,cpu") == 0)
             cpus = quota_v1(group);
         if (cpus && (!least || cpus < least))
             least = cpus;
@@ -100,9 +102,10 @@ int maxprocs_choose(void)
         return *end || count < 1 || count > PS_MAX ? -EINVAL : (int)count;
     }
     cpu_set_t set;
-    int cpus = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+    /* The set is too small on a machine of more than 1024 CPUs: then their number. */
+    long cpus = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : sysconf(_SC_NPROCESSORS_ONLN);
     int quota = cgroup_quota();
     if (quota && quota < cpus)
         cpus = quota;
-    return cpus > PS_MAX ? PS_MAX : cpus;
+    return cpus > PS_MAX ? PS_MAX : cpus < 1 ? 1 : (int)cpus;
 }

@@ -1,17 +1,14 @@
 /* gmpt_mutex: one word for the fast path, a list of waiters behind it.
  *
- * `flags` is 0 free, 1 held, 2 held and somebody waits. It leaves 2 only under the list's lock; 0 and 1 change into each
+ * `word` is 0 free, 1 held, 2 held and somebody waits. It leaves 2 only under the list's lock; 0 and 1 change into each
  * other by CAS without it. An unlock that finds waiters hands the mutex to the first of them (it stays held), so that
  * nobody starves. */
 #include "waitlist.h"
-
-#include <string.h>
 
 enum { FREE, HELD, CONTENDED };
 
 struct mutex {
     ATOMIC(uint32_t) word;
-    uint32_t reserved;
     struct waitlist waiters;
 };
 _Static_assert(sizeof(struct mutex) <= sizeof(struct gmpt_mutex), "it must fit the public type");

@@ -84,9 +84,9 @@ int netpoll_register(int fd)
     if (!descriptor->registered) {
         struct epoll_event event = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.fd = fd };
         int flags = fcntl(fd, F_GETFL);
-        if (flags < 0 || (!(flags & O_NONBLOCK) && fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0))
+        if (flags < 0 || (epoll_ctl(poller.epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 && errno != EEXIST))
             error = -errno;
-        else if (epoll_ctl(poller.epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 && errno != EEXIST)
+        else if (!(flags & O_NONBLOCK) && fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
             error = -errno;
         else
             descriptor->registered = true;
@@ -96,16 +96,6 @@ int netpoll_register(int fd)
     lock_release(&descriptor->lock);
     errno = errno_before; /* it is the G's */
     return error;
-}
-
-void netpoll_adopt(int fd)
-{
-    struct descriptor *descriptor = find(fd);
-    if (!descriptor)
-        return;
-    lock_acquire(&descriptor->lock);
-    descriptor->registered = false;
-    lock_release(&descriptor->lock);
 }
 
 struct net_wait {
@@ -188,28 +178,47 @@ static struct g *release_side_locked(struct side *side, int result)
     return g;
 }
 
+/* Forgets what was known of the descriptor. Returns who waited, linked by next; they have been told -ECANCELED. */
+static struct g *reset_locked(struct descriptor *descriptor)
+{
+    struct g *list = NULL;
+    descriptor->registered = false;
+    for (int i = 0; i < 2; i++) {
+        struct g *g = release_side_locked(&descriptor->sides[i], -ECANCELED);
+        descriptor->sides[i].ready = false;
+        if (g) {
+            g->next = list;
+            list = g;
+        }
+    }
+    return list;
+}
+
+void netpoll_adopt(int fd, struct p *p)
+{
+    struct descriptor *descriptor = find(fd);
+    if (!descriptor)
+        return;
+    lock_acquire(&descriptor->lock);
+    struct g *list = reset_locked(descriptor);
+    lock_release(&descriptor->lock);
+    scheduler_ready_list(p, list);
+}
+
 int netpoll_close(int fd, struct p *p)
 {
     struct descriptor *descriptor = find(fd);
     if (!descriptor)
         return close(fd) < 0 ? -errno : 0;
-    struct g *gs[2] = { NULL, NULL };
     /* Closed under the lock: a G that is just about to read from fd must not register it again in between, and
      * leave the number's next user with a descriptor that says so. */
     lock_acquire(&descriptor->lock);
-    if (descriptor->registered) {
-        descriptor->registered = false;
+    if (descriptor->registered)
         epoll_ctl(poller.epoll_fd, EPOLL_CTL_DEL, fd, NULL);
-        for (int i = 0; i < 2; i++) {
-            gs[i] = release_side_locked(&descriptor->sides[i], -ECANCELED);
-            descriptor->sides[i].ready = false;
-        }
-    }
+    struct g *list = reset_locked(descriptor);
     int result = close(fd) < 0 ? -errno : 0;
     lock_release(&descriptor->lock);
-    for (int i = 0; i < 2; i++)
-        if (gs[i])
-            scheduler_ready(p, gs[i], -ECANCELED);
+    scheduler_ready_list(p, list);
     return result;
 }
 
@@ -235,7 +244,7 @@ static struct g *poll_once(int64_t timeout_ns)
     if (timeout_ns > 0 && !load_relaxed(&coarse)) {
         struct timespec timeout = { .tv_sec = timeout_ns / 1000000000, .tv_nsec = timeout_ns % 1000000000 };
         count = epoll_pwait2(poller.epoll_fd, events, EVENTS_AT_ONCE, &timeout, NULL);
-        if (count < 0 && errno == ENOSYS)
+        if (count < 0 && errno != EINTR) /* not there, or a seccomp filter that does not know it */
             store_relaxed(&coarse, true);
     }
     /* Milliseconds are rounded up: a timer must not be early, and an M that comes back too soon only spins. */
@@ -249,9 +258,9 @@ static struct g *poll_once(int64_t timeout_ns)
             uint64_t value;
             if (timeout_ns == 0)
                 continue; /* meant for the M that sleeps in the poller */
-            store_relaxed(&poller.wake_pending, 0);
             if (read(poller.wake_fd, &value, sizeof value) < 0 && errno != EAGAIN)
                 fatal("netpoll: reading the wake-up event: %s", strerror(errno));
+            store_release(&poller.wake_pending, 0); /* after the read, or a wake-up in between would be read, too */
             continue;
         }
         struct descriptor *descriptor = find(events[i].data.fd);

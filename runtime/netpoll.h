@@ -18,8 +18,9 @@ int netpoll_block(int fd, enum netpoll_direction direction, int64_t deadline_ns,
 
 /* Makes fd non-blocking and known to epoll, if it is not yet. Returns 0 or -errno, -EPERM as above. */
 int netpoll_register(int fd);
-/* fd was just made by the kernel: whatever was known of an earlier user of the number, closed behind our back, is void. */
-void netpoll_adopt(int fd);
+/* fd was just made by the kernel: whatever was known of an earlier user of the number, closed behind our back, is void. p is
+ * the caller's. */
+void netpoll_adopt(int fd, struct p *p);
 /* Closes fd; wakes who waits on it with -ECANCELED. p is the caller's. Returns 0 or -errno. */
 int netpoll_close(int fd, struct p *p);
 

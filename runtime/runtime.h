@@ -7,7 +7,7 @@
  * A seat is a stack and a registry slot that belong together, by number. struct g lies at the top of its seat's
  * stack, so that a parked G costs one page and a slot:
  *
- *     seat i   | guard page | ... stack grows down ... | args | struct g | colour |
+ *     seat i   | guard      | ... stack grows down ... | args | struct g | colour |
  *              ^ seat base  ^ stack_lo                 ^ first frame             ^ seat base + SEAT_BYTES
  *
  * Who may touch what: a G's fields belong to whoever holds the G: the M that runs it, the queue that it is in (by the
@@ -45,8 +45,7 @@ struct g {
     uint32_t seat;
     int saved_errno;
     int wait_result; /* set by whoever ends the wait */
-    void (*fn)(void *args);
-    void *args;
+    bool canary; /* the stack has no guard page but a word that must not change */
 };
 
 /* Runs on the next context after a switch, when nothing runs on from's stack any more. */
@@ -68,8 +67,6 @@ struct m {
     struct m *next_idle;
     uint32_t random_state;
     uint32_t tid;
-    pthread_t thread;
-    void *signal_stack;
 };
 
 enum p_status {
@@ -107,6 +104,7 @@ struct p {
 
     ATOMIC(uint32_t) status; /* enum p_status */
     ATOMIC(uint32_t) call_tick; /* blocking calls begun */
+    uint64_t call_g;            /* the id of the G in the last one */
     uint32_t index;
     struct p *next_idle;
     ATOMIC(int64_t) alive_delta; /* Gs started less Gs ended here; the sum over Ps is what is alive */
@@ -125,7 +123,6 @@ struct sched {
     struct p *idle_ps;
     struct m *idle_ms;
     uint32_t m_count;
-    bool need_spinning; /* work was submitted that no P was idle for: who goes idle next looks once more */
 
     _Alignas(64) ATOMIC(uint32_t) queue_size; /* written under lock */
     ATOMIC(uint32_t) idle_p_count;            /* written under lock */

@@ -13,23 +13,25 @@
  *
  *     submit                                    give up
  *     S1 put the G on a queue                   G1 put the P on the idle list
- *     S2 full fence                             G2 spinning - 1
+ *     S2 full fence                             G2 spinning - 1, if it was counted
  *     S3 if spinning == 0 and there is          G3 full fence
- *        an idle P: wake an M for it            G4 look at all queues, timers again; if there is work, take a P, spin
+ *        an idle P: wake an M for it            G4 look at all queues again; if there is work, take a P and spin
  *
- * Either S3 sees G2, and then by release/acquire on `spinning` also G1, so it wakes; or G4 sees S1. The same pair closes
+ * Either G4 sees S1; or S3 comes after G3, sees G1 and, once nobody spins, wakes. A submitter that counts itself in
+ * `spinning` and then finds no idle P ends that under sched.lock: before the next G1, and so before its G4. The same pair closes
  * the race between starting a timer and sleeping in the poller (P1-P4 in find_runnable and timers.c).
  *
  * Needless waking. Two Gs that take turns put each other into runnext, and whoever is woken finds nothing: the owner was
  * faster, and both paid. So while searches are fruitless, only every wake_after-th G that was made ready alone (the
  * queue was empty) wakes somebody; the number doubles with each fruitless search up to WAKE_AFTER_MAX, and is 1 again after
- * a fruitful one. A runnext that this leaves beside an idle P while its owner runs on is seen by sysmon within a
- * millisecond (look_at_running).
+ * a fruitful one. A yield wakes nobody either. Gs that this leaves in the queue of a P whose owner runs on, beside an
+ * idle P, are seen by sysmon: within a millisecond as a rule, within its longest nap of 10 ms at the latest
+ * (look_at_running).
  *
  * Invariants
  *  1. A G that is runnable is in exactly one queue, or in the hands of one M.
  *  2. If a G is in a queue and a P is idle, then an M is spinning, or is between S1 and S3, or between G2 and G4, or
- *     the G is alone in runnext and was not worth a wake.
+ *     the P of the queue runs a G and sysmon's next look will wake somebody.
  *  3. A P is held by one M (P_RUNNING), on the idle list or in one taker's hands (P_IDLE), or up for CAS (P_SYSCALL).
  *  4. Every change of a G's state is made by who holds it (runtime.h), in program order after its trace record.
  *  5. No lock is held across a switch but those that the `after` releases.
@@ -176,6 +178,7 @@ static void after_requeue_global(struct m *m, struct g *from, void *arg)
 {
     (void)m, (void)arg;
     shared_queue_put(from, from, 1);
+    scheduler_submitted();
 }
 
 static void after_free(struct m *m, struct g *from, void *arg)
@@ -274,12 +277,10 @@ void scheduler_wake(void)
         return;
     lock_acquire(&sched.lock);
     struct p *p = shared_idle_get_locked();
-    if (!p) {
-        /* Our moment of spinning may have kept somebody from waking, or from spinning before it gives its P up. Under
-         * the lock, so that a P that goes idle from now on does so after both: see find_runnable. */
-        sched.need_spinning = true;
+    /* Our moment of spinning may have kept another submitter from waking somebody. It ends under the lock, so that it is
+     * over before the next P goes idle, and the M of that P looks at all queues after it (G4). */
+    if (!p)
         fetch_sub_acq_rel(&sched.spinning, 1);
-    }
     lock_release(&sched.lock);
     if (p && !machine_start(p, true))
         fetch_sub_acq_rel(&sched.spinning, 1);
@@ -433,12 +434,12 @@ static struct g *find_runnable(struct m *m, bool *inherits)
         machine_stop(m); /* a G came back from a blocking call and found no P */
 top:;
     struct p *p = m->p;
-    if (unlikely(load_relaxed(&sched.stopping)))
-        retire();
     if (load_relaxed(&p->preempt)) {
         store_relaxed(&p->preempt, 0);
         runq_demote_next_owner(p);
     }
+    if (unlikely(load_acquire(&sched.stopping))) /* after preempt was cleared: sysmon_stop sets them the other way round */
+        retire();
     if (timers_due_any(&p->timers, 0))
         timers_run(&p->timers, p);
     if (load_relaxed(&p->starts) % GLOBAL_TICK == 0) {
@@ -481,27 +482,18 @@ top:;
         lock_release(&sched.lock);
         return g;
     }
-    if (!m->spinning && sched.need_spinning) {
-        sched.need_spinning = false;
-        lock_release(&sched.lock);
-        become_spinning(m);
-        goto top;
-    }
     shared_idle_put_locked(machine_release(m)); /* G1 */
     lock_release(&sched.lock);
 
     if (m->spinning) {
         m->spinning = false;
         fetch_sub_acq_rel(&sched.spinning, 1); /* G2 */
-        full_fence();                          /* G3, pairs with S2 */
-        if (scheduler_work_anywhere()) {                 /* G4 */
-            p = shared_idle_get();
-            if (p) {
-                machine_acquire(m, p);
-                become_spinning(m);
-                goto top;
-            }
-        }
+    }
+    full_fence();                                               /* G3, pairs with S2 */
+    if (scheduler_work_anywhere() && (p = shared_idle_get())) { /* G4 */
+        machine_acquire(m, p);
+        become_spinning(m);
+        goto top;
     }
     if (poll_idle(m, &list)) {
         become_spinning(m);

@@ -43,21 +43,22 @@ uint32_t seat_reserve(void)
     return 0;
 }
 
-static bool guard_page(void *page, uint32_t seat)
+static bool guard_install(void *guard, uint32_t seat)
 {
     if (!seats.no_light_guards) {
-        if (madvise(page, GUARD_BYTES, MADV_GUARD_INSTALL) == 0)
+        if (madvise(guard, GUARD_BYTES, MADV_GUARD_INSTALL) == 0)
             return true;
         seats.no_light_guards = true;
     }
-    return seat < GUARD_MAPPINGS && mprotect(page, GUARD_BYTES, PROT_NONE) == 0;
+    return seat < GUARD_MAPPINGS && mprotect(guard, GUARD_BYTES, PROT_NONE) == 0;
 }
 
 static struct g *make_seat(uint32_t seat)
 {
     uint8_t *base = seats.base + (size_t)seat * SEAT_BYTES;
     struct g *g = (struct g *)(base + SEAT_BYTES - (seat % COLOURS) * COLOUR_BYTES - sizeof(struct g));
-    if (!guard_page(base, seat))
+    g->canary = !guard_install(base, seat);
+    if (g->canary)
         *(uint64_t *)(base + GUARD_BYTES) = CANARY;
     g->seat = seat;
     g->slot = &trace_segment.registry[seat];
@@ -96,8 +97,7 @@ struct g *seat_take_owner(struct p *p)
 
 void seat_give_owner(struct p *p, struct g *g)
 {
-    if (unlikely(seats.no_light_guards) && g->seat >= GUARD_MAPPINGS &&
-        *(uint64_t *)(uintptr_t)g->slot->stack_lo != CANARY)
+    if (unlikely(g->canary) && *(uint64_t *)(uintptr_t)g->slot->stack_lo != CANARY)
         fatal("goroutine %llu overflowed its stack of %u KiB", (unsigned long long)g->id, STACK_BYTES / 1024);
     g->next = p->free;
     p->free = g;

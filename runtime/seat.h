@@ -1,8 +1,8 @@
 /* Seats: a stack and a registry slot each, made once and used by one G after another.
  *
- * All stacks lie in one reservation, SEAT_BYTES apart, and cost memory by the page as they are touched. The lowest page of
- * each is a guard: by MADV_GUARD_INSTALL where the kernel has it (6.13), which splits no mapping; by mprotect for the
- * first GUARD_MAPPINGS seats elsewhere; a canary word, checked when the G ends, for the rest. */
+ * All stacks lie in one reservation, SEAT_BYTES apart, and cost memory by the page as they are touched. Below
+ * each lies a guard: by MADV_GUARD_INSTALL where the kernel has it (6.13), which splits no mapping; by mprotect for
+ * the first GUARD_MAPPINGS seats elsewhere; a canary word at its end, checked when the G ends, for the rest. */
 #ifndef GMPT_SEAT_H
 #define GMPT_SEAT_H
 
@@ -10,7 +10,7 @@
 
 #define SEAT_BYTES (STACK_BYTES + GUARD_BYTES)
 #define STACK_BYTES 65536u
-#define GUARD_BYTES 4096u
+#define GUARD_BYTES 65536u /* address space only; a frame that is larger may jump over it */
 #define SEATS_MAX (4u << 20)
 
 /* Reserves address space for as many seats as can be had, up to SEATS_MAX. Returns their number, 0 when there is none. */

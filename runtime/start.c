@@ -54,12 +54,11 @@ static void watch_overflows(void)
 static void watch_overflows(void) {}
 #endif
 
-void start_signal_stack(struct m *m)
+void start_signal_stack(void)
 {
-    m->signal_stack = malloc(SIGNAL_STACK_BYTES);
-    if (!m->signal_stack)
+    stack_t stack = { .ss_sp = malloc(SIGNAL_STACK_BYTES), .ss_size = SIGNAL_STACK_BYTES };
+    if (!stack.ss_sp)
         return; /* only the message of an overflow is lost */
-    stack_t stack = { .ss_sp = m->signal_stack, .ss_size = SIGNAL_STACK_BYTES };
     sigaltstack(&stack, NULL);
 }
 

@@ -4,8 +4,8 @@
 
 #include "runtime.h"
 
-/* Gives the calling M a stack for signal handlers, so that an overflow of a G's stack can be told. */
-void start_signal_stack(struct m *m);
+/* Gives the calling thread a stack for signal handlers, so that an overflow of a G's stack can be told. */
+void start_signal_stack(void);
 
 /* GOMAXPROCS by GMPT_MAXPROCS, the CPUs that the process may use, and the cgroup's quota. -EINVAL when
  * GMPT_MAXPROCS is not a number from 1 to PS_MAX. */

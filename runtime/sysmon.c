@@ -3,7 +3,7 @@
  *   - retakes Ps from blocking calls that have lasted since its last look,
  *   - asks Gs that have run for a whole slice to yield,
  *   - polls the network when nobody has for a while,
- *   - sees that timers of busy Ps are fired by somebody, and that a runnext that nobody was woken for gets an M.
+ *   - sees that timers of busy Ps are fired by somebody, and that Gs that nobody was woken for get an M.
  *
  * Retaking is a CAS of the P's status from P_SYSCALL, which only one of sysmon, the returning M and, after a retake, the P's
  * next M in a call of its own can win; call_tick tells a long call from many short ones. */
@@ -18,7 +18,7 @@
 
 #define NAP_MIN_NS 20000
 #define NAP_MAX_NS 10000000
-#define NAP_QUIET_NS 1000000 /* the longest while a runnext may lie beside an idle P */
+#define NAP_QUIET_NS 1000000 /* the longest while a G may wait beside an idle P */
 #define IDLE_ROUNDS 50 /* rounds without work before naps grow */
 #define POLL_GAP_NS 10000000
 #define TIMER_LATE_NS 200000 /* later than this, somebody else than the busy P fires its timers */
@@ -48,7 +48,8 @@ static void look_at_running(struct p *p, struct look *look, int64_t now)
         store_relaxed(&p->preempt, 1);
     }
     uint32_t starts = load_relaxed(&p->starts);
-    if (starts == look->starts && load_relaxed(&p->runnext) && load_relaxed(&sched.idle_p_count)) {
+    if (starts == look->starts && load_relaxed(&sched.idle_p_count) &&
+        (!runq_is_empty_any(p) || load_relaxed(&sched.queue_size))) {
         scheduler_waking_pays();
         scheduler_wake();
     }
@@ -71,7 +72,7 @@ static bool look_at_call(struct p *p, struct look *look, int64_t now)
     uint32_t expected = P_SYSCALL;
     if (!cas_acq_rel(&p->status, &expected, P_IDLE))
         return false;
-    TRACE(proc_retake, p->index, p->current ? p->current->id : 0);
+    TRACE(proc_retake, p->index, p->call_g);
     p->current = NULL;
     call_hand_off(p);
     return true;

@@ -26,7 +26,6 @@ static struct {
     struct lock lock; /* of the no-P ring */
     struct ring ring; /* for code without a P */
     struct lock modules_lock;
-    unsigned long long modules_loaded; /* the dynamic linker's count at the last look */
 } trace;
 
 /* ---- clock ---- */
@@ -84,9 +83,7 @@ static bool module_known(uint64_t start)
 
 static int note_module(struct dl_phdr_info *info, size_t size, void *arg)
 {
-    (void)arg;
-    if (size >= offsetof(struct dl_phdr_info, dlpi_subs))
-        trace.modules_loaded = info->dlpi_adds;
+    (void)size, (void)arg;
     struct segment_module module = { .start = UINT64_MAX, .bias = info->dlpi_addr };
     for (int i = 0; i < info->dlpi_phnum; i++) {
         const ElfW(Phdr) *header = &info->dlpi_phdr[i];
@@ -291,7 +288,7 @@ void trace_emit_go_create(struct p *p, struct g *g, struct api_site site)
     uint32_t stack = p->current ? intern(p, p->current, site) : 0;
     g->slot->create_stack = stack;
     g->slot->create_ring = (uint16_t)p->index;
-    EMIT3(&p->ring, go_create, g->id, (uint64_t)(uintptr_t)g->fn, stack);
+    EMIT3(&p->ring, go_create, g->id, g->slot->fn, stack);
 }
 
 void trace_emit_go_start(struct p *p, struct g *g) { EMIT2(&p->ring, go_start, g->id, (uint32_t)(g->seq + 1)); }

@@ -15,7 +15,6 @@ struct waitlist_entry {
 
 struct waitlist {
     struct lock lock; /* of the list and of the object that it lies in */
-    uint32_t flags;   /* the object's own */
     struct waitlist_entry *first, **end; /* end is valid while first is not NULL */
 };
 

@@ -22,8 +22,6 @@ static inline void atomics_maybe_yield(void) {}
 #define load_acquire(p) (atomics_maybe_yield(), atomic_load_explicit((p), memory_order_acquire))
 #define store_relaxed(p, v) (atomics_maybe_yield(), atomic_store_explicit((p), (v), memory_order_relaxed))
 #define store_release(p, v) (atomics_maybe_yield(), atomic_store_explicit((p), (v), memory_order_release))
-#define exchange_acquire(p, v) (atomics_maybe_yield(), atomic_exchange_explicit((p), (v), memory_order_acquire))
-#define exchange_release(p, v) (atomics_maybe_yield(), atomic_exchange_explicit((p), (v), memory_order_release))
 #define exchange_acq_rel(p, v) (atomics_maybe_yield(), atomic_exchange_explicit((p), (v), memory_order_acq_rel))
 #define fetch_add_relaxed(p, v) (atomics_maybe_yield(), atomic_fetch_add_explicit((p), (v), memory_order_relaxed))
 #define fetch_add_acq_rel(p, v) (atomics_maybe_yield(), atomic_fetch_add_explicit((p), (v), memory_order_acq_rel))

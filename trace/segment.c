@@ -176,6 +176,7 @@ int segment_open(struct segment *segment, int fd, const char **why)
     }
     struct segment_header copy; /* checked and used from here: the target could change the original in between */
     memcpy(&copy, segment->header, sizeof copy);
+    __asm__ volatile("" ::: "memory"); /* or the compiler may read the original again after the check */
     *why = load_relaxed(&copy.magic) != SEGMENT_MAGIC ? "it is not a segment of the gmptrace runtime"
                                                       : find_fault(&copy, (uint64_t)st.st_size);
     if (*why) {

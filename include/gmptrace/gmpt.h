@@ -21,8 +21,8 @@
  *   compilers take the address of errno, as of any thread-local variable, to be the same throughout a function: read and set
  *   errno in a function that makes no such call in between. Do not hold a pthread mutex across such a call, and do not
  *   change the floating point environment (fesetround) for longer: both belong to the thread.
- * - Wrong use that cannot be reported by a return value (unlocking a mutex that is not locked) ends the program with a
- *   message.
+ * - Wrong use that cannot be reported by a return value (unlocking a mutex that is not locked, a nested blocking call)
+ *   ends the program with a message; a call from where it may not come from has no defined result.
  *
  * Compile with (gmptrace.pc has them)
  *   -fno-omit-frame-pointer        stacks are recorded by frame pointers; without them they end early
@@ -50,7 +50,7 @@ extern "C" {
 /* ---- Starting ------------------------------------------------------------------------------------------------- */
 
 /* Starts the runtime, runs fn(arg) as the main G, and returns what it returned once it has; Gs that are left then are
- * abandoned where they stand, as when main returns in Go. Call once in a process, from an ordinary thread, which serves as
+ * abandoned, as when main returns in Go: those that are running stop at their next call, so do not free what they use. Call once in a process, from an ordinary thread, which serves as
  * the runtime's monitor until then. Returns -EALREADY on a second call, -EINVAL when GMPT_MAXPROCS is not a number
  * from 1 to 256, -ENOMEM or -EAGAIN when memory or threads cannot be had; since fn may return the same numbers, a
  * message on standard error goes with these. */
@@ -118,7 +118,8 @@ int gmpt_chan_try_recv(struct gmpt_chan *chan, void *value);
 /* No more sends; wakes everyone who waits. Returns 0, or -EPIPE when it was closed already. Does not block. */
 int gmpt_chan_close(struct gmpt_chan *chan);
 
-size_t gmpt_chan_len(struct gmpt_chan *chan); /* values in the buffer, a moment ago */
+/* Values in the buffer a moment ago, and the room that it has; 0 for NULL. Any thread. */
+size_t gmpt_chan_len(struct gmpt_chan *chan);
 size_t gmpt_chan_cap(struct gmpt_chan *chan);
 
 enum gmpt_select_op { GMPT_SEND, GMPT_RECV };
@@ -131,7 +132,7 @@ struct gmpt_select_case {
 };
 
 /* Waits until one of the cases can go on, and does that one; among several that can, one by chance. Returns its
- * index, -ETIMEDOUT, or -EINVAL when count is over 64. Without cases, or with NULL channels only, blocks for ever. */
+ * index, -ETIMEDOUT, or -EINVAL when count is not from 0 to 64. Without cases, or with NULL channels only, blocks for ever. */
 int gmpt_select(struct gmpt_select_case *cases, int count);
 int gmpt_select_until(struct gmpt_select_case *cases, int count, int64_t deadline_ns);
 int gmpt_try_select(struct gmpt_select_case *cases, int count); /* never blocks: -EAGAIN instead, as `default:` */
@@ -162,7 +163,8 @@ int gmpt_waitgroup_wait_until(struct gmpt_waitgroup *group, int64_t deadline_ns)
 
 /* ---- Files and sockets ------------------------------------------------------------------------------------------- */
 
-/* As the system calls of these names, but they block the G and not the thread, and return -errno. They make fd
+/* As the system calls of these names (a write may raise SIGPIPE), but they block the G and not the thread, and return
+ * -errno. They make fd
  * non-blocking when it is first used with one of them. One G at a time may read from an fd, and one write to it; a second
  * one gets -EBUSY. Regular files, which cannot be waited for, are read and written in a blocking call (below).
  * -ECANCELED: another G closed the fd with gmpt_close. */
@@ -177,7 +179,8 @@ int gmpt_accept_until(int fd, struct sockaddr *address, socklen_t *length, int64
 int gmpt_connect(int fd, const struct sockaddr *address, socklen_t length);
 int gmpt_connect_until(int fd, const struct sockaddr *address, socklen_t length, int64_t deadline_ns);
 
-/* Closes an fd that was used with the functions above, and wakes whoever waits on it with -ECANCELED. */
+/* Closes fd, and wakes whoever waits on it with -ECANCELED. An fd that was used with the functions above must be closed
+ * with this one and not with close(2), or the next file that gets its number may never wake anybody. */
 int gmpt_close(int fd);
 
 /* ---- Blocking calls ------------------------------------------------------------------------------------------------ */
