@@ -54,7 +54,7 @@ TEST_PROGRAM_BIN := $(addprefix $(BUILD)/tests/programs/,$(TEST_PROGRAMS))
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all demo check deps bench lint format install uninstall clean help
+.PHONY: all demo check deps stress bench lint format install uninstall clean help
 
 all: $(LIB) $(TOOL) $(EXAMPLE_BIN)
 
@@ -74,6 +74,16 @@ deps:
 run-check: all $(CHECKER) $(TEST_PROGRAM_BIN)
 	$(Q)BUILD=$(abspath $(BUILD)) GMPTRACE=$(abspath $(TOOL)) GATEWAY=$(abspath $(BUILD)/examples/gateway) \
 		TSAN_OPTIONS=$${TSAN_OPTIONS:-atexit_sleep_ms=0} SAN=$(SAN) SUITE=$(SUITE) CASE=$(CASE) $(CHECKER)
+
+# The randomised mixes of tests/test_stress.c, longer, from new seeds, in every build that finds something of its own.
+ROUNDS ?= 5
+stress:
+	$(Q)for round in $$(seq $(ROUNDS)); do for variant in V=$(V) FORCE_YIELD=1 SAN=thread SAN=address; do \
+		seed=$$(od -An -N3 -tu4 /dev/urandom | tr -d ' '); \
+		echo "stress: $$variant STRESS_SEED=$$seed STRESS_ROUNDS=1500"; \
+		STRESS_SEED=$$seed STRESS_ROUNDS=1500 STRESS_SIGNALS=1 \
+			$(MAKE) --no-print-directory $$variant run-check SUITE=stress || exit 1; \
+	done; done
 
 bench: all $(BENCH_BIN)
 	$(Q)BUILD=$(BUILD) bench/run.sh
@@ -175,6 +185,7 @@ help:
 	@echo 'make demo     install what is missing, build, record the gateway under load, show its leak'
 	@echo 'make check    install what is missing, build, test; SUITE=runq CASE=steal runs what matches'
 	@echo 'make all      build the library, the command and the examples under $(BUILD)'
+	@echo 'make stress   randomised stress in plain, yielding and sanitized builds; ROUNDS=5'
 	@echo 'make bench    benchmarks beside their Go peers'
 	@echo 'make lint     include rules and house rules;  make format  clang-format'
 	@echo 'make install  PREFIX=/usr/local DESTDIR=;     make clean'

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #define SIGNAL_STACK_BYTES (64u * 1024)
@@ -56,8 +57,9 @@ static void watch_overflows(void) {}
 
 void start_signal_stack(void)
 {
-    stack_t stack = { .ss_sp = malloc(SIGNAL_STACK_BYTES), .ss_size = SIGNAL_STACK_BYTES };
-    if (!stack.ss_sp)
+    stack_t stack = { .ss_size = SIGNAL_STACK_BYTES };
+    stack.ss_sp = mmap(NULL, stack.ss_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (stack.ss_sp == MAP_FAILED)
         return; /* only the message of an overflow is lost */
     sigaltstack(&stack, NULL);
 }
