@@ -7,18 +7,18 @@
 #include <string.h>
 #include <time.h>
 
-#define COLUMNS 80
 #define SITES_SHOWN 6
 #define GROUPS_SHOWN 4
 #define REASONS_SHOWN 5
-#define BAR_COLUMNS 36
+#define BAR_COLUMNS 32
+#define HEAD_INDENT 14
 
 /* ---- For a person ------------------------------------------------------------------------------------------------ */
 
 static void exit_print(const struct gmpt_trace_info *info)
 {
     if (!info->whole)
-        fputs("the recording was cut off", stdout);
+        fputs("the recording is not whole", stdout);
     else if (info->exit_kind == 1)
         printf("exited with status %d", info->exit_code);
     else if (info->exit_kind == 2)
@@ -31,10 +31,11 @@ static void head_print(const struct load *load)
 {
     const struct gmpt_trace_info *info = gmpt_trace_info(load->trace);
     const struct summary_totals *totals = summary_totals(load->summary);
-    char text[COLUMNS * 4 + 1], when[64], a[32], b[32], c[32], d[32];
+    char text[CLI_COLUMNS * 4 + 1], when[64], a[32], b[32], c[32], d[32], busy[48] = "";
     time_t seconds = (time_t)(info->start_realtime_ns / 1000000000);
     struct tm tm;
-    puts(cli_text(text, sizeof text, info->command && info->command[0] ? info->command : "(unknown command)", COLUMNS));
+    puts(cli_text(text, sizeof text, info->command && info->command[0] ? info->command : "(unknown command)",
+                  CLI_COLUMNS));
     if (!gmtime_r(&seconds, &tm) || !strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S UTC", &tm))
         snprintf(when, sizeof when, "an unknown time");
     printf("  recorded    %s", when);
@@ -42,27 +43,27 @@ static void head_print(const struct load *load)
         printf(" on %s", cli_text(text, sizeof text, info->host, 36));
     printf("\n  ran         %s, process %" PRIu32 ", ", cli_duration(a, totals->length_ns), info->pid);
     exit_print(info);
-    printf("\n  goroutines  %s created, %s ended, %s alive at the end, %s at the peak\n",
-           cli_count(a, totals->gs_created), cli_count(b, totals->gs_ended), cli_count(c, totals->gs_alive),
-           cli_count(d, totals->gs_peak));
-    double capacity_ns = (double)totals->length_ns * totals->p_count;
-    printf("  processors  %" PRIu32 " Ps on %" PRIu32 " threads (Ms)", totals->p_count, totals->m_count);
-    if (capacity_ns > 0)
-        printf(", Ps busy %.1f %% of the time", 100.0 * (double)totals->p_busy_ns / capacity_ns);
     putchar('\n');
+    cli_wrap(HEAD_INDENT, "  goroutines  %s created, %s ended, %s alive at the end, %s at peak",
+             cli_count(a, totals->gs_created), cli_count(b, totals->gs_ended), cli_count(c, totals->gs_alive),
+             cli_count(d, totals->gs_peak));
+    double capacity_ns = (double)totals->length_ns * totals->p_count;
+    if (capacity_ns > 0)
+        snprintf(busy, sizeof busy, ", Ps busy %.1f %% of the time", 100.0 * (double)totals->p_busy_ns / capacity_ns);
+    cli_wrap(HEAD_INDENT, "  processors  %" PRIu32 " P%s on %" PRIu32 " thread%s (Ms)%s", totals->p_count,
+             cli_plural(totals->p_count), totals->m_count, cli_plural(totals->m_count), busy);
 }
 
 static void events_print(const struct load *load)
 {
     const struct gmpt_trace_counts *counts = gmpt_trace_counts(load->trace);
-    char a[32], b[32], c[32], d[32];
-    printf("  events      %s read, %s lost, %s gap%s, %s violation%s%s\n", cli_count(a, counts->kept),
-           cli_count(b, counts->lost), cli_count(c, counts->gaps), counts->gaps == 1 ? "" : "s",
-           cli_count(d, counts->violations), counts->violations == 1 ? "" : "s", load_exact(load) ? "" : ": NOT EXACT");
-    if (counts->lost || counts->gaps)
-        puts("              records are missing: counts and times below are lower or guessed");
-    else if (!gmpt_trace_info(load->trace)->whole)
-        puts("              the end is missing: this is what happened up to there");
+    char a[32], b[32], c[32], d[32], why[256];
+    cli_wrap(HEAD_INDENT, "  events      %s read, %s lost, %s gap%s, %s violation%s%s", cli_count(a, counts->kept),
+             cli_count(b, counts->lost), cli_count(c, counts->gaps), cli_plural(counts->gaps),
+             cli_count(d, counts->violations), cli_plural(counts->violations), load_exact(load) ? "" : ": NOT EXACT");
+    if (!load_exact(load))
+        cli_wrap(HEAD_INDENT, "              %s; counts and times below are of the rest, or guessed",
+                 load_missing(load, why));
 }
 
 static void share_print(const char *name, int64_t ns, int64_t total_ns)
@@ -73,7 +74,7 @@ static void share_print(const char *name, int64_t ns, int64_t total_ns)
     length = length > BAR_COLUMNS ? BAR_COLUMNS : length;
     memset(bar, '#', sizeof bar);
     bar[length] = 0;
-    printf("  %-20s %9s %6.1f %%%s%s\n", name, cli_duration(duration, ns), 100 * share, length ? "  " : "", bar);
+    printf("  %-24s %9s %6.1f %%%s%s\n", name, cli_duration(duration, ns), 100 * share, length ? "  " : "", bar);
 }
 
 static void states_print(const struct summary_totals *totals)
@@ -101,7 +102,7 @@ static void states_print(const struct summary_totals *totals)
             break;
         shown[most] = true;
         char name[32];
-        snprintf(name, sizeof name, "  %.17s", gmpt_wait_reason_words((enum gmpt_wait_reason)most));
+        snprintf(name, sizeof name, "  %.22s", gmpt_wait_reason_words((enum gmpt_wait_reason)most));
         share_print(name, totals->wait_ns[most], total_ns);
     }
     for (int reason = 0; reason < GMPT_WAIT_REASONS; reason++)
@@ -115,14 +116,17 @@ static void scheduler_print(const struct summary_totals *totals)
 {
     const struct summary_latency *late = &totals->scheduling;
     char a[32], b[32], c[32], d[32];
-    printf("\nScheduling latency (runnable until running), %s times\n", cli_count(a, late->count));
+    printf("\nScheduling latency (runnable until running), %s time%s\n", cli_count(a, late->count),
+           cli_plural(late->count));
     printf("  p50 %s   p90 %s   p99 %s   max %s\n", cli_duration(a, late->p50_ns), cli_duration(b, late->p90_ns),
            cli_duration(c, late->p99_ns), cli_duration(d, late->max_ns));
     puts("\nScheduler");
     printf("  blocks %s   unblocks %s   yields %s\n", cli_count(a, totals->blocks), cli_count(b, totals->unblocks),
            cli_count(c, totals->yields));
-    printf("  steals %s (of %s goroutines)   preemptions %s (of %s asked for)\n", cli_count(a, totals->steals),
-           cli_count(b, totals->stolen_gs), cli_count(c, totals->preemptions), cli_count(d, totals->preempt_requests));
+    printf("  steals %s (of %s goroutine%s)\n", cli_count(a, totals->steals), cli_count(b, totals->stolen_gs),
+           cli_plural(totals->stolen_gs));
+    printf("  preemptions %s (of %s asked for)\n", cli_count(c, totals->preemptions),
+           cli_count(d, totals->preempt_requests));
     printf("  blocking calls %s   Ps handed off %s\n", cli_count(a, totals->syscalls), cli_count(b, totals->handoffs));
 }
 
@@ -132,22 +136,26 @@ static void sites_print(const struct load *load)
     const struct summary_site *sites = summary_sites(load->summary, &count);
     if (count == 0)
         return;
-    printf("\n%-44s %10s %10s %12s\n", "Goroutines by function and start", "created", "alive", "latency p99");
+    printf("\n%-40s %12s %12s %11s\n", "Goroutines by function and start", "created", "alive", "latency p99");
     for (size_t i = 0; i < count && i < SITES_SHOWN; i++) {
         struct place_frame frames[PLACE_FRAMES_MAX];
-        char function[PLACE_TEXT_BYTES], at[PLACE_TEXT_BYTES], name[PLACE_TEXT_BYTES * 2 + 16], text[COLUMNS * 4 + 1];
+        char function[PLACE_TEXT_BYTES], at[PLACE_TEXT_BYTES], name[PLACE_TEXT_BYTES * 2 + 16],
+            text[CLI_COLUMNS * 4 + 1];
         char a[32], b[32], c[16];
-        place_function(load->places, function, sites[i].fn);
+        if (sites[i].main)
+            strcpy(function, "main"); /* also where it has no name */
+        else
+            place_function(load->places, function, sites[i].fn);
         if (place_frames(load->places, sites[i].create_stack, frames))
             snprintf(name, sizeof name, "%s from %s", function, place_of_frame(load->places, at, &frames[0]));
         else
             snprintf(name, sizeof name, "%s", function);
-        printf("  %-42s %10s %10s %12s\n", cli_text(text, sizeof text, name, 42), cli_count(a, sites[i].created),
+        printf("  %-38s %12s %12s %11s\n", cli_text(text, sizeof text, name, 38), cli_count(a, sites[i].created),
                cli_count(b, sites[i].alive), cli_duration(c, sites[i].scheduling.p99_ns));
     }
     if (count > SITES_SHOWN) {
         char a[32];
-        printf("  and %s more places\n", cli_count(a, count - SITES_SHOWN));
+        printf("  and %s more place%s\n", cli_count(a, count - SITES_SHOWN), cli_plural(count - SITES_SHOWN));
     }
 }
 
@@ -156,25 +164,28 @@ static void suspects_print(const struct load *load)
     size_t shown, count;
     uint64_t suspected = load_suspected(load, &shown);
     const struct summary_group *groups = summary_groups(load->summary, &count);
-    char a[32], place[PLACE_TEXT_BYTES], text[COLUMNS * 4 + 1];
+    char a[32], place[PLACE_TEXT_BYTES], text[CLI_COLUMNS * 4 + 1];
     if (suspected == 0) {
-        puts("\nSuspected leaks: none");
+        if (load_exact(load))
+            puts("\nSuspected leaks: none");
+        else
+            puts("\nSuspected leaks: cannot tell, since the trace is not complete");
         return;
     }
     printf("\nSuspected leaks: %s goroutine%s in %zu group%s (see gmptrace leaks)\n", cli_count(a, suspected),
-           suspected == 1 ? "" : "s", shown, shown == 1 ? "" : "s");
+           cli_plural(suspected), shown, cli_plural(shown));
     for (size_t i = 0; i < shown && i < GROUPS_SHOWN; i++) {
         const struct summary_group *group = &groups[i];
         char line[PLACE_TEXT_BYTES + 64];
-        snprintf(line, sizeof line, "%s at %s", gmpt_wait_reason_words(group->reason),
-                 place_of_stack(load->places, place, group->wait_stack));
-        printf("  %-8s %8s  %s\n", load_verdict_words(group->verdict), cli_count(a, group->count),
-               cli_text(text, sizeof text, line, 59));
-        snprintf(line, sizeof line, "started at %s", place_of_stack(load->places, place, group->create_stack));
-        printf("  %-8s %8s  %s\n", "", "", cli_text(text, sizeof text, line, 59));
+        snprintf(line, sizeof line, "%s %s", gmpt_wait_reason_words(group->reason),
+                 place_of_stack(load->places, place, group->wait_stack, group->fn));
+        printf("  %-8s %10s  %s\n", load_verdict_words(group->verdict), cli_count(a, group->count),
+               cli_text(text, sizeof text, line, 57));
+        snprintf(line, sizeof line, "started %s", place_of_stack(load->places, place, group->create_stack, 0));
+        printf("  %-8s %10s  %s\n", "", "", cli_text(text, sizeof text, line, 57));
     }
     if (shown > GROUPS_SHOWN)
-        printf("  and %zu more groups\n", shown - GROUPS_SHOWN);
+        printf("  and %zu more group%s\n", shown - GROUPS_SHOWN, cli_plural(shown - GROUPS_SHOWN));
 }
 
 /* ---- For a program ----------------------------------------------------------------------------------------------- */
@@ -191,6 +202,7 @@ static void head_json(const struct load *load)
     static const char *const exit_kinds[] = { "running", "exited", "signalled" };
     const struct gmpt_trace_info *info = gmpt_trace_info(load->trace);
     const struct summary_totals *totals = summary_totals(load->summary);
+    char why[256];
     fputs("  \"command\": ", stdout);
     cli_json_string(stdout, info->command ? info->command : "");
     fputs(",\n  \"host\": ", stdout);
@@ -198,7 +210,14 @@ static void head_json(const struct load *load)
     printf(",\n  \"pid\": %" PRIu32 ",\n  \"start_realtime_ns\": %" PRId64 ",\n  \"duration_ns\": %" PRId64 ",\n",
            info->pid, info->start_realtime_ns, totals->length_ns);
     printf("  \"p_count\": %" PRIu32 ",\n  \"m_count\": %" PRIu32 ",\n", totals->p_count, totals->m_count);
-    printf("  \"whole\": %s,\n  \"exact\": %s,\n", info->whole ? "true" : "false", load_exact(load) ? "true" : "false");
+    printf("  \"whole\": %s,\n  \"exact\": %s,\n", load_whole(load) ? "true" : "false",
+           load_exact(load) ? "true" : "false");
+    fputs("  \"missing\": ", stdout);
+    if (load_exact(load))
+        fputs("null", stdout);
+    else
+        cli_json_string(stdout, load_missing(load, why));
+    puts(",");
     if (info->whole && info->exit_kind >= 0 && info->exit_kind <= 2)
         printf("  \"exit\": {\"kind\": \"%s\", \"code\": %d},\n", exit_kinds[info->exit_kind], info->exit_code);
     else
@@ -233,8 +252,8 @@ static void sites_json(const struct load *load)
     const struct summary_site *sites = summary_sites(load->summary, &count);
     fputs("  \"sites\": [", stdout);
     for (size_t i = 0; i < count; i++) {
-        printf("%s\n    {\"created\": %" PRIu64 ", \"alive\": %" PRIu64 ", \"scheduling_latency\": ", i ? "," : "",
-               sites[i].created, sites[i].alive);
+        printf("%s\n    {\"main\": %s, \"created\": %" PRIu64 ", \"alive\": %" PRIu64 ", \"scheduling_latency\": ",
+               i ? "," : "", sites[i].main ? "true" : "false", sites[i].created, sites[i].alive);
         latency_json(&sites[i].scheduling);
         fputs(", \"function\": ", stdout);
         place_function_json(load->places, stdout, sites[i].fn);
@@ -250,7 +269,9 @@ static void suspects_json(const struct load *load)
     size_t shown, count;
     uint64_t suspected = load_suspected(load, &shown);
     const struct summary_group *groups = summary_groups(load->summary, &count);
-    printf("  \"suspected\": %" PRIu64 ",\n  \"suspects\": [", suspected);
+    printf("  \"suspected\": %" PRIu64 ",\n  \"waiting_below_threshold\": %" PRIu64 ",\n  \"stuck_ns\": %" PRId64
+           ",\n  \"suspects\": [",
+           suspected, load_below_threshold(load), summary_stuck_ns(load->summary));
     for (size_t i = 0; i < shown; i++) {
         printf("%s\n    {\"verdict\": \"%s\", \"count\": %" PRIu64 ", \"wait_reason\": \"%s\", \"wait_stack\": ",
                i ? "," : "", load_verdict_words(groups[i].verdict), groups[i].count, load_reason_key(groups[i].reason));
@@ -311,7 +332,7 @@ static int analyze_run(int argc, char **argv)
             suspects_print(&load);
         }
         status = cli_flush(status);
-        load_warn(&load);
+        place_warn(load.places);
     }
     load_close(&load);
     return status;
@@ -326,7 +347,11 @@ const struct cli_command command_analyze = {
             "default.\n\n"
             "  --json       one JSON object instead; times in nanoseconds\n"
             "  --stuck T    a goroutine that waits for others for T or longer, without a\n"
-            "               deadline, counts as stuck: 500ms, 2s, 1m (default 1s)\n"
-            "  --help, --version\n",
+            "               deadline, counts as stuck: 500ms, 2s, 1m; the default is that of\n"
+            "               gmptrace leaks: 1s, or 20ms when the program ended by itself\n"
+            "  --help       this text\n"
+            "  --version    which gmptrace this is\n\n"
+            "Exit status: 0 fine, suspected leaks or not; 2 wrong usage; 3 FILE cannot be\n"
+            "used; 4 the output cannot be written.\n",
     .run = analyze_run,
 };

@@ -97,12 +97,12 @@ static unsigned name_distance(const char *a, const char *b)
 static const struct cli_command *command_nearest(const char *name)
 {
     const struct cli_command *nearest = NULL;
-    unsigned least = 4; /* further than 3 letters away is no likeness */
+    unsigned least = 3; /* further than 2 letters away is no likeness */
     for (size_t i = 0; i < COMMANDS; i++) {
         const char *candidate = commands[i]->name;
         bool begins = strlen(name) >= 2 && strncmp(name, candidate, strlen(name)) == 0;
         unsigned distance = begins ? 0 : name_distance(name, candidate);
-        if (distance < least && distance < strlen(candidate) - 1) {
+        if (distance < least && distance <= strlen(candidate) / 2) {
             nearest = commands[i];
             least = distance;
         }
@@ -130,10 +130,10 @@ static void overview_print(FILE *file)
     fputs("\n"
           "  gmptrace record -- PROG ARGS    run PROG and write gmptrace.data\n"
           "  gmptrace analyze gmptrace.data  what happened, on one screen\n"
-          "  gmptrace help COMMAND           a command's options; also gmptrace COMMAND --help\n"
+          "  gmptrace help COMMAND           a command's options, as COMMAND --help\n"
           "\n"
-          "Exit status: 0 fine, 1 findings, 2 wrong usage, 3 input that cannot be used, 4 the\n"
-          "machine lacks something.\n",
+          "Exit status: 0 fine, 1 findings, 2 wrong usage, 3 input that cannot be used,\n"
+          "4 the machine lacks something.\n",
           file);
 }
 
@@ -159,8 +159,15 @@ int cli_dispatch(int argc, char **argv)
     }
     if (strcmp(name, "--version") == 0)
         return version_print();
-    if (help)
+    if (help) {
         name = argv[2];
+        if (means_help(name)) {
+            overview_print(stdout);
+            return cli_flush(CLI_OK);
+        }
+        if (strcmp(name, "--version") == 0)
+            return version_print();
+    }
     if (name[0] == '-')
         return cli_usage("unknown option '%s'", name);
     const struct cli_command *command = command_find(name);
@@ -218,11 +225,12 @@ int cli_trace_finish(const struct gmpt_trace *trace, const char *path, int last_
         cli_error("%s: %s of %s events found no room while recording: counts and times are inexact", path,
                   cli_count(text, counts->lost), cli_count(other, counts->lost + counts->kept));
     if (counts->stacks_lost)
-        cli_error("%s: %s stacks found no room while recording: some places are not known", path,
-                  cli_count(text, counts->stacks_lost));
+        cli_error("%s: %s stack%s found no room while recording: some places are not known", path,
+                  cli_count(text, counts->stacks_lost), cli_plural(counts->stacks_lost));
     if (counts->violations)
-        cli_error("%s: %s events contradict those before them, which is a bug of the recorder or damage", path,
-                  cli_count(text, counts->violations));
+        cli_error("%s: %s event%s contradict%s those before, which is a bug of the recorder or damage", path,
+                  cli_count(text, counts->violations), cli_plural(counts->violations),
+                  counts->violations == 1 ? "s" : "");
     return CLI_OK;
 }
 
@@ -374,6 +382,42 @@ const char *cli_text(char *buffer, size_t size, const char *text, int columns)
     }
     buffer[written] = 0;
     return buffer;
+}
+
+const char *cli_plural(uint64_t count) { return count == 1 ? "" : "s"; }
+
+/* A number stays with what it counts. */
+static bool wrap_at(const char *text, const char *p)
+{
+    return *p == ' ' && p > text && p[-1] != ' ' && !isdigit((unsigned char)p[-1]) && p[1] != ' ';
+}
+
+void cli_wrap(int indent, const char *format, ...)
+{
+    char *text;
+    int column = 0;
+    va_list args;
+    va_start(args, format);
+    int length = vasprintf(&text, format, args);
+    va_end(args);
+    if (length < 0)
+        return; /* one sentence less is all that a lack of memory costs here */
+    for (const char *piece = text, *end; piece; piece = *end ? end + 1 : NULL) {
+        int columns = 0;
+        for (end = piece; *end && !wrap_at(text, end); end++)
+            columns += ((unsigned char)*end & 0xc0) != 0x80;
+        if (column > 0 && column + 1 + columns > CLI_COLUMNS) {
+            printf("\n%*s", indent, "");
+            column = indent;
+        } else if (piece > text) {
+            putchar(' ');
+            column++;
+        }
+        fwrite(piece, 1, (size_t)(end - piece), stdout);
+        column += columns;
+    }
+    putchar('\n');
+    free(text);
 }
 
 void cli_json_string(FILE *file, const char *text)

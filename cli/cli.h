@@ -11,6 +11,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#define CLI_COLUMNS 80
+
 enum cli_status {
     CLI_OK = 0,
     CLI_FINDINGS = 1, /* leaks found */
@@ -64,6 +66,13 @@ const char *cli_count(char buffer[32], uint64_t count);
 /* Writes text for a terminal: at most columns characters, cut in the middle with "..." when it is longer, control
  * characters as '?'. Returns buffer. */
 const char *cli_text(char *buffer, size_t size, const char *text, int columns);
+
+/* "" for one, "s" for any other number. */
+const char *cli_plural(uint64_t count);
+
+/* Prints on standard output, broken at blanks into lines of at most CLI_COLUMNS characters, all but the first indented;
+ * ends with a newline. Two blanks in a row stay together. A word that is longer has a line of its own. */
+void cli_wrap(int indent, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Writes text as a JSON string, quotes included; bytes that are not UTF-8 become U+FFFD. */
 void cli_json_string(FILE *file, const char *text);

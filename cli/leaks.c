@@ -7,19 +7,31 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define COLUMNS 80
 #define FRAMES_SHOWN 16
+#define NAME_COLUMNS 28
+#define NAME_COLUMNS_MAX 40
 
-static void stack_print(const struct load *load, const char *title, uint32_t stack)
+/* "   waits at" and the frames, or "   waits in FUNCTION (line not known)". */
+static void stack_print(const struct load *load, const char *verb, uint32_t stack, uint64_t fn)
 {
     struct place_frame frames[PLACE_FRAMES_MAX];
-    char at[PLACE_TEXT_BYTES], text[COLUMNS * 4 + 1];
+    char at[PLACE_TEXT_BYTES], text[CLI_COLUMNS * 4 + 1];
     size_t count = place_frames(load->places, stack, frames);
-    printf("   %s%s\n", title, count ? "" : " a place that is not known");
+    if (count == 0) {
+        place_of_stack(load->places, at, stack, fn);
+        cli_wrap(6, "   %s %s", verb, cli_text(text, sizeof text, at, CLI_COLUMNS - 4 - (int)strlen(verb)));
+        return;
+    }
+    printf("   %s at\n", verb);
     for (size_t i = 0; i < count && i < FRAMES_SHOWN; i++) {
-        const char *function = frames[i].function ? frames[i].function : "(unknown)";
-        printf("      %-28s ", cli_text(text, sizeof text, function, 40));
-        puts(cli_text(text, sizeof text, place_of_frame(load->places, at, &frames[i]), 60));
+        int room = CLI_COLUMNS - 6;
+        fputs("      ", stdout);
+        if (frames[i].function) {
+            int columns = (int)strlen(cli_text(text, sizeof text, frames[i].function, NAME_COLUMNS_MAX));
+            printf("%-*s ", NAME_COLUMNS, text);
+            room -= (columns > NAME_COLUMNS ? columns : NAME_COLUMNS) + 1;
+        }
+        puts(cli_text(text, sizeof text, place_of_frame(load->places, at, &frames[i]), room));
     }
     if (count > FRAMES_SHOWN)
         printf("      and %zu more\n", count - FRAMES_SHOWN);
@@ -27,113 +39,133 @@ static void stack_print(const struct load *load, const char *title, uint32_t sta
 
 static void group_print(const struct load *load, const struct summary_group *group, size_t number)
 {
-    char count[32], oldest[16], newest[16], function[PLACE_TEXT_BYTES], text[COLUMNS * 4 + 1];
+    char count[32], oldest[16], newest[16], function[PLACE_TEXT_BYTES], text[CLI_COLUMNS * 4 + 1];
     bool one = group->count == 1;
-    printf("\n%zu. %s: %s goroutine%s wait%s in %s, without a deadline\n", number, load_verdict_words(group->verdict),
-           cli_count(count, group->count), one ? "" : "s", one ? "s" : "", gmpt_wait_reason_words(group->reason));
-    printf("   function %s, ", cli_text(text, sizeof text, place_function(load->places, function, group->fn), 40));
+    putchar('\n');
+    cli_wrap(3, "%zu. %s: %s goroutine%s wait%s in %s, without a deadline", number, load_verdict_words(group->verdict),
+             cli_count(count, group->count), cli_plural(group->count), one ? "s" : "",
+             gmpt_wait_reason_words(group->reason));
+    cli_text(text, sizeof text, place_function(load->places, function, group->fn), NAME_COLUMNS_MAX);
+    cli_duration(oldest, group->oldest_ns);
+    cli_duration(newest, group->newest_ns);
     if (one)
-        printf("waiting for %s", cli_duration(oldest, group->oldest_ns));
+        cli_wrap(3, "   function %s, waiting for %s", text, oldest);
     else
-        printf("the oldest waits for %s, the newest for %s", cli_duration(oldest, group->oldest_ns),
-               cli_duration(newest, group->newest_ns));
-    printf("\n   %s G%" PRIu64, one ? "it is" : "for example", group->example_g);
+        cli_wrap(3, "   function %s, the oldest waits for %s, the newest for %s", text, oldest, newest);
+    printf("   %s G%" PRIu64, one ? "it is" : "for example", group->example_g);
     if (group->example_object)
         printf(", on the object at 0x%" PRIx64, group->example_object);
     putchar('\n');
-    stack_print(load, "waits at", group->wait_stack);
-    stack_print(load, "was started at", group->create_stack);
+    stack_print(load, "waits", group->wait_stack, group->fn);
+    stack_print(load, "was started", group->create_stack, 0);
 }
 
 static void inexact_print(const struct load *load)
 {
-    const struct gmpt_trace_counts *counts = gmpt_trace_counts(load->trace);
-    if (counts->lost || counts->gaps || counts->resynced || counts->violations)
-        puts("\nThe trace is not complete: a goroutine counted here may have been woken or have\n"
-             "ended in a part that is missing, and others may be missing here.");
-    if (!gmpt_trace_info(load->trace)->whole)
-        puts("\nThe trace was cut off: this is how things stood where it ends.");
+    char why[256];
+    if (load_exact(load))
+        return;
+    putchar('\n');
+    cli_wrap(0,
+             "The trace is not complete: %s. A goroutine counted here may have been woken or have ended in a part that "
+             "is missing, and others may be missing here.",
+             load_missing(load, why));
 }
 
-static void evidence_print(const struct load_options *options, bool growing, bool stuck)
+static void evidence_print(const struct load *load, bool growing, bool stuck)
 {
+    bool exited = summary_exited(load->summary);
     char duration[16];
     putchar('\n');
     if (growing)
-        puts("growing: ever more goroutines waited at this place during the trace, and none or\n"
-             "         few were woken.");
+        cli_wrap(9, "growing: ever more goroutines waited at this place during the trace, and none or few were woken.");
     if (stuck)
-        printf("stuck:   at least one has waited for %s or longer.\n", cli_duration(duration, options->stuck_ns));
-    puts("\nThis is evidence, not proof: a trace cannot tell whether somebody would still have\n"
-         "woken them. To settle it, find in the source who is to do so (the other end of\n"
-         "the channel, the holder of the lock) and whether it had already given up; or\n"
-         "record for longer: a leak goes on growing, a pool at rest does not.");
-}
-
-/* How many Gs wait, without a deadline, in a way that could be a leak but has not lasted. */
-static uint64_t unsuspected_waits(const struct summary_group *groups, size_t count)
-{
-    uint64_t waits = 0;
-    for (size_t i = 0; i < count; i++)
-        if (groups[i].verdict == SUMMARY_NONE && groups[i].state == GMPT_G_WAITING && !groups[i].bounded &&
-            !groups[i].main && gmpt_wait_reason_suspect(groups[i].reason))
-            waits += groups[i].count;
-    return waits;
-}
-
-static void none_print(const struct load *load, const struct load_options *options)
-{
-    size_t count;
-    const struct summary_group *groups = summary_groups(load->summary, &count);
-    uint64_t alive = summary_totals(load->summary)->gs_alive, waits = unsuspected_waits(groups, count);
-    char a[32], b[32], c[16];
-    printf("no suspected leaks: %s goroutine%s alive at the end, ", cli_count(a, alive), alive == 1 ? "" : "s");
-    if (waits == 0)
-        puts("none waits for others without a deadline");
+        cli_wrap(9, "stuck:   at least one has waited for %s or longer.",
+                 cli_duration(duration, summary_stuck_ns(load->summary)));
+    putchar('\n');
+    if (exited)
+        cli_wrap(0,
+                 "This is evidence, not proof: the program has ended, so nobody will wake them any more, but a trace "
+                 "cannot tell whether that was meant, as of workers that rest until the end. To settle it, find in "
+                 "the source who is to wake them (the other end of the channel, the holder of the lock) and whether "
+                 "it had already given up; or record for longer: a leak goes on growing, a pool at rest does not.");
     else
-        printf("%s wait%s for others without\na deadline, all for less than %s and not ever more of them\n",
-               cli_count(b, waits), waits == 1 ? "s" : "", cli_duration(c, options->stuck_ns));
-    inexact_print(load);
+        cli_wrap(0,
+                 "This is evidence, not proof: a trace cannot tell whether somebody would still have woken them. To "
+                 "settle it, find in the source who is to do so (the other end of the channel, the holder of the "
+                 "lock) and whether it had already given up; or record for longer: a leak goes on growing, a pool at "
+                 "rest does not.");
 }
 
-static void all_print(const struct load *load, const struct load_options *options)
+static void none_print(const struct load *load)
+{
+    uint64_t alive = summary_totals(load->summary)->gs_alive, waits = load_below_threshold(load);
+    char a[32], b[32], c[16], why[256], waiting[128] = "";
+    if (waits)
+        snprintf(waiting, sizeof waiting, ", %s wait%s for others without a deadline, but for less than %s",
+                 cli_count(b, waits), waits == 1 ? "s" : "", cli_duration(c, summary_stuck_ns(load->summary)));
+    else if (alive)
+        snprintf(waiting, sizeof waiting, ", none waits for others without a deadline");
+    if (load_exact(load)) {
+        cli_wrap(0, "no suspected leaks: %s goroutine%s alive at the end%s", cli_count(a, alive), cli_plural(alive),
+                 waiting);
+        return;
+    }
+    cli_wrap(0, "cannot tell whether goroutines leaked: %s", load_missing(load, why));
+    cli_wrap(0, "What could be read ends with %s goroutine%s alive%s.", cli_count(a, alive), cli_plural(alive),
+             waiting);
+}
+
+static void all_print(const struct load *load)
 {
     size_t found, count;
-    uint64_t suspected = load_suspected(load, &found);
+    uint64_t suspected = load_suspected(load, &found), alive = summary_totals(load->summary)->gs_alive;
     const struct summary_group *groups = summary_groups(load->summary, &count);
     bool growing = false, stuck = false;
     char a[32], b[32];
     if (suspected == 0) {
-        none_print(load, options);
+        none_print(load);
         return;
     }
     for (size_t i = 0; i < found; i++) {
         place_look(load->places, groups[i].wait_stack);
         place_look(load->places, groups[i].create_stack);
     }
-    printf("suspected leaks: %s of %s goroutines alive at the end, in %zu group%s\n", cli_count(a, suspected),
-           cli_count(b, summary_totals(load->summary)->gs_alive), found, found == 1 ? "" : "s");
+    cli_wrap(2, "suspected leaks: %s of %s goroutine%s alive at the end, in %zu group%s", cli_count(a, suspected),
+             cli_count(b, alive), cli_plural(alive), found, cli_plural(found));
     for (size_t i = 0; i < found; i++) {
         group_print(load, &groups[i], i + 1);
         growing |= groups[i].verdict == SUMMARY_GROWING;
         stuck |= groups[i].verdict == SUMMARY_STUCK;
     }
     inexact_print(load);
-    evidence_print(options, growing, stuck);
+    evidence_print(load, growing, stuck);
 }
 
-static void all_json(const struct load *load, const struct load_options *options)
+static void head_json(const struct load *load, uint64_t suspected)
 {
-    const struct gmpt_trace_counts *counts = gmpt_trace_counts(load->trace);
+    const struct summary_totals *totals = summary_totals(load->summary);
+    char why[256];
+    printf("{\n  \"suspected\": %" PRIu64 ",\n  \"alive\": %" PRIu64 ",\n  \"waiting_below_threshold\": %" PRIu64
+           ",\n  \"stuck_ns\": %" PRId64 ",\n  \"program_ended\": %s,\n",
+           suspected, totals->gs_alive, load_below_threshold(load), summary_stuck_ns(load->summary),
+           summary_exited(load->summary) ? "true" : "false");
+    printf("  \"duration_ns\": %" PRId64 ",\n  \"whole\": %s,\n  \"exact\": %s,\n  \"missing\": ", totals->length_ns,
+           load_whole(load) ? "true" : "false", load_exact(load) ? "true" : "false");
+    if (load_exact(load))
+        fputs("null", stdout);
+    else
+        cli_json_string(stdout, load_missing(load, why));
+    printf(",\n  \"events_lost\": %" PRIu64 ",\n  \"evidence\": \"trace\",\n", gmpt_trace_counts(load->trace)->lost);
+}
+
+static void all_json(const struct load *load)
+{
     size_t found, count;
     uint64_t suspected = load_suspected(load, &found);
     const struct summary_group *groups = summary_groups(load->summary, &count);
-    printf("{\n  \"suspected\": %" PRIu64 ",\n  \"alive\": %" PRIu64 ",\n  \"stuck_ns\": %" PRId64 ",\n", suspected,
-           summary_totals(load->summary)->gs_alive, options->stuck_ns);
-    printf("  \"duration_ns\": %" PRId64 ",\n  \"whole\": %s,\n  \"exact\": %s,\n  \"events_lost\": %" PRIu64
-           ",\n  \"evidence\": \"trace\",\n  \"groups\": [",
-           summary_totals(load->summary)->length_ns, gmpt_trace_info(load->trace)->whole ? "true" : "false",
-           load_exact(load) ? "true" : "false", counts->lost);
+    head_json(load, suspected);
+    fputs("  \"groups\": [", stdout);
     for (size_t i = 0; i < found; i++) {
         const struct summary_group *group = &groups[i];
         printf("%s\n    {\"verdict\": \"%s\", \"count\": %" PRIu64
@@ -161,12 +193,14 @@ static int leaks_run(int argc, char **argv)
         return status;
     status = load_open(&load, &options);
     if (status == CLI_OK) {
+        bool found = load_suspected(&load, NULL) > 0;
         if (options.json)
-            all_json(&load, &options);
+            all_json(&load);
         else
-            all_print(&load, &options);
-        status = cli_flush(load_suspected(&load, NULL) ? CLI_FINDINGS : CLI_OK);
-        load_warn(&load);
+            all_print(&load);
+        status = cli_flush(found ? CLI_FINDINGS : load_none_status(&load));
+        if (found)
+            place_warn(load.places);
     }
     load_close(&load);
     return status;
@@ -183,8 +217,13 @@ const struct cli_command command_leaks = {
             "  growing      ever more goroutines waited at this place during the trace\n"
             "  stuck        at least one has waited for T or longer\n\n"
             "  --json       one JSON object instead; times in nanoseconds\n"
-            "  --stuck T    500ms, 2s, 1m (default 1s)\n"
-            "  --help, --version\n\n"
-            "Exit status: 0 none, 1 some, 2 wrong usage, 3 FILE cannot be used.\n",
+            "  --stuck T    500ms, 2s, 1m; without it T is 1s when the program still ran or\n"
+            "               was killed, and 20ms when it ended by itself or its main\n"
+            "               goroutine had returned, since nobody will wake them any more\n"
+            "  --help       this text\n"
+            "  --version    which gmptrace this is\n\n"
+            "Exit status: 0 none; 1 some; 2 wrong usage; 3 FILE cannot be used, or shows none\n"
+            "but is damaged, cut off or lacks events, so that there may be some; 4 the output\n"
+            "cannot be written.\n",
     .run = leaks_run,
 };

@@ -20,7 +20,7 @@ int load_options_read(struct load_options *options, int argc, char **argv)
         { "version", no_argument, NULL, 'V' },
         { NULL, 0, NULL, 0 },
     };
-    *options = (struct load_options){ .path = LOAD_DEFAULT_PATH, .stuck_ns = SUMMARY_STUCK_NS };
+    *options = (struct load_options){ .path = LOAD_DEFAULT_PATH, .stuck_ns = SUMMARY_STUCK_BY_END };
     optind = 0;
     opterr = 0;
     for (int option; (option = getopt_long(argc, argv, ":h", longs, NULL)) != -1;) {
@@ -55,11 +55,18 @@ int load_open(struct load *load, const struct load_options *options)
     load->trace = cli_trace_open(options->path);
     if (!load->trace)
         return CLI_INPUT;
-    struct summary_options summary_options = { .stuck_ns = options->stuck_ns };
-    load->summary = summary_open(load->trace, &summary_options);
     load->symbolizer = symbolizer_open(load->trace);
     load->places = load->symbolizer ? places_open(load->trace, load->symbolizer) : NULL;
-    if (!load->summary || !load->places)
+    load->alike = load->places ? alike_open(load->places) : NULL;
+    if (!load->alike)
+        goto no_memory;
+    struct summary_options summary_options = {
+        .stuck_ns = options->stuck_ns,
+        .canonical_stack = alike_first,
+        .canonical_arg = load->alike,
+    };
+    load->summary = summary_open(load->trace, &summary_options);
+    if (!load->summary)
         goto no_memory;
 
     struct gmpt_event event;
@@ -76,31 +83,50 @@ no_memory:
     return CLI_MACHINE;
 }
 
-void load_warn(const struct load *load)
-{
-    const char *warning;
-    for (size_t i = 0; (warning = symbolizer_warning(load->symbolizer, i)); i++)
-        cli_error("%s", warning);
-}
-
 void load_close(struct load *load)
 {
-    if (load->places)
-        places_close(load->places);
-    if (load->symbolizer)
-        symbolizer_close(load->symbolizer);
     summary_close(load->summary);
+    alike_close(load->alike);
+    places_close(load->places);
+    symbolizer_close(load->symbolizer);
     if (load->trace)
         gmpt_trace_close(load->trace);
     *load = (struct load){ 0 };
 }
 
+bool load_whole(const struct load *load)
+{
+    return gmpt_trace_info(load->trace)->whole && !gmpt_trace_error_get(load->trace)->message[0];
+}
+
 bool load_exact(const struct load *load)
 {
     const struct gmpt_trace_counts *counts = gmpt_trace_counts(load->trace);
-    return gmpt_trace_info(load->trace)->whole && !counts->lost && !counts->gaps && !counts->resynced &&
-           !counts->violations;
+    return load_whole(load) && !counts->lost && !counts->gaps && !counts->resynced && !counts->violations;
 }
+
+const char *load_missing(const struct load *load, char buffer[256])
+{
+    const struct gmpt_trace_counts *counts = gmpt_trace_counts(load->trace);
+    const struct gmpt_trace_error *error = gmpt_trace_error_get(load->trace);
+    uint64_t contradictions = counts->violations + counts->resynced;
+    char a[32], b[32];
+    if (error->message[0])
+        return error->message;
+    if (!load_whole(load))
+        snprintf(buffer, 256, "the recording has no end: it was cut off");
+    else if (counts->lost)
+        snprintf(buffer, 256, "%s of %s events found no room while recording", cli_count(a, counts->lost),
+                 cli_count(b, counts->lost + counts->kept));
+    else if (counts->gaps)
+        snprintf(buffer, 256, "events are missing at %s place%s", cli_count(a, counts->gaps), cli_plural(counts->gaps));
+    else
+        snprintf(buffer, 256, "%s event%s contradict%s those before", cli_count(a, contradictions),
+                 cli_plural(contradictions), contradictions == 1 ? "s" : "");
+    return buffer;
+}
+
+int load_none_status(const struct load *load) { return load_exact(load) ? CLI_OK : CLI_INPUT; }
 
 uint64_t load_suspected(const struct load *load, size_t *groups)
 {
@@ -112,6 +138,18 @@ uint64_t load_suspected(const struct load *load, size_t *groups)
     if (groups)
         *groups = i;
     return suspected;
+}
+
+uint64_t load_below_threshold(const struct load *load)
+{
+    size_t count;
+    uint64_t waits = 0;
+    const struct summary_group *groups = summary_groups(load->summary, &count);
+    for (size_t i = 0; i < count; i++)
+        if (groups[i].verdict == SUMMARY_NONE && groups[i].state == GMPT_G_WAITING && !groups[i].bounded &&
+            !groups[i].main && gmpt_wait_reason_suspect(groups[i].reason))
+            waits += groups[i].count;
+    return waits;
 }
 
 const char *load_verdict_words(enum summary_verdict verdict)

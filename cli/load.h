@@ -2,6 +2,7 @@
 #ifndef GMPT_LOAD_H
 #define GMPT_LOAD_H
 
+#include "alike.h"
 #include "place.h"
 
 #include "pprof/symbolize.h"
@@ -16,7 +17,7 @@
 struct load_options {
     const char *path;
     bool json;
-    int64_t stuck_ns;
+    int64_t stuck_ns; /* SUMMARY_STUCK_BY_END unless given */
 };
 
 /* Reads FILE, --json, --stuck T, --help and --version. Returns LOAD_GO_ON, or the status to exit with. */
@@ -27,21 +28,31 @@ struct load {
     struct summary *summary;
     struct symbolizer *symbolizer;
     struct places *places;
+    struct alike *alike;
 };
 
 /* Reads the whole trace; what is damaged, cut off or lost has been said on standard error. Returns CLI_OK or the status
  * to exit with; load_close is due either way. */
 int load_open(struct load *load, const struct load_options *options);
-/* Says what the symbolizer had to say. */
-void load_warn(const struct load *load);
 void load_close(struct load *load);
 
-/* Whether the counts are what happened: nothing lost, cut off or contradictory. */
+/* Whether the file is all that was recorded: neither cut off nor damaged. */
+bool load_whole(const struct load *load);
+/* Whether the counts are what happened: the file is whole, and nothing was lost or is contradictory. What is not exact
+ * may show a leak, but cannot show that there is none. */
 bool load_exact(const struct load *load);
+/* What keeps it from being exact, and how much is missing, as part of a sentence: "12 of 20 events found no room while
+ * recording". Only for a trace that is not exact. In buffer, or as long as the trace. */
+const char *load_missing(const struct load *load, char buffer[256]);
+/* For a command that looked for leaks and found none: CLI_OK, or CLI_INPUT when it cannot tell. */
+int load_none_status(const struct load *load);
 
 /* How many Gs look leaked; *groups (may be NULL) is set to the number of groups, which are the first ones in
  * summary_groups. */
 uint64_t load_suspected(const struct load *load, size_t *groups);
+
+/* How many Gs wait, without a deadline, in a way that could be a leak but has not lasted. */
+uint64_t load_below_threshold(const struct load *load);
 
 /* "growing", "stuck", "none". */
 const char *load_verdict_words(enum summary_verdict verdict);

@@ -1,4 +1,8 @@
-/* Output files that are renamed into place when they are whole. See outfile.h. */
+/* Output files that are renamed into place when they are whole. See outfile.h.
+ *
+ * Other runs may do the same at the same time, so no step relies on what a step before it saw: each rename but one
+ * fails when its target is there, and the loop looks again. The one that replaces is that of a file older than this run
+ * to PATH.old. */
 #define _GNU_SOURCE
 #include "outfile.h"
 
@@ -8,6 +12,8 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define OLD_NAMES_MAX 1000
 
 int outfile_open(struct outfile *file, const char *path)
 {
@@ -22,36 +28,83 @@ int outfile_open(struct outfile *file, const char *path)
         return -ENOMEM;
     }
     file->fd = open(file->part_path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (file->fd >= 0)
+    if (file->fd >= 0 && fstat(file->fd, &st) == 0) {
+        file->opened = st.st_mtim;
         return 0;
+    }
     int result = -errno;
-    free(file->part_path);
-    file->part_path = NULL;
+    if (file->fd >= 0) {
+        close(file->fd);
+        outfile_drop(file);
+    }
+    outfile_close(file);
     return result;
 }
 
-static int old_keep(const char *path)
+/* Returns 0, or -errno: -EEXIST when there is something under the new name. */
+static int rename_new(const char *from, const char *to)
 {
-    struct stat st;
-    if (lstat(path, &st) < 0)
+    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
+        return 0;
+    if (errno != EINVAL && errno != ENOSYS)
+        return -errno;
+    struct stat st; /* a file system that does not know how: look first */
+    if (lstat(to, &st) == 0)
+        return -EEXIST;
+    return rename(from, to) < 0 ? -errno : 0;
+}
+
+/* The names under which an earlier file is kept: PATH.old, PATH.old.1, ... NULL when there is no memory. */
+static char *old_name(const char *path, unsigned number)
+{
+    char *name;
+    int length = number ? asprintf(&name, "%s.old.%u", path, number) : asprintf(&name, "%s.old", path);
+    return length < 0 ? NULL : name;
+}
+
+static bool older(const struct timespec *a, const struct timespec *b)
+{
+    return a->tv_sec < b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec < b->tv_nsec);
+}
+
+/* Takes what is at path out of the way. Returns 0, also when it has gone by itself, or -errno. */
+static int old_keep(struct outfile *file)
+{
+    struct stat st, before;
+    if (lstat(file->path, &st) < 0)
         return errno == ENOENT ? 0 : -errno;
-    char *old_path;
-    if (asprintf(&old_path, "%s.old", path) < 0)
-        return -ENOMEM;
-    int result = rename(path, old_path) < 0 ? -errno : 0;
-    free(old_path);
-    return result;
+    bool replace = older(&st.st_mtim, &file->opened);
+    int result = -EEXIST;
+    for (unsigned number = 0; result == -EEXIST && number < OLD_NAMES_MAX; number++) {
+        char *name = old_name(file->path, number);
+        if (!name)
+            return -ENOMEM;
+        bool replaced = replace && lstat(name, &before) == 0;
+        if (replaced)
+            result = rename(file->path, name) < 0 ? -errno : 0;
+        else
+            result = rename_new(file->path, name);
+        if (result == 0) {
+            free(file->old_path);
+            file->old_path = name;
+            file->old_replaced = replaced;
+        } else {
+            free(name);
+        }
+    }
+    return result == -ENOENT ? 0 : result;
 }
 
 int outfile_keep(struct outfile *file)
 {
     if (!file->part_path)
         return 0;
-    int result = old_keep(file->path);
+    int result;
+    while ((result = rename_new(file->part_path, file->path)) == -EEXIST)
+        if ((result = old_keep(file)))
+            break;
     if (result)
         return result;
-    if (rename(file->part_path, file->path) < 0)
-        return -errno;
     free(file->part_path);
     file->part_path = NULL;
     return 0;
@@ -64,4 +117,11 @@ void outfile_drop(struct outfile *file)
     unlink(file->part_path);
     free(file->part_path);
     file->part_path = NULL;
+}
+
+void outfile_close(struct outfile *file)
+{
+    free(file->part_path);
+    free(file->old_path);
+    file->part_path = file->old_path = NULL;
 }

@@ -1,4 +1,5 @@
-/* Which frames are the runtime's: those of the public functions (gmpt_...), what these called, and libc's. */
+/* Which frames are the runtime's: those of the public functions (gmpt_...), what these called, libc's, and at the root
+ * the function in which the runtime calls the program's own start. */
 #include "place.h"
 
 #include "cli.h"
@@ -9,6 +10,7 @@
 #include <string.h>
 
 #define FILES_MAX 4096      /* files told apart; past that, names are simply short */
+#define NAMELESS_MAX 16     /* modules remembered as lacking names or lines */
 #define RUNTIME_DEPTH_MAX 8 /* frames of the runtime below its public function */
 
 struct places {
@@ -16,6 +18,9 @@ struct places {
     struct symbolizer *symbolizer;
     const char **files; /* distinct paths that were looked at; owned by the symbolizer */
     size_t file_count;
+    const char *nameless[NAMELESS_MAX]; /* paths of modules, owned by the trace, with functions of the user's that have
+                                           no name or no line */
+    size_t nameless_count;
 };
 
 struct places *places_open(const struct gmpt_trace *trace, struct symbolizer *symbolizer)
@@ -61,14 +66,31 @@ static bool frame_libc(const struct place_frame *frame)
            strncmp(name, "libpthread", 10) == 0;
 }
 
+/* Where the main G begins, in the runtime's start.c, and calls what gmpt_run was given. */
+static bool frame_main(const struct place_frame *frame)
+{
+    return frame->function && strcmp(frame->function, "main_g") == 0 &&
+           (!frame->file || strcmp(path_name(frame->file), "start.c") == 0);
+}
+
+static bool frame_root(const struct place_frame *frame)
+{
+    return frame_public(frame) || frame_libc(frame) || frame_main(frame);
+}
+
+static const struct gmpt_module *symbol_module(const struct places *places, const struct symbol *symbol)
+{
+    if (symbol->module < 0 || (size_t)symbol->module >= gmpt_trace_module_count(places->trace))
+        return NULL;
+    return gmpt_trace_module(places->trace, (size_t)symbol->module);
+}
+
 static size_t frames_expand(struct places *places, uint64_t pc, struct place_frame *frames, size_t room)
 {
     const struct symbol *symbol = symbolize(places->symbolizer, pc);
-    const struct gmpt_module *module = NULL;
     if (!symbol)
         return 0;
-    if (symbol->module >= 0 && (size_t)symbol->module < gmpt_trace_module_count(places->trace))
-        module = gmpt_trace_module(places->trace, (size_t)symbol->module);
+    const struct gmpt_module *module = symbol_module(places, symbol);
     size_t count = symbol->count < room ? symbol->count : room;
     for (size_t i = 0; i < count; i++)
         frames[i] = (struct place_frame){
@@ -80,6 +102,17 @@ static size_t frames_expand(struct places *places, uint64_t pc, struct place_fra
             .module_address = symbol->object_address,
         };
     return count;
+}
+
+static void nameless_note(struct places *places, const struct place_frame *frame)
+{
+    if ((frame->function && frame->file) || !frame->module || frame_libc(frame))
+        return;
+    for (size_t i = 0; i < places->nameless_count; i++)
+        if (strcmp(places->nameless[i], frame->module) == 0)
+            return;
+    if (places->nameless_count < NAMELESS_MAX)
+        places->nameless[places->nameless_count++] = frame->module;
 }
 
 size_t place_frames(struct places *places, uint32_t index, struct place_frame frames[PLACE_FRAMES_MAX])
@@ -95,10 +128,13 @@ size_t place_frames(struct places *places, uint32_t index, struct place_frame fr
     while (begin < count && (frame_public(&frames[begin]) || frame_libc(&frames[begin])))
         begin++;
     /* At the root: where the runtime, or libc, called the first of the user's functions. */
-    while (count > begin && (frame_public(&frames[count - 1]) || frame_libc(&frames[count - 1])))
+    while (count > begin && frame_root(&frames[count - 1]))
         count--;
-    memmove(frames, frames + begin, (count - begin) * sizeof *frames);
-    return count - begin;
+    count -= begin;
+    memmove(frames, frames + begin, count * sizeof *frames);
+    for (size_t i = 0; i < count; i++)
+        nameless_note(places, &frames[i]);
+    return count;
 }
 
 void place_look_file(struct places *places, const char *path)
@@ -155,19 +191,31 @@ const char *place_of_frame(struct places *places, char buffer[PLACE_TEXT_BYTES],
     return buffer;
 }
 
-const char *place_of_stack(struct places *places, char buffer[PLACE_TEXT_BYTES], uint32_t stack)
+const char *place_of_call(struct places *places, char buffer[PLACE_TEXT_BYTES], const struct place_frame *frame)
+{
+    char at[PLACE_TEXT_BYTES];
+    place_of_frame(places, at, frame);
+    snprintf(buffer, PLACE_TEXT_BYTES, "%.200s%s%.300s", frame->function ? frame->function : "",
+             frame->function ? " " : "", at);
+    return buffer;
+}
+
+const char *place_of_stack(struct places *places, char buffer[PLACE_TEXT_BYTES], uint32_t stack, uint64_t fn)
 {
     struct place_frame frames[PLACE_FRAMES_MAX];
+    char text[PLACE_TEXT_BYTES];
     if (place_frames(places, stack, frames) == 0) {
-        snprintf(buffer, PLACE_TEXT_BYTES, "an unknown place");
+        if (fn)
+            snprintf(buffer, PLACE_TEXT_BYTES, "in %.400s (line not known)", place_function(places, text, fn));
+        else
+            snprintf(buffer, PLACE_TEXT_BYTES, "at an unknown place");
         return buffer;
     }
-    char at[PLACE_TEXT_BYTES];
-    place_of_frame(places, at, &frames[0]);
+    place_of_frame(places, text, &frames[0]);
     if (frames[0].function)
-        snprintf(buffer, PLACE_TEXT_BYTES, "%.300s (%.200s)", at, frames[0].function);
+        snprintf(buffer, PLACE_TEXT_BYTES, "at %.300s (%.200s)", text, frames[0].function);
     else
-        snprintf(buffer, PLACE_TEXT_BYTES, "%s", at);
+        snprintf(buffer, PLACE_TEXT_BYTES, "at %.500s", text);
     return buffer;
 }
 
@@ -178,9 +226,17 @@ static struct place_frame function_frame(struct places *places, uint64_t fn)
     const struct symbol *symbol = fn ? symbolize(places->symbolizer, fn + 1) : NULL;
     if (symbol && symbol->count) {
         const struct symbol_frame *outer = &symbol->frames[symbol->count - 1];
+        const struct gmpt_module *module = symbol_module(places, symbol);
         frame.function = outer->function;
         frame.file = outer->file;
         frame.line = outer->function_line ? outer->function_line : outer->line;
+        frame.module = module ? module->path : NULL;
+        frame.module_address = symbol->object_address;
+    }
+    if (frame_main(&frame)) {
+        frame.function = "main";
+        frame.file = NULL;
+        frame.line = 0;
     }
     return frame;
 }
@@ -191,10 +247,29 @@ const char *place_function(struct places *places, char buffer[PLACE_TEXT_BYTES],
     if (frame.function)
         snprintf(buffer, PLACE_TEXT_BYTES, "%s", frame.function);
     else if (fn)
-        snprintf(buffer, PLACE_TEXT_BYTES, "0x%" PRIx64, fn);
+        place_of_frame(
+            places, buffer,
+            &(struct place_frame){ .address = fn, .module = frame.module, .module_address = frame.module_address });
     else
         snprintf(buffer, PLACE_TEXT_BYTES, "(unknown)");
     return buffer;
+}
+
+void place_warn(const struct places *places)
+{
+    const char *warning;
+    bool told[NAMELESS_MAX] = { false };
+    for (size_t i = 0; (warning = symbolizer_warning(places->symbolizer, i)); i++) {
+        cli_error("%s", warning);
+        for (size_t k = 0; k < places->nameless_count; k++)
+            told[k] |= strncmp(warning, places->nameless[k], strlen(places->nameless[k])) == 0;
+    }
+    /* A library that is linked in may have brought debug information, and the rest of the module none. */
+    for (size_t k = 0; k < places->nameless_count; k++)
+        if (!told[k])
+            cli_error("%s has functions without debug information: their files and lines are not known; build it with "
+                      "-g, or set GMPT_DEBUG_PATH to where its debug file is",
+                      places->nameless[k]);
 }
 
 static void frame_json(FILE *file, const struct place_frame *frame)
@@ -209,7 +284,14 @@ static void frame_json(FILE *file, const struct place_frame *frame)
         cli_json_string(file, frame->file);
     else
         fputs("null", file);
-    fprintf(file, ", \"line\": %d, \"address\": \"0x%" PRIx64 "\"}", frame->line, frame->address);
+    fprintf(file, ", \"line\": %d, \"module\": ", frame->line);
+    if (frame->module) {
+        cli_json_string(file, frame->module);
+        fprintf(file, ", \"object_address\": \"0x%" PRIx64 "\"", frame->module_address);
+    } else {
+        fputs("null, \"object_address\": null", file);
+    }
+    fprintf(file, ", \"address\": \"0x%" PRIx64 "\"}", frame->address);
 }
 
 void place_json(struct places *places, FILE *file, uint32_t stack)

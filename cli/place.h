@@ -32,14 +32,18 @@ void places_close(struct places *places);
  * What the frames point to lives as long as the trace and the symbolizer. */
 size_t place_frames(struct places *places, uint32_t stack, struct place_frame frames[PLACE_FRAMES_MAX]);
 
-/* The G function that begins at this address. */
+/* The G function that begins at this address; "gateway+0x1234" without a name, "main" for the main G's. */
 const char *place_function(struct places *places, char buffer[PLACE_TEXT_BYTES], uint64_t fn);
 
 /* File and line of a frame, "gateway.c:120", or "gateway+0x1234" without debug information. */
 const char *place_of_frame(struct places *places, char buffer[PLACE_TEXT_BYTES], const struct place_frame *frame);
 
-/* "gateway.c:120 (handle_compute)" for a stack's first frame; "an unknown place". */
-const char *place_of_stack(struct places *places, char buffer[PLACE_TEXT_BYTES], uint32_t stack);
+/* "handle_compute gateway.c:120"; what is not known is left out. */
+const char *place_of_call(struct places *places, char buffer[PLACE_TEXT_BYTES], const struct place_frame *frame);
+
+/* "at gateway.c:120 (handle_compute)" for a stack's first frame. When a tail call hid the stack: "in compute_worker
+ * (line not known)", by the G's function, or "at an unknown place" when fn is 0. */
+const char *place_of_stack(struct places *places, char buffer[PLACE_TEXT_BYTES], uint32_t stack, uint64_t fn);
 
 /* Files are shown by their last name, and by more of their path when two that were looked at share it; so look at all
  * stacks first. */
@@ -47,9 +51,12 @@ void place_look(struct places *places, uint32_t stack);
 void place_look_file(struct places *places, const char *path); /* path must outlive places */
 const char *place_file(const struct places *places, const char *path);
 
-/* [{"function": ..., "file": ..., "line": ..., "address": ...}, ...] */
+/* Says on standard error which modules have no names or lines, and why. */
+void place_warn(const struct places *places);
+
+/* [{"function": ..., "file": ..., "line": ..., "module": ..., "object_address": ..., "address": ...}, ...] */
 void place_json(struct places *places, FILE *file, uint32_t stack);
-/* {"function": ..., "file": ..., "line": ..., "address": ...} of a G's function */
+/* the same for a G's function: one object */
 void place_function_json(struct places *places, FILE *file, uint64_t fn);
 
 #endif

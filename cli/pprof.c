@@ -6,6 +6,8 @@
 
 #include "pprof/profile.h"
 
+#include <gmptrace/gmpt.h>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -40,13 +42,11 @@ static int type_read(struct pprof_options *options, const char *type)
 static int options_read(struct pprof_options *options, int argc, char **argv)
 {
     static const struct option longs[] = {
-        { "type", required_argument, NULL, 't' },
-        { "output", required_argument, NULL, 'o' },
-        { "stuck", required_argument, NULL, 's' },
-        { "help", no_argument, NULL, 'h' },
-        { NULL, 0, NULL, 0 },
+        { "type", required_argument, NULL, 't' },  { "output", required_argument, NULL, 'o' },
+        { "stuck", required_argument, NULL, 's' }, { "help", no_argument, NULL, 'h' },
+        { "version", no_argument, NULL, 'V' },     { NULL, 0, NULL, 0 },
     };
-    *options = (struct pprof_options){ .load = { .path = LOAD_DEFAULT_PATH, .stuck_ns = SUMMARY_STUCK_NS } };
+    *options = (struct pprof_options){ .load = { .path = LOAD_DEFAULT_PATH, .stuck_ns = SUMMARY_STUCK_BY_END } };
     optind = 0;
     opterr = 0;
     for (int option, status; (option = getopt_long(argc, argv, ":ho:", longs, NULL)) != -1;) {
@@ -66,10 +66,11 @@ static int options_read(struct pprof_options *options, int argc, char **argv)
         case 'h':
             fputs(command_pprof.help, stdout);
             return cli_flush(CLI_OK);
-        case ':':
-            return cli_usage("option '%s' needs a value", argv[optind - 1]);
+        case 'V':
+            puts("gmptrace " GMPT_VERSION);
+            return cli_flush(CLI_OK);
         default:
-            return cli_usage("unknown option '%s'", argv[optind - 1]);
+            return cli_usage_option(option, argv);
         }
     }
     if (optind < argc)
@@ -89,12 +90,9 @@ static int options_read(struct pprof_options *options, int argc, char **argv)
 static const char *created_by(const struct load *load, char buffer[PLACE_TEXT_BYTES], uint32_t create_stack)
 {
     struct place_frame frames[PLACE_FRAMES_MAX];
-    char place[PLACE_TEXT_BYTES];
     if (place_frames(load->places, create_stack, frames) == 0)
         return NULL;
-    place_of_frame(load->places, place, &frames[0]);
-    snprintf(buffer, PLACE_TEXT_BYTES, "%.200s %.300s", frames[0].function ? frames[0].function : "??", place);
-    return buffer;
+    return place_of_call(load->places, buffer, &frames[0]);
 }
 
 static int group_add(const struct load *load, struct profile *profile, const struct summary_group *group)
@@ -195,14 +193,11 @@ static int output_write(struct profile *profile, const char *path)
 static void report(const struct pprof_options *options, const struct pprof_totals *totals)
 {
     char gs[32], samples[32];
-    const char *path = strcmp(options->output, "-") == 0 ? NULL : options->output;
-    cli_count(gs, totals->gs);
-    cli_count(samples, totals->samples);
-    fprintf(stderr, "[ gmptrace pprof: %s %s in %s %s -> %s; next: go tool pprof -top %s ]\n", gs,
-            options->leak ? (totals->gs == 1 ? "suspected leak" : "suspected leaks")
-                          : (totals->gs == 1 ? "goroutine" : "goroutines"),
-            samples, totals->samples == 1 ? "sample" : "samples", path ? path : "standard output",
-            path ? path : "FILE");
+    bool piped = strcmp(options->output, "-") == 0;
+    fprintf(stderr, "[ gmptrace pprof: %s %s%s in %s sample%s -> %s%s%s ]\n", cli_count(gs, totals->gs),
+            options->leak ? "suspected leak" : "goroutine", cli_plural(totals->gs), cli_count(samples, totals->samples),
+            cli_plural(totals->samples), piped ? "standard output" : options->output,
+            piped ? "" : "; next: go tool pprof -top ", piped ? "" : options->output);
 }
 
 static int pprof_run(int argc, char **argv)
@@ -211,6 +206,7 @@ static int pprof_run(int argc, char **argv)
     struct pprof_totals totals = { 0 };
     struct profile *profile = NULL;
     struct load load;
+    char why[256];
 
     int status = options_read(&options, argc, argv);
     if (status != LOAD_GO_ON)
@@ -226,7 +222,8 @@ static int pprof_run(int argc, char **argv)
         goto out;
     }
     int result = output_write(profile, options.output);
-    load_warn(&load);
+    if (totals.samples)
+        place_warn(load.places);
     if (result) {
         cli_error("cannot write %s: %s", strcmp(options.output, "-") == 0 ? "standard output" : options.output,
                   strerror(-result));
@@ -234,6 +231,11 @@ static int pprof_run(int argc, char **argv)
         goto out;
     }
     report(&options, &totals);
+    if (options.leak && totals.gs == 0) {
+        status = load_none_status(&load);
+        if (status != CLI_OK)
+            cli_error("%s: cannot tell whether goroutines leaked: %s", options.load.path, load_missing(&load, why));
+    }
 out:
     profile_close(profile);
     load_close(&load);
@@ -243,15 +245,17 @@ out:
 const struct cli_command command_pprof = {
     .name = "pprof",
     .summary = "goroutines or suspected leaks as a pprof profile",
-    .help = "Usage: gmptrace pprof [FILE] [--type=goroutine|leak] [-o OUT.pb.gz]\n"
+    .help = "Usage: gmptrace pprof [FILE] [--type=goroutine|leak] [--stuck T] [-o OUT.pb.gz]\n"
             "Write what the trace FILE (gmptrace.data) says of its end as a profile for\n"
             "pprof.\n"
             "\n"
             "  --type=goroutine  all goroutines that are alive then (the default)\n"
             "  --type=leak       those that look leaked\n"
-            "  --stuck=T         with leak: a wait of T or more is suspect (1s)\n"
+            "  --stuck=T         with leak: a wait of T or more is suspect (1s, or 20ms when\n"
+            "                    the program ended by itself)\n"
             "  -o, --output=OUT  where to; '-' is standard output (TYPE.pb.gz)\n"
             "  -h, --help        this text\n"
+            "      --version     which gmptrace this is\n"
             "\n"
             "A sample's stack is where its goroutines wait; labels say who created them\n"
             "(created_by), why they wait (wait_reason) and their state.\n"
@@ -260,6 +264,9 @@ const struct cli_command command_pprof = {
             "  go tool pprof -traces leak.pb.gz      stacks with their labels\n"
             "  go tool pprof -http=: leak.pb.gz      graphs in a browser\n"
             "\n"
-            "GMPT_DEBUG_PATH names one more directory to look in for separate debug files.\n",
+            "GMPT_DEBUG_PATH names one more directory to look in for separate debug files.\n"
+            "\n"
+            "Exit status: 0 written, samples or none; 2 wrong usage; 3 FILE cannot be used,\n"
+            "or shows no leak but is damaged, cut off or lacks events; 4 not written.\n",
     .run = pprof_run,
 };

@@ -139,8 +139,12 @@ static void stop_request(struct run *run, int signal)
         return;
     if (signal == SIGTERM || !terminal_reaches_child(run))
         kill(run->pid, signal);
-    if (isatty(STDERR_FILENO))
-        cli_error("waiting for '%s' to end; once more ends the recording now", run->argv[0]);
+    if (!isatty(STDERR_FILENO))
+        return;
+    char name[32]; /* with the "^C" that the terminal shows, the line has 80 columns */
+    const char *slash = strrchr(run->argv[0], '/');
+    cli_error("waiting for '%s'; once more ends the recording now",
+              cli_text(name, sizeof name, slash && slash[1] ? slash + 1 : run->argv[0], 15));
 }
 
 /* Waits for a signal, but not for longer than ns, and takes what has come. */
@@ -193,7 +197,10 @@ static void segment_try(struct run *run)
     } else if (result) {
         run->refused = true;
         run->status = result == -EPROTO ? CLI_USAGE : CLI_MACHINE;
-        cli_error("cannot record '%s': %s", run->argv[0], why ? why : strerror(-result));
+        if (why)
+            cli_error("cannot record '%s': %s", run->argv[0], why);
+        else
+            cli_error("cannot write '%s': %s; nothing recorded", run->file.path, strerror(-result));
     }
 }
 
@@ -201,7 +208,7 @@ static void counts_text(char buffer[128], const struct recorder_counts *counts)
 {
     char size[32], events[32];
     snprintf(buffer, 128, "%s, %s events", size_text(size, counts->file_bytes),
-             cli_count(events, counts->drained.kept));
+             cli_count(events, counts->events));
 }
 
 /* Names the file, or takes it away when there is nothing in it. */
@@ -218,6 +225,9 @@ static void file_finish(struct run *run, bool keep)
                   run->file.part_path);
         run->status = CLI_MACHINE;
     }
+    if (run->file.old_path)
+        fprintf(stderr, "[ gmptrace record: the earlier %s is now %s%s ]\n", run->file.path, run->file.old_path,
+                run->file.old_replaced ? ", instead of an older one" : "");
 }
 
 /* Ends the recording, whole or at a failure to write, and says how it went. */
@@ -235,14 +245,15 @@ static void recording_finish(struct run *run)
     struct recorder_counts counts = recorder_counts(run->recorder);
     char text[128], lost[32], dropped[32];
     counts_text(text, &counts);
+    bool keep = result == 0 || counts.events > 0;
     if (result) {
         run->status = CLI_MACHINE;
-        if (counts.file_bytes > 0)
+        if (keep)
             cli_error("cannot write '%s': %s; the first %s are in it", run->file.path, strerror(-result), text);
         else
             cli_error("cannot write '%s': %s; nothing recorded", run->file.path, strerror(-result));
     }
-    file_finish(run, counts.file_bytes > 0);
+    file_finish(run, keep);
     if (counts.drained.damaged > 0)
         cli_error(
             "the program's shared memory does not hold together in %llu places, the first: %s; %s events left out",
@@ -270,6 +281,25 @@ static void run_follow(struct run *run)
         else
             signals_wait(run, run->file_done ? IDLE_POLL_NS : recorder_interval_ns(run->recorder));
     }
+}
+
+/* PROG has gone its way, and no segment was seen. Why, as far as can be told from here. */
+static void nothing_say(const struct run *run)
+{
+    const char *name = run->argv[0];
+    int status = run->wait_status;
+    if (!run->ended)
+        cli_error("'%s' has not started the gmptrace runtime so far: nothing recorded", name);
+    else if (WIFSIGNALED(status))
+        cli_error("'%s' was ended by signal %d (%s) before it started the gmptrace runtime: nothing recorded", name,
+                  WTERMSIG(status), strsignal(WTERMSIG(status)));
+    else if (WEXITSTATUS(status) != 0)
+        cli_error("'%s' ended with status %d before it started the gmptrace runtime: nothing recorded", name,
+                  WEXITSTATUS(status));
+    else
+        cli_error("'%s' did not start the gmptrace runtime: nothing recorded; is it linked with libgmptrace? "
+                  "(One that closes descriptor %d, or goes on in the background, is not seen.)",
+                  name, run->segment_fd);
 }
 
 static int segment_make(struct run *run)
@@ -310,8 +340,7 @@ static int run_whole(struct run *run, const char *path)
     run->status = CLI_OK;
     run_follow(run);
     if (!run->recorder && !run->refused) {
-        cli_error("'%s' did not start the gmptrace runtime: nothing recorded; is it linked with libgmptrace?",
-                  run->argv[0]);
+        nothing_say(run);
         run->status = CLI_USAGE;
     }
     if (run->status == CLI_OK && run->ended)
@@ -325,7 +354,7 @@ out:
     recorder_close(run->recorder);
     if (run->segment_fd >= 0)
         close(run->segment_fd);
-    free(run->file.part_path);
+    outfile_close(&run->file);
     return run->status;
 }
 
@@ -368,7 +397,8 @@ const struct cli_command command_record = {
     .help = "Usage: gmptrace record [-o FILE] [--] PROG [ARGS...]\n"
             "\n"
             "Runs PROG, which must be linked with libgmptrace, and writes every goroutine\n"
-            "transition to FILE. Ends with PROG. An earlier FILE is kept as FILE.old.\n"
+            "transition to FILE. Ends with PROG. An earlier FILE is kept as FILE.old, in\n"
+            "place of an older one.\n"
             "\n"
             "  -o, --output FILE  where to (default: " DEFAULT_PATH ")\n"
             "  -h, --help         this text\n"

@@ -25,6 +25,7 @@ struct script {
     struct places *places;
     const char *path;
     bool raw;
+    bool only_g_seen;
     uint64_t only_g;    /* 0 = all */
     char **stack_texts; /* by stack index; NULL where not made yet */
     size_t stack_text_room;
@@ -113,10 +114,9 @@ static const char *stack_text(struct script *script, uint32_t stack)
     }
     if (!script->stack_texts[stack]) {
         struct place_frame frames[PLACE_FRAMES_MAX];
-        char at[PLACE_TEXT_BYTES], text[PLACE_TEXT_BYTES], clean[PLACE_TEXT_BYTES];
+        char text[PLACE_TEXT_BYTES], clean[PLACE_TEXT_BYTES];
         if (place_frames(script->places, stack, frames))
-            snprintf(text, sizeof text, "%.200s %.300s", frames[0].function ? frames[0].function : "?",
-                     place_of_frame(script->places, at, &frames[0]));
+            place_of_call(script->places, text, &frames[0]);
         else
             snprintf(text, sizeof text, "?");
         script->stack_texts[stack] = strdup(cli_text(clean, sizeof clean, text, PLACE_TEXT_BYTES / 4));
@@ -232,6 +232,7 @@ static int trace_print(struct script *script)
         if (script->only_g && event.g != script->only_g &&
             !(event.type == GMPT_EVENT_go_create && event.go_create.g == script->only_g))
             continue;
+        script->only_g_seen = true;
         if (event_print(script, &event)) {
             cli_error("%s: %s", script->path, strerror(ENOMEM));
             return CLI_MACHINE;
@@ -240,9 +241,10 @@ static int trace_print(struct script *script)
             return cli_flush(CLI_OK);
     }
     int status = cli_flush(CLI_OK), finished = cli_trace_finish(script->trace, script->path, result);
-    const char *warning;
-    for (size_t i = 0; !script->raw && (warning = symbolizer_warning(script->symbolizer, i)); i++)
-        cli_error("%s", warning);
+    if (script->only_g && !script->only_g_seen)
+        cli_error("%s: there is no goroutine %" PRIu64 " in this trace", script->path, script->only_g);
+    if (!script->raw)
+        place_warn(script->places);
     return status ? status : finished;
 }
 
@@ -323,6 +325,9 @@ const struct cli_command command_script = {
             "event, fields. FILE is gmptrace.data by default.\n\n"
             "  -g, --goroutine G   only the events about goroutine G\n"
             "  --raw               numbers instead of the program's names, for other programs\n"
-            "  --help, --version\n",
+            "  --help              this text\n"
+            "  --version           which gmptrace this is\n\n"
+            "Exit status: 0 fine, 2 wrong usage, 3 FILE cannot be used, 4 the output cannot\n"
+            "be written.\n",
     .run = script_run,
 };

@@ -107,7 +107,10 @@ static void module_open_file(struct module *module)
 
     int error = objfile_open(&module->file, recorded->path);
     if (error == -ENOENT || error == -ENOTDIR) {
-        module_warn(module, "%s is not there any more: its addresses have no names", recorded->path);
+        module_warn(module,
+                    "%s is not there any more: its addresses have no names; set GMPT_DEBUG_PATH if there is a debug "
+                    "file of it",
+                    recorded->path);
     } else if (error == -ENOEXEC) {
         module_warn(module, "%s is not an ELF file that can be read: its addresses have no names", recorded->path);
     } else if (error) {
@@ -116,10 +119,12 @@ static void module_open_file(struct module *module)
         module_warn(module, "%s had no build id when it was recorded: its names are right only if it was not rebuilt",
                     recorded->path);
     } else if (!objfile_has_build_id(&module->file, recorded->build_id, recorded->build_id_bytes)) {
-        module_warn(module,
-                    "%s was rebuilt since the recording (build id %s recorded, %s now): its addresses have no names",
-                    recorded->path, build_id_words(then, recorded->build_id, recorded->build_id_bytes),
-                    build_id_words(now, module->file.build_id, module->file.build_id_bytes));
+        module_warn(
+            module,
+            "%s was rebuilt since the recording (build id %s recorded, %s now): its addresses have no names; set "
+            "GMPT_DEBUG_PATH if there is a debug file of the old one",
+            recorded->path, build_id_words(then, recorded->build_id, recorded->build_id_bytes),
+            build_id_words(now, module->file.build_id, module->file.build_id_bytes));
         objfile_close(&module->file);
     }
 }
@@ -154,10 +159,14 @@ static void module_load(struct module *module)
         module->dynamic_only = true;
     }
     if (module->file.elf && !module->inlines && !module->symtab)
-        module_warn(module, "%s has neither debug information nor symbols: its addresses have no names",
+        module_warn(module,
+                    "%s has neither debug information nor symbols: its addresses have no names; build it with -g, "
+                    "or set GMPT_DEBUG_PATH to where its debug file is",
                     recorded->path);
     else if (module->file.elf && !module->inlines && !module->dynamic_only)
-        module_warn(module, "%s has no debug information: its functions have no files and lines (build it with -g)",
+        module_warn(module,
+                    "%s has no debug information: its functions have no files and lines; build it with -g, or "
+                    "set GMPT_DEBUG_PATH to where its debug file is",
                     recorded->path);
 }
 
@@ -369,7 +378,8 @@ static void entry_resolve(struct symbolizer *symbolizer, struct entry *entry)
         outermost->function = symtab_find(module->symtab, object_address);
     if (!outermost->function && module->file.elf && module->dynamic_only)
         module_warn(module,
-                    "%s has no debug information and only its exported symbols: some of its addresses have no names",
+                    "%s has no debug information and only its exported symbols: some of its addresses have no names; "
+                    "build it with -g, or set GMPT_DEBUG_PATH to where its debug file is",
                     module->recorded.path);
 
     entry->frames = malloc(count * sizeof frames[0]);

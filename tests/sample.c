@@ -21,6 +21,7 @@
 #define START_TICKS 1000000ull
 #define STEP_NS 100000000ull
 #define GS_MAX 4096
+#define SCATTER 4 /* all within one line of sample_worker and sample_starter */
 
 /* Where the Gs of the sample wait and were started. Never called. */
 __attribute__((noinline, used)) static void gmpt_sample_send(void) { __asm__ volatile("nop"); }
@@ -83,13 +84,14 @@ static void put_all(struct sample *sample, const struct sample_options *options)
             int count = kind == 0 ? options->leaks : kind == 1 ? options->healthy : options->done;
             if (i >= count)
                 continue;
+            uint64_t stack = 1 + (options->scattered ? g % SCATTER : 0);
             t += 10000;
-            put_create(sample, t, g, sample_worker, 1);
+            put_create(sample, t, g, sample_worker, stack);
             put_start(sample, 1, t + 1000, g);
             if (kind == 2)
                 put(sample, 1, t + 2000, GMPT_EVENT_go_exit, 0, 0, 0, 0);
             else
-                put(sample, 1, t + 2000, GMPT_EVENT_go_block, GMPT_WAIT_chan_send, 0xabc000 + g, kind == 1, 1);
+                put(sample, 1, t + 2000, GMPT_EVENT_go_block, GMPT_WAIT_chan_send, 0xabc000 + g, kind == 1, stack);
             sample->seq[g++]++;
         }
     }
@@ -131,17 +133,20 @@ static void put_tables(struct writer *writer, const struct sample_options *optio
     ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
     ck_assert_int_gt(length, 0);
     path[length] = 0;
-    struct gmpt_module module = { .path = path };
+    struct gmpt_module module = { .path = options->module ? options->module : path };
     dl_iterate_phdr(module_find, &module);
     if (!options->no_modules)
         writer_put_module(writer, &module);
-    uint64_t create[] = { 2, (uint64_t)(uintptr_t)gmpt_sample_go + 1, (uint64_t)(uintptr_t)sample_starter + 1 };
-    uint64_t wait[] = { 2, (uint64_t)(uintptr_t)gmpt_sample_send + 1, (uint64_t)(uintptr_t)sample_worker + 1 };
-    writer_put_stacks(writer, 0, 1, create, 3);
-    writer_put_stacks(writer, 1, 1, wait, 3);
+    for (uint32_t i = 0; i < SCATTER; i++) {
+        uint64_t create[] = { 2, (uint64_t)(uintptr_t)gmpt_sample_go + 1, (uint64_t)(uintptr_t)sample_starter + 1 + i };
+        uint64_t wait[] = { options->tail_called ? 1 : 2, (uint64_t)(uintptr_t)gmpt_sample_send + 1,
+                            (uint64_t)(uintptr_t)sample_worker + 1 + i };
+        writer_put_stacks(writer, 0, 1 + i, create, 3);
+        writer_put_stacks(writer, 1, 1 + i, wait, options->tail_called ? 2 : 3);
+    }
 }
 
-static void put_rings(struct writer *writer, const struct sample *sample)
+static void put_rings(struct writer *writer, const struct sample *sample, const struct writer_clock *clock, bool apart)
 {
     for (uint32_t ring = 0; ring < RINGS; ring++) {
         const struct ring_buffer *buffer = &sample->rings[ring];
@@ -154,8 +159,13 @@ static void put_rings(struct writer *writer, const struct sample *sample)
             .bytes = buffer->bytes,
             .size = buffer->size,
         };
+        if (apart || ring == 0)
+            writer_put_clock(writer, clock);
         writer_put_events(writer, &events);
+        if (apart)
+            ck_assert_int_eq(writer_frame(writer), 0);
     }
+    ck_assert_int_eq(writer_frame(writer), 0);
 }
 
 void sample_write(const char *path, const struct sample_options *options)
@@ -184,10 +194,9 @@ void sample_write(const char *path, const struct sample_options *options)
     writer_put_clock(writer, &begin);
     put_tables(writer, options);
     ck_assert_int_eq(writer_frame(writer), 0);
-    writer_put_clock(writer, &end);
     if (options->lost)
         put(sample, 1, sample->rings[1].ticks + 1, GMPT_EVENT_lost, options->lost, 1, 0, 0);
-    put_rings(writer, sample);
+    put_rings(writer, sample, &end, options->apart);
     if (!options->no_end) {
         struct writer_ring_end rings[RINGS] = { { 0 } };
         for (int ring = 0; ring < RINGS; ring++)
@@ -196,9 +205,10 @@ void sample_write(const char *path, const struct sample_options *options)
             rings[1].emitted += options->lost - 1; /* the marker is not a record of the program */
             rings[1].lost = options->lost;
         }
-        writer_put_end(writer, 1, 0, rings, RINGS);
+        writer_put_clock(writer, &end);
+        writer_put_end(writer, options->still_running ? 0 : 1, 0, rings, RINGS);
+        ck_assert_int_eq(writer_frame(writer), 0);
     }
-    ck_assert_int_eq(writer_frame(writer), 0);
     ck_assert_int_eq(writer_close(writer), 0);
     free(sample->rings);
     free(sample);

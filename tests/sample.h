@@ -14,6 +14,11 @@ struct sample_options {
     uint64_t lost;       /* records that the recorder says were lost */
     bool no_end;         /* the file lacks its end */
     bool no_modules;     /* nothing can be symbolised */
+    bool still_running;  /* the program goes on after the end; else it exited */
+    bool apart;          /* the rings lie in different frames, so that damage to one leaves the other */
+    bool scattered;      /* each leak has one of four pairs of stacks, which differ in addresses but not in lines */
+    bool tail_called;    /* the stacks where the Gs wait show nothing but the runtime */
+    const char *module;  /* NULL: the test program itself; else a copy of it */
     const char *command; /* NULL: "./sample --x 1" */
 };
 

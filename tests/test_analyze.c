@@ -23,25 +23,33 @@ static void has(const char *text, const char *part)
     ck_assert_msg(strstr(text, part), "'%s' is not in:\n%s", part, text);
 }
 
+static void has_not(const char *text, const char *part)
+{
+    ck_assert_msg(!strstr(text, part), "'%s' is in:\n%s", part, text);
+}
+
 TEST(analyze, the_head_says_what_when_and_how_long)
 {
     ck_assert_int_eq(analyze(&(struct sample_options){ .leaks = 15 }, ""), 0);
     ck_assert_int_eq(strncmp(out, "./sample --x 1\n", 15), 0);
     has(out, "2023-11-14 22:13:20 UTC on testhost 6.1");
     has(out, "2.00 s, process 4000, exited with status 0");
-    has(out, "2 Ps on 2 threads");
+    has(out, "2 Ps on 2 threads (Ms), Ps busy");
     ck_assert_str_eq(err, "");
 }
 
 TEST(analyze, goroutines_are_counted)
 {
     ck_assert_int_eq(analyze(&(struct sample_options){ .leaks = 5, .healthy = 3, .done = 4 }, ""), 0);
-    has(out, "13 created, 4 ended, 9 alive at the end, 9 at the peak");
+    has(out, "13 created, 4 ended, 9 alive at the end, 9 at peak");
 }
 
 TEST(analyze, it_fits_a_screen)
 {
-    ck_assert_int_eq(analyze(&(struct sample_options){ .leaks = 15, .healthy = 15, .done = 15, .lost = 7 }, ""), 0);
+    struct sample_options options = {
+        .leaks = 15, .healthy = 15, .done = 15, .lost = 7777777, .length_ns = 360000000000000, .command = NULL
+    };
+    ck_assert_int_eq(analyze(&options, ""), 0);
     int lines = 0;
     for (char *line = strtok(out, "\n"); line; line = strtok(NULL, "\n"), lines++)
         ck_assert_msg(strlen(line) <= 80, "too wide: %s", line);
@@ -79,6 +87,32 @@ TEST(analyze, no_suspects_are_said_too)
     has(out, "Suspected leaks: none");
 }
 
+TEST(analyze, the_main_goroutine_is_called_main)
+{
+    ck_assert_int_eq(analyze(&(struct sample_options){ .done = 15 }, ""), 0);
+    has(out, "\n  main  ");
+    has_not(out, "\n  sample_starter");
+}
+
+TEST(analyze, one_is_not_many)
+{
+    ck_assert_int_eq(analyze(&(struct sample_options){ 0 }, ""), 0);
+    has(out, "(runnable until running), 1 time\n");
+}
+
+TEST(analyze, stacks_of_one_line_are_one_site)
+{
+    ck_assert_int_eq(analyze(&(struct sample_options){ .leaks = 16, .scattered = true }, ""), 0);
+    has(out, "16           16");
+    has(out, "Suspected leaks: 16 goroutines in 1 group");
+}
+
+TEST(analyze, a_wait_that_a_tail_call_hides_is_in_its_function)
+{
+    ck_assert_int_eq(analyze(&(struct sample_options){ .leaks = 15, .tail_called = true }, ""), 0);
+    has(out, "chan send in sample_worker (line not known)");
+}
+
 TEST(analyze, the_sites_name_the_function_and_the_line)
 {
     ck_assert_int_eq(analyze(&(struct sample_options){ .done = 15 }, ""), 0);
@@ -97,8 +131,17 @@ TEST(analyze, losses_make_counts_inexact_and_it_says_so)
 TEST(analyze, a_missing_end_is_said)
 {
     ck_assert_int_eq(analyze(&(struct sample_options){ .leaks = 15, .no_end = true }, ""), 0);
-    has(out, "the recording was cut off");
+    has(out, "the recording is not whole");
     ck_assert_str_ne(err, "");
+    ck_assert_int_eq(analyze(&(struct sample_options){ .leaks = 15, .no_end = true }, "--json"), 0);
+    has(out, "\"whole\": false");
+    has(out, "\"missing\": \"the ");
+}
+
+TEST(analyze, what_is_missing_cannot_show_that_nothing_leaked)
+{
+    ck_assert_int_eq(analyze(&(struct sample_options){ .done = 15, .no_end = true }, ""), 0);
+    has(out, "Suspected leaks: cannot tell");
 }
 
 TEST(analyze, json_is_one_valid_object)

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static char out[1 << 16], err[1 << 16];
 
@@ -89,10 +90,27 @@ TEST(cli, help_name_is_name_help)
 
 TEST(cli, help_fits_80_columns)
 {
-    for (int i = 0; i < 5; i++) {
-        ck_assert_int_eq(run("$GMPTRACE help %s", names[i]), CLI_OK);
+    for (int i = 0; i < 6; i++) {
+        ck_assert_int_eq(run("$GMPTRACE help %s", i < 5 ? names[i] : ""), CLI_OK);
         for (char *line = strtok(out, "\n"); line; line = strtok(NULL, "\n"))
             ck_assert_msg(strlen(line) <= 80, "too wide: %s", line);
+    }
+}
+
+TEST(cli, help_of_help_is_the_overview)
+{
+    ck_assert_int_eq(run("$GMPTRACE help --help"), CLI_OK);
+    has(out, "Usage: gmptrace COMMAND");
+    ck_assert_int_eq(run("$GMPTRACE help --version"), CLI_OK);
+    ck_assert_str_eq(out, "gmptrace 0.1.0\n");
+}
+
+TEST(cli, every_help_tells_the_exit_statuses)
+{
+    for (int i = 0; i < 5; i++) {
+        ck_assert_int_eq(run("$GMPTRACE help %s", names[i]), CLI_OK);
+        has(out, "Exit status: ");
+        has(out, "--help");
     }
 }
 
@@ -125,9 +143,12 @@ TEST(cli, an_unknown_command_suggests_the_nearest)
 
 TEST(cli, nothing_is_suggested_for_nonsense)
 {
-    ck_assert_int_eq(run("$GMPTRACE xyzzyplugh"), CLI_USAGE);
-    has(err, "'xyzzyplugh' is not a command");
-    ck_assert_ptr_null(strstr(err, "did you mean"));
+    static const char *const words[] = { "xyzzyplugh", "frob", "top", "x" };
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        ck_assert_int_eq(run("$GMPTRACE %s", words[i]), CLI_USAGE);
+        has(err, "is not a command");
+        ck_assert_ptr_null(strstr(err, "did you mean"));
+    }
 }
 
 TEST(cli, help_for_an_unknown_command_is_wrong_usage)
@@ -333,6 +354,41 @@ TEST(cli, long_texts_are_cut_in_the_middle)
     ck_assert_str_eq(cli_text(buffer, sizeof buffer, "abcdefghij", 3), "...");
     ck_assert_str_eq(cli_text(buffer, sizeof buffer, "abcdefghij", 0), "");
     ck_assert_str_eq(cli_text(buffer, 4, "abcdefghij", 10), "abc");
+}
+
+/* What cli_wrap prints of text in one call. */
+static const char *wrapped(int indent, const char *text)
+{
+    static char buffer[4096];
+    char path[256];
+    snprintf(path, sizeof path, "%s/wrapped", harness_tmpdir());
+    fflush(stdout);
+    int saved = dup(STDOUT_FILENO);
+    ck_assert_ptr_nonnull(freopen(path, "w", stdout));
+    cli_wrap(indent, "%s", text);
+    fflush(stdout);
+    dup2(saved, STDOUT_FILENO);
+    close(saved);
+    FILE *file = fopen(path, "r");
+    ck_assert_ptr_nonnull(file);
+    buffer[fread(buffer, 1, sizeof buffer - 1, file)] = 0;
+    fclose(file);
+    return buffer;
+}
+
+TEST(cli, sentences_are_broken_at_80_columns)
+{
+    ck_assert_str_eq(wrapped(2, "short"), "short\n");
+    ck_assert_str_eq(wrapped(2, "abcdefghi bcdefghij cdefghijk defghijkl efghijklm fghijklmn ghijklmno hijklmno yz"),
+                     "abcdefghi bcdefghij cdefghijk defghijkl efghijklm fghijklmn ghijklmno hijklmno\n  yz\n");
+    ck_assert_str_eq(wrapped(0, "ax bx cx dx ex fx gx hx ix jx kx lx mx nx ox px qx rx sx tx ux vx wx xx yx zx abc"),
+                     "ax bx cx dx ex fx gx hx ix jx kx lx mx nx ox px qx rx sx tx ux vx wx xx yx zx\nabc\n");
+}
+
+TEST(cli, a_number_stays_with_its_unit)
+{
+    ck_assert_str_eq(wrapped(0, "ax bx cx dx ex fx gx hx ix jx kx lx mx nx ox px qx rx sx tx ux vx wx xx yx 20.0 ms"),
+                     "ax bx cx dx ex fx gx hx ix jx kx lx mx nx ox px qx rx sx tx ux vx wx xx yx\n20.0 ms\n");
 }
 
 TEST(cli, texts_for_a_terminal_have_no_controls)

@@ -410,6 +410,31 @@ TEST(drain, full_batch_stops_and_goes_on)
     fixture_close(&f);
 }
 
+TEST(drain, batches_are_small_as_long_as_there_is_room)
+{
+    struct fixture f;
+    fixture_open_sized(&f, 128 * SUBBUFFER_BYTES);
+    uint64_t emitted = fill(&f, 100000), seen = 0;
+    int fd = memfd_create("trace", 0);
+    struct writer_info info = { 1, 1, SEGMENT_CLOCK_MONOTONIC, "test", "host" };
+    struct writer_clock clock = { 1, 1, 1 };
+    struct writer *writer = writer_open(fd, &info, 1);
+    drain_begin(f.drain);
+    ck_assert(!drain_crowded(f.drain));
+    for (bool done = false; !done;) {
+        done = drain_collect(f.drain);
+        const struct writer_events *part;
+        for (uint32_t i = 0; (part = drain_part(f.drain, i)); i++)
+            seen += part->count;
+        ck_assert_uint_le(drain_pending(f.drain), DRAIN_BATCH_USUAL_BYTES);
+        ck_assert_uint_gt(drain_pending(f.drain), 0);
+        ck_assert_int_eq(drain_write(f.drain, writer, &clock), 0);
+    }
+    writer_close(writer);
+    ck_assert_uint_eq(seen, emitted);
+    fixture_close(&f);
+}
+
 TEST(drain, older_rings_come_first)
 {
     struct fixture f;

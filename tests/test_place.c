@@ -3,6 +3,9 @@
 
 #include "cli/place.h"
 
+#include <stdio.h>
+#include <string.h>
+
 static struct places *opened(const char *first, const char *second, const char *third)
 {
     struct places *places = places_open(NULL, NULL);
@@ -54,4 +57,22 @@ TEST(place, a_path_that_ends_in_a_slash_does_no_harm)
     place_file(places, "/b/");
     place_file(places, "");
     places_close(places);
+}
+
+/* The runtime's own function at the root of the main G's stack; the program is recorded for real. */
+TEST(place, the_function_that_calls_the_programs_start_is_not_shown)
+{
+    static char out[1 << 16];
+    char command[1024];
+    const char *directory = harness_tmpdir();
+    snprintf(command, sizeof command, "$GMPTRACE record -o %s/y.data $BUILD/tests/programs/yielders 2 2", directory);
+    ck_assert_int_eq(harness_shell(command, NULL, 0, NULL, 0), 0);
+    snprintf(command, sizeof command, "$GMPTRACE analyze --json %s/y.data", directory);
+    ck_assert_int_eq(harness_shell(command, out, sizeof out, NULL, 0), 0);
+    ck_assert_msg(strstr(out, "\"function\": \"start\"") != NULL, "%s", out);
+    ck_assert_msg(strstr(out, "\"function\": \"main\"") != NULL, "%s", out);
+    ck_assert_msg(strstr(out, "main_g") == NULL, "%s", out);
+    snprintf(command, sizeof command, "$GMPTRACE script %s/y.data", directory);
+    ck_assert_int_eq(harness_shell(command, out, sizeof out, NULL, 0), 0);
+    ck_assert_msg(strstr(out, "fn=main\n") != NULL, "%s", out);
 }

@@ -139,6 +139,17 @@ TEST(pprof, no_leak_is_an_empty_profile_and_no_finding)
     profile_free(profile);
 }
 
+TEST(pprof, no_leak_in_what_is_left_of_a_trace_proves_nothing)
+{
+    sample(&(struct sample_options){ .healthy = 3, .no_end = true });
+    ck_assert_int_eq(run("$GMPTRACE pprof --type=leak"), 3);
+    has(err, "cannot tell whether goroutines leaked: ");
+    profile_free(profile_read("leak.pb.gz"));
+    sample(&(struct sample_options){ .leaks = 15, .no_end = true });
+    ck_assert_int_eq(run("$GMPTRACE pprof --type=leak"), 0);
+    ck_assert_int_eq(run("$GMPTRACE pprof --type=goroutine"), 0);
+}
+
 TEST(pprof, waiting_goroutine_is_where_it_waits_leaf_first)
 {
     Perftools__Profiles__Profile *profile = profile_of(&(struct sample_options){ .leaks = 15 }, "leak");
@@ -241,6 +252,7 @@ TEST(pprof, dash_writes_the_same_bytes_to_standard_output)
 {
     sample(&(struct sample_options){ .leaks = 15 });
     ck_assert_int_eq(run("$GMPTRACE pprof -o file && $GMPTRACE pprof -o - > pipe && cmp file pipe"), 0);
+    has(err, "-> standard output ]\n");
 }
 
 TEST(pprof, failed_run_leaves_the_old_file_alone)

@@ -1,12 +1,10 @@
 /* The reader against files as they should be, cut off, damaged, from the future, and hostile. */
 #define _GNU_SOURCE
 #include "harness.h"
-#include "trace/clockmap.h"
 #include "trace/events.h"
 #include "trace/format.h"
 #include "trace/leb.h"
 #include "trace/segment.h"
-#include "trace/stackset.h"
 #include "trace/writer.h"
 #include "tracefile.h"
 
@@ -377,18 +375,23 @@ TEST(reader, content_with_any_byte_wrong_is_survived)
     free(bytes);
 }
 
+/* Where the frame with this number, counted from 0, begins. */
+static size_t frame_find(const uint8_t *bytes, int number)
+{
+    size_t at = FORMAT_HEAD_BYTES;
+    for (; number > 0; number--) {
+        uint32_t stored;
+        memcpy(&stored, bytes + at + 4, 4);
+        at += 16 + le32toh(stored);
+    }
+    return at;
+}
+
 TEST(reader, a_damaged_frame_is_skipped_and_located)
 {
     size_t size;
     uint8_t *bytes = big_file(5, &size);
-    int64_t third = 0;
-    for (size_t i = FORMAT_HEAD_BYTES, frame = 0; i < size; frame++) {
-        uint32_t stored;
-        memcpy(&stored, bytes + i + 4, 4);
-        if (frame == 2)
-            third = (int64_t)i;
-        i += 16 + le32toh(stored);
-    }
+    int64_t third = (int64_t)frame_find(bytes, 2);
     bytes[third + 30] ^= 0x40;
     struct tracefile_result result = read_bytes(bytes, size);
     ck_assert_int_eq(result.last_result, 0);
@@ -397,7 +400,6 @@ TEST(reader, a_damaged_frame_is_skipped_and_located)
     ck_assert_uint_eq(result.event_count, 240);
     ck_assert_uint_gt(result.counts.gaps, 0);
     ck_assert_uint_eq(result.counts.violations, 0);
-    ck_assert_int_eq(result.info.whole, 1);
     free(result.events);
     bytes[third + 30] ^= 0x40;
     bytes[third + 5] ^= 1;
@@ -406,6 +408,124 @@ TEST(reader, a_damaged_frame_is_skipped_and_located)
     ck_assert_ptr_nonnull(strstr(result.error.message, "the head of a frame is damaged"));
     ck_assert_uint_eq(result.event_count, 240);
     free(result.events);
+    free(bytes);
+}
+
+/* Frames of a tenth of a second, each with two records of its very beginning. */
+static uint8_t *slow_file(size_t *size)
+{
+    char *text;
+    size_t text_size;
+    FILE *out = open_memstream(&text, &text_size);
+    fputs(TRACEFILE_HEAD, out);
+    for (int i = 0; i < 10; i++)
+        fprintf(out,
+                "frame\nclock %d00000000 %d00000000 0\n"
+                "events ring=0 sequence=%d offset=0 base=%d00000001 g=0 seq=0 tid=1 lost=0\n"
+                "1 proc_stop\n1 proc_stop\n",
+                i, i, i, i);
+    fputs("frame\nclock 1000000000 1000000000 0\nend 1 0\nring 20 0 0\nring 0 0 0\nring 0 0 0\n", out);
+    fclose(out);
+    uint8_t *bytes = tracefile_slurp(tracefile_build(text), size);
+    free(text);
+    return bytes;
+}
+
+static void expect_missing(const uint8_t *bytes, size_t size, const char *words)
+{
+    struct tracefile_result result = read_bytes(bytes, size);
+    ck_assert_msg(strstr(result.error.message, words) != NULL, "%s", result.error.message);
+    ck_assert_int_eq(result.info.whole, 0);
+    free(result.events);
+}
+
+TEST(reader, damage_tells_the_events_and_seconds_that_it_cost)
+{
+    size_t size;
+    uint8_t *bytes = slow_file(&size);
+    bytes[frame_find(bytes, 4) + 5] ^= 1;
+    expect_missing(bytes, size, "damaged; 2 of 20 events and 0.200 of 1.000 seconds are missing");
+    bytes[frame_find(bytes, 3) + 5] ^= 1;
+    expect_missing(bytes, size, "damaged; 4 of 20 events and 0.300 of 1.000 seconds are missing");
+    free(bytes);
+}
+
+TEST(reader, damage_in_several_places_is_added_up)
+{
+    size_t size;
+    uint8_t *bytes = slow_file(&size);
+    size_t second = frame_find(bytes, 2), sixth = frame_find(bytes, 6);
+    bytes[second + 5] ^= 1;
+    bytes[sixth + 5] ^= 1;
+    expect_missing(bytes, size, "(the last of 2 damaged places); 4 of 20 events and 0.400 of 1.000 seconds");
+    free(bytes);
+}
+
+TEST(reader, a_damaged_first_frame_is_missing_from_the_start)
+{
+    size_t size;
+    uint8_t *bytes = slow_file(&size);
+    bytes[FORMAT_HEAD_BYTES + 5] ^= 1;
+    expect_missing(bytes, size, "damaged; 2 of 20 events and 0.100 of 1.000 seconds are missing");
+    free(bytes);
+}
+
+TEST(reader, a_damaged_last_frame_is_missing_from_the_end)
+{
+    size_t size;
+    uint8_t *bytes = slow_file(&size);
+    bytes[frame_find(bytes, 10) + 5] ^= 1;
+    expect_missing(bytes, size, "damaged; 0 of 20 events and 0.100 of 1.000 seconds are missing");
+    free(bytes);
+}
+
+TEST(reader, damage_in_a_file_that_was_never_finished_tells_at_least_the_seconds)
+{
+    size_t size;
+    uint8_t *bytes = slow_file(&size);
+    head_make(bytes, FORMAT_VERSION);
+    bytes[frame_find(bytes, 4) + 5] ^= 1;
+    expect_missing(bytes, size, "does not say how much there was; at least 0.200 seconds are missing");
+    free(bytes);
+}
+
+TEST(reader, a_file_that_frames_were_taken_out_of_is_not_whole)
+{
+    size_t size;
+    uint8_t *bytes = slow_file(&size);
+    size_t from = frame_find(bytes, 4), to = frame_find(bytes, 6);
+    memmove(bytes + from, bytes + to, size - to);
+    expect_missing(bytes, size - (to - from), "taken out of the file; 4 of 20 events");
+    free(bytes);
+}
+
+TEST(reader, losses_while_recording_leave_the_file_whole)
+{
+    size_t size;
+    uint8_t *bytes = golden("loss", &size);
+    struct tracefile_result result = read_bytes(bytes, size);
+    ck_assert_uint_gt(result.counts.lost, 0);
+    ck_assert_int_eq(result.info.whole, 1);
+    ck_assert_str_eq(result.error.message, "");
+    free(result.events);
+    free(bytes);
+}
+
+TEST(reader, reading_on_after_the_end_changes_no_message)
+{
+    size_t size;
+    struct gmpt_trace_error error;
+    struct gmpt_event event;
+    char message[256];
+    uint8_t *bytes = slow_file(&size);
+    bytes[frame_find(bytes, 4) + 5] ^= 1;
+    struct gmpt_trace *trace = gmpt_trace_open(tracefile_write(bytes, size), &error);
+    while (gmpt_trace_next(trace, &event) > 0)
+        ;
+    snprintf(message, sizeof message, "%s", gmpt_trace_error_get(trace)->message);
+    ck_assert_int_eq(gmpt_trace_next(trace, &event), 0);
+    ck_assert_str_eq(gmpt_trace_error_get(trace)->message, message);
+    gmpt_trace_close(trace);
     free(bytes);
 }
 
@@ -663,36 +783,4 @@ TEST_TIMEOUT(reader, a_late_recorder_makes_no_violations, 120)
     free(result.events);
     free(content);
     free(bytes);
-}
-
-TEST(reader, stacks_with_holes_in_their_numbers_are_found)
-{
-    struct stackset set = { 0 };
-    uint64_t pc[2] = { 1, 2 };
-    ck_assert_int_eq(stackset_add(&set, 3, 1, pc, 2), 0);
-    ck_assert_int_eq(stackset_add(&set, 3, 1000000, pc, 1), 0);
-    ck_assert_int_eq(stackset_add(&set, 3, 1000001, pc, 2), 0);
-    ck_assert_uint_eq(stackset_index(&set, 3, 1), 1);
-    ck_assert_uint_eq(stackset_index(&set, 3, 1000000), 2);
-    ck_assert_uint_eq(stackset_index(&set, 3, 1000001), 1);
-    ck_assert_uint_eq(stackset_index(&set, 3, 2), 0);
-    ck_assert_uint_eq(stackset_index(&set, 3, UINT64_MAX), 0);
-    ck_assert_uint_eq(stackset_index(&set, 2, 1), 0);
-    stackset_clear(&set);
-}
-
-TEST(reader, the_clock_map_keeps_the_newest_snapshots)
-{
-    static struct clockmap map;
-    for (uint64_t i = 0; i < 10 * CLOCKMAP_POINTS; i++)
-        clockmap_add(&map, &(struct writer_clock){ i * 100, (int64_t)(i * 300), 0 });
-    ck_assert_uint_le(map.count, CLOCKMAP_POINTS);
-    ck_assert_int_eq(clockmap_ns(&map, 255950), 767850);
-    ck_assert_int_eq(clockmap_ns(&map, 50), 150);
-    ck_assert_int_eq(clockmap_ns(&map, 1000000), 3000000);
-    ck_assert_int_eq(clockmap_span_ns(&map, 7), 21);
-    clockmap_add(&map, &(struct writer_clock){ 5, 5, 5 });
-    ck_assert_int_eq(clockmap_ns(&map, 50), 150);
-    ck_assert_uint_eq(clockmap_ticks_ago(&map, 600), 255900 - 200);
-    ck_assert_uint_eq(clockmap_ticks_ago(&map, INT64_MAX), 0);
 }

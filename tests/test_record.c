@@ -151,9 +151,26 @@ TEST(record, program_not_on_the_runtime_runs_and_is_told)
 {
     ck_assert_int_eq(shell("$R -o x -- echo hello"), 2);
     ck_assert_str_eq(out, "hello\n");
-    ck_assert_str_eq(err, "gmptrace record: 'echo' did not start the gmptrace runtime: nothing recorded; is it linked "
-                          "with libgmptrace?\n");
+    ck_assert_ptr_nonnull(strstr(err, "gmptrace record: 'echo' did not start the gmptrace runtime: nothing recorded; "
+                                      "is it linked with libgmptrace?"));
     ck_assert_int_eq(shell("ls -A | grep -v '^.std'"), 1);
+}
+
+TEST(record, program_that_fails_before_the_runtime_starts_is_told_by_its_status)
+{
+    ck_assert_int_eq(shell("$R -o x -- sh -c 'exit 9'"), 2);
+    ck_assert_str_eq(err, "gmptrace record: 'sh' ended with status 9 before it started the gmptrace runtime: nothing "
+                          "recorded\n");
+    ck_assert_int_eq(shell("GMPT_MAXPROCS=abc $R -o x -- $P/yielders 2 3"), 2);
+    ck_assert_ptr_nonnull(strstr(err, "before it started the gmptrace runtime"));
+    ck_assert_ptr_null(strstr(err, "linked"));
+}
+
+TEST(record, program_that_is_killed_before_the_runtime_starts_is_told_by_its_signal)
+{
+    ck_assert_int_eq(shell("$R -o x -- sh -c 'kill -KILL $$'"), 2);
+    ck_assert_str_eq(err, "gmptrace record: 'sh' was ended by signal 9 (Killed) before it started the gmptrace "
+                          "runtime: nothing recorded\n");
 }
 
 TEST(record, earlier_file_stays_when_nothing_was_recorded)
@@ -202,8 +219,31 @@ TEST(record, output_without_the_right_to_write_stops_before_the_program)
 TEST(record, full_device_is_told_and_the_program_runs_on)
 {
     ck_assert_int_eq(shell("$R -o /dev/full -- $P/yielders 2 10 5"), 4);
-    ck_assert_ptr_nonnull(strstr(err, "No space left on device"));
+    ck_assert_str_eq(err, "gmptrace record: cannot write '/dev/full': No space left on device; nothing recorded\n");
     ck_assert(access("/dev/full", F_OK) == 0);
+}
+
+/* The program limits its recorder's files before it starts its runtime. The messages go through a pipe, which has no
+ * limit. */
+static int limited(int bytes)
+{
+    return shell("command -v prlimit >.std || exit 77; echo earlier >x; "
+                 "{ $R -o x -- sh -c \"prlimit --pid \\$PPID --fsize=%d; exec $P/yielders 2 10\"; echo $? >.std; } "
+                 "2>&1 | cat >&2; exit $(cat .std)",
+                 bytes);
+}
+
+TEST(record, no_room_for_an_event_leaves_the_earlier_file)
+{
+    for (int bytes = 20; bytes < 600; bytes += 500) { /* not even the head; the head and the first frame, the start */
+        int status = limited(bytes);
+        if (status == 77)
+            SKIP("prlimit is not installed");
+        ck_assert_int_eq(status, 4);
+        ck_assert_str_eq(err, "gmptrace record: cannot write 'x': File too large; nothing recorded\n");
+        ck_assert_int_eq(shell("cat x; ls -A | grep -v '^.std'"), 0);
+        ck_assert_str_eq(out, "earlier\nx\n");
+    }
 }
 
 /* ---- A whole recording ------------------------------------------------------------------------------------------ */
@@ -259,6 +299,30 @@ TEST(record, earlier_file_is_kept_as_old)
     expect_whole("x", 1, 0);
     ck_assert_int_eq(shell("cat x.old"), 0);
     ck_assert_str_eq(out, "earlier\n");
+}
+
+TEST(record, kept_file_is_named_and_that_it_replaced_another)
+{
+    ck_assert_int_eq(shell("echo first >x; touch -d '2001-01-01' x; $R -o x -- $P/yielders 2 3"), 0);
+    ck_assert_ptr_nonnull(strstr(err, "[ gmptrace record: the earlier x is now x.old ]\n"));
+    ck_assert_int_eq(shell("touch -d '2001-01-01' x; $R -o x -- $P/yielders 2 3"), 0);
+    ck_assert_ptr_nonnull(strstr(err, "[ gmptrace record: the earlier x is now x.old, instead of an older one ]\n"));
+    expect_whole("x", 1, 0);
+    expect_whole("x.old", 1, 0);
+    ck_assert(!exists("x.old.1"));
+}
+
+TEST(record, recordings_at_the_same_time_do_not_lose_each_other)
+{
+    ck_assert_int_eq(shell("echo first >x; touch -d '2001-01-01' x; "
+                           "$R -o x -- sh -c \"$R -o x -- $P/yielders 2 3 3; exec $P/yielders 2 3 5\""),
+                     5);
+    ck_assert_ptr_nonnull(strstr(err, "the earlier x is now x.old ]"));
+    ck_assert_ptr_nonnull(strstr(err, "the earlier x is now x.old.1 ]"));
+    expect_whole("x", 1, 5);
+    expect_whole("x.old.1", 1, 3);
+    ck_assert_int_eq(shell("cat x.old"), 0);
+    ck_assert_str_eq(out, "first\n");
 }
 
 TEST(record, nothing_but_the_file_is_left)
@@ -323,7 +387,9 @@ static struct started recorder_start(const char *terminal, const char *program, 
         dup2(ends[1], STDOUT_FILENO);
         close(ends[0]);
         close(ends[1]);
-        if (!freopen(err_path, "w", stderr))
+        if (tty >= 0)
+            dup2(tty, STDERR_FILENO);
+        else if (!freopen(err_path, "w", stderr))
             _exit(126);
         execl(getenv("GMPTRACE"), "gmptrace", "record", "-o", trace_path, "--", path, argument, (char *)NULL);
         _exit(127);
@@ -371,6 +437,12 @@ TEST(record, ctrl_c_reaches_the_program_once)
     ck_assert_int_eq(recorder_wait(&started), 7);
     ck_assert_int_eq(number_read(&started, "signals %d"), 1);
     expect_whole("x", 1, 7);
+    ssize_t got = read(master, err, sizeof err - 1);
+    ck_assert_int_gt(got, 0);
+    err[got] = 0;
+    const char *line = strtok(err, "\r\n"); /* "^C" and the message */
+    ck_assert_ptr_nonnull(strstr(line, "waiting for 'until_signal'; once more ends the recording now"));
+    ck_assert_uint_le(strlen(line), 80);
 }
 
 TEST(record, second_signal_ends_the_recording_and_leaves_the_program)
@@ -413,6 +485,19 @@ TEST(record, killed_recorder_leaves_whole_frames_and_the_program)
     ck_assert_int_eq(trace_read(part).whole, 0);
     ck_assert_int_eq(kill(started.program, SIGUSR1), 0);
     ck_assert_int_eq(number_read(&started, "signals %d"), 1);
+}
+
+TEST(record, file_cut_in_its_middle_has_its_first_half)
+{
+    ck_assert_int_eq(shell("$R -o x -- $P/yielders 100 10000"), 0);
+    struct reading all = expect_whole("x", 1, 0);
+    struct stat st;
+    ck_assert_int_eq(stat(in_dir("x"), &st), 0);
+    ck_assert_int_eq(truncate(in_dir("x"), st.st_size / 2), 0);
+    struct reading half = trace_read("x");
+    ck_assert(!half.damaged);
+    ck_assert_int_eq(half.whole, 0);
+    ck_assert_uint_gt(half.counts.kept, all.counts.kept * 3 / 10);
 }
 
 /* ---- Files that may not grow ------------------------------------------------------------------------------------ */

@@ -70,6 +70,9 @@ TEST(script, a_goroutine_that_is_not_there_has_no_lines)
 {
     ck_assert_int_eq(script(&(struct sample_options){ .leaks = 5 }, "-g 300"), 0);
     ck_assert_str_eq(out, "");
+    has(err, "there is no goroutine 300 in this trace");
+    ck_assert_int_eq(script(&(struct sample_options){ .leaks = 5 }, "-g 3"), 0);
+    ck_assert_str_eq(err, "");
 }
 
 TEST(script, raw_has_no_names_of_the_program)

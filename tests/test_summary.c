@@ -424,6 +424,95 @@ TEST(summary, the_threshold_can_be_chosen)
     summary_close(summary);
 }
 
+/* By the default threshold: the main G returns at main_end_ns unless that is 0, a worker waits since a moment. */
+static enum summary_verdict judged_by_end(int64_t since_ns, int64_t main_end_ns, int64_t end_ns, int64_t *stuck_ns)
+{
+    struct summary *summary = summary_open(NULL, NULL);
+    ck_assert_ptr_nonnull(summary);
+    create(summary, -1, 0, 1, MAIN_FN, 0);
+    start(summary, 0, 0, 1);
+    leak(summary, since_ns, 2);
+    if (main_end_ns)
+        simple(summary, GMPT_EVENT_go_exit, 0, main_end_ns, 1);
+    finished(summary, end_ns);
+    enum summary_verdict verdict = group_with(summary, WORK_FN)->verdict;
+    ck_assert_int_eq(summary_exited(summary), main_end_ns != 0);
+    *stuck_ns = summary_stuck_ns(summary);
+    summary_close(summary);
+    return verdict;
+}
+
+TEST(summary, a_second_is_the_threshold_while_the_program_runs)
+{
+    int64_t stuck_ns;
+    ck_assert_int_eq(judged_by_end(S, 0, 2 * S - 1, &stuck_ns), SUMMARY_NONE);
+    ck_assert_int_eq(stuck_ns, S);
+    ck_assert_int_eq(judged_by_end(S, 0, 2 * S, &stuck_ns), SUMMARY_STUCK);
+}
+
+TEST(summary, twenty_milliseconds_are_once_main_has_returned)
+{
+    int64_t stuck_ns;
+    ck_assert_int_eq(judged_by_end(S, S + 20 * MS, S + 20 * MS, &stuck_ns), SUMMARY_STUCK);
+    ck_assert_int_eq(stuck_ns, 20 * MS);
+    ck_assert_int_eq(judged_by_end(S, S + 20 * MS - 1, S + 20 * MS, &stuck_ns), SUMMARY_NONE);
+}
+
+TEST(summary, the_time_after_main_is_no_waiting)
+{
+    int64_t stuck_ns;
+    ck_assert_int_eq(judged_by_end(S, S + MS, 100 * S, &stuck_ns), SUMMARY_NONE);
+}
+
+static int asked;
+
+static uint32_t odd_or_even(void *arg, uint32_t stack)
+{
+    ck_assert_ptr_eq(arg, &asked);
+    asked++;
+    return stack % 2 ? 1 : 2;
+}
+
+TEST(summary, stacks_that_mean_the_same_are_one_place)
+{
+    struct summary_options options = { SUMMARY_STUCK_NS, odd_or_even, &asked };
+    struct summary *summary = summary_open(NULL, &options);
+    size_t count;
+    ck_assert_ptr_nonnull(summary);
+    create(summary, -1, 0, 1, MAIN_FN, 0);
+    start(summary, 0, 0, 1);
+    for (int i = 0; i < 10; i++) {
+        int64_t t = i * 100 * MS;
+        uint64_t g = (uint64_t)i + 2;
+        create(summary, 0, t, g, WORK_FN, 11 + (uint32_t)(i % 3) * 2);
+        start(summary, 1, t, g);
+        block(summary, 1, t, g, GMPT_WAIT_chan_send, 0, 500 + (uint32_t)(i % 5) * 2);
+    }
+    finished(summary, S);
+    const struct summary_group *group = group_with(summary, WORK_FN);
+    ck_assert_int_eq(group->verdict, SUMMARY_GROWING);
+    ck_assert_uint_eq(group->count, 10);
+    ck_assert_uint_eq(group->create_stack, 1);
+    ck_assert_uint_eq(group->wait_stack, 2);
+    summary_sites(summary, &count);
+    ck_assert_uint_eq(count, 2);
+    ck_assert_int_eq(asked, 3 + 5); /* once for each, and never for the stack that is not known */
+    summary_close(summary);
+}
+
+TEST(summary, the_site_of_the_main_goroutine_is_marked)
+{
+    struct summary *summary = opened_with_main();
+    leak(summary, 0, 2);
+    finished(summary, S);
+    size_t count;
+    const struct summary_site *sites = summary_sites(summary, &count);
+    ck_assert_uint_eq(count, 2);
+    for (size_t i = 0; i < count; i++)
+        ck_assert_int_eq(sites[i].main, sites[i].fn == MAIN_FN);
+    summary_close(summary);
+}
+
 TEST(summary, a_wait_with_a_deadline_is_never_suspect)
 {
     struct summary *summary = opened_with_main();

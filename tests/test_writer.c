@@ -160,6 +160,59 @@ TEST(writer, a_full_disk_leaves_whole_frames)
     ck_assert_uint_eq(count_frames(), 1);
 }
 
+/* count records that hardly compress. */
+static void put_records(struct writer *writer, uint32_t sequence, uint32_t count)
+{
+    static uint64_t random = 88172645463325252u;
+    uint8_t *bytes = malloc(2 * (size_t)count);
+    for (uint32_t i = 0; i < count; i++) {
+        random ^= random << 13, random ^= random >> 7, random ^= random << 17;
+        bytes[2 * i] = GMPT_EVENT_proc_stop;
+        bytes[2 * i + 1] = (uint8_t)(random & 0x7f);
+    }
+    writer_put_events(writer, &(struct writer_events){
+                                  .sequence = sequence, .count = count, .bytes = bytes, .size = 2 * (size_t)count });
+    free(bytes);
+}
+
+TEST(writer, a_full_disk_takes_the_sections_that_fit)
+{
+    struct writer *writer = open_writer();
+    put_clock(writer, 1);
+    put_records(writer, 0, 100);
+    ck_assert_int_eq(writer_frame(writer), 0);
+    ck_assert_uint_eq(writer_events_saved(writer), 100);
+    signal(SIGXFSZ, SIG_IGN);
+    struct rlimit limit = { writer_bytes(writer) + 20000, RLIM_INFINITY };
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    put_clock(writer, 2);
+    for (uint32_t i = 1; i <= 40; i++)
+        put_records(writer, i, 1000);
+    ck_assert_int_eq(writer_frame(writer), -EFBIG);
+    uint64_t saved = writer_events_saved(writer);
+    ck_assert_uint_ge(saved, 10100); /* a record takes about a byte */
+    ck_assert_uint_le(writer_bytes(writer), limit.rlim_cur);
+    ck_assert_int_eq(writer_close(writer), -EFBIG);
+    struct tracefile_result result = tracefile_read(path);
+    ck_assert_uint_eq(result.event_count, saved);
+    ck_assert_int_eq(result.last_result, 0);
+    free(result.events);
+    ck_assert_uint_eq(count_frames(), 2);
+}
+
+TEST(writer, markers_are_not_counted_as_saved_events)
+{
+    static const uint8_t bytes[] = { GMPT_EVENT_lost, 1, 5, 1, GMPT_EVENT_proc_stop, 1 };
+    struct writer *writer = open_writer();
+    put_clock(writer, 1);
+    writer_put_events(writer, &(struct writer_events){ .count = 2, .bytes = bytes, .size = sizeof bytes });
+    ck_assert_uint_eq(writer_events_saved(writer), 0);
+    ck_assert_int_eq(writer_frame(writer), 0);
+    ck_assert_uint_eq(writer_events_saved(writer), 1);
+    ck_assert_uint_eq(writer_events_count(writer), 2);
+    ck_assert_int_eq(writer_close(writer), 0);
+}
+
 TEST(writer, a_device_without_room_is_an_error_at_once)
 {
     static const struct writer_info info = { 7, 2, SEGMENT_CLOCK_TSC, "", "" };

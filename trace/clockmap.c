@@ -5,8 +5,37 @@
 
 #define SCALE_ONE ((uint64_t)1 << 32) /* a tick is a nanosecond, as long as nothing says otherwise */
 #define SCALE_MAX ((uint64_t)1 << 62)
+#define SPACING_NS 50000000 /* between points that are worth keeping */
 
 static int64_t wrap_sub(int64_t a, int64_t b) { return (int64_t)((uint64_t)a - (uint64_t)b); }
+
+/* Nanoseconds per tick << 32 from one point to a later one. */
+static uint64_t scale_between(const struct clockmap_point *from, const struct clockmap_point *to)
+{
+    unsigned __int128 scale = (unsigned __int128)((uint64_t)to->ns - (uint64_t)from->ns) << 32;
+    scale /= to->ticks - from->ticks;
+    return scale < SCALE_MAX ? (uint64_t)scale : SCALE_MAX;
+}
+
+/* Makes room. Of points that are close together, as those of a fast recorder, some go: not of the newest, which are
+ * what most records lie between. When that does not help, the oldest half goes. */
+static void points_thin(struct clockmap *map)
+{
+    const uint32_t old = CLOCKMAP_POINTS / 4 * 3;
+    uint32_t kept = 1;
+    for (uint32_t i = 1; i < old; i++)
+        if (wrap_sub(map->point[i + 1].ns, map->point[kept - 1].ns) > SPACING_NS)
+            map->point[kept++] = map->point[i];
+    if (kept > old / 2) {
+        memmove(map->point, map->point + kept / 2, (kept - kept / 2) * sizeof map->point[0]);
+        kept -= kept / 2;
+    }
+    memmove(map->point + kept, map->point + old, (map->count - old) * sizeof map->point[0]);
+    map->count -= old - kept;
+    map->used = 0;
+    for (uint32_t i = 0; i < kept; i++)
+        map->point[i].scale = scale_between(&map->point[i], &map->point[i + 1]);
+}
 
 void clockmap_add(struct clockmap *map, const struct writer_clock *clock)
 {
@@ -22,16 +51,11 @@ void clockmap_add(struct clockmap *map, const struct writer_clock *clock)
     if (clock->ticks <= last->ticks || ns <= last->ns)
         return;
     if (map->count == CLOCKMAP_POINTS) {
-        uint32_t half = CLOCKMAP_POINTS / 2;
-        memmove(map->point, map->point + half, half * sizeof map->point[0]);
-        map->count = half;
-        map->used = 0;
-        last = &map->point[half - 1];
+        points_thin(map);
+        last = &map->point[map->count - 1];
     }
-    unsigned __int128 scale = (unsigned __int128)((uint64_t)ns - (uint64_t)last->ns) << 32;
-    scale /= clock->ticks - last->ticks;
-    last->scale = scale < SCALE_MAX ? (uint64_t)scale : SCALE_MAX;
-    last[1] = (struct clockmap_point){ clock->ticks, ns, last->scale };
+    last[1] = (struct clockmap_point){ clock->ticks, ns, 0 };
+    last[1].scale = last->scale = scale_between(last, &last[1]);
     map->count++;
 }
 
@@ -44,6 +68,12 @@ uint64_t clockmap_ticks_ago(const struct clockmap *map, int64_t ns)
         if (wrap_sub(last_ns, map->point[i].ns) >= ns)
             return map->point[i].ticks;
     return 0;
+}
+
+uint64_t clockmap_ticks_in(const struct clockmap *map, uint32_t ns)
+{
+    uint64_t scale = map->count ? map->point[map->count - 1].scale : 0;
+    return ((uint64_t)ns << 32) / (scale ? scale : SCALE_ONE);
 }
 
 void clockmap_find(struct clockmap *map, uint64_t ticks)

@@ -22,11 +22,13 @@ struct clockmap {
 };
 
 /* Adds a snapshot. One that is not later than the last in both clocks is ignored: a frame may repeat it. Only the
- * newest points are kept; earlier moments are mapped by the oldest of them. */
+ * newest points are kept, some seconds of them at least; earlier moments are mapped by the oldest. */
 void clockmap_add(struct clockmap *map, const struct writer_clock *clock);
 int64_t clockmap_last_ns(const struct clockmap *map); /* of the last point */
 /* The ticks of the last point that is at least ns older than the newest; 0 when there is none. */
 uint64_t clockmap_ticks_ago(const struct clockmap *map, int64_t ns);
+/* How many ticks there are in so many nanoseconds, about now. */
+uint64_t clockmap_ticks_in(const struct clockmap *map, uint32_t ns);
 
 void clockmap_find(struct clockmap *map, uint64_t ticks);
 

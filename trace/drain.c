@@ -303,7 +303,8 @@ static bool subbuffer_take(struct drain *drain, uint32_t ring)
     }
     size_t size = bytes - cursor->offset;
     uint32_t count = records - cursor->records;
-    if (size > DRAIN_BATCH_BYTES - drain->batch_used || drain->part_count == PARTS_MAX)
+    size_t limit = drain->crowded ? DRAIN_BATCH_BYTES : DRAIN_BATCH_USUAL_BYTES;
+    if (drain->batch_used + size > limit || drain->part_count == PARTS_MAX)
         return false;
 
     struct drain_part *part = &drain->parts[drain->part_count];

@@ -16,7 +16,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define DRAIN_BATCH_BYTES (4u << 20)
+#define DRAIN_BATCH_USUAL_BYTES (256u << 10) /* a batch becomes a frame, and what is cut off is lost by the frame */
+#define DRAIN_BATCH_BYTES (1u << 20)         /* its room; used when the rings are crowded, to empty them sooner */
 
 struct drain;
 

@@ -21,9 +21,10 @@
  *
  *   a frame's content is a run of sections: one byte kind, LEB128 size, then that many bytes
  *
- * A frame holds at most about a second and stands by itself: it starts with a clock section, and every stack that its
- * events name is in this frame or an earlier one. The first frame also has the info and schema sections. The last has
- * an end section. A reader skips a section of a kind that it does not know.
+ * A frame holds the records of a tenth of a second, or some 100 KiB of them when that is less, so that a cut or a bad
+ * block costs no more. It stands by itself: it starts with a clock section, and every stack that its events name is in
+ * this frame or an earlier one. The first frame also has the info and schema sections. The last has an end section. A
+ * reader skips a section of a kind that it does not know.
  *
  *   kind           content (numbers are LEB128 unless said)
  *   clock          ticks, monotonic ns, realtime ns, each 8 bytes

@@ -60,6 +60,7 @@ static void part_damaged(struct order *order, struct order_lane *lane, const cha
     frames_error(order->error, lane->first->frame->offset, "the frame is damaged: ring %u, %s", lane->index, what);
     order->counts.gaps++;
     order->excused = true;
+    order->damaged++;
     if (lane->first->next)
         lane->first->next->sync = true;
     else
@@ -244,6 +245,7 @@ void order_damage(struct order *order)
 {
     order->counts.gaps++;
     order->excused = true;
+    order->damaged++;
     for (uint32_t i = 0; i < SECTION_RINGS_MAX; i++)
         order->lane[i].unsure = order->lane[i].seen;
 }
@@ -506,8 +508,9 @@ static int head_accept(struct order *order, struct order_lane *lane, struct gmpt
 
 /* ---- Giving out ------------------------------------------------------------------------------------------------- */
 
-/* The lane that is blocked at the earliest time, if that is not after force_ticks. */
-static struct order_lane *lane_to_force(const struct order *order, uint32_t *place)
+/* The lane that is blocked at the earliest time, if that is not after force_ticks, and if the others, whose next record
+ * is at next_ticks, have left it behind. */
+static struct order_lane *lane_to_force(const struct order *order, uint64_t next_ticks, uint32_t *place)
 {
     struct order_lane *earliest = NULL;
     for (uint32_t i = 0; i < order->blocked_count; i++) {
@@ -517,7 +520,10 @@ static struct order_lane *lane_to_force(const struct order *order, uint32_t *pla
             *place = i;
         }
     }
-    return earliest;
+    if (!earliest || order->heap_count == 0 || next_ticks > order->force_ticks)
+        return earliest;
+    bool behind = next_ticks > earliest->ticks && next_ticks - earliest->ticks > order->patience_ticks;
+    return behind && order->excused ? earliest : NULL;
 }
 
 static int lane_force(struct order *order, uint32_t place, struct gmpt_event *event)
@@ -540,9 +546,9 @@ int order_next(struct order *order, struct gmpt_event *event)
     for (;;) {
         uint64_t earliest = order->heap_count ? order->heap[0].ticks : UINT64_MAX;
         if (__builtin_expect(order->blocked_count > 0, 0) &&
-            (order->heap_count == 0 || earliest > order->force_ticks)) {
+            (order->heap_count == 0 || order->excused || earliest > order->force_ticks)) {
             uint32_t place;
-            if (lane_to_force(order, &place)) {
+            if (lane_to_force(order, earliest, &place)) {
                 int result = lane_force(order, place, event);
                 return result ? result : 1;
             }

@@ -21,8 +21,10 @@
  *
  * When the cause never comes: records may be lost, so an effect may wait in vain. A head that is not enabled and not
  * after `force_ticks` is forced: given out as it is, and its G's state taken from it. Once anything is known to be lost
- * this limit is the snapshot before the newest: every record up to it that exists has been read by then. As long as
- * nothing is lost a forced record proves a bug somewhere, so the limit lies seconds back.
+ * this limit lies `patience_ticks`, more than clocks differ by, before the newest snapshot, or at the one before that:
+ * every record up to there that exists has been read. And it is forced as soon as the other lanes are that far ahead,
+ * so that time does not step back further. As long as nothing is lost a forced record proves a bug somewhere, so the
+ * limit lies seconds back, and the others go on up to it.
  *
  * 1. Records of one lane are given out in the lane's order, each exactly once.
  * 2. Without losses, a record that carries number n of a G comes after the one that made it n - 1.
@@ -78,8 +80,9 @@ struct order {
     struct order_heap_slot heap[SECTION_RINGS_MAX]; /* lanes whose head may be enabled, earliest first */
     struct order_lane *blocked[SECTION_RINGS_MAX];  /* lanes whose head is not */
     uint32_t heap_count, blocked_count;
-    uint64_t hold_ticks, force_ticks;
+    uint64_t hold_ticks, force_ticks, patience_ticks;
     bool excused;          /* something is missing: what does not fit is no bug */
+    uint32_t damaged;      /* places of the file that could not be read */
     struct gtable_g *dead; /* ended with the last record given out */
     struct gtable gs;
     uint64_t buffered_bytes; /* of the frames that lanes still need */

@@ -8,11 +8,13 @@
 #include <gmptrace/trace.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define MODULES_MAX 65536
 #define MODULE_PATH_MAX 4096
+#define SKEW_MAX_NS 1000000 /* more than the clocks of two CPUs differ by; after a loss, time steps back no more */
 #define BUG_PATIENCE_NS 2000000000 /* how long a record may wait for a cause, as long as nothing is lost */
 #define BUFFER_SOFT (2 * (uint64_t)FORMAT_FRAME_MAX) /* above: time may give way, cause and effect not yet */
 #define BUFFER_HARD (3 * (uint64_t)FORMAT_FRAME_MAX) /* above: nothing is waited for */
@@ -36,8 +38,10 @@ struct gmpt_trace {
     uint64_t hold_ticks;         /* the newest frame's snapshot */
     uint64_t earlier_hold_ticks; /* of the last frame with another one */
     uint64_t lost;               /* by the end section */
-    uint64_t loaded_events;      /* records in the frames loaded so far */
-    bool end_seen, finished;
+    uint64_t markers;            /* `lost` records given out */
+    uint64_t first_ticks;        /* of the events in the frame that is being loaded */
+    int64_t skipped_ns;          /* of the time between frames that have damage between them */
+    bool end_seen, finished, reported;
     int last_result; /* of gmpt_trace_next, once finished */
 };
 
@@ -170,7 +174,8 @@ static int section_load(struct gmpt_trace *trace, const struct section *section,
         result = section_events(section, &events);
         if (result)
             return result;
-        trace->loaded_events += events.count;
+        if (events.base_ticks < trace->first_ticks)
+            trace->first_ticks = events.base_ticks;
         return order_add(&trace->order, &events, frame);
     case FORMAT_END:
         return end_load(trace, section);
@@ -188,8 +193,13 @@ static void limits_set(struct gmpt_trace *trace, uint64_t hold_ticks)
     if (hold_ticks != trace->hold_ticks)
         trace->earlier_hold_ticks = trace->hold_ticks;
     trace->hold_ticks = order->hold_ticks = hold_ticks;
-    order->force_ticks =
-        order->excused ? trace->earlier_hold_ticks : clockmap_ticks_ago(&trace->clocks, BUG_PATIENCE_NS);
+    order->patience_ticks = clockmap_ticks_in(&trace->clocks, SKEW_MAX_NS);
+    if (!order->excused)
+        order->force_ticks = clockmap_ticks_ago(&trace->clocks, BUG_PATIENCE_NS);
+    else if (hold_ticks > order->patience_ticks && hold_ticks - order->patience_ticks > trace->earlier_hold_ticks)
+        order->force_ticks = hold_ticks - order->patience_ticks;
+    else
+        order->force_ticks = trace->earlier_hold_ticks;
     if (order->buffered_bytes <= BUFFER_SOFT)
         return;
     /* The recorder was late, and its round has more than fits here. It writes a round oldest first, so what is loaded
@@ -215,6 +225,14 @@ static bool limits_lift(struct order *order)
     return true;
 }
 
+/* How long the records were emitted for that lay between a frame with the snapshot `before` and the one just loaded,
+ * with the snapshot `after`: up to its first record, should it have any. */
+static int64_t skipped_since(struct gmpt_trace *trace, uint64_t before, uint64_t after)
+{
+    uint64_t until = trace->first_ticks < after ? trace->first_ticks : after;
+    return until > before ? clockmap_ns(&trace->clocks, until) - clockmap_ns(&trace->clocks, before) : 0;
+}
+
 /* Loads the sections of a frame. Tables come before what names them, so one pass does. */
 static int frame_load(struct gmpt_trace *trace, struct frame *frame)
 {
@@ -222,9 +240,11 @@ static int frame_load(struct gmpt_trace *trace, struct frame *frame)
     struct section section = { 0 };
     bool clock_seen = false;
     uint64_t hold_ticks = trace->hold_ticks;
+    bool clocks_before = trace->clocks.count > 0;
     int result;
     if (frame->after_damage)
         order_damage(&trace->order);
+    trace->first_ticks = UINT64_MAX;
     while ((result = section_next(&p, end, &section)) > 0) {
         if (section.kind == FORMAT_CLOCK && !clock_seen) {
             struct writer_clock clock;
@@ -242,26 +262,69 @@ static int frame_load(struct gmpt_trace *trace, struct frame *frame)
         order_damage(&trace->order);
         result = 0;
     }
+    if (frame->after_damage && clocks_before)
+        trace->skipped_ns += skipped_since(trace, trace->hold_ticks, hold_ticks);
     limits_set(trace, hold_ticks);
     trace->info.duration_ns = clockmap_last_ns(&trace->clocks);
     trace->info.start_realtime_ns = trace->clocks.first_realtime_ns;
     return result;
 }
 
-/* Says what a file that has no end lacks. */
+static void trace_finish(struct gmpt_trace *trace, int result)
+{
+    trace->finished = true;
+    trace->reported = result != 0; /* that it cannot be read further */
+    trace->last_result = result;
+    if (frames_ending(trace->file) == FRAMES_DAMAGED) {
+        order_damage(&trace->order);
+        if (result == 0)
+            trace->last_result = -EPROTO;
+    }
+    order_finish(&trace->order, !trace->end_seen);
+}
+
+/* Adds to the message about damage how much of the file it cost. */
+static void damage_report(struct gmpt_trace *trace, uint64_t missing, double missing_s)
+{
+    const struct frames_head *head = frames_head(trace->file);
+    char *message = trace->error.message, places[64] = "";
+    size_t used = strlen(message);
+    if (trace->order.damaged > 1)
+        snprintf(places, sizeof places, " (the last of %u damaged places)", trace->order.damaged);
+    if (head->bytes)
+        snprintf(message + used, sizeof trace->error.message - used,
+                 "%s; %llu of %llu events and %.3f of %.3f seconds are missing", places, (unsigned long long)missing,
+                 (unsigned long long)head->events, missing_s, (double)head->duration_ns / 1e9);
+    else
+        snprintf(message + used, sizeof trace->error.message - used,
+                 "%s; the file does not say how much there was; at least %.3f seconds are missing", places, missing_s);
+}
+
+/* Once all that can be read has been given out: says what the file lacks, and whether that is nothing. */
 static void missing_report(struct gmpt_trace *trace)
 {
     const struct frames_head *head = frames_head(trace->file);
     int64_t size = frames_size(trace->file), at = frames_offset(trace->file);
-    if (head->bytes > size) {
-        uint64_t read = trace->loaded_events < head->events ? trace->loaded_events : head->events;
-        double left_s = ((double)head->duration_ns - (double)trace->info.duration_ns) / 1e9;
+    uint64_t read = trace->order.counts.kept + trace->markers;
+    uint64_t missing = head->events > read ? head->events - read : 0;
+    double missing_s = (double)trace->skipped_ns / 1e9;
+    if (head->duration_ns > trace->info.duration_ns)
+        missing_s += ((double)head->duration_ns - (double)trace->info.duration_ns) / 1e9;
+    trace->info.whole = trace->end_seen && trace->order.damaged == 0 && missing == 0;
+    if (trace->info.whole)
+        return;
+    if (!trace->end_seen && frames_ending(trace->file) != FRAMES_DAMAGED && head->bytes > size) {
         frames_error(
             &trace->error, at,
             "the file is cut off: %lld of its %lld bytes, with %llu of %llu events and %.3f of %.3f seconds, are "
             "missing",
-            (long long)(head->bytes - size), (long long)head->bytes, (unsigned long long)(head->events - read),
-            (unsigned long long)head->events, left_s > 0 ? left_s : 0.0, (double)head->duration_ns / 1e9);
+            (long long)(head->bytes - size), (long long)head->bytes, (unsigned long long)missing,
+            (unsigned long long)head->events, missing_s, (double)head->duration_ns / 1e9);
+    } else if (trace->order.damaged) {
+        damage_report(trace, missing, missing_s);
+    } else if (trace->end_seen) {
+        frames_error(&trace->error, -1, "%s", "frames have been taken out of the file");
+        damage_report(trace, missing, missing_s);
     } else if (frames_ending(trace->file) == FRAMES_CUT) {
         frames_error(&trace->error, at,
                      "the file was never finished and ends inside a frame: at least %lld bytes are missing",
@@ -271,19 +334,6 @@ static void missing_report(struct gmpt_trace *trace)
                      head->bytes ? "says nothing about how the recording ended"
                                  : "was never finished: the recording was cut short");
     }
-}
-
-static void trace_finish(struct gmpt_trace *trace, int result)
-{
-    trace->finished = true;
-    trace->last_result = result;
-    if (!trace->end_seen) {
-        if (result == 0 && frames_ending(trace->file) != FRAMES_DAMAGED)
-            missing_report(trace);
-        else if (result == 0)
-            trace->last_result = -EPROTO;
-    }
-    order_finish(&trace->order, !trace->end_seen);
 }
 
 /* Loads one more frame. Returns 0 or -errno. */
@@ -363,10 +413,14 @@ int gmpt_trace_next(struct gmpt_trace *trace, struct gmpt_event *event)
 {
     for (;;) {
         int result = order_next(&trace->order, event);
-        if (result)
+        if (result) {
+            trace->markers += result > 0 && event->type == GMPT_EVENT_lost;
             return result;
+        }
         if (trace->finished) {
-            trace->info.whole = trace->end_seen;
+            if (!trace->reported)
+                missing_report(trace);
+            trace->reported = true;
             if (trace->end_seen)
                 trace->order.counts.lost = trace->lost; /* the last losses of a ring have no record */
             return trace->last_result;

@@ -12,7 +12,8 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define FRAME_INTERVAL_NS 1000000000
+#define FRAME_INTERVAL_NS 100000000       /* when there are records */
+#define FRAME_INTERVAL_IDLE_NS 1000000000 /* when there are none; the clock must still be told */
 #define TICK_SLOW_NS 10000000
 #define TICK_FAST_NS 1000000
 #define LEVEL_HURRIED (-1) /* much faster than level 3: a larger file is better than lost records */
@@ -69,17 +70,25 @@ static void tracing_set(struct recorder *recorder, uint32_t on)
     store_release(&recorder->segment.header->tracing, on);
 }
 
-/* After a frame: remembers what is in the file by now, or the failure. */
+static void counts_update(struct recorder *recorder)
+{
+    recorder->counts = (struct recorder_counts){
+        .file_bytes = writer_bytes(recorder->writer),
+        .events = writer_events_saved(recorder->writer),
+        .drained = drain_counts(recorder->drain),
+    };
+}
+
+/* After a frame: remembers how far the file goes by now, or the failure. */
 static int frame_account(struct recorder *recorder, int result)
 {
     recorder->started = true;
+    counts_update(recorder);
     if (result) {
         recorder->error = result;
         tracing_set(recorder, 0);
         return result;
     }
-    recorder->counts.file_bytes = writer_bytes(recorder->writer);
-    recorder->counts.drained = drain_counts(recorder->drain);
     recorder->frame_ns = clock_ns(CLOCK_MONOTONIC);
     return 0;
 }
@@ -88,11 +97,15 @@ int recorder_open(struct recorder **out, int segment_fd, int out_fd, const struc
 {
     struct segment segment = { 0 };
     int result = segment_open(&segment, segment_fd, why);
-    if (result)
+    if (result) {
+        if (!*why && result != -EAGAIN)
+            *why = "its shared memory cannot be mapped";
         return result;
+    }
     struct recorder *recorder = calloc(1, sizeof *recorder);
     if (!recorder) {
         segment_close(&segment);
+        *why = "out of memory";
         return -ENOMEM;
     }
     recorder->segment = segment;
@@ -108,6 +121,8 @@ int recorder_open(struct recorder **out, int segment_fd, int out_fd, const struc
         recorder->writer = writer_open(out_fd, &head, info->level);
     if (!recorder->writer) {
         result = -errno;
+        if (result == -ENOMEM)
+            *why = "out of memory";
         recorder_close(recorder);
         return result;
     }
@@ -150,6 +165,14 @@ static int round_run(struct recorder *recorder)
     return 0;
 }
 
+static bool frame_due(const struct recorder *recorder)
+{
+    size_t pending = drain_pending(recorder->drain);
+    if (pending >= DRAIN_BATCH_USUAL_BYTES / 2) /* the other half leaves room for what comes in until the next tick */
+        return true;
+    return clock_ns(CLOCK_MONOTONIC) - recorder->frame_ns >= (pending ? FRAME_INTERVAL_NS : FRAME_INTERVAL_IDLE_NS);
+}
+
 int recorder_tick(struct recorder *recorder)
 {
     if (recorder->error || recorder->finished)
@@ -161,11 +184,7 @@ int recorder_tick(struct recorder *recorder)
         recorder->interval_ns = TICK_FAST_NS;
     else if (recorder->interval_ns < TICK_SLOW_NS)
         recorder->interval_ns = recorder->interval_ns * 2 < TICK_SLOW_NS ? recorder->interval_ns * 2 : TICK_SLOW_NS;
-    /* Half a batch leaves room for what comes in until the next tick. */
-    if (drain_pending(recorder->drain) < DRAIN_BATCH_BYTES / 2 &&
-        clock_ns(CLOCK_MONOTONIC) - recorder->frame_ns < FRAME_INTERVAL_NS)
-        return 0;
-    return frame_write(recorder);
+    return frame_due(recorder) ? frame_write(recorder) : 0;
 }
 
 int64_t recorder_interval_ns(const struct recorder *recorder) { return recorder->interval_ns; }
@@ -186,8 +205,7 @@ int recorder_finish(struct recorder *recorder, int exit_kind, int exit_code)
         writer_put_clock(recorder->writer, &end_clock);
         writer_put_end(recorder->writer, exit_kind, exit_code, ends, recorder->segment.ring_count);
         recorder->error = writer_frame(recorder->writer);
-        recorder->counts.file_bytes = writer_bytes(recorder->writer);
-        recorder->counts.drained = drain_counts(recorder->drain);
+        counts_update(recorder);
     }
     free(ends);
     int closed = writer_close(recorder->writer);

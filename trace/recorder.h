@@ -24,9 +24,8 @@ struct recorder_info {
     struct recorder_moment start; /* from before the target could emit its first event */
 };
 
-/* What is in the file, as whole frames. */
 struct recorder_counts {
-    uint64_t file_bytes;
+    uint64_t file_bytes, events; /* what is in the file, as whole frames: all that a reader can read */
     struct drain_counts drained;
 };
 
@@ -34,7 +33,7 @@ struct recorder_moment recorder_moment_now(void);
 
 /* Opens the segment in segment_fd and starts a file on out_fd, which recorder_close closes from then on. Switches
  * tracing on. Returns 0; -EAGAIN when the target has not laid out its segment yet; another -errno, *why being a
- * sentence or NULL. On failure out_fd is untouched and still the caller's. */
+ * sentence, or NULL when it is out_fd that cannot be written. On failure out_fd is still the caller's. */
 int recorder_open(struct recorder **recorder, int segment_fd, int out_fd, const struct recorder_info *info,
                   const char **why);
 

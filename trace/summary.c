@@ -18,11 +18,13 @@
 #define SITES_MAX 65536   /* Gs from further places are counted together under fn 0, stack 0 */
 #define SLAB_GS 128
 #define TIME_MAX_NS (INT64_MAX / 2) /* so that no damaged clock can make a difference overflow */
+#define CANONICAL_MAX (1u << 22)    /* stacks whose canonical one is remembered; that of others is asked for anew */
 #define STATE_LOST 0                /* ran when its ring lost records; nobody knows what it has done since */
 
 struct site {
     uint32_t create_stack;
     uint64_t fn, created, alive;
+    bool main;
     struct suspect *last_suspect; /* where a G from here waited last: mostly where the next one will */
     struct histogram scheduling;
 };
@@ -60,9 +62,12 @@ struct summary {
     struct slab *slabs;
     struct live_g *free_gs;
     struct site *last_site;
+    uint32_t *canonical; /* by stack; 0 = not asked for yet */
+    size_t canonical_room;
     int64_t now_ns; /* of the event that is being added */
     int64_t end_ns;
-    bool main_seen;
+    int64_t main_end_ns; /* valid when main_ended */
+    bool main_seen, main_ended, exited;
     struct histogram scheduling;
     struct summary_totals totals;
     struct summary_site *site_list;
@@ -76,7 +81,7 @@ struct summary *summary_open(const struct gmpt_trace *trace, const struct summar
     if (!summary)
         return NULL;
     summary->trace = trace;
-    summary->options.stuck_ns = options ? options->stuck_ns : SUMMARY_STUCK_NS;
+    summary->options = options ? *options : (struct summary_options){ .stuck_ns = SUMMARY_STUCK_BY_END };
     for (int reason = 0; reason < GMPT_WAIT_REASONS; reason++)
         summary->reason_suspect[reason] = gmpt_wait_reason_suspect((enum gmpt_wait_reason)reason);
     return summary;
@@ -103,9 +108,34 @@ void summary_close(struct summary *summary)
     table_clear(&summary->gs);
     table_clear(&summary->sites);
     table_clear(&summary->threads);
+    free(summary->canonical);
     free(summary->site_list);
     free(summary->group_list);
     free(summary);
+}
+
+/* The stack by which places are told apart. */
+static uint32_t stack_canonical(struct summary *summary, uint64_t field)
+{
+    uint32_t stack = (uint32_t)field;
+    if (stack == 0 || !summary->options.canonical_stack)
+        return stack;
+    if (stack >= summary->canonical_room && stack < CANONICAL_MAX) {
+        size_t room = summary->canonical_room ? summary->canonical_room : 256;
+        while (room <= stack)
+            room *= 2;
+        uint32_t *canonical = realloc(summary->canonical, room * sizeof *canonical);
+        if (canonical) {
+            memset(canonical + summary->canonical_room, 0, (room - summary->canonical_room) * sizeof *canonical);
+            summary->canonical = canonical;
+            summary->canonical_room = room;
+        }
+    }
+    if (stack >= summary->canonical_room)
+        return summary->options.canonical_stack(summary->options.canonical_arg, stack);
+    if (summary->canonical[stack] == 0)
+        summary->canonical[stack] = summary->options.canonical_stack(summary->options.canonical_arg, stack);
+    return summary->canonical[stack];
 }
 
 /* ---- Sites and live Gs ------------------------------------------------------------------------------------------- */
@@ -261,12 +291,14 @@ static int add_create(struct summary *summary, const struct gmpt_event *event)
     uint64_t id = event->go_create.g;
     if (id == 0 || live_g_find(summary, id))
         return 0;
-    struct live_g *g = live_g_make(summary, id, event->go_create.fn, (uint32_t)event->go_create.stack, summary->now_ns);
+    uint32_t stack = stack_canonical(summary, event->go_create.stack);
+    struct live_g *g = live_g_make(summary, id, event->go_create.fn, stack, summary->now_ns);
     if (!g)
         return -ENOMEM;
     struct current *current = current_of(summary, event);
     g->main = !summary->main_seen && !(current && current->id);
     summary->main_seen = true;
+    g->site->main |= g->main;
     return 0;
 }
 
@@ -298,7 +330,7 @@ static int add_block(struct summary *summary, const struct gmpt_event *event, st
     g->reason = reason < GMPT_WAIT_REASONS ? (uint8_t)reason : GMPT_WAIT_none;
     g->bounded = event->go_block.bounded != 0;
     g->object = event->go_block.object;
-    g->wait_stack = (uint32_t)event->go_block.stack;
+    g->wait_stack = stack_canonical(summary, event->go_block.stack);
     if (!summary->reason_suspect[g->reason] || g->bounded || g->main)
         return 0;
     struct suspect *suspect = g->site->last_suspect;
@@ -318,6 +350,10 @@ static int add_block(struct summary *summary, const struct gmpt_event *event, st
 static void add_exit(struct summary *summary, struct live_g *g)
 {
     state_enter(summary, g, GMPT_G_DEAD, summary->now_ns);
+    if (g->main) {
+        summary->main_ended = true;
+        summary->main_end_ns = g->since_ns;
+    }
     summary->totals.gs_ended++;
     summary->totals.gs_alive--;
     g->site->alive--;
@@ -366,7 +402,7 @@ static int add_transition(struct summary *summary, const struct gmpt_event *even
     case GMPT_EVENT_syscall_begin:
         totals->syscalls++;
         state_enter(summary, g, GMPT_G_SYSCALL, summary->now_ns);
-        g->wait_stack = (uint32_t)event->syscall_begin.stack;
+        g->wait_stack = stack_canonical(summary, event->syscall_begin.stack);
         return 0;
     case GMPT_EVENT_syscall_exit:
         state_enter(summary, g, GMPT_G_RUNNABLE, summary->now_ns);
@@ -474,7 +510,9 @@ static enum summary_verdict group_judge(struct summary *summary, const struct su
     struct suspect *suspect = suspects_find(&summary->suspects, &key);
     if (suspect && suspect_grows(suspect, summary->end_ns))
         return SUMMARY_GROWING;
-    return group->oldest_ns >= summary->options.stuck_ns ? SUMMARY_STUCK : SUMMARY_NONE;
+    /* The recorder may be at work for a while after the end, which is no waiting. */
+    int64_t waited_ns = group->oldest_ns - (summary->main_ended ? summary->end_ns - summary->main_end_ns : 0);
+    return (waited_ns > 0 ? waited_ns : 0) >= summary_stuck_ns(summary) ? SUMMARY_STUCK : SUMMARY_NONE;
 }
 
 /* Sorts the live Gs into groups; also ends the time that each has been in its state. */
@@ -545,6 +583,7 @@ static int sites_collect(struct summary *summary)
             .fn = site->fn,
             .created = site->created,
             .alive = site->alive,
+            .main = site->main,
             .scheduling = histogram_latency(&site->scheduling),
         };
     }
@@ -560,7 +599,9 @@ int summary_finish(struct summary *summary)
         if (info->duration_ns > summary->end_ns)
             summary->end_ns = info->duration_ns;
         totals->p_count = info->p_count;
+        summary->exited = info->whole && info->exit_kind == 1;
     }
+    summary->exited |= summary->main_ended;
     int result = groups_collect(summary);
     if (!result)
         result = sites_collect(summary);
@@ -576,6 +617,15 @@ int summary_finish(struct summary *summary)
     totals->scheduling = histogram_latency(&summary->scheduling);
     return 0;
 }
+
+int64_t summary_stuck_ns(const struct summary *summary)
+{
+    if (summary->options.stuck_ns != SUMMARY_STUCK_BY_END)
+        return summary->options.stuck_ns;
+    return summary->exited ? SUMMARY_STUCK_EXITED_NS : SUMMARY_STUCK_NS;
+}
+
+bool summary_exited(const struct summary *summary) { return summary->exited; }
 
 const struct summary_totals *summary_totals(const struct summary *summary) { return &summary->totals; }
 

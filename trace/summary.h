@@ -4,7 +4,11 @@
  *
  * Of a leak a trace alone gives evidence, never proof: a G that at the end waits, without a deadline, for something
  * that only another G can bring. Sites where the number of such Gs rises and does not fall are `growing`; others
- * whose Gs have waited for longer than a threshold are `stuck`. The main G is never a suspect. */
+ * whose Gs have waited for longer than a threshold are `stuck`. The main G is never a suspect.
+ *
+ * The threshold, unless one is given: a second while the program runs on or was killed, since somebody may be about to
+ * wake them. Once the main G has returned or the program has exited nobody will, so that 20 ms are enough, which only
+ * keep out what was under way in the last moment. They are counted up to the main G's return. */
 #ifndef GMPT_SUMMARY_H
 #define GMPT_SUMMARY_H
 
@@ -39,6 +43,7 @@ struct summary_site {
     uint32_t create_stack;
     uint64_t fn;
     uint64_t created, alive;
+    bool main; /* the main G is one of them */
     struct summary_latency scheduling;
 };
 
@@ -59,15 +64,25 @@ struct summary_group {
 };
 
 struct summary_options {
-    int64_t stuck_ns; /* waits at least this long are `stuck` */
+    int64_t stuck_ns; /* waits at least this long are `stuck`; SUMMARY_STUCK_BY_END: one of the two below it */
+    /* The stack that stands for all those that mean the same; called once for each stack but 0, with canonical_arg.
+     * NULL: each stands for itself. */
+    uint32_t (*canonical_stack)(void *arg, uint32_t stack);
+    void *canonical_arg;
 };
-#define SUMMARY_STUCK_NS 1000000000 /* the default */
+#define SUMMARY_STUCK_BY_END (-1)        /* the default */
+#define SUMMARY_STUCK_NS 1000000000      /* the program runs on, or was killed */
+#define SUMMARY_STUCK_EXITED_NS 20000000 /* it has ended by itself */
 
 struct summary *summary_open(const struct gmpt_trace *trace, const struct summary_options *options);
 void summary_close(struct summary *summary);
 
 int summary_add(struct summary *summary, const struct gmpt_event *event); /* 0 or -ENOMEM */
 int summary_finish(struct summary *summary);                              /* 0 or -ENOMEM */
+
+/* Valid after summary_finish. */
+int64_t summary_stuck_ns(const struct summary *summary); /* the threshold that held */
+bool summary_exited(const struct summary *summary); /* the main G has returned or the program has exited by itself */
 
 /* Valid after summary_finish. Sites by Gs created, most first; groups by verdict, then count, most first. */
 const struct summary_totals *summary_totals(const struct summary *summary);

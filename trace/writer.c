@@ -1,6 +1,7 @@
 /* Sections are gathered in one buffer and leave as one compressed frame. The first frame also carries info and schema,
  * behind its clock. A frame that cannot be written whole is taken back, so that the file never ends in a part of one
- * unless the machine itself stops. */
+ * unless the machine itself stops. When it is room that is missing, as many of its sections as fit are the last
+ * frame. */
 #define _GNU_SOURCE
 #include "writer.h"
 
@@ -23,6 +24,7 @@
 
 #define CLOCK_BYTES 24
 #define SECTION_HEAD_MAX (1 + LEB_MAX_BYTES)
+#define SALVAGE_TRIES 32
 
 struct writer {
     int fd;
@@ -39,6 +41,7 @@ struct writer {
     bool clock_known;
     int64_t first_ns, last_ns;
     uint64_t bytes, events;
+    uint64_t waiting, saved; /* events, but for markers: in content, in the file */
 };
 
 /* ---- Sections --------------------------------------------------------------------------------------------------- */
@@ -153,6 +156,12 @@ void writer_put_stacks(struct writer *writer, uint32_t ring, uint32_t first_ordi
     section_end(writer, p);
 }
 
+/* How many of the records are events; a `lost` marker, which is none, is the first of its section. */
+static uint64_t events_unmarked(const struct writer_events *events)
+{
+    return events->count - (events->count > 0 && events->size > 0 && events->bytes[0] == GMPT_EVENT_lost);
+}
+
 void writer_put_events(struct writer *writer, const struct writer_events *events)
 {
     if (events->size > FORMAT_FRAME_MAX) {
@@ -175,6 +184,7 @@ void writer_put_events(struct writer *writer, const struct writer_events *events
         memcpy(p, events->bytes, events->size);
     section_end(writer, p + events->size);
     writer->events += events->count;
+    writer->waiting += events_unmarked(events);
 }
 
 void writer_put_end(struct writer *writer, int exit_kind, int exit_code, const struct writer_ring_end *rings,
@@ -201,20 +211,23 @@ void writer_set_level(struct writer *writer, int level)
 
 size_t writer_pending(const struct writer *writer) { return writer->used; }
 uint64_t writer_events_count(const struct writer *writer) { return writer->events; }
+uint64_t writer_events_saved(const struct writer *writer) { return writer->saved; }
 uint64_t writer_bytes(const struct writer *writer) { return writer->bytes; }
 
 /* ---- The file --------------------------------------------------------------------------------------------------- */
 
-/* Appends all of it, or takes back what was written of it. */
-static int file_append(struct writer *writer, const uint8_t *bytes, size_t size)
+/* Appends all of it, or takes back what was written of it; *fit says how much that was. */
+static int file_append(struct writer *writer, const uint8_t *bytes, size_t size, size_t *fit)
 {
     size_t done = 0;
+    *fit = 0;
     while (done < size) {
         ssize_t wrote = write(writer->fd, bytes + done, size - done);
         if (wrote < 0 && errno == EINTR)
             continue;
         if (wrote <= 0) {
             int error = wrote < 0 ? -errno : -EIO;
+            *fit = done;
             if (writer->seekable && done > 0 && ftruncate(writer->fd, (off_t)writer->bytes) == 0)
                 (void)!lseek(writer->fd, (off_t)writer->bytes, SEEK_SET);
             return error;
@@ -233,22 +246,67 @@ static void frame_head_fill(uint8_t *head, uint32_t stored_bytes, uint32_t raw_b
     memcpy(head + sizeof words, &check, sizeof check);
 }
 
+/* Compresses and appends the first size bytes of the content. Of *stored bytes, *fit had room. */
+static int frame_store(struct writer *writer, size_t size, size_t *stored, size_t *fit)
+{
+    *fit = 0;
+    *stored = ZSTD_compress2(writer->zstd, writer->stored + FORMAT_FRAME_HEAD_BYTES,
+                             writer->stored_room - FORMAT_FRAME_HEAD_BYTES, writer->content, size);
+    if (ZSTD_isError(*stored))
+        return -ENOMEM;
+    frame_head_fill(writer->stored, (uint32_t)*stored, (uint32_t)size);
+    *stored += FORMAT_FRAME_HEAD_BYTES;
+    return file_append(writer, writer->stored, *stored, fit);
+}
+
+/* The end of the last whole section in the first size bytes of the content, and the events up to there. */
+static size_t sections_within(const struct writer *writer, size_t size, uint64_t *events)
+{
+    const uint8_t *p = writer->content, *end = p + writer->used;
+    size_t within = 0;
+    struct section section;
+    struct writer_events part;
+    *events = 0;
+    while (section_next(&p, end, &section) > 0 && (size_t)(p - writer->content) <= size) {
+        within = (size_t)(p - writer->content);
+        if (section.kind == FORMAT_EVENTS && section_events(&section, &part) == 0)
+            *events += events_unmarked(&part);
+    }
+    return within;
+}
+
+/* There was room for fit of stored bytes: writes as much of the content as goes in there, as the file's last frame. */
+static void frame_salvage(struct writer *writer, size_t stored, size_t fit)
+{
+    size_t size = (size_t)((double)writer->used * (double)fit / (double)stored);
+    for (int tries = 0; tries < SALVAGE_TRIES && fit > 0; tries++) {
+        uint64_t events;
+        size = sections_within(writer, size, &events);
+        if (events == 0)
+            break;
+        if (frame_store(writer, size, &stored, &fit) == 0) {
+            writer->saved += events;
+            break;
+        }
+        size -= size / 8 + 1;
+    }
+}
+
 int writer_frame(struct writer *writer)
 {
     if (writer->error || writer->used == 0)
         return writer->error;
     preamble_put(writer);
-    size_t stored = ZSTD_compress2(writer->zstd, writer->stored + FORMAT_FRAME_HEAD_BYTES,
-                                   writer->stored_room - FORMAT_FRAME_HEAD_BYTES, writer->content, writer->used);
-    if (ZSTD_isError(stored)) {
-        error_set(writer, -ENOMEM);
-        return writer->error;
-    }
-    frame_head_fill(writer->stored, (uint32_t)stored, (uint32_t)writer->used);
-    int result = file_append(writer, writer->stored, FORMAT_FRAME_HEAD_BYTES + stored);
+    size_t stored, fit;
+    int result = frame_store(writer, writer->used, &stored, &fit);
+    if (result == 0)
+        writer->saved += writer->waiting;
+    else if (writer->seekable && (result == -ENOSPC || result == -EFBIG || result == -EDQUOT))
+        frame_salvage(writer, stored, fit);
     if (result)
         error_set(writer, result);
     writer->used = 0;
+    writer->waiting = 0;
     return writer->error;
 }
 
@@ -349,7 +407,8 @@ struct writer *writer_open(int fd, const struct writer_info *info, int level)
     if ((result = preamble_make(writer, info)))
         goto out;
     file_head_fill(head, 0, 0, 0);
-    result = file_append(writer, head, sizeof head);
+    size_t fit;
+    result = file_append(writer, head, sizeof head, &fit);
 out:
     if (result) {
         writer_free(writer);

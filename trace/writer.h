@@ -1,7 +1,8 @@
 /* Writes a trace file, frame by frame. See format.h for the layout.
  *
  * The writer collects sections in memory and compresses them into one frame at writer_frame(). Errors stick: the
- * first one is returned by every later call, and what is in the file stays whole frames. */
+ * first one is returned by every later call, and what is in the file stays whole frames. On a full disk the first
+ * sections of the frame that has no room, as far as they fit, become the file's last frame. */
 #ifndef GMPT_WRITER_H
 #define GMPT_WRITER_H
 
@@ -61,6 +62,7 @@ size_t writer_pending(const struct writer *writer);
 int writer_frame(struct writer *writer);
 
 uint64_t writer_events_count(const struct writer *writer); /* records so far */
+uint64_t writer_events_saved(const struct writer *writer); /* in the file's whole frames, without `lost` markers */
 uint64_t writer_bytes(const struct writer *writer);        /* in the file so far */
 
 /* Writes what is pending, completes the head (when fd can seek), closes fd. Returns 0 or the first -errno. */

@@ -1,7 +1,7 @@
 /* gmptrace/gmpt.h - goroutines for C: the runtime's public face.
  *
  *     static void hello(void *args) { printf("hello %d\n", *(int *)args); }
- *     static int start(void *arg) { int n = 7; gmpt_go(hello, &n, sizeof n); return gmpt_sleep(1000000); }
+ *     static int start(void *arg) { (void)arg; int n = 7; gmpt_go(hello, &n, sizeof n); return gmpt_sleep(1000000); }
  *     int main(void) { return gmpt_run(start, NULL); }
  *
  *     cc -g hello.c $(pkg-config --cflags --libs gmptrace)

@@ -61,7 +61,7 @@ enum gmpt_g_state {
 struct gmpt_event {
     enum gmpt_event_type type;
     int32_t p;       /* the P whose ring it comes from; -1 for the no-P ring */
-    int64_t time_ns; /* since the trace's start; may step back by the skew between CPUs when p changes */
+    int64_t time_ns; /* since the trace's start; may step back by the skew between CPUs, after a gap by up to 1 ms */
     uint64_t g;      /* the G that the event is about: the current one, or the one its fields name; 0 = none */
     union {          /* the fields in the order of events.def, by number and by name; stacks are indices for */
         uint64_t field[GMPT_EVENT_FIELDS_MAX + 1]; /* gmpt_trace_stack(), valid for the whole trace */
@@ -87,7 +87,8 @@ struct gmpt_trace_info {
     const char *host;    /* node name and kernel release */
     int64_t start_realtime_ns; /* since 1970-01-01 UTC */
     int64_t duration_ns; /* from the first clock snapshot to the last one read so far */
-    int whole;     /* 1 when the end was read: valid after gmpt_trace_next returned 0 */
+    int whole;     /* 1 when all was read, to the end: nothing was cut off, damaged or skipped, though records may have
+                      been lost as they were recorded; valid after gmpt_trace_next returned 0 */
     int exit_kind; /* when whole: 0 the program ran on, 1 it exited with exit_code, 2 signal exit_code ended it */
     int exit_code;
     int64_t file_bytes;         /* the file's size now */
@@ -98,7 +99,7 @@ struct gmpt_trace_info {
 
 /* Exact counts, valid after gmpt_trace_next returned 0. emitted == kept + lost in a whole trace. */
 struct gmpt_trace_counts {
-    uint64_t emitted; /* records that the runtime emitted, by its own count; 0 when the trace is not whole */
+    uint64_t emitted; /* records that the runtime emitted, by its own count; 0 when the trace's end was not read */
     uint64_t kept;    /* records read from the file */
     uint64_t lost;    /* records that found no room, by the runtime's count */
     uint64_t gaps;    /* places where records are missing */

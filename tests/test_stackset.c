@@ -1,0 +1,19 @@
+/* The set of distinct stacks, found by ring and ordinal. */
+#include "harness.h"
+#include "trace/stackset.h"
+
+TEST(stackset, stacks_with_holes_in_their_numbers_are_found)
+{
+    struct stackset set = { 0 };
+    uint64_t pc[2] = { 1, 2 };
+    ck_assert_int_eq(stackset_add(&set, 3, 1, pc, 2), 0);
+    ck_assert_int_eq(stackset_add(&set, 3, 1000000, pc, 1), 0);
+    ck_assert_int_eq(stackset_add(&set, 3, 1000001, pc, 2), 0);
+    ck_assert_uint_eq(stackset_index(&set, 3, 1), 1);
+    ck_assert_uint_eq(stackset_index(&set, 3, 1000000), 2);
+    ck_assert_uint_eq(stackset_index(&set, 3, 1000001), 1);
+    ck_assert_uint_eq(stackset_index(&set, 3, 2), 0);
+    ck_assert_uint_eq(stackset_index(&set, 3, UINT64_MAX), 0);
+    ck_assert_uint_eq(stackset_index(&set, 2, 1), 0);
+    stackset_clear(&set);
+}
