@@ -190,6 +190,12 @@ static int output_write(struct profile *profile, const char *path)
     return result;
 }
 
+static bool is_same_file(const char *a, const char *b)
+{
+    struct stat of_a, of_b;
+    return stat(a, &of_a) == 0 && stat(b, &of_b) == 0 && of_a.st_dev == of_b.st_dev && of_a.st_ino == of_b.st_ino;
+}
+
 static void report(const struct pprof_options *options, const struct pprof_totals *totals)
 {
     char gs[32], samples[32];
@@ -211,6 +217,8 @@ static int pprof_run(int argc, char **argv)
     int status = options_read(&options, argc, argv);
     if (status != LOAD_GO_ON)
         return status;
+    if (is_same_file(options.output, options.load.path))
+        return cli_usage("the profile would take the place of the trace %s", options.load.path);
     status = load_open(&load, &options.load);
     if (status != CLI_OK)
         goto out;

@@ -302,6 +302,16 @@ TEST(pprof, full_disk_is_the_machines_fault)
 
 /* ---- Usage ------------------------------------------------------------------------------------------------------- */
 
+TEST(pprof, the_trace_is_never_its_own_output)
+{
+    sample(&(struct sample_options){ .leaks = 15 });
+    ck_assert_int_eq(run("cp gmptrace.data before && ln -s gmptrace.data link"), 0);
+    ck_assert_int_eq(run("$GMPTRACE pprof -o gmptrace.data"), 2);
+    ck_assert_int_eq(run("$GMPTRACE pprof link -o ./gmptrace.data"), 2);
+    has(err, "would take the place of the trace");
+    ck_assert_int_eq(run("cmp gmptrace.data before"), 0);
+}
+
 TEST(pprof, missing_trace_is_unusable_input)
 {
     ck_assert_int_eq(run("$GMPTRACE pprof nowhere.data; s=$?; ls; exit $s"), 3);
