@@ -200,10 +200,11 @@ static void report(const struct pprof_options *options, const struct pprof_total
 {
     char gs[32], samples[32];
     bool piped = strcmp(options->output, "-") == 0;
-    fprintf(stderr, "[ gmptrace pprof: %s %s%s in %s sample%s -> %s%s%s ]\n", cli_count(gs, totals->gs),
+    fprintf(stderr, "[ gmptrace pprof: wrote %s %s%s in %s sample%s -> %s ]\n", cli_count(gs, totals->gs),
             options->leak ? "suspected leak" : "goroutine", cli_plural(totals->gs), cli_count(samples, totals->samples),
-            cli_plural(totals->samples), piped ? "standard output" : options->output,
-            piped ? "" : "; next: go tool pprof -top ", piped ? "" : options->output);
+            cli_plural(totals->samples), piped ? "standard output" : options->output);
+    if (!piped)
+        fprintf(stderr, "Look at it with: go tool pprof -top %s\n", options->output);
 }
 
 static int pprof_run(int argc, char **argv)

@@ -56,7 +56,7 @@ record_gateway() {
     printf '$ wrk -t2 -c64 -d%ss %s/compute?n=1000\n' "$load" "$url"
     wrk -t2 -c64 "-d${load}s" "$url/compute?n=1000" |
         sed -n '/requests in\|Requests\/sec\|Socket errors\|Non-2xx/p'
-    echo '(The "Non-2xx" of wrk are calls that timed out, which the gateway answers with 504.)'
+    echo '("Non-2xx" are the calls that timed out: the gateway answers them with 504.)'
     kill -TERM "$gateway"
     status=0
     wait "$recorder" || status=$?

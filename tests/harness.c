@@ -120,17 +120,20 @@ int main(void)
                 case_filter ? case_filter : "");
         return 1;
     }
-    srunner_run_all(runner, getenv("VERBOSE") ? CK_VERBOSE : CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
+    /* Silent at first: Check's own summary is to be the last word, after what was skipped. */
+    srunner_run_all(runner, CK_SILENT);
 
     char path[sizeof run_dir + 16], command[sizeof run_dir + 16], line[640];
     snprintf(path, sizeof path, "%s/skipped", run_dir);
     FILE *skipped = fopen(path, "r");
     while (skipped && fgets(line, sizeof line, skipped))
-        fputs(line, stderr);
+        fputs(line, stdout);
     if (skipped)
         fclose(skipped);
+    fflush(stdout);
+    srunner_print(runner, getenv("VERBOSE") ? CK_VERBOSE : CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
     snprintf(command, sizeof command, "rm -rf %s", run_dir);
     if (system(command) != 0)
         fprintf(stderr, "could not remove %s\n", run_dir);

@@ -244,8 +244,8 @@ TEST(pprof, last_line_says_what_was_written_and_what_to_run)
     sample(&(struct sample_options){ .leaks = 15 });
     ck_assert_int_eq(run("$GMPTRACE pprof --type=leak"), 0);
     ck_assert_str_eq(out, "");
-    ck_assert_str_eq(err, "[ gmptrace pprof: 15 suspected leaks in 1 sample -> leak.pb.gz; next: go tool pprof -top "
-                          "leak.pb.gz ]\n");
+    ck_assert_str_eq(err, "[ gmptrace pprof: wrote 15 suspected leaks in 1 sample -> leak.pb.gz ]\n"
+                          "Look at it with: go tool pprof -top leak.pb.gz\n");
 }
 
 TEST(pprof, dash_writes_the_same_bytes_to_standard_output)
