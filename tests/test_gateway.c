@@ -29,15 +29,15 @@ struct gateway {
 #define CLOSE "Host: t\r\nConnection: close\r\n\r\n"
 #define KEEP "Host: t\r\n\r\n"
 
-/* Starts the gateway with up to 6 more arguments, which a NULL ends. */
+/* Starts the gateway with up to 8 more arguments, which a NULL ends. */
 static struct gateway gateway_start(const char *const *more)
 {
     struct gateway gateway = { 0 };
     int pipe_fds[2];
     const char *path = getenv("GATEWAY");
-    char *argv[10] = { "gateway", "--port", "0" };
+    char *argv[3 + 8 + 1] = { "gateway", "--port", "0" };
     ck_assert_msg(path != NULL, "GATEWAY does not say where the gateway is");
-    for (int i = 0; more && more[i]; i++)
+    for (int i = 0; i < 8 && more && more[i]; i++)
         argv[3 + i] = (char *)more[i];
     ck_assert_int_eq(pipe2(pipe_fds, O_CLOEXEC), 0);
     gateway.pid = fork();
