@@ -278,7 +278,7 @@ TEST(record, last_line_says_what_was_written)
 {
     char unit[16], events[32], path[16], rest[8];
     double size;
-    ck_assert_int_eq(shell("$R -o x -- $P/yielders 20 200"), 0);
+    ck_assert_int_eq(shell("$R -o x -- $P/yielders 500 3"), 0);
     int fields = sscanf(err, "[ gmptrace record: wrote %lf %15s %31s events, 0 lost -> %15s %7[]\n]", &size, unit,
                         events, path, rest);
     ck_assert_msg(fields == 5, "%s", err);
