@@ -218,7 +218,8 @@ int cli_trace_finish(const struct gmpt_trace *trace, const char *path, int last_
     else if (!info->whole)
         cli_error("%s: the recording has no end: it was cut off", path);
     if (counts->kept == 0 && (last_result < 0 || !info->whole)) {
-        cli_error("%s: no event could be read", path);
+        if (!error->message[0])
+            cli_error("%s: no event could be read", path);
         return CLI_INPUT;
     }
     if (counts->lost)

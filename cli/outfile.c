@@ -71,19 +71,27 @@ static bool older(const struct timespec *a, const struct timespec *b)
 static int old_keep(struct outfile *file)
 {
     struct stat st, before;
-    if (lstat(file->path, &st) < 0)
-        return errno == ENOENT ? 0 : -errno;
-    bool replace = older(&st.st_mtim, &file->opened);
-    int result = -EEXIST;
+    char *taken; /* a name of our own: what is judged is what is then kept, whoever else renames */
+    if (asprintf(&taken, "%s.%d.kept", file->path, (int)getpid()) < 0)
+        return -ENOMEM;
+    int result = rename_new(file->path, taken);
+    if (result) {
+        free(taken);
+        return result == -ENOENT ? 0 : result;
+    }
+    bool replace = lstat(taken, &st) == 0 && older(&st.st_mtim, &file->opened);
+    result = -EEXIST;
     for (unsigned number = 0; result == -EEXIST && number < OLD_NAMES_MAX; number++) {
         char *name = old_name(file->path, number);
-        if (!name)
-            return -ENOMEM;
+        if (!name) {
+            result = -ENOMEM;
+            break;
+        }
         bool replaced = replace && lstat(name, &before) == 0;
         if (replaced)
-            result = rename(file->path, name) < 0 ? -errno : 0;
+            result = rename(taken, name) < 0 ? -errno : 0;
         else
-            result = rename_new(file->path, name);
+            result = rename_new(taken, name);
         if (result == 0) {
             free(file->old_path);
             file->old_path = name;
@@ -92,7 +100,10 @@ static int old_keep(struct outfile *file)
             free(name);
         }
     }
-    return result == -ENOENT ? 0 : result;
+    if (result)
+        rename_new(taken, file->path);
+    free(taken);
+    return result;
 }
 
 int outfile_keep(struct outfile *file)

@@ -203,7 +203,7 @@ static void report(const struct pprof_options *options, const struct pprof_total
     fprintf(stderr, "[ gmptrace pprof: wrote %s %s%s in %s sample%s -> %s ]\n", cli_count(gs, totals->gs),
             options->leak ? "suspected leak" : "goroutine", cli_plural(totals->gs), cli_count(samples, totals->samples),
             cli_plural(totals->samples), piped ? "standard output" : options->output);
-    if (!piped)
+    if (!piped && totals->samples)
         fprintf(stderr, "Look at it with: go tool pprof -top %s\n", options->output);
 }
 
@@ -213,7 +213,6 @@ static int pprof_run(int argc, char **argv)
     struct pprof_totals totals = { 0 };
     struct profile *profile = NULL;
     struct load load;
-    char why[256];
 
     int status = options_read(&options, argc, argv);
     if (status != LOAD_GO_ON)
@@ -243,7 +242,7 @@ static int pprof_run(int argc, char **argv)
     if (options.leak && totals.gs == 0) {
         status = load_none_status(&load);
         if (status != CLI_OK)
-            cli_error("%s: cannot tell whether goroutines leaked: %s", options.load.path, load_missing(&load, why));
+            cli_error("%s: cannot tell whether goroutines leaked", options.load.path);
     }
 out:
     profile_close(profile);

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -284,10 +285,16 @@ static void run_follow(struct run *run)
 }
 
 /* PROG has gone its way, and no segment was seen. Why, as far as can be told from here. */
-static void nothing_say(const struct run *run)
+/* Says why nothing was recorded; returns the exit status for it. */
+static int nothing_say(const struct run *run)
 {
     const char *name = run->argv[0];
     int status = run->wait_status;
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY) {
+        cli_error("nothing recorded: the limit on file sizes (ulimit -f) leaves no room for the trace's buffers");
+        return CLI_MACHINE;
+    }
     if (!run->ended)
         cli_error("'%s' has not started the gmptrace runtime so far: nothing recorded", name);
     else if (WIFSIGNALED(status))
@@ -300,6 +307,7 @@ static void nothing_say(const struct run *run)
         cli_error("'%s' did not start the gmptrace runtime: nothing recorded; is it linked with libgmptrace? "
                   "(One that closes descriptor %d, or goes on in the background, is not seen.)",
                   name, run->segment_fd);
+    return CLI_USAGE;
 }
 
 static int segment_make(struct run *run)
@@ -340,8 +348,7 @@ static int run_whole(struct run *run, const char *path)
     run->status = CLI_OK;
     run_follow(run);
     if (!run->recorder && !run->refused) {
-        nothing_say(run);
-        run->status = CLI_USAGE;
+        run->status = nothing_say(run);
     }
     if (run->status == CLI_OK && run->ended)
         run->status = WIFSIGNALED(run->wait_status) ? 128 + WTERMSIG(run->wait_status) : WEXITSTATUS(run->wait_status);

@@ -145,7 +145,7 @@ static __attribute__((noinline)) int connect_outcome(int fd)
 static int connect_until(int fd, const struct sockaddr *address, socklen_t length, int64_t deadline_ns,
                          struct api_site site)
 {
-    netpoll_adopt(fd, m_self()->p);
+    netpoll_renew(fd);
     int result = netpoll_register(fd);
     if (result)
         return result;
@@ -172,10 +172,17 @@ int gmpt_connect(int fd, const struct sockaddr *address, socklen_t length)
     return connect_until(fd, address, length, GMPT_NEVER, API_SITE(gmpt_connect));
 }
 
-int gmpt_close(int fd)
+static __attribute__((noinline)) ssize_t do_close(const struct operation *o)
 {
     int before = errno;
-    int result = netpoll_close(fd, m_self()->p);
-    errno = before;
+    return settle(close(o->fd), before);
+}
+
+int gmpt_close(int fd)
+{
+    struct operation operation = { .fd = fd };
+    netpoll_close_begin(fd, m_self()->p);
+    int result = (int)blocking(do_close, &operation, API_SITE(gmpt_close)); /* it may linger */
+    netpoll_close_end(fd);
     return result;
 }

@@ -87,6 +87,8 @@ bool machine_start(struct p *p, bool spinning)
     }
     lock_acquire(&sched.lock);
     sched.m_count -= allowed;
+    if (spinning) /* under the lock, as in scheduler_wake */
+        fetch_sub_acq_rel(&sched.spinning, 1);
     shared_idle_put_locked(p);
     lock_release(&sched.lock);
     return false;

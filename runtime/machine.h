@@ -10,7 +10,7 @@ void machine_acquire(struct m *m, struct p *p);
 struct p *machine_release(struct m *m);
 
 /* An M from the idle list, or a new one, goes on with p, which is the caller's to give. Returns false, with p on the
- * idle list, when there is none to be had. */
+ * idle list and the M no longer counted as spinning, when there is none to be had. */
 bool machine_start(struct p *p, bool spinning);
 /* Sleeps on the idle list until machine_start picks this M; comes back holding the P that was given. */
 void machine_stop(struct m *m);

@@ -2,7 +2,7 @@
  *
  * Descriptors are found by fd in a table of two levels, whose leaves are never freed, so that an event that comes late
  * finds memory. A descriptor's lock covers all its fields; its waiters are taken out under the lock by whoever ends the
- * wait: the poller, the deadline's timer, or netpoll_close. An event may belong to an earlier user of the same fd number;
+ * wait: the poller, the deadline's timer, or netpoll_close_begin. An event may belong to an earlier user of the same fd number;
  * it then only makes a G try its system call once more. */
 #define _GNU_SOURCE
 #include "netpoll.h"
@@ -29,6 +29,7 @@ struct side {
 struct descriptor {
     struct lock lock;
     bool registered;
+    bool closing; /* somebody is about to close it, or has just done so */
     struct side sides[2];
 };
 
@@ -81,6 +82,12 @@ int netpoll_register(int fd)
         return fd >= LEAF_FDS * LEAVES ? -EMFILE : -ENOMEM;
     int error = 0, errno_before = errno;
     lock_acquire(&descriptor->lock);
+    while (descriptor->closing) {
+        /* Registered now it could be closed unseen, and its number's next user would find an entry that lies. */
+        lock_release(&descriptor->lock);
+        gmpt_yield();
+        lock_acquire(&descriptor->lock);
+    }
     if (!descriptor->registered) {
         struct epoll_event event = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.fd = fd };
         int flags = fcntl(fd, F_GETFL);
@@ -182,7 +189,7 @@ static struct g *release_side_locked(struct side *side, int result)
 static struct g *reset_locked(struct descriptor *descriptor)
 {
     struct g *list = NULL;
-    descriptor->registered = false;
+    descriptor->registered = descriptor->closing = false;
     for (int i = 0; i < 2; i++) {
         struct g *g = release_side_locked(&descriptor->sides[i], -ECANCELED);
         descriptor->sides[i].ready = false;
@@ -205,21 +212,38 @@ void netpoll_adopt(int fd, struct p *p)
     scheduler_ready_list(p, list);
 }
 
-int netpoll_close(int fd, struct p *p)
+void netpoll_close_begin(int fd, struct p *p)
 {
     struct descriptor *descriptor = find(fd);
     if (!descriptor)
-        return close(fd) < 0 ? -errno : 0;
-    /* Closed under the lock: a G that is just about to read from fd must not register it again in between, and
-     * leave the number's next user with a descriptor that says so. */
+        return;
     lock_acquire(&descriptor->lock);
     if (descriptor->registered)
         epoll_ctl(poller.epoll_fd, EPOLL_CTL_DEL, fd, NULL);
     struct g *list = reset_locked(descriptor);
-    int result = close(fd) < 0 ? -errno : 0;
+    descriptor->closing = true;
     lock_release(&descriptor->lock);
     scheduler_ready_list(p, list);
-    return result;
+}
+
+void netpoll_close_end(int fd)
+{
+    struct descriptor *descriptor = find(fd);
+    if (!descriptor)
+        return;
+    lock_acquire(&descriptor->lock);
+    descriptor->closing = false;
+    lock_release(&descriptor->lock);
+}
+
+void netpoll_renew(int fd)
+{
+    struct descriptor *descriptor = find(fd);
+    if (!descriptor)
+        return;
+    lock_acquire(&descriptor->lock);
+    descriptor->registered = descriptor->closing = false;
+    lock_release(&descriptor->lock);
 }
 
 static struct g *edge(struct descriptor *descriptor, enum netpoll_direction direction, struct g *list)

@@ -21,8 +21,12 @@ int netpoll_register(int fd);
 /* fd was just made by the kernel: whatever was known of an earlier user of the number, closed behind our back, is void. p is
  * the caller's. */
 void netpoll_adopt(int fd, struct p *p);
-/* Closes fd; wakes who waits on it with -ECANCELED. p is the caller's. Returns 0 or -errno. */
-int netpoll_close(int fd, struct p *p);
+/* fd is about to be connected: whatever was known of an earlier user is void, but for who waits already. */
+void netpoll_renew(int fd);
+/* Around close(2), which may block and so cannot be under a lock: wakes who waits with -ECANCELED; whoever comes to wait
+ * in between waits for the end. p is the caller's. */
+void netpoll_close_begin(int fd, struct p *p);
+void netpoll_close_end(int fd);
 
 /* Gs that are ready by now, with wait_result set, linked by next; NULL at once when none waits or an M sleeps in the
  * poller anyway. The caller makes them ready. */

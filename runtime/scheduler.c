@@ -212,8 +212,8 @@ void scheduler_preempted(void)
 {
     struct m *m = m_self();
     struct p *p = m->p;
+    exchange_acq_rel(&p->preempt, 0); /* pairs with sysmon_stop: a request that is cleared here is seen as stopping */
     if (load_relaxed(&sched.stopping) == 0) {
-        store_relaxed(&p->preempt, 0);
         store_relaxed(&p->tick, load_relaxed(&p->tick) + 1); /* a new slice, even if it is the same G's */
         runq_demote_next_owner(p);
         if (runq_is_empty_any(p) && load_relaxed(&sched.queue_size) == 0)
@@ -282,8 +282,8 @@ void scheduler_wake(void)
     if (!p)
         fetch_sub_acq_rel(&sched.spinning, 1);
     lock_release(&sched.lock);
-    if (p && !machine_start(p, true))
-        fetch_sub_acq_rel(&sched.spinning, 1);
+    if (p)
+        machine_start(p, true);
 }
 
 /* The submitter's half of the protocol, after the G is on a queue. */
@@ -435,10 +435,10 @@ static struct g *find_runnable(struct m *m, bool *inherits)
 top:;
     struct p *p = m->p;
     if (load_relaxed(&p->preempt)) {
-        store_relaxed(&p->preempt, 0);
+        exchange_acq_rel(&p->preempt, 0); /* as in scheduler_preempted */
         runq_demote_next_owner(p);
     }
-    if (unlikely(load_acquire(&sched.stopping))) /* after preempt was cleared: sysmon_stop sets them the other way round */
+    if (unlikely(load_relaxed(&sched.stopping)))
         retire();
     if (timers_due_any(&p->timers, 0))
         timers_run(&p->timers, p);

@@ -116,7 +116,7 @@ void sysmon_stop(void)
 {
     store_release(&sched.stopping, 1);
     for (uint32_t i = 0; i < sched.p_count; i++)
-        store_relaxed(&sched.ps[i].preempt, 1); /* their Gs stop at the next safepoint */
+        store_release(&sched.ps[i].preempt, 1); /* their Gs stop at the next safepoint */
     store_release(&wake_word, 1);
     futex_wake(&wake_word, 1);
 }

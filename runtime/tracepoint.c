@@ -205,6 +205,7 @@ static void after_fork_in_child(void)
     if (segment->fd >= 0 && mmap(segment->base, segment->bytes, PROT_READ | PROT_WRITE,
                                  MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED, segment->fd, 0) == MAP_FAILED)
         fatal("fork: the child cannot have a segment of its own: error %d", errno);
+    segment->fd = -1; /* a child's child copies the copy, whatever has become of the descriptor */
     store_relaxed(&segment->header->tracing, 0);
 }
 
@@ -227,6 +228,8 @@ int trace_start(uint32_t p_count, uint32_t seats)
     int fd = recorder_fd();
     int error = fd < 0 ? -EBUSY : segment_create(&trace_segment, fd, p_count, RING_BYTES, seats);
     bool recorded = !error;
+    if (fd >= 0 && error && error != -EBUSY)
+        fprintf(stderr, "gmptrace: this program cannot be recorded: %s\n", strerror(-error));
     if (error)
         error = segment_create(&trace_segment, -1, p_count, RING_BYTES, seats);
     if (error)

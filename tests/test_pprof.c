@@ -143,7 +143,7 @@ TEST(pprof, no_leak_in_what_is_left_of_a_trace_proves_nothing)
 {
     sample(&(struct sample_options){ .healthy = 3, .no_end = true });
     ck_assert_int_eq(run("$GMPTRACE pprof --type=leak"), 3);
-    has(err, "cannot tell whether goroutines leaked: ");
+    has(err, "cannot tell whether goroutines leaked\n");
     profile_free(profile_read("leak.pb.gz"));
     sample(&(struct sample_options){ .leaks = 15, .no_end = true });
     ck_assert_int_eq(run("$GMPTRACE pprof --type=leak"), 0);
