@@ -1,9 +1,9 @@
 /* Blocking calls.
  *
  * The M keeps its P through a call, in state P_SYSCALL, so that a short call costs two stores and a CAS. Whoever moves
- * the status on by CAS has the P: the M as it comes back, sysmon when the call lasts, or, once sysmon has given the P to
- * another M that is in a call of its own, the first M again. The M that finds its P gone takes an idle one or
- * queues its G and sleeps. */
+ * the status on by CAS has the P: the M as it comes back, sysmon when the call lasts, or, once sysmon has given the P
+ * to another M that is in a call of its own, the first M again. The M that finds its P gone takes an idle one or queues
+ * its G and sleeps. */
 #ifndef GMPT_CALL_H
 #define GMPT_CALL_H
 

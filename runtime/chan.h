@@ -4,8 +4,8 @@
  * 2. Senders wait only if the buffer is full. 3. A closed channel has no waiters. A waiter of a select that has already
  * been woken through another channel may linger in a queue ("stale"); it counts as absent and is dropped where met.
  *
- * Who takes a waiter out of its queue, under the lock, wakes its G, and nobody else does; for a select, whose waiters lie in
- * several queues under several locks, it must also win `select->winner`. */
+ * Who takes a waiter out of its queue, under the lock, wakes its G, and nobody else does; for a select, whose waiters
+ * lie in several queues under several locks, it must also win `select->winner`. */
 #ifndef GMPT_CHAN_H
 #define GMPT_CHAN_H
 

@@ -6,7 +6,8 @@
 
 #include <stdint.h>
 
-/* Sleeps while *word is value, at most timeout_ns (INT64_MAX: for ever). May return early for no reason. Keeps errno. */
+/* Sleeps while *word is value, at most timeout_ns (INT64_MAX: for ever). May return early for no reason. Keeps
+ * errno. */
 void futex_wait(ATOMIC(uint32_t) *word, uint32_t value, int64_t timeout_ns);
 void futex_wake(ATOMIC(uint32_t) *word, int count);
 

@@ -16,8 +16,8 @@ struct operation {
     socklen_t *length;
 };
 
-/* Returns the system call's result or -errno, and leaves errno, which is the G's, as it was. Never inlined into what may
- * switch: its caller goes on on another thread, where a kept address of errno is the wrong thread's. */
+/* Returns the system call's result or -errno, and leaves errno, which is the G's, as it was. Never inlined into what
+ * may switch: its caller goes on on another thread, where a kept address of errno is the wrong thread's. */
 typedef ssize_t operation_fn(const struct operation *operation);
 
 static inline ssize_t settle(ssize_t result, int errno_before)

@@ -1,9 +1,9 @@
 /* The runtime's own lock: a word that is spun on, and given way for when its holder is not running.
  *
- * For short sections: tens of nanoseconds, at the most a few system calls that do not wait. Unlocking is a plain store, which on the hot paths is worth more than
- * a place to sleep: a waiter spins, then yields the CPU, then naps, so that it cannot keep a preempted holder off it.
- * Locks are taken in this order and never against it: timers -> object (channel, mutex, descriptor) -> sched -> the
- * trace's; that of the seats is taken alone. */
+ * For short sections: tens of nanoseconds, at the most a few system calls that do not wait. Unlocking is a plain store,
+ * which on the hot paths is worth more than a place to sleep: a waiter spins, then yields the CPU, then naps, so that
+ * it cannot keep a preempted holder off it. Locks are taken in this order and never against it: timers -> object
+ * (channel, mutex, descriptor) -> sched -> the trace's; that of the seats is taken alone. */
 #ifndef GMPT_LOCK_H
 #define GMPT_LOCK_H
 

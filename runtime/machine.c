@@ -1,4 +1,5 @@
-/* Ms: threads that are made when a P has nobody to run it, and sleep, not end, when there is no P for them. See machine.h. */
+/* Ms: threads that are made when a P has nobody to run it, and sleep, not end, when there is no P for them. See
+ * machine.h. */
 #define _GNU_SOURCE
 #include "machine.h"
 

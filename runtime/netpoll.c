@@ -2,8 +2,8 @@
  *
  * Descriptors are found by fd in a table of two levels, whose leaves are never freed, so that an event that comes late
  * finds memory. A descriptor's lock covers all its fields; its waiters are taken out under the lock by whoever ends the
- * wait: the poller, the deadline's timer, or netpoll_close_begin. An event may belong to an earlier user of the same fd number;
- * it then only makes a G try its system call once more. */
+ * wait: the poller, the deadline's timer, or netpoll_close_begin. An event may belong to an earlier user of the same fd
+ * number; it then only makes a G try its system call once more. */
 #define _GNU_SOURCE
 #include "netpoll.h"
 

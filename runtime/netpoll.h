@@ -18,13 +18,13 @@ int netpoll_block(int fd, enum netpoll_direction direction, int64_t deadline_ns,
 
 /* Makes fd non-blocking and known to epoll, if it is not yet. Returns 0 or -errno, -EPERM as above. */
 int netpoll_register(int fd);
-/* fd was just made by the kernel: whatever was known of an earlier user of the number, closed behind our back, is void. p is
- * the caller's. */
+/* fd was just made by the kernel: whatever was known of an earlier user of the number, closed behind our back, is void.
+ * p is the caller's. */
 void netpoll_adopt(int fd, struct p *p);
 /* fd is about to be connected: whatever was known of an earlier user is void, but for who waits already. */
 void netpoll_renew(int fd);
-/* Around close(2), which may block and so cannot be under a lock: wakes who waits with -ECANCELED; whoever comes to wait
- * in between waits for the end. p is the caller's. */
+/* Around close(2), which may block and so cannot be under a lock: wakes who waits with -ECANCELED; whoever comes to
+ * wait in between waits for the end. p is the caller's. */
 void netpoll_close_begin(int fd, struct p *p);
 void netpoll_close_end(int fd);
 

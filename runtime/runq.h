@@ -3,12 +3,12 @@
  * One producer, the holder of the P, at the tail; at the head it and thieves on other Ms compete by CAS. The design is
  * Go's (src/runtime/proc.go, runqput and runqgrab), after Chase and Lev's deque without its growth.
  *
- * | word        | writer               | reader  | order            | pairs with                                        |
- * |-------------|----------------------|---------|------------------|---------------------------------------------------|
- * | runq_tail   | owner                | thieves | release/acquire  | A: the slot is filled before it is offered        |
- * | runq_head   | owner, thieves (CAS) | all     | release/acquire  | B: the slot was read before it may be filled again|
- * | runq[i]     | owner                | all     | relaxed          | ordered by A and B                                |
- * | runnext     | owner; thieves clear | all     | acq_rel          | C: the G's fields before the G                    |
+ * | word        | writer               | reader  | order            | pairs with                                      |
+ * |-------------|----------------------|---------|------------------|-------------------------------------------------|
+ * | runq_tail   | owner                | thieves | release/acquire  | A: the slot is filled before it is offered      |
+ * | runq_head   | owner, thieves (CAS) | all     | release/acquire  | B: the slot is read before it is filled again   |
+ * | runq[i]     | owner                | all     | relaxed          | ordered by A and B                              |
+ * | runnext     | owner; thieves clear | all     | acq_rel          | C: the G's fields before the G                  |
  *
  * Invariants: 1. 0 <= tail - head <= RUNQ_SLOTS (mod 2^32). 2. A G is in at most one slot, of one P, or runnext. 3. A
  * thief has a G only after its CAS on the head took the G's index, so it never runs one that somebody else took.

@@ -45,7 +45,7 @@ struct g {
     uint32_t seat;
     int saved_errno;
     int wait_result; /* set by whoever ends the wait */
-    bool canary; /* the stack has no guard page but a word that must not change */
+    bool canary; /* the stack has no guard but a word that must not change */
 };
 
 /* Runs on the next context after a switch, when nothing runs on from's stack any more. */

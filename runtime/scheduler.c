@@ -1,15 +1,15 @@
 /* The scheduler: which M runs which G, and how sleeping Ms learn of work.
  *
- * A G that blocks or yields switches straight to the next G of its P's queue when there is one: one switch, not two. Only
- * when the queue is empty, when the tick says that it is time to look further, or when the slice is over, does it switch to
- * its M's g0, which looks everywhere (find_runnable) and sleeps when there is nothing. Either way the first thing
- * the next context does is the `after` that the last one left: a G can be published (unlocked, queued, freed) only
- * once nothing runs on its stack.
+ * A G that blocks or yields switches straight to the next G of its P's queue when there is one: one switch, not two.
+ * Only when the queue is empty, when the tick says that it is time to look further, or when the slice is over, does it
+ * switch to its M's g0, which looks everywhere (find_runnable) and sleeps when there is nothing. Either way the first
+ * thing the next context does is the `after` that the last one left: a G can be published (unlocked, queued, freed)
+ * only once nothing runs on its stack.
  *
- * Waking. Threads that are woken too eagerly burn a CPU, those that are not woken leave a G runnable beside an idle P. So,
- * as in Go's src/runtime/proc.go: Ms that look for work without having any are `spinning`; who submits work wakes one
- * more only if none is spinning; a spinning M that finds work and was the last one to spin wakes another. What remains is
- * the race between submitting and giving up, which two fences close:
+ * Waking. Threads that are woken too eagerly burn a CPU, those that are not woken leave a G runnable beside an idle P.
+ * So, as in Go's src/runtime/proc.go: Ms that look for work without having any are `spinning`; who submits work wakes
+ * one more only if none is spinning; a spinning M that finds work and was the last one to spin wakes another. What
+ * remains is the race between submitting and giving up, which two fences close:
  *
  *     submit                                    give up
  *     S1 put the G on a queue                   G1 put the P on the idle list
@@ -18,14 +18,14 @@
  *        an idle P: wake an M for it            G4 look at all queues again; if there is work, take a P and spin
  *
  * Either G4 sees S1; or S3 comes after G3, sees G1 and, once nobody spins, wakes. A submitter that counts itself in
- * `spinning` and then finds no idle P ends that under sched.lock: before the next G1, and so before its G4. The same pair closes
- * the race between starting a timer and sleeping in the poller (P1-P4 in find_runnable and timers.c).
+ * `spinning` and then finds no idle P ends that under sched.lock: before the next G1, and so before its G4. The same
+ * pair closes the race between starting a timer and sleeping in the poller (P1-P4 in find_runnable and timers.c).
  *
- * Needless waking. Two Gs that take turns put each other into runnext, and whoever is woken finds nothing: the owner was
- * faster, and both paid. So while searches are fruitless, only every wake_after-th G that was made ready alone (the
- * queue was empty) wakes somebody; the number doubles with each fruitless search up to WAKE_AFTER_MAX, and is 1 again after
- * a fruitful one. A yield wakes nobody either. Gs that this leaves in the queue of a P whose owner runs on, beside an
- * idle P, are seen by sysmon: within a millisecond as a rule, within its longest nap of 10 ms at the latest
+ * Needless waking. Two Gs that take turns put each other into runnext, and whoever is woken finds nothing: the owner
+ * was faster, and both paid. So while searches are fruitless, only every wake_after-th G that was made ready alone (the
+ * queue was empty) wakes somebody; the number doubles with each fruitless search up to WAKE_AFTER_MAX, and is 1 again
+ * after a fruitful one. A yield wakes nobody either. Gs that this leaves in the queue of a P whose owner runs on,
+ * beside an idle P, are seen by sysmon: within a millisecond as a rule, within its longest nap of 10 ms at the latest
  * (look_at_running).
  *
  * Invariants
@@ -37,8 +37,8 @@
  *  5. No lock is held across a switch but those that the `after` releases.
  *
  * Rejected: publishing a G before its switch and letting the next M wait until it is off its stack (Linux's on_cpu):
- * one more load at each start and a wait that may be long when the old thread loses its CPU. Publishing runnext only to its
- * owner: a G made ready by one that then computes would wait for the whole slice beside idle Ps. */
+ * one more load at each start and a wait that may be long when the old thread loses its CPU. Publishing runnext only to
+ * its owner: a G made ready by one that then computes would wait for the whole slice beside idle Ps. */
 #define _GNU_SOURCE
 #include "scheduler.h"
 
@@ -101,7 +101,8 @@ static inline struct g *next_local(struct p *p, bool *inherits)
 }
 
 /* Leaves the calling G, whose state is no longer running, for whatever comes next. */
-static inline __attribute__((always_inline)) void leave(struct m *m, struct g *g, after_switch_fn *after, void *arg, bool dying)
+static inline __attribute__((always_inline)) void leave(struct m *m, struct g *g, after_switch_fn *after, void *arg,
+                                                        bool dying)
 {
     struct p *p = m->p;
     bool inherits;
@@ -120,7 +121,8 @@ static inline __attribute__((always_inline)) void leave(struct m *m, struct g *g
 }
 
 /* Leaves the calling G and comes back when it runs again, maybe on another thread. */
-static inline __attribute__((always_inline)) void leave_and_return(struct m *m, struct g *g, after_switch_fn *after, void *arg)
+static inline __attribute__((always_inline)) void leave_and_return(struct m *m, struct g *g, after_switch_fn *after,
+                                                                   void *arg)
 {
     g->saved_errno = errno_get();
     leave(m, g, after, arg, false);
@@ -277,8 +279,8 @@ void scheduler_wake(void)
         return;
     lock_acquire(&sched.lock);
     struct p *p = shared_idle_get_locked();
-    /* Our moment of spinning may have kept another submitter from waking somebody. It ends under the lock, so that it is
-     * over before the next P goes idle, and the M of that P looks at all queues after it (G4). */
+    /* Our moment of spinning may have kept another submitter from waking somebody. It ends under the lock, so that it
+     * is over before the next P goes idle, and the M of that P looks at all queues after it (G4). */
     if (!p)
         fetch_sub_acq_rel(&sched.spinning, 1);
     lock_release(&sched.lock);

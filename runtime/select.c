@@ -1,9 +1,9 @@
 /* Waiting on several channels at once.
  *
- * All channels of a select are locked together, in the order of their addresses, to look at them and to queue on them in
- * one step: otherwise two selects that could serve each other might each look before the other has queued. Once parked, its
- * waiters lie in several queues; who pops one must win `winner` to wake the G, so it is woken once. Awake, the G takes
- * the others out, each under its channel's lock. */
+ * All channels of a select are locked together, in the order of their addresses, to look at them and to queue on them
+ * in one step: otherwise two selects that could serve each other might each look before the other has queued. Once
+ * parked, its waiters lie in several queues; who pops one must win `winner` to wake the G, so it is woken once. Awake,
+ * the G takes the others out, each under its channel's lock. */
 #include "chan.h"
 
 #include <string.h>

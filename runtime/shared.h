@@ -8,7 +8,8 @@
 
 /* Appends count Gs, first to last linked by next. */
 void shared_queue_put(struct g *first, struct g *last, uint32_t count);
-/* Takes one G to run now and, up to max in all, this P's share of the rest into its own queue. NULL when there is none. */
+/* Takes one G to run now and, up to max in all, this P's share of the rest into its own queue. NULL when there is
+ * none. */
 struct g *shared_queue_get(struct p *p, uint32_t max);
 struct g *shared_queue_get_locked(struct p *p, uint32_t max);
 

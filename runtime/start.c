@@ -20,7 +20,7 @@
 #ifndef SWITCH_ASAN /* which has a better message of its own */
 static struct sigaction segv_before;
 
-/* A write to a guard page is a stack that was too small; anything else is the program's own affair. */
+/* A write to a guard is a stack that was too small; anything else is the program's own affair. */
 static void on_segv(int signal, siginfo_t *info, void *context)
 {
     int64_t seat = seat_of_guard(info->si_addr);

@@ -1,12 +1,12 @@
-/* The monitor runs on the thread that called gmpt_run, which leaves signals a thread with an ordinary stack to be handled
- * on. Every 20 us to 10 ms, the longer the less there is to do, it
+/* The monitor runs on the thread that called gmpt_run, which leaves signals a thread with an ordinary stack to be
+ * handled on. Every 20 us to 10 ms, the longer the less there is to do, it
  *   - retakes Ps from blocking calls that have lasted since its last look,
  *   - asks Gs that have run for a whole slice to yield,
  *   - polls the network when nobody has for a while,
  *   - sees that timers of busy Ps are fired by somebody, and that Gs that nobody was woken for get an M.
  *
- * Retaking is a CAS of the P's status from P_SYSCALL, which only one of sysmon, the returning M and, after a retake, the P's
- * next M in a call of its own can win; call_tick tells a long call from many short ones. */
+ * Retaking is a CAS of the P's status from P_SYSCALL, which only one of sysmon, the returning M and, after a retake,
+ * the P's next M in a call of its own can win; call_tick tells a long call from many short ones. */
 #define _GNU_SOURCE
 #include "sysmon.h"
 

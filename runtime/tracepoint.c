@@ -30,8 +30,8 @@ static struct {
 
 /* ---- clock ---- */
 
-/* A TSC that ticks at one rate in every power state; the kernel's own choice of clock source says whether it is the same
- * on all CPUs. */
+/* A TSC that ticks at one rate in every power state; the kernel's own choice of clock source says whether it is the
+ * same on all CPUs. */
 static enum segment_clock choose_clock(void)
 {
 #if defined(__x86_64__)

@@ -1,9 +1,9 @@
 /* The one door from the runtime to the trace: every hook that the scheduler calls, and the registry's types.
  *
- * Off, a hook is one load and a branch. On, it appends a record to the ring of the P that the calling M holds, or, for an M
- * without a P and for sysmon, to the no-P ring under its lock. A hook is called before the state that it tells of is
- * changed (a sub-buffer that begins with it describes the state before it), and before the G can be seen by
- * others, so that the records about a G come in the order of its transition numbers. */
+ * Off, a hook is one load and a branch. On, it appends a record to the ring of the P that the calling M holds, or, for
+ * an M without a P and for sysmon, to the no-P ring under its lock. A hook is called before the state that it tells of
+ * is changed (a sub-buffer that begins with it describes the state before it), and before the G can be seen by others,
+ * so that the records about a G come in the order of its transition numbers. */
 #ifndef GMPT_TRACEPOINT_H
 #define GMPT_TRACEPOINT_H
 

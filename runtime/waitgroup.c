@@ -59,6 +59,8 @@ int gmpt_waitgroup_wait_until(struct gmpt_waitgroup *public, int64_t deadline_ns
         return 0;
     }
     scheduler_safepoint(m_self());
-    struct wait wait = { .reason = GMPT_WAIT_wait_group, .object = public, .site = API_SITE(gmpt_waitgroup_wait_until) };
+    struct wait wait = { .reason = GMPT_WAIT_wait_group,
+                         .object = public,
+                         .site = API_SITE(gmpt_waitgroup_wait_until) };
     return waitlist_wait_until(&of(public)->waiters, is_zero_locked, deadline_ns, &wait);
 }

@@ -42,8 +42,8 @@ void harness_skip(const char *test, const char *format, ...) __attribute__((form
 const char *harness_tmpdir(void);
 
 /* Runs a shell command with sh -c; its standard output goes to out and its error output to err (each may be NULL; cut
- * to size - 1 and ended with NUL). Returns its status, or 128 + the signal that ended it. GMPTRACE, GATEWAY and BUILD in its
- * environment name the command, the gateway and the build directory. */
+ * to size - 1 and ended with NUL). Returns its status, or 128 + the signal that ended it. GMPTRACE, GATEWAY and BUILD
+ * in its environment name the command, the gateway and the build directory. */
 int harness_shell(const char *command, char *out, size_t out_size, char *err, size_t err_size);
 
 #endif

@@ -1,7 +1,7 @@
 /* How a test starts the runtime and how its Gs report what they saw.
  *
- * A G must not assert: EXPECT and EXPECT_EQ note the first thing that is not so, and RUN fails the test with it once the
- * runtime has ended. Both may be used from any thread. */
+ * A G must not assert: EXPECT and EXPECT_EQ note the first thing that is not so, and RUN fails the test with it once
+ * the runtime has ended. Both may be used from any thread. */
 #ifndef GMPT_TEST_RUN_H
 #define GMPT_TEST_RUN_H
 

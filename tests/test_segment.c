@@ -209,7 +209,8 @@ TEST(segment, random_headers_are_refused_or_lie_inside)
             ck_assert((uint8_t *)(outside.modules + SEGMENT_MAX_MODULES) <= end);
             ck_assert((uint8_t *)(outside.registry + outside.registry_slots) <= end);
             ck_assert((uint8_t *)segment_stacks(&outside, outside.ring_count) <= end);
-            ck_assert((uint8_t *)segment_subbuffer(&outside, outside.ring_count - 1, UINT64_MAX) + SUBBUFFER_BYTES <= end);
+            ck_assert((uint8_t *)segment_subbuffer(&outside, outside.ring_count - 1, UINT64_MAX) + SUBBUFFER_BYTES <=
+                      end);
             opened++;
             segment_close(&outside);
         } else {

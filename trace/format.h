@@ -32,19 +32,20 @@
  *   schema         lines "event CODE NAME KIND:FIELD ..." for every event, so that an older reader can skip new ones
  *   module         start, end, bias, build id size, build id bytes, path (to the section's end)
  *   stacks         ring, ordinal of the first, then for each: count, addresses (leaf first)
- *   events         ring, sub-buffer sequence, offset in the sub-buffer, base ticks, current G, its transition number, tid,
+ *   events         ring, sub-buffer sequence, offset in it, base ticks, current G, its transition number, tid,
  *                  lost so far, records, then the records as in the ring
  *   end            exit kind, exit code, rings, then for each ring: emitted, lost, stacks lost
  *
  *   record         one byte code, LEB128 ticks since the record before it (or the base), then its fields in LEB128
  *
  * "Offset in the sub-buffer" is 0 for its first part; a sub-buffer that is drained while it is being filled comes as
- * several events sections, in order, each with the state at its own start. A hole in the offsets or in the sequence is a gap.
+ * several events sections, in order, each with the state at its own start. A hole in the offsets or in the sequence is
+ * a gap.
  *
- * Reading: check the head; then for each frame check its head, unpack, walk the sections. A frame that is cut short ends
- * the file: all before it is good. A frame whose check fails is damage, reported with its offset; the reader looks for the
- * next frame magic with a valid check and goes on with a gap. Nothing is allocated by a size in the file before it is
- * bounded. */
+ * Reading: check the head; then for each frame check its head, unpack, walk the sections. A frame that is cut short
+ * ends the file: all before it is good. A frame whose check fails is damage, reported with its offset; the reader looks
+ * for the next frame magic with a valid check and goes on with a gap. Nothing is allocated by a size in the file before
+ * it is bounded. */
 #ifndef GMPT_FORMAT_H
 #define GMPT_FORMAT_H
 

@@ -147,7 +147,8 @@ static const char *find_fault(const struct segment_header *header, uint64_t file
         !lies_inside(header->modules_offset, SEGMENT_MAX_MODULES, sizeof(struct segment_module), file_bytes) ||
         !lies_inside(header->registry_offset, header->registry_slots, sizeof(struct g_slot), file_bytes) ||
         !lies_inside(header->stacks_offset, header->ring_count * header->stacks_words, 8, file_bytes) ||
-        !lies_inside(header->rings_offset, (uint64_t)header->ring_count * header->subbuffers, SUBBUFFER_BYTES, file_bytes))
+        !lies_inside(header->rings_offset, (uint64_t)header->ring_count * header->subbuffers, SUBBUFFER_BYTES,
+                     file_bytes))
         return "a table of the segment lies outside it";
     return NULL;
 }

@@ -156,8 +156,9 @@ struct segment {
 
 /* The target's side. Lays out a segment for p_count Ps with sub-buffers of 64 KiB in rings of ring_bytes (a power of
  * two, 128 KiB to 64 MiB) in fd, an empty memfd that the recorder passed and that nobody else has claimed, or in a
- * memfd of its own when fd is -1 (in plain memory, unseen from outside, where the limit on file sizes forbids one). The caller sets header->clock and then calls segment_publish, before which
- * segment_open says -EAGAIN. Returns 0 or -errno (-EBUSY: fd is claimed; -EFBIG: the limit on file sizes); on failure nothing is left behind. */
+ * memfd of its own when fd is -1 (in plain memory, unseen from outside, where the limit on file sizes forbids one). The
+ * caller sets header->clock and then calls segment_publish, before which segment_open says -EAGAIN. Returns 0 or -errno
+ * (-EBUSY: fd is claimed; -EFBIG: the limit on file sizes); on failure nothing is left behind. */
 int segment_create(struct segment *segment, int fd, uint32_t p_count, size_t ring_bytes, uint32_t registry_slots);
 void segment_publish(struct segment *segment);
 

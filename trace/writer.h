@@ -49,9 +49,11 @@ struct writer *writer_open(int fd, const struct writer_info *info, int level);
 void writer_put_clock(struct writer *writer, const struct writer_clock *clock);
 void writer_put_module(struct writer *writer, const struct gmpt_module *module);
 /* words: entries of count, addresses...; ordinal counts from 1 within the ring. */
-void writer_put_stacks(struct writer *writer, uint32_t ring, uint32_t first_ordinal, const uint64_t *words, size_t count);
+void writer_put_stacks(struct writer *writer, uint32_t ring, uint32_t first_ordinal, const uint64_t *words,
+                       size_t count);
 void writer_put_events(struct writer *writer, const struct writer_events *events);
-void writer_put_end(struct writer *writer, int exit_kind, int exit_code, const struct writer_ring_end *rings, uint32_t ring_count);
+void writer_put_end(struct writer *writer, int exit_kind, int exit_code, const struct writer_ring_end *rings,
+                    uint32_t ring_count);
 
 /* zstd's level for the frames from now on: -7 (fastest) to 19. */
 void writer_set_level(struct writer *writer, int level);

@@ -6,9 +6,10 @@
  *
  *     cc -g hello.c $(pkg-config --cflags --libs gmptrace)
  *
- * A goroutine, G for short, is a function with a stack of its own (64 KiB, the lowest page guarded) that the runtime
+ * A goroutine, G for short, is a function with a stack of its own (64 KiB, guarded) that the runtime
  * runs on a few threads (Ms), at most GOMAXPROCS of them at a time (each holds a P). Set GMPT_MAXPROCS in the
- * environment to choose that number; by default it is the CPUs that the process may use, cut down to the cgroup's quota.
+ * environment to choose that number; by default it is the CPUs that the process may use, cut down to the cgroup's
+ * quota.
  *
  * Rules that hold for every function here, unless its own comment says otherwise:
  * - It may be called on a G only, that is, between gmpt_run's start and its return, not from a thread of your own and
@@ -18,8 +19,8 @@
  * - A deadline is a moment on the clock of gmpt_now(), in nanoseconds; GMPT_NEVER is none. A deadline that has passed
  *   still lets the call succeed if it need not wait.
  * - After a call that may block, the G may go on on another thread. The value of errno is kept for each G, but
- *   compilers take the address of errno, as of any thread-local variable, to be the same throughout a function: read and set
- *   errno in a function that makes no such call in between. Do not hold a pthread mutex across such a call, and do not
+ *   compilers take the address of errno, as of any thread-local variable, to be the same throughout a function: read
+ *   and set errno in a function that makes no such call in between. Do not hold a pthread mutex across such a call, and do not
  *   change the floating point environment (fesetround) for longer: both belong to the thread.
  * - Wrong use that cannot be reported by a return value (unlocking a mutex that is not locked, a nested blocking call)
  *   ends the program with a message; a call from where it may not come from has no defined result.
@@ -27,7 +28,7 @@
  * Compile with (gmptrace.pc has them)
  *   -fno-omit-frame-pointer        stacks are recorded by frame pointers; without them they end early
  *   -fno-optimize-sibling-calls    or a function whose last act is a call is missing from the stack of that call
- *   -fstack-clash-protection       so that a frame of more than a page cannot jump over the guard page of a stack
+ *   -fstack-clash-protection       so that a frame of more than 64 KiB cannot jump over the guard of a stack
  *
  * A child of fork() may call async-signal-safe functions, exec and _exit, as in every program with threads, and nothing
  * of this header; what it does is not traced. daemon() must come before gmpt_run. */
@@ -50,10 +51,10 @@ extern "C" {
 /* ---- Starting ------------------------------------------------------------------------------------------------- */
 
 /* Starts the runtime, runs fn(arg) as the main G, and returns what it returned once it has; Gs that are left then are
- * abandoned, as when main returns in Go: those that are running stop at their next call, so do not free what they use. Call once in a process, from an ordinary thread, which serves as
- * the runtime's monitor until then. Returns -EALREADY on a second call, -EINVAL when GMPT_MAXPROCS is not a number
- * from 1 to 256, -ENOMEM or -EAGAIN when memory or threads cannot be had; since fn may return the same numbers, a
- * message on standard error goes with these. */
+ * abandoned, as when main returns in Go: those that are running stop at their next call, so do not free what they use.
+ * Call once in a process, from an ordinary thread, which serves as the runtime's monitor until then. Returns -EALREADY
+ * on a second call, -EINVAL when GMPT_MAXPROCS is not a number from 1 to 256, -ENOMEM or -EAGAIN when memory or threads
+ * cannot be had; since fn may return the same numbers, a message on standard error goes with these. */
 int gmpt_run(int (*fn)(void *arg), void *arg);
 
 /* Starts a G that runs fn on its own copy of the size bytes at args, aligned to 16 (args may be NULL when size is 0).
@@ -132,7 +133,8 @@ struct gmpt_select_case {
 };
 
 /* Waits until one of the cases can go on, and does that one; among several that can, one by chance. Returns its
- * index, -ETIMEDOUT, or -EINVAL when count is not from 0 to 64. Without cases, or with NULL channels only, blocks for ever. */
+ * index, -ETIMEDOUT, or -EINVAL when count is not from 0 to 64. Without cases, or with NULL channels only, blocks for
+ * ever. */
 int gmpt_select(struct gmpt_select_case *cases, int count);
 int gmpt_select_until(struct gmpt_select_case *cases, int count, int64_t deadline_ns);
 int gmpt_try_select(struct gmpt_select_case *cases, int count); /* never blocks: -EAGAIN instead, as `default:` */
@@ -165,8 +167,8 @@ int gmpt_waitgroup_wait_until(struct gmpt_waitgroup *group, int64_t deadline_ns)
 
 /* As the system calls of these names (a write may raise SIGPIPE), but they block the G and not the thread, and return
  * -errno. They make fd
- * non-blocking when it is first used with one of them. One G at a time may read from an fd, and one write to it; a second
- * one gets -EBUSY. Regular files, which cannot be waited for, are read and written in a blocking call (below).
+ * non-blocking when it is first used with one of them. One G at a time may read from an fd, and one write to it; a
+ * second one gets -EBUSY. Regular files, which cannot be waited for, are read and written in a blocking call (below).
  * -ECANCELED: another G closed the fd with gmpt_close. */
 ssize_t gmpt_read(int fd, void *buffer, size_t size);
 ssize_t gmpt_read_until(int fd, void *buffer, size_t size, int64_t deadline_ns);
@@ -183,7 +185,7 @@ int gmpt_connect_until(int fd, const struct sockaddr *address, socklen_t length,
  * with this one and not with close(2), or the next file that gets its number may never wake anybody. */
 int gmpt_close(int fd);
 
-/* ---- Blocking calls ------------------------------------------------------------------------------------------------ */
+/* ---- Blocking calls --------------------------------------------------------------------------------------------- */
 
 /* Around anything that may block the thread (getaddrinfo, a database client, fsync): if it lasts, the monitor gives
  * the P to another thread, so that other Gs go on. Nothing else of this header may be called in between. They do not
