@@ -20,8 +20,8 @@
  *   still lets the call succeed if it need not wait.
  * - After a call that may block, the G may go on on another thread. The value of errno is kept for each G, but
  *   compilers take the address of errno, as of any thread-local variable, to be the same throughout a function: read
- *   and set errno in a function that makes no such call in between. Do not hold a pthread mutex across such a call, and do not
- *   change the floating point environment (fesetround) for longer: both belong to the thread.
+ *   and set errno in a function that makes no such call in between. Do not hold a pthread mutex across such a call, and
+ *   do not change the floating point environment (fesetround) for longer: both belong to the thread.
  * - Wrong use that cannot be reported by a return value (unlocking a mutex that is not locked, a nested blocking call)
  *   ends the program with a message; a call from where it may not come from has no defined result.
  *
