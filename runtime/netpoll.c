@@ -73,6 +73,31 @@ static struct descriptor *find_or_make(int fd)
     return find(fd);
 }
 
+/* Returns false when somebody is closing the number. Never inlined into what may switch: it keeps errno, which is the
+ * G's, and its address must be the one of this thread throughout. */
+static __attribute__((noinline)) bool try_register(struct descriptor *descriptor, int fd, int *error)
+{
+    int errno_before = errno;
+    *error = 0;
+    lock_acquire(&descriptor->lock);
+    bool closing = descriptor->closing;
+    if (!closing && !descriptor->registered) {
+        struct epoll_event event = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.fd = fd };
+        int flags = fcntl(fd, F_GETFL);
+        if (flags < 0 || (epoll_ctl(poller.epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 && errno != EEXIST))
+            *error = -errno;
+        else if (!(flags & O_NONBLOCK) && fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
+            *error = -errno;
+        else
+            descriptor->registered = true;
+        for (int i = 0; i < 2; i++)
+            descriptor->sides[i].ready = false;
+    }
+    lock_release(&descriptor->lock);
+    errno = errno_before;
+    return !closing;
+}
+
 int netpoll_register(int fd)
 {
     if (fd < 0)
@@ -80,28 +105,10 @@ int netpoll_register(int fd)
     struct descriptor *descriptor = find_or_make(fd);
     if (!descriptor)
         return fd >= LEAF_FDS * LEAVES ? -EMFILE : -ENOMEM;
-    int error = 0, errno_before = errno;
-    lock_acquire(&descriptor->lock);
-    while (descriptor->closing) {
-        /* Registered now it could be closed unseen, and its number's next user would find an entry that lies. */
-        lock_release(&descriptor->lock);
+    int error;
+    /* Registered now it could be closed unseen, and its number's next user would find an entry that lies. */
+    while (!try_register(descriptor, fd, &error))
         gmpt_yield();
-        lock_acquire(&descriptor->lock);
-    }
-    if (!descriptor->registered) {
-        struct epoll_event event = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.fd = fd };
-        int flags = fcntl(fd, F_GETFL);
-        if (flags < 0 || (epoll_ctl(poller.epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 && errno != EEXIST))
-            error = -errno;
-        else if (!(flags & O_NONBLOCK) && fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
-            error = -errno;
-        else
-            descriptor->registered = true;
-        for (int i = 0; i < 2; i++)
-            descriptor->sides[i].ready = false;
-    }
-    lock_release(&descriptor->lock);
-    errno = errno_before; /* it is the G's */
     return error;
 }
 
@@ -217,9 +224,11 @@ void netpoll_close_begin(int fd, struct p *p)
     struct descriptor *descriptor = find(fd);
     if (!descriptor)
         return;
+    int errno_before = errno;
     lock_acquire(&descriptor->lock);
     if (descriptor->registered)
-        epoll_ctl(poller.epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+        epoll_ctl(poller.epoll_fd, EPOLL_CTL_DEL, fd, NULL); /* fails when it was closed behind our back */
+    errno = errno_before;
     struct g *list = reset_locked(descriptor);
     descriptor->closing = true;
     lock_release(&descriptor->lock);

@@ -291,6 +291,21 @@ static int errno_stays(void *arg)
 
 TEST(netpoll, failures_come_as_results_not_in_errno) { RUN(1, errno_stays); }
 
+static int close_behind(void *arg)
+{
+    (void)arg;
+    EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+    EXPECT_EQ(gmpt_write(fds[0], "x", 1), 1);
+    EXPECT_EQ(close(fds[0]), 0);
+    errno = 0;
+    EXPECT_EQ(gmpt_close(fds[0]), -EBADF);
+    EXPECT_EQ(errno, 0);
+    EXPECT_EQ(gmpt_close(fds[1]), 0);
+    return 0;
+}
+
+TEST(netpoll, closing_what_was_closed_is_an_error_and_leaves_errno) { RUN(1, close_behind); }
+
 /* ---- sockets ---- */
 
 static int listener;
