@@ -53,7 +53,7 @@ void call_end(void)
     m->call_p = NULL;
     if (likely(take_p(p))) {
         m->p = p;
-        if (likely(p->m == m)) {
+        if (likely(load_relaxed(&p->m) == m)) {
             store_relaxed(&p->status, P_RUNNING);
             TRACE(syscall_end, p);
             g_transition(g, G_RUNNING, GMPT_WAIT_none);
@@ -91,6 +91,14 @@ void call_hand_off(struct p *p)
     netpoll_wake_by(load_relaxed(&p->timers.next_ns));
 }
 
-void gmpt_blocking_begin(void) { call_begin(API_SITE(gmpt_blocking_begin)); }
+void gmpt_blocking_begin(void)
+{
+    API_ENTER();
+    call_begin(API_SITE(gmpt_blocking_begin));
+}
 
-void gmpt_blocking_end(void) { call_end(); }
+void gmpt_blocking_end(void)
+{
+    API_ENTER();
+    call_end();
+}

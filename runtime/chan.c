@@ -235,7 +235,7 @@ int chan_wait_on_nothing(int64_t deadline_ns, struct api_site site)
 static inline __attribute__((always_inline)) int operate(struct gmpt_chan *chan, enum direction direction, void *value,
                                                          int64_t deadline_ns, struct api_site site)
 {
-    scheduler_safepoint(m_self());
+    API_ENTER();
     if (unlikely(!chan))
         return chan_wait_on_nothing(deadline_ns, site);
     struct g *wake;
@@ -273,7 +273,7 @@ int gmpt_chan_recv_until(struct gmpt_chan *chan, void *value, int64_t deadline_n
 
 static int try_now(struct gmpt_chan *chan, enum direction direction, void *value)
 {
-    scheduler_safepoint(m_self());
+    API_ENTER();
     if (!chan)
         return -EAGAIN;
     struct g *wake;
@@ -299,6 +299,7 @@ int gmpt_chan_close(struct gmpt_chan *chan)
 {
     struct g *list = NULL;
     struct waiter *waiter;
+    API_ENTER();
     lock_acquire(&chan->lock);
     if (chan->closed) {
         lock_release(&chan->lock);

@@ -50,9 +50,8 @@ int64_t gmpt_go(void (*fn)(void *args), const void *args, size_t size)
 {
     if (unlikely(size > ARGS_BYTES_MAX))
         return -E2BIG;
+    API_ENTER();
     struct m *m = m_self();
-    scheduler_safepoint(m);
-    m = m_self();
     struct g *g = create(m->p, m->current->id, fn, args, size, API_SITE(gmpt_go));
     if (unlikely(!g))
         return -ENOMEM;
@@ -72,7 +71,12 @@ int go_start_main(void (*fn)(void *args), const void *args, size_t size)
 
 int64_t gmpt_self(void) { return (int64_t)g_self()->id; }
 
-void gmpt_preempt_check(void) { scheduler_safepoint(m_self()); }
+void gmpt_preempt_check(void)
+{
+    if (unlikely(load_relaxed(&m_self()->attention))) {
+        API_ENTER();
+    }
+}
 
 struct sleep {
     struct timer timer;
@@ -102,6 +106,7 @@ static int sleep_until(int64_t deadline_ns, struct api_site site)
 
 int gmpt_sleep_until(int64_t deadline_ns)
 {
+    API_ENTER();
     if (deadline_ns <= clock_now_ns()) {
         gmpt_yield();
         return 0;
@@ -111,6 +116,7 @@ int gmpt_sleep_until(int64_t deadline_ns)
 
 int gmpt_sleep(int64_t ns)
 {
+    API_ENTER();
     if (ns <= 0) {
         gmpt_yield();
         return 0;

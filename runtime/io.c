@@ -59,7 +59,6 @@ static ssize_t blocking(operation_fn *fn, const struct operation *operation, str
 static ssize_t run(operation_fn *fn, const struct operation *operation, enum netpoll_direction direction,
                    int64_t deadline_ns, struct api_site site)
 {
-    scheduler_safepoint(m_self());
     int error = netpoll_register(operation->fd);
     if (error == -EPERM)
         return blocking(fn, operation, site);
@@ -79,30 +78,35 @@ static ssize_t run(operation_fn *fn, const struct operation *operation, enum net
 
 ssize_t gmpt_read_until(int fd, void *buffer, size_t size, int64_t deadline_ns)
 {
+    API_ENTER();
     struct operation operation = { .fd = fd, .buffer = buffer, .size = size };
     return run(do_read, &operation, NETPOLL_READ, deadline_ns, API_SITE(gmpt_read_until));
 }
 
 ssize_t gmpt_read(int fd, void *buffer, size_t size)
 {
+    API_ENTER();
     struct operation operation = { .fd = fd, .buffer = buffer, .size = size };
     return run(do_read, &operation, NETPOLL_READ, GMPT_NEVER, API_SITE(gmpt_read));
 }
 
 ssize_t gmpt_write_until(int fd, const void *buffer, size_t size, int64_t deadline_ns)
 {
+    API_ENTER();
     struct operation operation = { .fd = fd, .buffer = (void *)(uintptr_t)buffer, .size = size };
     return run(do_write, &operation, NETPOLL_WRITE, deadline_ns, API_SITE(gmpt_write_until));
 }
 
 ssize_t gmpt_write(int fd, const void *buffer, size_t size)
 {
+    API_ENTER();
     struct operation operation = { .fd = fd, .buffer = (void *)(uintptr_t)buffer, .size = size };
     return run(do_write, &operation, NETPOLL_WRITE, GMPT_NEVER, API_SITE(gmpt_write));
 }
 
 static int accept_until(int fd, struct sockaddr *address, socklen_t *length, int64_t deadline_ns, struct api_site site)
 {
+    API_ENTER();
     struct operation operation = { .fd = fd, .address = address, .length = length };
     int result = (int)run(do_accept, &operation, NETPOLL_READ, deadline_ns, site);
     if (result >= 0)
@@ -145,6 +149,7 @@ static __attribute__((noinline)) int connect_outcome(int fd)
 static int connect_until(int fd, const struct sockaddr *address, socklen_t length, int64_t deadline_ns,
                          struct api_site site)
 {
+    API_ENTER();
     netpoll_renew(fd);
     int result = netpoll_register(fd);
     if (result)
@@ -180,6 +185,7 @@ static __attribute__((noinline)) ssize_t do_close(const struct operation *o)
 
 int gmpt_close(int fd)
 {
+    API_ENTER();
     struct operation operation = { .fd = fd };
     netpoll_close_begin(fd, m_self()->p);
     int result = (int)blocking(do_close, &operation, API_SITE(gmpt_close)); /* it may linger */

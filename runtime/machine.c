@@ -21,7 +21,7 @@ __thread struct m *m_of_thread;
 void machine_acquire(struct m *m, struct p *p)
 {
     m->p = p;
-    p->m = m;
+    store_relaxed(&p->m, m);
     store_relaxed(&p->status, P_RUNNING);
     TRACE(proc_start, p, m->tid);
 }
@@ -31,7 +31,7 @@ struct p *machine_release(struct m *m)
     struct p *p = m->p;
     TRACE(proc_stop, p);
     m->p = NULL;
-    p->m = NULL;
+    store_relaxed(&p->m, NULL);
     store_release(&p->status, P_IDLE);
     return p;
 }
@@ -56,6 +56,14 @@ static void m_wake(struct m *m, struct p *p, bool spinning)
     futex_wake(&m->wake, 1);
 }
 
+static void forget_locked(struct m *m)
+{
+    struct m **link = &sched.ms;
+    while (*link != m)
+        link = &(*link)->next_made;
+    *link = m->next_made;
+}
+
 bool machine_start(struct p *p, bool spinning)
 {
     lock_acquire(&sched.lock);
@@ -73,8 +81,14 @@ bool machine_start(struct p *p, bool spinning)
     m = allowed ? aligned_alloc(64, (sizeof *m + 63) & ~(size_t)63) : NULL;
     if (m) {
         memset(m, 0, sizeof *m);
+        store_relaxed(&m->in_runtime, 1);
         m->given = p;
         m->spinning = spinning;
+        /* Before the thread runs: sysmon_stop must find every M that may run a G. */
+        lock_acquire(&sched.lock);
+        m->next_made = sched.ms;
+        sched.ms = m;
+        lock_release(&sched.lock);
         pthread_attr_t attributes;
         pthread_attr_init(&attributes);
         pthread_attr_setstacksize(&attributes, M_STACK_BYTES);
@@ -84,14 +98,16 @@ bool machine_start(struct p *p, bool spinning)
         pthread_attr_destroy(&attributes);
         if (error == 0)
             return true;
-        free(m);
     }
     lock_acquire(&sched.lock);
+    if (m)
+        forget_locked(m);
     sched.m_count -= allowed;
     if (spinning) /* under the lock, as in scheduler_wake */
         fetch_sub_acq_rel(&sched.spinning, 1);
     shared_idle_put_locked(p);
     lock_release(&sched.lock);
+    free(m);
     return false;
 }
 

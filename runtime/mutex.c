@@ -37,9 +37,9 @@ static bool try_locked(struct waitlist *list)
 void gmpt_mutex_lock(struct gmpt_mutex *public)
 {
     struct mutex *mutex = of(public);
-    scheduler_safepoint(m_self());
     if (likely(try_fast(mutex)))
         return;
+    API_ENTER();
     lock_acquire(&mutex->waiters.lock);
     if (try_locked(&mutex->waiters)) {
         lock_release(&mutex->waiters.lock);
@@ -52,13 +52,13 @@ void gmpt_mutex_lock(struct gmpt_mutex *public)
 int gmpt_mutex_lock_until(struct gmpt_mutex *public, int64_t deadline_ns)
 {
     struct mutex *mutex = of(public);
-    scheduler_safepoint(m_self());
     if (likely(try_fast(mutex)))
         return 0;
     if (deadline_ns == GMPT_NEVER) {
         gmpt_mutex_lock(public);
         return 0;
     }
+    API_ENTER();
     struct wait wait = { .reason = GMPT_WAIT_mutex, .object = public, .site = API_SITE(gmpt_mutex_lock_until) };
     return waitlist_wait_until(&mutex->waiters, try_locked, deadline_ns, &wait);
 }
@@ -77,6 +77,7 @@ void gmpt_mutex_unlock(struct gmpt_mutex *public)
             return; /* and touch it no more: who has it next may free it */
         if (expected == FREE)
             fatal("gmpt_mutex_unlock of a mutex that is not locked (%p)", (void *)public);
+        API_ENTER();
         lock_acquire(&mutex->waiters.lock);
         struct g *next = waitlist_pop_locked(&mutex->waiters);
         if (!next)

@@ -56,6 +56,8 @@ struct m {
     struct g *current; /* the G that runs on this M */
     struct p *p;       /* NULL while parked or in a call whose P may be retaken */
     struct p *call_p;  /* in a blocking call: the P that it had */
+    ATOMIC(uint32_t) in_runtime; /* see enter.h */
+    ATOMIC(uint32_t) attention;  /* enum attention, bits */
 
     after_switch_fn *after; /* pending until the next context has called it */
     struct g *after_g;
@@ -65,6 +67,7 @@ struct m {
     struct p *given; /* the P that it is to go on with when it is woken; set before `wake` */
     ATOMIC(uint32_t) wake;
     struct m *next_idle;
+    struct m *next_made; /* link in sched.ms */
     uint32_t random_state;
     uint32_t tid;
 };
@@ -92,8 +95,7 @@ struct p {
     ATOMIC(struct g *) runnext;
     ATOMIC(uint32_t) tick;        /* slices begun; written by the owner, watched by sysmon */
     ATOMIC(uint32_t) starts;      /* Gs started, those that inherit a slice included; watched by sysmon and thieves */
-    ATOMIC(uint32_t) preempt;     /* sysmon asks the running G to yield */
-    struct m *m;
+    ATOMIC(struct m *) m; /* written by the owner, watched by sysmon */
     struct g *current; /* the G that runs on it, or is in a blocking call with it */
 
     uint32_t quiet_wakes; /* Gs made ready since the last that woke an M; see wake_after */
@@ -122,6 +124,7 @@ struct sched {
     struct g *queue_head, *queue_tail; /* the global run queue */
     struct p *idle_ps;
     struct m *idle_ms;
+    struct m *ms; /* all that were ever made; they are never freed */
     uint32_t m_count;
 
     _Alignas(64) ATOMIC(uint32_t) queue_size; /* written under lock */

@@ -91,10 +91,10 @@ static inline void run_after(struct m *m)
 }
 
 /* The next G if the P's own queue has one and nothing else is due. */
-static inline struct g *next_local(struct p *p, bool *inherits)
+static inline struct g *next_local(struct m *m, struct p *p, bool *inherits)
 {
     uint32_t starts = load_relaxed(&p->starts);
-    if (unlikely(load_relaxed(&p->preempt)) || unlikely(starts % GLOBAL_TICK == 0) ||
+    if (unlikely(load_relaxed(&m->attention)) || unlikely(starts % GLOBAL_TICK == 0) ||
         (unlikely(starts % TIMER_TICK == 0) && load_relaxed(&p->timers.next_ns) != INT64_MAX))
         return NULL;
     return runq_get_owner(p, inherits);
@@ -110,7 +110,7 @@ static inline __attribute__((always_inline)) void leave(struct m *m, struct g *g
     m->after = after;
     m->after_g = g;
     m->after_arg = arg;
-    struct g *next = next_local(p, &inherits);
+    struct g *next = next_local(m, p, &inherits);
     if (likely(next != NULL)) {
         begin_run(m, p, next, inherits);
         switch_context(&g->context, &next->context, dying);
@@ -192,12 +192,9 @@ static void after_free(struct m *m, struct g *from, void *arg)
 
 void gmpt_yield(void)
 {
+    API_ENTER();
     struct m *m = m_self();
     struct p *p = m->p;
-    if (unlikely(load_relaxed(&p->preempt))) {
-        scheduler_preempted();
-        return;
-    }
     if (runq_is_empty_any(p) && load_relaxed(&sched.queue_size) == 0) {
         store_relaxed(&p->tick, load_relaxed(&p->tick) + 1);
         uint32_t starts = load_relaxed(&p->starts) + 1;
@@ -214,7 +211,8 @@ void scheduler_preempted(void)
 {
     struct m *m = m_self();
     struct p *p = m->p;
-    exchange_acq_rel(&p->preempt, 0); /* pairs with sysmon_stop: a request that is cleared here is seen as stopping */
+    /* Pairs with sysmon_stop: a request that is cleared here is seen as stopping. */
+    fetch_and_acq_rel(&m->attention, ~(uint32_t)ATTENTION_YIELD);
     if (load_relaxed(&sched.stopping) == 0) {
         store_relaxed(&p->tick, load_relaxed(&p->tick) + 1); /* a new slice, even if it is the same G's */
         runq_demote_next_owner(p);
@@ -231,10 +229,12 @@ void switch_entry_begin(void)
     struct m *m = m_self();
     switch_arrived(&m->current->context);
     run_after(m);
+    enter_leave(); /* the user's function begins */
 }
 
 void switch_entry_end(void)
 {
+    enter_begin();
     struct m *m = m_self();
     struct g *g = m->current;
     struct p *p = m->p;
@@ -253,6 +253,7 @@ static __attribute__((noreturn)) void retire(void)
 
 void scheduler_end_main(void)
 {
+    enter_begin();
     struct m *m = m_self();
     TRACE(go_exit, m->p);
     g_transition(m->current, G_DEAD, GMPT_WAIT_none);
@@ -436,8 +437,8 @@ static struct g *find_runnable(struct m *m, bool *inherits)
         machine_stop(m); /* a G came back from a blocking call and found no P */
 top:;
     struct p *p = m->p;
-    if (load_relaxed(&p->preempt)) {
-        exchange_acq_rel(&p->preempt, 0); /* as in scheduler_preempted */
+    if (load_relaxed(&m->attention) & ATTENTION_YIELD) {
+        fetch_and_acq_rel(&m->attention, ~(uint32_t)ATTENTION_YIELD); /* as in scheduler_preempted */
         runq_demote_next_owner(p);
     }
     if (unlikely(load_relaxed(&sched.stopping)))

@@ -2,6 +2,7 @@
 #ifndef GMPT_SCHEDULER_H
 #define GMPT_SCHEDULER_H
 
+#include "enter.h"
 #include "runtime.h"
 
 /* What a G is about to wait for. */
@@ -33,11 +34,6 @@ void scheduler_started(struct p *p, struct g *g);
 
 /* Ends the slice of a G that sysmon asked to. */
 void scheduler_preempted(void);
-static inline void scheduler_safepoint(struct m *m)
-{
-    if (unlikely(load_relaxed(&m->p->preempt)))
-        scheduler_preempted();
-}
 
 /* Leaves the calling G, which has no P, for its M's g0; comes back when somebody runs the G. */
 void scheduler_leave_for_g0(after_switch_fn *after);

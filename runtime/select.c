@@ -135,7 +135,7 @@ enum patience { NEVER_WAIT, WAIT };
 static int select_cases(struct gmpt_select_case *cases, int count, enum patience patience, int64_t deadline_ns,
                         struct api_site site)
 {
-    scheduler_safepoint(m_self());
+    API_ENTER();
     if (count < 0 || count > CASES_MAX)
         return -EINVAL;
     struct select select;

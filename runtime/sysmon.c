@@ -45,7 +45,9 @@ static void look_at_running(struct p *p, struct look *look, int64_t now)
     } else if (!look->asked && now - look->tick_ns >= SLICE_NS) {
         look->asked = true;
         TRACE(proc_preempt, p->index);
-        store_relaxed(&p->preempt, 1);
+        struct m *m = load_relaxed(&p->m);
+        if (m)
+            fetch_or_acq_rel(&m->attention, ATTENTION_YIELD);
     }
     uint32_t starts = load_relaxed(&p->starts);
     if (starts == look->starts && load_relaxed(&sched.idle_p_count) &&
@@ -115,8 +117,10 @@ void sysmon_look_soon(void)
 void sysmon_stop(void)
 {
     store_release(&sched.stopping, 1);
-    for (uint32_t i = 0; i < sched.p_count; i++)
-        store_release(&sched.ps[i].preempt, 1); /* their Gs stop at the next safepoint */
+    lock_acquire(&sched.lock);
+    for (struct m *m = sched.ms; m; m = m->next_made)
+        fetch_or_acq_rel(&m->attention, ATTENTION_YIELD); /* their Gs stop at the next safepoint */
+    lock_release(&sched.lock);
     store_release(&wake_word, 1);
     futex_wake(&wake_word, 1);
 }

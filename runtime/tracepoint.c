@@ -180,7 +180,8 @@ static void describe(const struct ring *ring, struct subbuffer *head)
         head->current_g = p->current->id;
         head->current_seq = p->current->seq;
     }
-    head->tid = p->m ? p->m->tid : 0;
+    const struct m *m = load_relaxed(&p->m);
+    head->tid = m ? m->tid : 0;
 }
 
 /* The memfd that a recorder passed, or -1. The variable is taken away, so that children start afresh. */

@@ -13,6 +13,7 @@ void gmpt_waitgroup_add(struct gmpt_waitgroup *public, int64_t delta)
 {
     struct waitgroup *group = of(public);
     struct g *list = NULL, *g;
+    API_ENTER();
     lock_acquire(&group->waiters.lock);
     group->count += delta;
     int64_t count = group->count;
@@ -42,7 +43,7 @@ static bool is_zero_locked(struct waitlist *list)
 void gmpt_waitgroup_wait(struct gmpt_waitgroup *public)
 {
     struct waitgroup *group = of(public);
-    scheduler_safepoint(m_self());
+    API_ENTER();
     lock_acquire(&group->waiters.lock);
     if (group->count == 0) {
         lock_release(&group->waiters.lock);
@@ -58,7 +59,7 @@ int gmpt_waitgroup_wait_until(struct gmpt_waitgroup *public, int64_t deadline_ns
         gmpt_waitgroup_wait(public);
         return 0;
     }
-    scheduler_safepoint(m_self());
+    API_ENTER();
     struct wait wait = { .reason = GMPT_WAIT_wait_group,
                          .object = public,
                          .site = API_SITE(gmpt_waitgroup_wait_until) };

@@ -25,6 +25,8 @@ static inline void atomics_maybe_yield(void) {}
 #define exchange_acq_rel(p, v) (atomics_maybe_yield(), atomic_exchange_explicit((p), (v), memory_order_acq_rel))
 #define fetch_add_relaxed(p, v) (atomics_maybe_yield(), atomic_fetch_add_explicit((p), (v), memory_order_relaxed))
 #define fetch_add_acq_rel(p, v) (atomics_maybe_yield(), atomic_fetch_add_explicit((p), (v), memory_order_acq_rel))
+#define fetch_and_acq_rel(p, v) (atomics_maybe_yield(), atomic_fetch_and_explicit((p), (v), memory_order_acq_rel))
+#define fetch_or_acq_rel(p, v) (atomics_maybe_yield(), atomic_fetch_or_explicit((p), (v), memory_order_acq_rel))
 #define fetch_sub_acq_rel(p, v) (atomics_maybe_yield(), atomic_fetch_sub_explicit((p), (v), memory_order_acq_rel))
 
 /* Compare and swap; on failure *expected holds what was there, read with the weaker order of the pair. */
@@ -74,6 +76,12 @@ static inline void full_fence_after_rmw(void)
 #else
     full_fence();
 #endif
+}
+
+/* Keeps the compiler, and nothing else, from moving accesses across. */
+static inline void compiler_fence(void)
+{
+    atomic_signal_fence(memory_order_seq_cst);
 }
 
 /* Orders earlier loads before later loads, as a seqlock's reader needs before it checks the word again. */
