@@ -83,6 +83,7 @@ static void states_print(const struct summary_totals *totals)
         enum gmpt_g_state state;
         const char *name;
     } states[] = { { GMPT_G_RUNNING, "running" },
+                   { GMPT_G_PREEMPTED, "running without a P" },
                    { GMPT_G_RUNNABLE, "runnable" },
                    { GMPT_G_SYSCALL, "in a blocking call" },
                    { GMPT_G_WAITING, "waiting" } };
@@ -125,8 +126,10 @@ static void scheduler_print(const struct summary_totals *totals)
            cli_count(c, totals->yields));
     printf("  steals %s (of %s goroutine%s)\n", cli_count(a, totals->steals), cli_count(b, totals->stolen_gs),
            cli_plural(totals->stolen_gs));
-    printf("  preemptions %s (of %s asked for)\n", cli_count(c, totals->preemptions),
-           cli_count(d, totals->preempt_requests));
+    printf("  preemptions %s (of %s asked for), by signal %s\n", cli_count(a, totals->preemptions),
+           cli_count(b, totals->preempt_requests), cli_count(c, totals->async_preemptions));
+    printf("  Ps taken from running Gs %s (%s of these Gs had to wait for one)\n", cli_count(a, totals->detaches),
+           cli_count(b, totals->attach_waits));
     printf("  blocking calls %s   Ps handed off %s\n", cli_count(a, totals->syscalls), cli_count(b, totals->handoffs));
 }
 
@@ -230,9 +233,9 @@ static void totals_json(const struct summary_totals *totals)
            ", \"peak\": %" PRIu64 "},\n",
            totals->gs_created, totals->gs_ended, totals->gs_alive, totals->gs_peak);
     printf("  \"state_ns\": {\"runnable\": %" PRId64 ", \"running\": %" PRId64 ", \"waiting\": %" PRId64
-           ", \"syscall\": %" PRId64 "},\n",
+           ", \"syscall\": %" PRId64 ", \"preempted\": %" PRId64 "},\n",
            totals->state_ns[GMPT_G_RUNNABLE], totals->state_ns[GMPT_G_RUNNING], totals->state_ns[GMPT_G_WAITING],
-           totals->state_ns[GMPT_G_SYSCALL]);
+           totals->state_ns[GMPT_G_SYSCALL], totals->state_ns[GMPT_G_PREEMPTED]);
     fputs("  \"wait_ns\": {", stdout);
     for (int reason = 0; reason < GMPT_WAIT_REASONS; reason++)
         printf("%s\"%s\": %" PRId64, reason ? ", " : "", load_reason_key((enum gmpt_wait_reason)reason),
@@ -240,10 +243,12 @@ static void totals_json(const struct summary_totals *totals)
     printf("},\n  \"p_busy_ns\": %" PRId64 ",\n  \"scheduling_latency\": ", totals->p_busy_ns);
     latency_json(&totals->scheduling);
     printf(",\n  \"scheduler\": {\"steals\": %" PRIu64 ", \"stolen_goroutines\": %" PRIu64 ", \"handoffs\": %" PRIu64
-           ", \"preempt_requests\": %" PRIu64 ", \"preemptions\": %" PRIu64 ", \"yields\": %" PRIu64
+           ", \"preempt_requests\": %" PRIu64 ", \"preemptions\": %" PRIu64 ", \"detaches\": %" PRIu64
+           ", \"attach_waits\": %" PRIu64 ", \"async_preemptions\": %" PRIu64 ", \"yields\": %" PRIu64
            ", \"blocks\": %" PRIu64 ", \"unblocks\": %" PRIu64 ", \"syscalls\": %" PRIu64 "},\n",
            totals->steals, totals->stolen_gs, totals->handoffs, totals->preempt_requests, totals->preemptions,
-           totals->yields, totals->blocks, totals->unblocks, totals->syscalls);
+           totals->detaches, totals->attach_waits, totals->async_preemptions, totals->yields, totals->blocks,
+           totals->unblocks, totals->syscalls);
 }
 
 static void sites_json(const struct load *load)

@@ -301,6 +301,8 @@ void trace_emit_go_yield(struct p *p) { EMIT0(&p->ring, go_yield); }
 
 void trace_emit_go_preempt(struct p *p) { EMIT0(&p->ring, go_preempt); }
 
+void trace_emit_go_preempt_async(struct p *p) { EMIT0(&p->ring, go_preempt_async); }
+
 void trace_emit_go_block(struct p *p, struct g *g)
 {
     const struct g_slot *slot = g->slot;
@@ -337,5 +339,16 @@ void trace_emit_syscall_exit(struct g *g)
 {
     lock_acquire(&trace.lock);
     EMIT2(&trace.ring, syscall_exit, g->id, (uint32_t)(g->seq + 1));
+    lock_release(&trace.lock);
+}
+
+void trace_emit_go_detach(struct p *p) { EMIT0(&p->ring, go_detach); }
+
+void trace_emit_go_attach(struct p *p, struct g *g) { EMIT2(&p->ring, go_attach, g->id, (uint32_t)(g->seq + 1)); }
+
+void trace_emit_go_attach_wait(struct g *g)
+{
+    lock_acquire(&trace.lock);
+    EMIT2(&trace.ring, go_attach_wait, g->id, (uint32_t)(g->seq + 1));
     lock_release(&trace.lock);
 }

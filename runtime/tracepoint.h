@@ -47,6 +47,7 @@ void trace_emit_go_create(struct p *p, struct g *g, struct api_site site);
 void trace_emit_go_start(struct p *p, struct g *g);
 void trace_emit_go_yield(struct p *p);
 void trace_emit_go_preempt(struct p *p);
+void trace_emit_go_preempt_async(struct p *p);
 void trace_emit_go_block(struct p *p, struct g *g);
 void trace_emit_go_unblock(struct p *p, struct g *g);
 void trace_emit_go_exit(struct p *p);
@@ -54,6 +55,10 @@ void trace_emit_syscall_begin(struct p *p, struct g *g, struct api_site site);
 void trace_emit_syscall_end(struct p *p);
 void trace_emit_syscall_resume(struct p *p, struct g *g);
 void trace_emit_syscall_exit(struct g *g);
+/* By sysmon, in the ring of the P that it takes: it holds the P, and the G's M is kept out of the runtime. */
+void trace_emit_go_detach(struct p *p);
+void trace_emit_go_attach(struct p *p, struct g *g);
+void trace_emit_go_attach_wait(struct g *g);
 
 /* Records where the G waits in its slot, while tracing is on. */
 void trace_note_wait_site(struct p *p, struct g *g, struct api_site site);

@@ -61,6 +61,8 @@ static void emit(struct ring *ring, enum gmpt_event_type type, uint64_t ticks, u
     case GMPT_EVENT_go_unblock:
     case GMPT_EVENT_syscall_resume:
     case GMPT_EVENT_syscall_exit:
+    case GMPT_EVENT_go_attach:
+    case GMPT_EVENT_go_attach_wait:
         ring_emit(ring, (uint8_t)type, ticks, 2, a, b, 0, 0);
         break;
     case GMPT_EVENT_go_block:
@@ -197,6 +199,25 @@ TEST(drain, preempt_clears_current_g)
 {
     struct writer_events events = state_after(GMPT_EVENT_go_preempt, 0, 0);
     ck_assert_uint_eq(events.current_g, 0);
+}
+
+TEST(drain, preempt_by_signal_clears_current_g)
+{
+    struct writer_events events = state_after(GMPT_EVENT_go_preempt_async, 0, 0);
+    ck_assert_uint_eq(events.current_g, 0);
+}
+
+TEST(drain, detach_clears_current_g)
+{
+    struct writer_events events = state_after(GMPT_EVENT_go_detach, 0, 0);
+    ck_assert_uint_eq(events.current_g, 0);
+}
+
+TEST(drain, attach_sets_current_g)
+{
+    struct writer_events events = state_after(GMPT_EVENT_go_attach, 6, 41);
+    ck_assert_uint_eq(events.current_g, 6);
+    ck_assert_uint_eq(events.current_seq, 41);
 }
 
 TEST(drain, block_clears_current_g)

@@ -61,7 +61,7 @@ TEST(events, reasons_have_words_and_suspects)
 
 TEST(events, states_have_words)
 {
-    for (int state = GMPT_G_RUNNABLE; state <= GMPT_G_DEAD; state++)
+    for (int state = GMPT_G_RUNNABLE; state < GMPT_G_STATES; state++)
         ck_assert_str_ne(gmpt_g_state_words((enum gmpt_g_state)state), "unknown");
     ck_assert_str_eq(gmpt_g_state_words((enum gmpt_g_state)0), "unknown");
 }

@@ -149,6 +149,52 @@ TEST(order, yield_and_preempt_make_runnable)
                         S_EXIT(P0, 1));
 }
 
+TEST(order, a_signal_makes_runnable)
+{
+    check_story(TRACEFILE_HEAD FRAME(100) RING(0, 10) CREATE(1) START(1, 2) "1 go_preempt_async\n" START(1, 4) EXIT END,
+                S_CREATE(P0, 1) S_START(P0, 1, 2) "P0 G1 go_preempt_async\n" S_START(P0, 1, 4) S_EXIT(P0, 1));
+}
+
+TEST(order, a_g_whose_p_was_taken_goes_on_with_another)
+{
+    /* Ring 1's clock is behind. */
+    check_story(TRACEFILE_HEAD FRAME(100) RING(0, 20) CREATE(1) CREATE(2)
+                    START(1, 2) "1 go_detach\n9 proc_start tid=2\n" START(2, 2)
+                        EXIT RING(1, 5) "1 proc_start tid=1\n1 go_attach g=1 seq=4\n" EXIT END,
+                "P1 - proc_start tid=1\n" S_CREATE(P0, 1) S_CREATE(P0, 2)
+                    S_START(P0, 1, 2) "P0 G1 go_detach\nP1 G1 go_attach g=1 seq=4\n" S_EXIT(
+                        P1, 1) "P0 - proc_start tid=2\n" S_START(P0, 2, 2) S_EXIT(P0, 2));
+}
+
+TEST(order, a_g_whose_p_was_taken_gets_it_back)
+{
+    check_story(TRACEFILE_HEAD FRAME(100) RING(0, 10) CREATE(1)
+                    START(1, 2) "1 go_detach\n1 proc_start tid=1\n1 go_attach g=1 seq=4\n" EXIT END,
+                S_CREATE(P0, 1) S_START(
+                    P0, 1, 2) "P0 G1 go_detach\nP0 - proc_start tid=1\nP0 G1 go_attach g=1 seq=4\n" S_EXIT(P0, 1));
+}
+
+TEST(order, a_g_whose_p_was_taken_and_that_finds_none_is_runnable)
+{
+    check_story(TRACEFILE_HEAD FRAME(100) RING(0, 10) CREATE(1) START(1, 2) "1 go_detach\n" RING(1, 5) START(1, 5)
+                    EXIT RING(2, 4) "1 go_attach_wait g=1 seq=4\n" END,
+                S_CREATE(P0, 1) S_START(P0, 1, 2) "P0 G1 go_detach\n- G1 go_attach_wait g=1 seq=4\n" S_START(P1, 1, 5)
+                    S_EXIT(P1, 1));
+}
+
+TEST(order, a_g_without_its_p_is_preempted)
+{
+    struct gmpt_trace_error error;
+    struct gmpt_event event;
+    struct gmpt_trace *trace = gmpt_trace_open(
+        tracefile_build(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) START(1, 2) "1 go_detach\n" END), &error);
+    while (gmpt_trace_next(trace, &event) > 0)
+        ;
+    ck_assert_int_eq(gmpt_trace_g(trace, 1)->state, GMPT_G_PREEMPTED);
+    ck_assert_uint_eq(gmpt_trace_counts(trace)->violations, 0);
+    gmpt_trace_close(trace);
+}
+
 TEST(order, transition_numbers_wrap)
 {
     struct tracefile_result result = check_counts(
@@ -308,13 +354,13 @@ TEST(order, a_loss_on_one_ring_holds_the_others_up_for_one_frame_only)
 TEST(order, after_a_loss_time_steps_back_by_a_millisecond_at_most)
 {
     /* The block before unblock 4 is lost; ring 0 has a record every half millisecond. */
-    struct tracefile_result result = check_counts(
-        TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) START(1, 2) EVENTS(0, 3, 60, 0, 0) CREATE(8) "500000 proc_stop\n"
-                                                                                                  "500000 proc_stop\n"
-                                                                                                  "500000 proc_stop\n"
-                                                                                                  "500000 proc_stop\n"
-            RING(1, 50) UNBLOCK(1, 4) FRAME(100000000) END,
-        1, 1, 0);
+    struct tracefile_result result =
+        check_counts(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) START(1, 2) EVENTS(0, 3, 60, 0, 0)
+                         CREATE(8) "500000 proc_stop\n"
+                                   "500000 proc_stop\n"
+                                   "500000 proc_stop\n"
+                                   "500000 proc_stop\n" RING(1, 50) UNBLOCK(1, 4) FRAME(100000000) END,
+                     1, 1, 0);
     ck_assert_ptr_nonnull(strstr(result.events, "0.000500061 P0 - proc_stop\n"
                                                 "0.000000051 P1 G1 go_unblock g=1 seq=4\n0.001000061 P0"));
     free(result.events);
@@ -399,6 +445,65 @@ TEST(order, the_end_of_a_call_that_never_began_is_a_violation)
     free(check_counts(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) "1 syscall_exit g=1 seq=2\n" END, 0, 0, 1).events);
 }
 
+TEST(order, attaching_a_g_that_has_its_p_is_a_violation)
+{
+    free(check_counts(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) START(1, 2)
+                          RING(1, 20) "1 go_attach g=1 seq=3\n" END,
+                      0, 0, 1)
+             .events);
+    free(check_counts(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) START(1, 2)
+                          RING(2, 20) "1 go_attach_wait g=1 seq=3\n" END,
+                      0, 0, 1)
+             .events);
+}
+
+TEST(order, a_second_attach_is_a_violation)
+{
+    free(check_counts(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) START(1, 2) "1 go_detach\n" RING(
+                          1, 20) "1 go_attach g=1 seq=4\n" RING(2, 30) "1 go_attach_wait g=1 seq=4\n" END,
+                      0, 0, 1)
+             .events);
+}
+
+TEST(order, taking_a_p_without_a_g_is_a_violation)
+{
+    free(check_counts(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) "1 go_detach\n" END, 0, 0, 1).events);
+    free(check_counts(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) START(1, 2) "1 go_detach\n1 go_detach\n" END, 0, 0,
+                      1)
+             .events);
+}
+
+TEST(order, a_g_without_a_p_makes_no_transition_but_to_attach)
+{
+    static const char *const records[] = { "1 go_yield\n", "1 go_preempt_async\n", "1 go_exit\n",
+                                           "1 syscall_begin stack=0\n",
+                                           "1 go_block reason=mutex object=0x5 bounded=0 stack=0\n" };
+    for (size_t i = 0; i < sizeof records / sizeof records[0]; i++) {
+        char text[1024];
+        snprintf(text, sizeof text, TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) START(1, 2) "1 go_detach\n%s" END,
+                 records[i]);
+        free(check_counts(text, 0, 0, 1).events);
+    }
+}
+
+TEST(order, a_start_of_a_g_without_a_p_is_a_violation)
+{
+    free(check_counts(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) START(1, 2) "1 go_detach\n" RING(1, 20) START(1, 4)
+                          END,
+                      0, 0, 1)
+             .events);
+}
+
+TEST(order, a_lost_detach_is_guessed)
+{
+    struct tracefile_result result = check_counts(
+        TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) START(1, 2)
+            EVENTS(0, 1, 100, 0, 0) "0 lost count=1 span_ticks=0\n" RING(1, 120) "1 go_attach g=1 seq=4\n" EXIT END,
+        1, 1, 0);
+    ck_assert_uint_eq(result.gs_alive, 0);
+    free(result.events);
+}
+
 TEST(order, stopping_a_p_under_a_running_g_is_a_violation)
 {
     free(check_counts(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) START(1, 2) "1 proc_stop\n" END, 0, 0, 1).events);
@@ -457,6 +562,10 @@ TEST(order, every_record_of_nonsense_comes_out_once)
                     "syscall_end\n",
                     "syscall_resume g=%u seq=%u\n",
                     "syscall_exit g=%u seq=%u\n",
+                    "go_detach\n",
+                    "go_attach g=%u seq=%u\n",
+                    "go_attach_wait g=%u seq=%u\n",
+                    "go_preempt_async\n",
                     "proc_start tid=%u\n",
                     "proc_stop\n",
                 };
@@ -464,7 +573,7 @@ TEST(order, every_record_of_nonsense_comes_out_once)
                 used += snprintf(text + used, sizeof text - (size_t)used, "%u ", (unsigned)(random >> 40) % 4);
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
-                used += snprintf(text + used, sizeof text - (size_t)used, kinds[random % 12],
+                used += snprintf(text + used, sizeof text - (size_t)used, kinds[random % 16],
                                  (unsigned)(random >> 20) % 5, (unsigned)(random >> 30) % 6);
 #pragma GCC diagnostic pop
             }

@@ -254,6 +254,47 @@ TEST(summary, a_p_that_was_taken_away_leaves_its_g_in_the_call)
     summary_close(summary);
 }
 
+TEST(summary, a_g_whose_p_was_taken_runs_on_without_it)
+{
+    struct summary *summary = opened_with_main();
+    create(summary, 0, 5, 2, WORK_FN, 1);
+    simple(summary, GMPT_EVENT_go_detach, 0, 10, 1);
+    feed(summary, GMPT_EVENT_proc_start, 0, 15, 0, 1234, 0, 0, 0);
+    start(summary, 0, 20, 2);
+    feed(summary, GMPT_EVENT_go_attach, 1, 60, 1, 1, 4, 0, 0);
+    simple(summary, GMPT_EVENT_go_detach, 1, 70, 1);
+    feed(summary, GMPT_EVENT_go_attach_wait, -1, 100, 1, 1, 6, 0, 0);
+    start(summary, 1, 107, 1);
+    const struct summary_totals *totals = finished(summary, 110);
+    ck_assert_int_eq(totals->state_ns[GMPT_G_PREEMPTED], 50 + 30);
+    ck_assert_int_eq(totals->state_ns[GMPT_G_RUNNING], 10 + 10 + 3 + 90);
+    ck_assert_int_eq(totals->p_busy_ns, 113);
+    ck_assert_int_eq(totals->state_ns[GMPT_G_RUNNABLE], 15 + 7);
+    ck_assert_uint_eq(totals->scheduling.count, 3);
+    ck_assert_uint_eq(totals->detaches, 2);
+    ck_assert_uint_eq(totals->attach_waits, 1);
+    ck_assert_uint_eq(totals->preemptions, 0);
+    summary_close(summary);
+}
+
+TEST(summary, preemptions_are_counted_by_their_tier)
+{
+    struct summary *summary = opened_with_main();
+    simple(summary, GMPT_EVENT_go_preempt, 0, 10, 1);
+    start(summary, 0, 11, 1);
+    simple(summary, GMPT_EVENT_go_preempt_async, 0, 20, 1);
+    start(summary, 0, 25, 1);
+    simple(summary, GMPT_EVENT_go_detach, 0, 30, 1);
+    const struct summary_totals *totals = finished(summary, 40);
+    ck_assert_uint_eq(totals->preemptions, 1);
+    ck_assert_uint_eq(totals->async_preemptions, 1);
+    ck_assert_uint_eq(totals->detaches, 1);
+    ck_assert_int_eq(totals->state_ns[GMPT_G_RUNNABLE], 1 + 5);
+    size_t count;
+    ck_assert_int_eq(summary_groups(summary, &count)->state, GMPT_G_PREEMPTED);
+    summary_close(summary);
+}
+
 TEST(summary, scheduler_events_are_counted)
 {
     struct summary *summary = opened_with_main();

@@ -72,17 +72,21 @@ static void follow(struct current *current, struct seen *seen)
         break;
     case GMPT_EVENT_go_start:
     case GMPT_EVENT_syscall_resume:
+    case GMPT_EVENT_go_attach:
         *current = (struct current){ seen->fields[0], seen->fields[1] };
         seen->g = current->g;
         seen->seq = current->seq;
         break;
     case GMPT_EVENT_go_unblock:
     case GMPT_EVENT_syscall_exit:
+    case GMPT_EVENT_go_attach_wait:
         seen->g = seen->fields[0];
         seen->seq = seen->fields[1];
         break;
     case GMPT_EVENT_go_yield:
     case GMPT_EVENT_go_preempt:
+    case GMPT_EVENT_go_preempt_async:
+    case GMPT_EVENT_go_detach:
     case GMPT_EVENT_go_block:
     case GMPT_EVENT_go_exit:
     case GMPT_EVENT_syscall_begin:

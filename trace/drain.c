@@ -215,12 +215,15 @@ static inline const uint8_t *record_walk(const uint8_t *p, const uint8_t *end, s
         break;
     case GMPT_EVENT_go_start:
     case GMPT_EVENT_syscall_resume:
+    case GMPT_EVENT_go_attach:
         state->current_g = field[0];
         state->current_seq = (uint32_t)field[1];
         break;
     case GMPT_EVENT_proc_stop:
     case GMPT_EVENT_go_yield:
     case GMPT_EVENT_go_preempt:
+    case GMPT_EVENT_go_preempt_async:
+    case GMPT_EVENT_go_detach:
     case GMPT_EVENT_go_block:
     case GMPT_EVENT_go_exit:
         state->current_g = state->current_seq = 0;

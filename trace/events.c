@@ -62,6 +62,8 @@ const char *gmpt_g_state_words(enum gmpt_g_state state)
         return "waiting";
     case GMPT_G_SYSCALL:
         return "in a blocking call";
+    case GMPT_G_PREEMPTED:
+        return "preempted (running without a P)";
     case GMPT_G_DEAD:
         return "dead";
     }

@@ -412,6 +412,10 @@ static bool head_enabled(const struct order *order, struct order_lane *lane)
     case GMPT_EVENT_syscall_exit:
         from = GMPT_G_SYSCALL;
         break;
+    case GMPT_EVENT_go_attach:
+    case GMPT_EVENT_go_attach_wait:
+        from = GMPT_G_PREEMPTED;
+        break;
     default:
         return true;
     }
@@ -460,7 +464,12 @@ static int head_accept(struct order *order, struct order_lane *lane, struct gmpt
         break;
     case GMPT_EVENT_go_yield:
     case GMPT_EVENT_go_preempt:
+    case GMPT_EVENT_go_preempt_async:
         g = current_moves(order, lane, GMPT_G_RUNNING, GMPT_G_RUNNABLE, now_ns);
+        lane->current = NULL;
+        break;
+    case GMPT_EVENT_go_detach:
+        g = current_moves(order, lane, GMPT_G_RUNNING, GMPT_G_PREEMPTED, now_ns);
         lane->current = NULL;
         break;
     case GMPT_EVENT_go_block:
@@ -491,12 +500,14 @@ static int head_accept(struct order *order, struct order_lane *lane, struct gmpt
         g = current_moves(order, lane, GMPT_G_SYSCALL, GMPT_G_RUNNING, now_ns);
         break;
     case GMPT_EVENT_syscall_resume:
+    case GMPT_EVENT_go_attach:
         current_leaves(order, lane);
         result = named_moves(order, lane, GMPT_G_RUNNING, now_ns, forced, &g);
         lane_takes(lane, g);
         break;
     case GMPT_EVENT_go_unblock:
     case GMPT_EVENT_syscall_exit:
+    case GMPT_EVENT_go_attach_wait:
         result = named_moves(order, lane, GMPT_G_RUNNABLE, now_ns, forced, &g);
         break;
     default:

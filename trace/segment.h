@@ -48,6 +48,7 @@ enum g_state {
     G_WAITING = 3,
     G_SYSCALL = 4,
     G_DEAD = 5,
+    G_PREEMPTED = 6, /* runs on without a P, which sysmon took */
     G_STATES
 };
 

@@ -380,12 +380,25 @@ static int add_transition(struct summary *summary, const struct gmpt_event *even
     case GMPT_EVENT_go_start:
     case GMPT_EVENT_syscall_end:
     case GMPT_EVENT_syscall_resume:
+    case GMPT_EVENT_go_attach:
         return add_run(summary, event, g);
     case GMPT_EVENT_go_yield:
     case GMPT_EVENT_go_preempt:
-        *(event->type == GMPT_EVENT_go_yield ? &totals->yields : &totals->preemptions) += 1;
+    case GMPT_EVENT_go_preempt_async:
+        *(event->type == GMPT_EVENT_go_yield     ? &totals->yields
+          : event->type == GMPT_EVENT_go_preempt ? &totals->preemptions
+                                                 : &totals->async_preemptions) += 1;
         state_enter(summary, g, GMPT_G_RUNNABLE, summary->now_ns);
         leave_p(summary, event);
+        return 0;
+    case GMPT_EVENT_go_detach:
+        totals->detaches++;
+        state_enter(summary, g, GMPT_G_PREEMPTED, summary->now_ns);
+        leave_p(summary, event);
+        return 0;
+    case GMPT_EVENT_go_attach_wait:
+        totals->attach_waits++;
+        state_enter(summary, g, GMPT_G_RUNNABLE, summary->now_ns);
         return 0;
     case GMPT_EVENT_go_block:
         totals->blocks++;

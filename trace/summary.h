@@ -31,11 +31,14 @@ struct summary_totals {
     uint32_t p_count;
     uint32_t m_count; /* distinct threads that held a P */
     uint64_t gs_created, gs_ended, gs_alive, gs_peak;
-    int64_t state_ns[6];                      /* by enum gmpt_g_state, summed over Gs */
-    int64_t wait_ns[GMPT_WAIT_REASONS];       /* the waiting part by reason */
-    int64_t p_busy_ns;                        /* summed over Ps: time with a G running */
-    struct summary_latency scheduling;        /* runnable until running */
-    uint64_t steals, stolen_gs, handoffs, preempt_requests, preemptions, yields, blocks, unblocks, syscalls;
+    int64_t state_ns[GMPT_G_STATES];    /* by enum gmpt_g_state, summed over Gs */
+    int64_t wait_ns[GMPT_WAIT_REASONS]; /* the waiting part by reason */
+    int64_t p_busy_ns;                  /* summed over Ps: time with a G running */
+    struct summary_latency scheduling;  /* runnable until running */
+    uint64_t steals, stolen_gs, handoffs, yields, blocks, unblocks, syscalls;
+    uint64_t preempt_requests, preemptions; /* asked for by sysmon; granted by the G at a safepoint */
+    uint64_t detaches, attach_waits; /* Ps taken from Gs that computed; of these Gs, those that then found none */
+    uint64_t async_preemptions;      /* by signal */
 };
 
 /* Where Gs were started. */

@@ -55,8 +55,10 @@ enum gmpt_g_state {
     GMPT_G_RUNNING = 2,
     GMPT_G_WAITING = 3,
     GMPT_G_SYSCALL = 4, /* in a call between gmpt_blocking_begin and gmpt_blocking_end, or a blocking file operation */
-    GMPT_G_DEAD = 5
+    GMPT_G_DEAD = 5,
+    GMPT_G_PREEMPTED = 6 /* runs on without a P, which sysmon took */
 };
+#define GMPT_G_STATES 7
 
 struct gmpt_event {
     enum gmpt_event_type type;
