@@ -4,6 +4,7 @@
 
 #include "go.h"
 #include "netpoll.h"
+#include "preempt.h"
 #include "scheduler.h"
 #include "seat.h"
 #include "sysmon.h"
@@ -99,6 +100,7 @@ int gmpt_run(int (*fn)(void *arg), void *arg)
     struct main_call call = { fn, arg };
     if (!error) {
         watch_overflows();
+        preempt_start();
         error = go_start_main(main_g, &call, sizeof call);
     }
     if (error) {

@@ -1,7 +1,7 @@
 /* The monitor runs on the thread that called gmpt_run, which leaves signals a thread with an ordinary stack to be
  * handled on. Every 20 us to 10 ms, the longer the less there is to do, it
  *   - retakes Ps from blocking calls that have lasted since its last look,
- *   - asks Gs that have run for a whole slice to yield,
+ *   - asks Gs that have run for a whole slice to yield, and takes their P if they do not (preempt.h),
  *   - polls the network when nobody has for a while,
  *   - sees that timers of busy Ps are fired by somebody, and that Gs that nobody was woken for get an M.
  *
@@ -13,12 +13,16 @@
 #include "call.h"
 #include "futex.h"
 #include "netpoll.h"
+#include "preempt.h"
 #include "runq.h"
 #include "scheduler.h"
 
 #define NAP_MIN_NS 20000
 #define NAP_MAX_NS 10000000
 #define NAP_QUIET_NS 1000000 /* the longest while a G may wait beside an idle P */
+#define BUSY_NAP_NS 1000000  /* the longest while a P runs: how late sysmon sees that a slice has begun */
+#define TAKE_NS (SLICE_NS - BUSY_NAP_NS) /* after it saw a slice begin, so that none lasts longer than SLICE_NS */
+#define ASK_NS (TAKE_NS - 1000000)       /* to give way is cheaper than to be taken from */
 #define IDLE_ROUNDS 50 /* rounds without work before naps grow */
 #define POLL_GAP_NS 10000000
 #define TIMER_LATE_NS 200000 /* later than this, somebody else than the busy P fires its timers */
@@ -35,19 +39,35 @@ struct look {
     bool asked; /* the slice `tick` has been asked to end */
 };
 
-static void look_at_running(struct p *p, struct look *look, int64_t now)
+/* Whether anybody would run if there were one more P. */
+static bool others_wait(const struct p *p, int64_t now)
+{
+    if (!runq_is_empty_any((struct p *)(uintptr_t)p) || load_relaxed(&sched.queue_size))
+        return true;
+    for (uint32_t i = 0; i < sched.p_count; i++)
+        if (load_relaxed(&sched.ps[i].timers.next_ns) <= now)
+            return true;
+    return false;
+}
+
+/* Returns whether it took the P. */
+static bool look_at_running(struct p *p, struct look *look, int64_t now)
 {
     uint32_t tick = load_relaxed(&p->tick);
     if (tick != look->tick) {
         look->tick = tick;
         look->tick_ns = now;
         look->asked = false;
-    } else if (!look->asked && now - look->tick_ns >= SLICE_NS) {
+    } else if (!look->asked && now - look->tick_ns >= ASK_NS) {
         look->asked = true;
         TRACE(proc_preempt, p->index);
         struct m *m = load_relaxed(&p->m);
         if (m)
             fetch_or_acq_rel(&m->attention, ATTENTION_YIELD);
+    } else if (look->asked && now - look->tick_ns >= TAKE_NS && !load_relaxed(&sched.idle_p_count) &&
+               others_wait(p, now) && preempt_take(p, tick)) {
+        call_hand_off(p);
+        return true;
     }
     uint32_t starts = load_relaxed(&p->starts);
     if (starts == look->starts && load_relaxed(&sched.idle_p_count) &&
@@ -56,6 +76,7 @@ static void look_at_running(struct p *p, struct look *look, int64_t now)
         scheduler_wake();
     }
     look->starts = starts;
+    return false;
 }
 
 static bool look_at_call(struct p *p, struct look *look, int64_t now)
@@ -87,13 +108,38 @@ static bool retake(struct look *looks, int64_t now)
         struct p *p = &sched.ps[i];
         uint32_t status = load_relaxed(&p->status);
         if (status == P_RUNNING)
-            look_at_running(p, &looks[i], now);
+            retook |= look_at_running(p, &looks[i], now);
         else
             looks[i].tick_ns = now; /* no slice runs */
         if (status == P_SYSCALL)
             retook |= look_at_call(p, &looks[i], now);
     }
     return retook;
+}
+
+/* How long until a slice is over, or until a timer that only a P whose slice is over could fire; at most nap_ns. */
+static int64_t nap_until_due(const struct look *looks, int64_t nap_ns, bool *hogged)
+{
+    int64_t now = load_relaxed(&coarse_now_ns);
+    int64_t next = now + nap_ns;
+    *hogged = false;
+    for (uint32_t i = 0; i < sched.p_count; i++) {
+        struct p *p = &sched.ps[i];
+        if (load_relaxed(&p->status) != P_RUNNING)
+            continue;
+        int64_t due = looks[i].tick_ns + (looks[i].asked ? TAKE_NS : ASK_NS);
+        if (now + BUSY_NAP_NS < next)
+            next = now + BUSY_NAP_NS;
+        if (due > now && due < next)
+            next = due;
+        *hogged |= looks[i].asked;
+    }
+    for (uint32_t i = 0; *hogged && i < sched.p_count; i++) {
+        int64_t timer = load_relaxed(&sched.ps[i].timers.next_ns);
+        if (timer > now && timer < next)
+            next = timer;
+    }
+    return next - now > NAP_MIN_NS ? next - now : NAP_MIN_NS;
 }
 
 static void help_late_timers(int64_t now)
@@ -140,8 +186,10 @@ void sysmon_run(void)
         uint32_t idle_ps = load_relaxed(&sched.idle_p_count);
         if (load_relaxed(&sched.wake_after) > 1 && idle_ps && idle_ps < sched.p_count && nap_ns > NAP_QUIET_NS)
             nap_ns = NAP_QUIET_NS;
-        store_relaxed(&napping_long, nap_ns > 10 * NAP_MIN_NS);
-        futex_wait(&wake_word, 0, nap_ns);
+        bool hogged;
+        int64_t nap_now_ns = nap_until_due(looks, nap_ns, &hogged);
+        store_relaxed(&napping_long, nap_now_ns > 10 * NAP_MIN_NS);
+        futex_wait(&wake_word, 0, nap_now_ns);
         if (load_relaxed(&wake_word)) {
             store_relaxed(&wake_word, 0);
             idle_rounds = 0;
@@ -149,7 +197,7 @@ void sysmon_run(void)
         int64_t now = clock_now_ns();
         store_relaxed(&coarse_now_ns, now);
         bool worked = retake(looks, now);
-        if (now - polled_ns > POLL_GAP_NS) {
+        if (hogged || now - polled_ns > POLL_GAP_NS) {
             polled_ns = now;
             struct g *list = netpoll_check();
             if (list) {
