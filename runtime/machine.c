@@ -21,7 +21,7 @@ __thread struct m *m_of_thread;
 void machine_acquire(struct m *m, struct p *p)
 {
     m->p = p;
-    store_relaxed(&p->m, m);
+    store_release(&p->m, m); /* with sysmon: the M is laid out before it can be seen */
     store_relaxed(&p->status, P_RUNNING);
     TRACE(proc_start, p, m->tid);
 }

@@ -31,7 +31,7 @@ void preempt_start(void)
 
 bool preempt_take(struct p *p, uint32_t tick)
 {
-    struct m *m = load_relaxed(&p->m);
+    struct m *m = load_acquire(&p->m);
     if (!m || !membarrier_works || load_relaxed(&sched.detached) >= DETACHED_MAX)
         return false;
     fetch_or_acq_rel(&m->attention, ATTENTION_TAKING);              /* T1 */

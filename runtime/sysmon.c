@@ -61,7 +61,7 @@ static bool look_at_running(struct p *p, struct look *look, int64_t now)
     } else if (!look->asked && now - look->tick_ns >= ASK_NS) {
         look->asked = true;
         TRACE(proc_preempt, p->index);
-        struct m *m = load_relaxed(&p->m);
+        struct m *m = load_acquire(&p->m);
         if (m)
             fetch_or_acq_rel(&m->attention, ATTENTION_YIELD);
     } else if (look->asked && now - look->tick_ns >= TAKE_NS && !load_relaxed(&sched.idle_p_count) &&
