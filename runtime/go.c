@@ -21,8 +21,8 @@ static uint64_t next_id(struct p *p)
 }
 
 /* A runnable G on p, not yet in a queue. NULL when there are no seats. */
-static struct g *create(struct p *p, uint64_t parent, void (*fn)(void *), const void *args, size_t size,
-                        struct api_site site)
+static inline struct g *create(struct p *p, uint64_t parent, const struct gmpt_go_options *options, void (*fn)(void *),
+                               const void *args, size_t size, struct api_site site)
 {
     struct g *g = seat_take_owner(p);
     if (unlikely(!g))
@@ -32,6 +32,9 @@ static struct g *create(struct p *p, uint64_t parent, void (*fn)(void *), const 
         memcpy((void *)top, args, size);
     g->id = next_id(p);
     g->seq = 0;
+    g->flags = (uint8_t)options->flags;
+    g->prefers_p = options->p;
+    g->name = options->name;
     g->context.sp = switch_prepare((void *)top, fn, (void *)top);
     switch_created(&g->context, (void *)(uintptr_t)g->slot->stack_lo, (uintptr_t)g - (uintptr_t)g->slot->stack_lo);
 
@@ -46,13 +49,15 @@ static struct g *create(struct p *p, uint64_t parent, void (*fn)(void *), const 
     return g;
 }
 
-int64_t gmpt_go(void (*fn)(void *args), const void *args, size_t size)
+static const struct gmpt_go_options defaults;
+
+static inline int64_t start(const struct gmpt_go_options *options, void (*fn)(void *), const void *args, size_t size,
+                            struct api_site site)
 {
     if (unlikely(size > ARGS_BYTES_MAX))
         return -E2BIG;
-    API_ENTER();
     struct m *m = m_self();
-    struct g *g = create(m->p, m->current->id, fn, args, size, API_SITE(gmpt_go));
+    struct g *g = create(m->p, m->current->id, options, fn, args, size, site);
     if (unlikely(!g))
         return -ENOMEM;
     int64_t id = (int64_t)g->id;
@@ -60,10 +65,27 @@ int64_t gmpt_go(void (*fn)(void *args), const void *args, size_t size)
     return id;
 }
 
+int64_t gmpt_go(void (*fn)(void *args), const void *args, size_t size)
+{
+    API_ENTER();
+    return start(&defaults, fn, args, size, API_SITE(gmpt_go));
+}
+
+int64_t gmpt_go_with(const struct gmpt_go_options *options, void (*fn)(void *args), const void *args, size_t size)
+{
+    API_ENTER();
+    if (!options)
+        options = &defaults;
+    if (options->stack_bytes > GMPT_STACK_MAX || options->flags & ~GMPT_PURE_COMPUTE || options->p < 0 ||
+        (uint32_t)options->p > sched.p_count)
+        return -EINVAL;
+    return start(options, fn, args, size, API_SITE(gmpt_go_with));
+}
+
 int go_start_main(void (*fn)(void *args), const void *args, size_t size)
 {
     struct p *p = &sched.ps[0];
-    struct g *g = create(p, 0, fn, args, size, (struct api_site){ NULL, NULL });
+    struct g *g = create(p, 0, &defaults, fn, args, size, (struct api_site){ NULL, NULL });
     if (!g)
         return -ENOMEM;
     return scheduler_first(p, g);

@@ -46,6 +46,9 @@ struct g {
     int saved_errno;
     int wait_result; /* set by whoever ends the wait */
     bool canary; /* the stack has no guard but a word that must not change */
+    uint8_t flags;    /* of struct gmpt_go_options, as are the next two */
+    int32_t prefers_p; /* index + 1, 0 = any */
+    const char *name; /* NULL = its function's */
 };
 
 /* Runs on the next context after a switch, when nothing runs on from's stack any more. */

@@ -62,6 +62,28 @@ int gmpt_run(int (*fn)(void *arg), void *arg);
  * limit of Gs or memory is reached. */
 int64_t gmpt_go(void (*fn)(void *args), const void *args, size_t size);
 
+/* What a new G can be given beside its function; a field that is 0 means the default, so name those that matter:
+ *     struct gmpt_go_options options = { .name = "reader", .stack_bytes = GMPT_STACK_SMALL }; */
+struct gmpt_go_options {
+    uint32_t stack_bytes; /* at least so much stack; 0 = GMPT_STACK_DEFAULT */
+    uint32_t flags;       /* GMPT_PURE_COMPUTE */
+    int32_t p;            /* GMPT_P_ANY, or the index of the P that it prefers, plus 1 */
+    const char *name;     /* shown in dumps and traces; not copied, so a string that stays; NULL = the function's */
+};
+
+#define GMPT_STACK_DEFAULT 65536u
+#define GMPT_STACK_MAX 65536u
+
+/* The G computes and calls nothing but pure functions (no malloc, no stdio, no locks) for long stretches: a signal may
+ * stop it there, so that it gives way without a safepoint. */
+#define GMPT_PURE_COMPUTE 1u
+
+#define GMPT_P_ANY 0
+
+/* As gmpt_go, with options (NULL: as gmpt_go). Also returns -EINVAL when stack_bytes is over GMPT_STACK_MAX, a flag is
+ * unknown or there is no such P. */
+int64_t gmpt_go_with(const struct gmpt_go_options *options, void (*fn)(void *args), const void *args, size_t size);
+
 /* The id of the G that calls. */
 int64_t gmpt_self(void);
 
