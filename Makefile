@@ -86,7 +86,7 @@ stress:
 	done; done
 
 bench: all $(BENCH_BIN)
-	$(Q)BUILD=$(BUILD) bench/run.sh
+	$(Q)BUILD=$(BUILD) bench/run.sh $(ROWS)
 
 lint:
 	$(Q)scripts/lint.sh
@@ -145,6 +145,9 @@ $(BUILD)/examples/%: $(BUILD)/examples/%.o $(LIB)
 	$(if $(Q),@echo "  LINK  $@")
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lzstd
 
+# The raw switch, measured without the runtime.
+$(BUILD)/bench/floors: $(filter $(BUILD)/runtime/switch_%,$(RUNTIME_OBJ))
+
 $(BUILD)/bench/%: $(BUILD)/bench/%.o $(LIB)
 	$(if $(Q),@echo "  LINK  $@")
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lzstd
@@ -186,7 +189,7 @@ help:
 	@echo 'make check    install what is missing, build, test; SUITE=runq CASE=steal runs what matches'
 	@echo 'make all      build the library, the command and the examples under $(BUILD)'
 	@echo 'make stress   randomised stress in plain, yielding and sanitized builds; ROUNDS=5'
-	@echo 'make bench    benchmarks beside their Go peers'
+	@echo 'make bench    benchmarks beside their Go peers; ROWS="yield_2 skynet_chan" ROUNDS=5 PS="1 2"'
 	@echo 'make lint     include rules and house rules;  make format  clang-format'
 	@echo 'make install  PREFIX=/usr/local DESTDIR=;     make clean'
 	@echo 'options       CC=clang  SAN=address|thread|undefined  FORCE_YIELD=1  V=1'

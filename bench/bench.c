@@ -1,30 +1,15 @@
-/* What the runtime's operations cost. Prints "NAME NS_PER_OP" lines; bench/go/main.go does the same work under the same
- * names, and bench/run.sh sets them side by side.
+/* What single operations of the runtime cost: turns, spawns, channels, selects, mutexes. Prints "ROW NS" lines;
+ * bench/go/operations.go does the same work under the same names, and bench/run.sh sets them side by side.
  *
- *     bench [NAME...]     all, or those named
+ *     bench [ROW...]     all, or those named
  *
- * Every workload runs once to warm up and then once for the clock. parked_100k_bytes is bytes a goroutine. */
+ * Every workload runs once to warm up and then once for the clock. */
 #define _GNU_SOURCE
-#include <gmptrace/gmpt.h>
-
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "rows.h"
 
 static struct gmpt_waitgroup group = GMPT_WAITGROUP_INIT;
 
-static void start(void (*fn)(void *args), const void *args, size_t size)
-{
-    gmpt_waitgroup_add(&group, 1);
-    if (gmpt_go(fn, args, size) < 0) {
-        fprintf(stderr, "bench: out of goroutines\n");
-        exit(1);
-    }
-}
-
-/* ---- Turns ----------------------------------------------------------------------------------------------------------
- */
+/* ---- turns ---- */
 
 static void yielder(void *args)
 {
@@ -37,7 +22,7 @@ static long yield_among(long gs, long total)
 {
     long each = total / gs;
     for (long i = 0; i < gs; i++)
-        start(yielder, &each, sizeof each);
+        row_start(&group, yielder, &each, sizeof each);
     gmpt_waitgroup_wait(&group);
     return each * gs;
 }
@@ -55,14 +40,13 @@ static long spawn_join_1000(void)
 {
     for (int batch = 0; batch < 500; batch++) {
         for (int i = 0; i < 1000; i++)
-            start(nothing, NULL, 0);
+            row_start(&group, nothing, NULL, 0);
         gmpt_waitgroup_wait(&group);
     }
     return 500 * 1000;
 }
 
-/* ---- Channels -------------------------------------------------------------------------------------------------------
- */
+/* ---- channels ---- */
 
 struct chan_pair {
     struct gmpt_chan *there, *back;
@@ -82,7 +66,7 @@ static void ponger(void *args)
 static long chan_round_trip(void)
 {
     struct chan_pair pair = { gmpt_chan_new(sizeof(long), 0), gmpt_chan_new(sizeof(long), 0), 500000 };
-    start(ponger, &pair, sizeof pair);
+    row_start(&group, ponger, &pair, sizeof pair);
     for (long value = 0; value < pair.count; value++) {
         long echoed;
         gmpt_chan_send(pair.there, &value);
@@ -105,7 +89,7 @@ static void sender(void *args)
 static long chan_buffered(void)
 {
     struct chan_pair pair = { gmpt_chan_new(sizeof(long), 128), NULL, 2000000 };
-    start(sender, &pair, sizeof pair);
+    row_start(&group, sender, &pair, sizeof pair);
     for (long value, i = 0; i < pair.count; i++)
         gmpt_chan_recv(pair.there, &value);
     gmpt_waitgroup_wait(&group);
@@ -113,26 +97,59 @@ static long chan_buffered(void)
     return pair.count;
 }
 
-static long select_2(void)
+/* Two Gs, each with a few channels of its own: who has the turn sends to one of the other's channels, which blocks in a
+ * select over all of them, and then blocks in its own. So every select blocks, and one operation is a send, a select
+ * and a switch. */
+enum { SELECT_MAX = 8 };
+
+struct selecter {
+    struct gmpt_chan *own[SELECT_MAX], *other[SELECT_MAX];
+    int width;
+    bool first;
+    long turns;
+};
+
+static void selecter(void *args)
 {
-    struct chan_pair left = { gmpt_chan_new(sizeof(long), 0), NULL, 250000 };
-    struct chan_pair right = { gmpt_chan_new(sizeof(long), 0), NULL, 250000 };
-    start(sender, &left, sizeof left);
-    start(sender, &right, sizeof right);
-    for (long i = 0; i < left.count + right.count; i++) {
-        long value;
-        struct gmpt_select_case cases[] = { { left.there, GMPT_RECV, &value, 0 },
-                                            { right.there, GMPT_RECV, &value, 0 } };
-        gmpt_select(cases, 2);
+    struct selecter *self = args;
+    for (long i = 0; i < self->turns; i++) {
+        long value = i, got;
+        struct gmpt_select_case cases[SELECT_MAX];
+        if (self->first)
+            gmpt_chan_send(self->other[i % self->width], &value);
+        for (int c = 0; c < self->width; c++)
+            cases[c] = (struct gmpt_select_case){ self->own[c], GMPT_RECV, &got, 0 };
+        gmpt_select(cases, self->width);
+        if (!self->first)
+            gmpt_chan_send(self->other[i % self->width], &value);
     }
-    gmpt_waitgroup_wait(&group);
-    gmpt_chan_release(left.there);
-    gmpt_chan_release(right.there);
-    return left.count + right.count;
+    gmpt_waitgroup_done(&group);
 }
 
-/* ---- Locks ----------------------------------------------------------------------------------------------------------
- */
+static long select_among(int width)
+{
+    struct selecter left = { .width = width, .turns = 250000 };
+    for (int i = 0; i < width; i++) {
+        left.own[i] = gmpt_chan_new(sizeof(long), 0);
+        left.other[i] = gmpt_chan_new(sizeof(long), 0);
+    }
+    struct selecter right = { .width = width, .first = true, .turns = left.turns };
+    memcpy(right.own, left.other, sizeof left.other);
+    memcpy(right.other, left.own, sizeof left.own);
+    row_start(&group, selecter, &left, sizeof left);
+    row_start(&group, selecter, &right, sizeof right);
+    gmpt_waitgroup_wait(&group);
+    for (int i = 0; i < width; i++) {
+        gmpt_chan_release(left.own[i]);
+        gmpt_chan_release(left.other[i]);
+    }
+    return 2 * left.turns;
+}
+
+static long select_2(void) { return select_among(2); }
+static long select_8(void) { return select_among(8); }
+
+/* ---- mutexes ---- */
 
 static struct gmpt_mutex mutex = GMPT_MUTEX_INIT;
 static volatile long guarded;
@@ -151,7 +168,7 @@ static long lock_among(long gs, long total)
 {
     long each = total / gs;
     for (long i = 0; i < gs; i++)
-        start(locker, &each, sizeof each);
+        row_start(&group, locker, &each, sizeof each);
     gmpt_waitgroup_wait(&group);
     return each * gs;
 }
@@ -159,62 +176,7 @@ static long lock_among(long gs, long total)
 static long mutex_alone(void) { return lock_among(1, 10000000); }
 static long mutex_8(void) { return lock_among(8, 4000000); }
 
-/* ---- Many -----------------------------------------------------------------------------------------------------------
- */
-
-static void sleeper(void *args)
-{
-    (void)args;
-    gmpt_sleep(10000000);
-    gmpt_waitgroup_done(&group);
-}
-
-static long sleep_100k(void)
-{
-    for (int i = 0; i < 100000; i++)
-        start(sleeper, NULL, 0);
-    gmpt_waitgroup_wait(&group);
-    return 100000;
-}
-
-static void parker(void *args)
-{
-    struct chan_pair *pair = args;
-    gmpt_waitgroup_done(&group);
-    gmpt_chan_recv(pair->there, NULL);
-    gmpt_waitgroup_done(&group);
-}
-
-static long resident_bytes(void)
-{
-    long pages = 0;
-    FILE *file = fopen("/proc/self/statm", "r");
-    if (!file || fscanf(file, "%*d %ld", &pages) != 1)
-        pages = 0;
-    if (file)
-        fclose(file);
-    return pages * 4096;
-}
-
-/* Returns bytes for each of 100,000 goroutines that wait on a channel. */
-static double parked_bytes(void)
-{
-    enum { MANY = 100000 };
-    struct chan_pair pair = { gmpt_chan_new(0, 0), NULL, 0 };
-    long before = resident_bytes();
-    for (int i = 0; i < MANY; i++)
-        start(parker, &pair, sizeof pair);
-    gmpt_waitgroup_wait(&group);
-    double bytes = (double)(resident_bytes() - before) / MANY;
-    gmpt_waitgroup_add(&group, MANY);
-    gmpt_chan_close(pair.there);
-    gmpt_waitgroup_wait(&group);
-    gmpt_chan_release(pair.there);
-    return bytes;
-}
-
-/* ---- All of them
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- all of them ---- */
 
 static const struct workload {
     const char *name;
@@ -226,34 +188,21 @@ static const struct workload {
     { "chan_round_trip", chan_round_trip },
     { "chan_buffered", chan_buffered },
     { "select_2", select_2 },
+    { "select_8", select_8 },
     { "mutex_alone", mutex_alone },
     { "mutex_8", mutex_8 },
-    { "sleep_100k", sleep_100k },
 };
-
-static char **chosen; /* NULL-terminated; empty = all */
-
-static bool is_chosen(const char *name)
-{
-    for (char **one = chosen; *one; one++)
-        if (strcmp(*one, name) == 0)
-            return true;
-    return !*chosen;
-}
 
 static int bench(void *arg)
 {
     (void)arg;
-    if (is_chosen("parked_100k_bytes")) /* first, while no stack has been touched yet */
-        printf("parked_100k_bytes %.0f\n", parked_bytes());
     for (size_t i = 0; i < sizeof workloads / sizeof *workloads; i++) {
-        if (!is_chosen(workloads[i].name))
+        if (!row_is_wanted(workloads[i].name))
             continue;
         workloads[i].run();
         int64_t began_ns = gmpt_now();
         long operations = workloads[i].run();
-        printf("%s %.1f\n", workloads[i].name, (double)(gmpt_now() - began_ns) / (double)operations);
-        fflush(stdout);
+        row_print(workloads[i].name, (double)(gmpt_now() - began_ns) / (double)operations);
     }
     return 0;
 }
@@ -261,6 +210,6 @@ static int bench(void *arg)
 int main(int argc, char **argv)
 {
     (void)argc;
-    chosen = argv + 1;
+    rows_wanted = argv + 1;
     return gmpt_run(bench, NULL);
 }
