@@ -47,7 +47,7 @@ static void head_print(const struct load *load)
     cli_wrap(HEAD_INDENT, "  goroutines  %s created, %s ended, %s alive at the end, %s at peak",
              cli_count(a, totals->gs_created), cli_count(b, totals->gs_ended), cli_count(c, totals->gs_alive),
              cli_count(d, totals->gs_peak));
-    double capacity_ns = (double)totals->length_ns * totals->p_count;
+    double capacity_ns = (double)totals->p_room_ns;
     if (capacity_ns > 0)
         snprintf(busy, sizeof busy, ", Ps busy %.1f %% of the time", 100.0 * (double)totals->p_busy_ns / capacity_ns);
     cli_wrap(HEAD_INDENT, "  processors  %" PRIu32 " P%s on %" PRIu32 " thread%s (Ms)%s", totals->p_count,

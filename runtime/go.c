@@ -77,7 +77,7 @@ int64_t gmpt_go_with(const struct gmpt_go_options *options, void (*fn)(void *arg
     if (!options)
         options = &defaults;
     if (options->stack_bytes > GMPT_STACK_MAX || options->flags & ~GMPT_PURE_COMPUTE || options->p < 0 ||
-        (uint32_t)options->p > sched.p_count)
+        (uint32_t)options->p > sched.p_room)
         return -EINVAL;
     return start(options, fn, args, size, API_SITE(gmpt_go_with));
 }

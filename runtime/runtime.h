@@ -78,6 +78,7 @@ struct m {
 enum p_status {
     P_IDLE,    /* on the idle list, or in the hands of who took it from there */
     P_RUNNING, /* held by p->m */
+    P_RETIRED, /* GOMAXPROCS is too low for it; see procs.h */
     P_SYSCALL, /* its M is in a blocking call: whoever changes this by CAS has the P */
 };
 
@@ -120,8 +121,9 @@ struct p {
 };
 
 struct sched {
-    struct p *ps;
-    uint32_t p_count;
+    struct p *ps; /* see procs.h for these */
+    uint32_t p_room;
+    ATOMIC(uint32_t) p_count, p_made;
 
     _Alignas(64) struct lock lock; /* of the next block */
     struct g *queue_head, *queue_tail; /* the global run queue */

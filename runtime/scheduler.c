@@ -44,6 +44,7 @@
 
 #include "machine.h"
 #include "netpoll.h"
+#include "procs.h"
 #include "runq.h"
 #include "seat.h"
 #include "shared.h"
@@ -216,7 +217,7 @@ void scheduler_preempted(void)
     if (load_relaxed(&sched.stopping) == 0) {
         store_relaxed(&p->tick, load_relaxed(&p->tick) + 1); /* a new slice, even if it is the same G's */
         runq_demote_next_owner(p);
-        if (runq_is_empty_any(p) && load_relaxed(&sched.queue_size) == 0)
+        if (runq_is_empty_any(p) && load_relaxed(&sched.queue_size) == 0 && !procs_is_over_limit(p))
             return;
     }
     TRACE(go_preempt, p);
@@ -301,7 +302,7 @@ void scheduler_submitted(void) { submitted(); }
 /* The same by who holds a P, after runq_put_next_owner, whose exchange serves as the fence. */
 static inline void submitted_next(struct p *p, bool alone)
 {
-    if (sched.p_count == 1 || (alone && ++p->quiet_wakes < load_relaxed(&sched.wake_after)))
+    if (load_relaxed(&sched.p_count) == 1 || (alone && ++p->quiet_wakes < load_relaxed(&sched.wake_after)))
         return;
     p->quiet_wakes = 0;
     full_fence_after_rmw(); /* S2 */
@@ -361,8 +362,9 @@ static struct g *steal(struct m *m, struct p *p, bool *ran_timers)
     for (int round = 0; round < STEAL_ROUNDS; round++) {
         bool last = round == STEAL_ROUNDS - 1;
         uint32_t start = random_next(&m->random_state);
-        for (uint32_t i = 0; i < sched.p_count; i++) {
-            struct p *victim = &sched.ps[(start + i) % sched.p_count];
+        uint32_t p_made = load_acquire(&sched.p_made);
+        for (uint32_t i = 0; i < p_made; i++) {
+            struct p *victim = &sched.ps[(start + i) % p_made];
             if (victim == p)
                 continue;
             if (last && timers_due_any(&victim->timers, 0) && timers_run(&victim->timers, p)) {
@@ -384,7 +386,7 @@ bool scheduler_work_anywhere(void)
 {
     if (load_acquire(&sched.queue_size) != 0)
         return true;
-    for (uint32_t i = 0; i < sched.p_count; i++) {
+    for (uint32_t i = 0; i < load_acquire(&sched.p_made); i++) {
         struct p *p = &sched.ps[i];
         if (load_relaxed(&p->runq_tail) != load_relaxed(&p->runq_head) ||
             (load_relaxed(&p->runnext) && load_relaxed(&p->status) != P_RUNNING))
@@ -396,7 +398,7 @@ bool scheduler_work_anywhere(void)
 static int64_t earliest_timer(void)
 {
     int64_t earliest = INT64_MAX;
-    for (uint32_t i = 0; i < sched.p_count; i++) {
+    for (uint32_t i = 0; i < load_acquire(&sched.p_made); i++) {
         int64_t next = load_relaxed(&sched.ps[i].timers.next_ns);
         if (next < earliest)
             earliest = next;
@@ -443,8 +445,14 @@ top:;
     }
     if (unlikely(load_relaxed(&sched.stopping)))
         retire();
+    if (procs_is_over_limit(p)) {
+        lock_acquire(&sched.lock);
+        goto give_up_locked;
+    }
     if (timers_due_any(&p->timers, 0))
         timers_run(&p->timers, p);
+    if (unlikely(load_relaxed(&sched.p_made) > load_relaxed(&sched.p_count)))
+        procs_run_retired_timers(p);
     if (load_relaxed(&p->starts) % GLOBAL_TICK == 0) {
         if (load_relaxed(&sched.queue_size) && (g = shared_queue_get(p, 1)))
             return g;
@@ -463,7 +471,7 @@ top:;
     }
     /* Half as many look for work as have some: more would only compete. */
     if (m->spinning ||
-        2 * load_relaxed(&sched.spinning) < sched.p_count - load_relaxed(&sched.idle_p_count)) {
+        2 * load_relaxed(&sched.spinning) + load_relaxed(&sched.idle_p_count) < load_relaxed(&sched.p_count)) {
         if (!m->spinning)
             become_spinning(m);
         bool ran_timers = false;
@@ -485,6 +493,7 @@ top:;
         lock_release(&sched.lock);
         return g;
     }
+give_up_locked:
     shared_idle_put_locked(machine_release(m)); /* G1 */
     lock_release(&sched.lock);
 
@@ -532,25 +541,11 @@ void scheduler_loop(struct m *m)
 
 /* ---- the beginning ---- */
 
-int scheduler_start(uint32_t p_count)
+void scheduler_start(void)
 {
-    sched.ps = aligned_alloc(64, p_count * sizeof *sched.ps);
-    if (!sched.ps)
-        return -ENOMEM;
-    memset(sched.ps, 0, p_count * sizeof *sched.ps);
-    sched.p_count = p_count;
     store_relaxed(&sched.next_id, 1);
     store_relaxed(&sched.wake_after, 1);
     store_relaxed(&sched.poll_until_ns, INT64_MAX);
-    for (uint32_t i = p_count; i-- > 0;) {
-        struct p *p = &sched.ps[i];
-        p->index = i;
-        timers_init(&p->timers);
-        trace_start_p(p);
-        if (i > 0)
-            shared_idle_put_locked(p);
-    }
-    return 0;
 }
 
 int scheduler_first(struct p *p, struct g *g)

@@ -59,8 +59,8 @@ void scheduler_end_main(void) __attribute__((noreturn));
 /* An M's life on its g0: finds Gs and runs them. The M holds a P. */
 void scheduler_loop(struct m *m) __attribute__((noreturn));
 
-/* Makes Ps 0 .. count-1; all but the first are idle. Returns 0 or -errno. */
-int scheduler_start(uint32_t p_count);
+/* Sets up what Ps have in common; procs_start comes next. */
+void scheduler_start(void);
 /* Starts the first M, with P 0 and this G. Returns 0 or -EAGAIN. */
 int scheduler_first(struct p *p, struct g *g);
 

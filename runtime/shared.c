@@ -1,8 +1,38 @@
 /* The global run queue and the list of idle Ps. See shared.h. */
 #include "shared.h"
 
+#include "procs.h"
+#include "runq.h"
+
+static void put_locked(struct g *first, struct g *last, uint32_t count);
+
+static void retire_locked(struct p *p)
+{
+    struct g *g;
+    bool inherits;
+    while ((g = runq_get_owner(p, &inherits)))
+        put_locked(g, g, 1);
+    store_release(&p->status, P_RETIRED);
+}
+
+void shared_retire_idle_locked(void)
+{
+    struct p *list = sched.idle_ps;
+    sched.idle_ps = NULL;
+    store_relaxed(&sched.idle_p_count, 0);
+    while (list) {
+        struct p *p = list;
+        list = p->next_idle;
+        shared_idle_put_locked(p);
+    }
+}
+
 void shared_idle_put_locked(struct p *p)
 {
+    if (procs_is_over_limit(p)) {
+        retire_locked(p);
+        return;
+    }
     p->next_idle = sched.idle_ps;
     sched.idle_ps = p;
     store_release(&sched.idle_p_count, load_relaxed(&sched.idle_p_count) + 1); /* G1 */
@@ -59,7 +89,7 @@ struct g *shared_queue_get_locked(struct p *p, uint32_t max)
     uint32_t size = load_relaxed(&sched.queue_size);
     if (size == 0)
         return NULL;
-    uint32_t count = size / sched.p_count + 1;
+    uint32_t count = size / load_relaxed(&sched.p_count) + 1;
     if (count > size)
         count = size;
     if (count > max)

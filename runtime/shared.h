@@ -13,7 +13,10 @@ void shared_queue_put(struct g *first, struct g *last, uint32_t count);
 struct g *shared_queue_get(struct p *p, uint32_t max);
 struct g *shared_queue_get_locked(struct p *p, uint32_t max);
 
+/* p is in the caller's hands. It goes idle or, when it is over the limit, retires. */
 void shared_idle_put_locked(struct p *p);
+/* Takes idle Ps over the limit off the list. */
+void shared_retire_idle_locked(void);
 struct p *shared_idle_get_locked(void);
 /* An idle P, now the caller's, or NULL. */
 struct p *shared_idle_get(void);

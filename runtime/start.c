@@ -5,6 +5,7 @@
 #include "go.h"
 #include "netpoll.h"
 #include "preempt.h"
+#include "procs.h"
 #include "scheduler.h"
 #include "seat.h"
 #include "sysmon.h"
@@ -16,6 +17,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#define PS_ROOM_MIN 64 /* so far gmpt_gomaxprocs can go, or to what the program began with if that is more */
 #define SIGNAL_STACK_BYTES (64u * 1024)
 
 #ifndef SWITCH_ASAN /* which has a better message of its own */
@@ -92,11 +94,14 @@ int gmpt_run(int (*fn)(void *arg), void *arg)
     }
     store_relaxed(&coarse_now_ns, clock_now_ns());
     uint32_t seats = seat_reserve();
-    error = seats ? trace_start((uint32_t)p_count, seats) : -ENOMEM;
+    uint32_t p_room = (uint32_t)(p_count > PS_ROOM_MIN ? p_count : PS_ROOM_MIN);
+    error = seats ? trace_start(p_room, (uint32_t)p_count, seats) : -ENOMEM;
     if (!error)
         error = netpoll_start();
-    if (!error)
-        error = scheduler_start((uint32_t)p_count);
+    if (!error) {
+        scheduler_start();
+        error = procs_start(p_room, (uint32_t)p_count);
+    }
     struct main_call call = { fn, arg };
     if (!error) {
         watch_overflows();
@@ -114,12 +119,10 @@ int gmpt_run(int (*fn)(void *arg), void *arg)
 int64_t gmpt_count(void)
 {
     int64_t count = 0;
-    for (uint32_t i = 0; i < sched.p_count; i++)
+    for (uint32_t i = 0; i < load_acquire(&sched.p_made); i++)
         count += load_relaxed(&sched.ps[i].alive_delta);
     return count;
 }
-
-int gmpt_maxprocs(void) { return (int)sched.p_count; }
 
 const char *gmpt_version(void) { return GMPT_VERSION; }
 

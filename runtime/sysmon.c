@@ -14,6 +14,7 @@
 #include "futex.h"
 #include "netpoll.h"
 #include "preempt.h"
+#include "procs.h"
 #include "runq.h"
 #include "scheduler.h"
 
@@ -44,7 +45,7 @@ static bool others_wait(const struct p *p, int64_t now)
 {
     if (!runq_is_empty_any((struct p *)(uintptr_t)p) || load_relaxed(&sched.queue_size))
         return true;
-    for (uint32_t i = 0; i < sched.p_count; i++)
+    for (uint32_t i = 0; i < load_acquire(&sched.p_made); i++)
         if (load_relaxed(&sched.ps[i].timers.next_ns) <= now)
             return true;
     return false;
@@ -64,8 +65,9 @@ static bool look_at_running(struct p *p, struct look *look, int64_t now)
         struct m *m = load_acquire(&p->m);
         if (m)
             fetch_or_acq_rel(&m->attention, ATTENTION_YIELD);
-    } else if (look->asked && now - look->tick_ns >= TAKE_NS && !load_relaxed(&sched.idle_p_count) &&
-               others_wait(p, now) && preempt_take(p, tick)) {
+    } else if (look->asked && now - look->tick_ns >= TAKE_NS &&
+               (procs_is_over_limit(p) || (!load_relaxed(&sched.idle_p_count) && others_wait(p, now))) &&
+               preempt_take(p, tick)) {
         call_hand_off(p);
         return true;
     }
@@ -89,7 +91,7 @@ static bool look_at_call(struct p *p, struct look *look, int64_t now)
     }
     /* Nobody waits for this P, and others are free: leave it, so that the call ends cheaply. But not for ever, or a
      * hog elsewhere could keep its timers waiting. */
-    if (runq_is_empty_any(p) && load_relaxed(&sched.queue_size) == 0 &&
+    if (!procs_is_over_limit(p) && runq_is_empty_any(p) && load_relaxed(&sched.queue_size) == 0 &&
         load_relaxed(&sched.spinning) + load_relaxed(&sched.idle_p_count) > 0 && now - look->call_ns < SLICE_NS)
         return false;
     uint32_t expected = P_SYSCALL;
@@ -104,7 +106,7 @@ static bool look_at_call(struct p *p, struct look *look, int64_t now)
 static bool retake(struct look *looks, int64_t now)
 {
     bool retook = false;
-    for (uint32_t i = 0; i < sched.p_count; i++) {
+    for (uint32_t i = 0; i < load_acquire(&sched.p_made); i++) {
         struct p *p = &sched.ps[i];
         uint32_t status = load_relaxed(&p->status);
         if (status == P_RUNNING)
@@ -123,7 +125,7 @@ static int64_t nap_until_due(const struct look *looks, int64_t nap_ns, bool *hog
     int64_t now = load_relaxed(&coarse_now_ns);
     int64_t next = now + nap_ns;
     *hogged = false;
-    for (uint32_t i = 0; i < sched.p_count; i++) {
+    for (uint32_t i = 0; i < load_acquire(&sched.p_made); i++) {
         struct p *p = &sched.ps[i];
         if (load_relaxed(&p->status) != P_RUNNING)
             continue;
@@ -134,7 +136,7 @@ static int64_t nap_until_due(const struct look *looks, int64_t nap_ns, bool *hog
             next = due;
         *hogged |= looks[i].asked;
     }
-    for (uint32_t i = 0; *hogged && i < sched.p_count; i++) {
+    for (uint32_t i = 0; *hogged && i < load_acquire(&sched.p_made); i++) {
         int64_t timer = load_relaxed(&sched.ps[i].timers.next_ns);
         if (timer > now && timer < next)
             next = timer;
@@ -144,7 +146,7 @@ static int64_t nap_until_due(const struct look *looks, int64_t nap_ns, bool *hog
 
 static void help_late_timers(int64_t now)
 {
-    for (uint32_t i = 0; i < sched.p_count; i++) {
+    for (uint32_t i = 0; i < load_acquire(&sched.p_made); i++) {
         if (load_relaxed(&sched.ps[i].timers.next_ns) < now - TIMER_LATE_NS) {
             scheduler_wake(); /* whoever wakes finds them when it looks for something to steal */
             return;
@@ -175,7 +177,7 @@ void sysmon_run(void)
 {
     struct look looks[PS_MAX] = { 0 };
     int64_t nap_ns = NAP_MIN_NS, polled_ns = 0;
-    for (uint32_t i = 0; i < sched.p_count; i++)
+    for (uint32_t i = 0; i < load_acquire(&sched.p_made); i++)
         looks[i].tick_ns = load_relaxed(&coarse_now_ns);
     uint32_t idle_rounds = 0;
     while (!load_acquire(&sched.stopping)) {
@@ -184,7 +186,7 @@ void sysmon_run(void)
         else if (idle_rounds > IDLE_ROUNDS && nap_ns < NAP_MAX_NS)
             nap_ns = nap_ns * 2 < NAP_MAX_NS ? nap_ns * 2 : NAP_MAX_NS;
         uint32_t idle_ps = load_relaxed(&sched.idle_p_count);
-        if (load_relaxed(&sched.wake_after) > 1 && idle_ps && idle_ps < sched.p_count && nap_ns > NAP_QUIET_NS)
+        if (load_relaxed(&sched.wake_after) > 1 && idle_ps && idle_ps < load_relaxed(&sched.p_count) && nap_ns > NAP_QUIET_NS)
             nap_ns = NAP_QUIET_NS;
         bool hogged;
         int64_t nap_now_ns = nap_until_due(looks, nap_ns, &hogged);

@@ -223,20 +223,26 @@ void trace_describe_address(char *text, size_t size, uint64_t address)
     snprintf(text, size, "0x%llx", (unsigned long long)address);
 }
 
-int trace_start(uint32_t p_count, uint32_t seats)
+void trace_set_maxprocs(uint32_t count)
+{
+    store_relaxed(&trace_segment.header->maxprocs, count);
+}
+
+int trace_start(uint32_t p_room, uint32_t maxprocs, uint32_t seats)
 {
     trace.clock = choose_clock();
     int fd = recorder_fd();
-    int error = fd < 0 ? -EBUSY : segment_create(&trace_segment, fd, p_count, RING_BYTES, seats);
+    int error = fd < 0 ? -EBUSY : segment_create(&trace_segment, fd, p_room, RING_BYTES, seats);
     bool recorded = !error;
     if (fd >= 0 && error && error != -EBUSY)
         fprintf(stderr, "gmptrace: this program cannot be recorded: %s\n", strerror(-error));
     if (error)
-        error = segment_create(&trace_segment, -1, p_count, RING_BYTES, seats);
+        error = segment_create(&trace_segment, -1, p_room, RING_BYTES, seats);
     if (error)
         return error;
     trace_segment.header->clock = trace.clock;
-    ring_init(&trace.ring, &trace_segment, p_count);
+    trace_set_maxprocs(maxprocs);
+    ring_init(&trace.ring, &trace_segment, p_room);
     note_modules();
     store_relaxed(&trace_segment.header->tracing, recorded);
     if (recorded)
@@ -284,6 +290,13 @@ void trace_emit_proc_preempt(uint32_t p)
 {
     lock_acquire(&trace.lock);
     EMIT1(&trace.ring, proc_preempt, p);
+    lock_release(&trace.lock);
+}
+
+void trace_emit_proc_limit(uint32_t count)
+{
+    lock_acquire(&trace.lock);
+    EMIT1(&trace.ring, proc_limit, count);
     lock_release(&trace.lock);
 }
 

@@ -30,8 +30,11 @@ static inline bool trace_is_on(void)
     return __builtin_expect(load_relaxed(&trace_segment.header->tracing) != 0, 0);
 }
 
-/* Makes the segment, in the recorder's memfd if it passed one, for p_count Ps and so many Gs. Returns 0 or -errno. */
-int trace_start(uint32_t p_count, uint32_t seats);
+/* Makes the segment, in the recorder's memfd if it passed one, for at most p_room Ps and so many Gs. Returns 0 or
+ * -errno. */
+int trace_start(uint32_t p_room, uint32_t maxprocs, uint32_t seats);
+/* GOMAXPROCS is now this. */
+void trace_set_maxprocs(uint32_t count);
 void trace_start_p(struct p *p); /* makes the P's ring */
 /* Tells the outside that the main G has returned. */
 void trace_main_returned(void);
@@ -43,6 +46,7 @@ void trace_emit_proc_stop(struct p *p);
 void trace_emit_proc_steal(struct p *p, uint32_t from, uint32_t count);
 void trace_emit_proc_retake(uint32_t p, uint64_t g);
 void trace_emit_proc_preempt(uint32_t p);
+void trace_emit_proc_limit(uint32_t count);
 void trace_emit_go_create(struct p *p, struct g *g, struct api_site site);
 void trace_emit_go_start(struct p *p, struct g *g);
 void trace_emit_go_yield(struct p *p);

@@ -299,7 +299,7 @@ static int see_header(void *arg)
 {
     (void)arg;
     open_view();
-    EXPECT_EQ(view.p_count, 3);
+    EXPECT_EQ(load_relaxed(&view.header->maxprocs), 3);
     EXPECT_EQ(view.pid, getpid());
     EXPECT_EQ(load_relaxed(&view.header->main_returned), 0);
     EXPECT_EQ(load_relaxed(&view.header->tracing), 0);

@@ -70,10 +70,12 @@ static int info_string(const struct section *section, const char *key, char **pl
 static int info_load(struct gmpt_trace *trace, const struct section *section)
 {
     int64_t p_count = section_info_number(section, "p_count"), pid = section_info_number(section, "pid");
-    if (p_count > SEGMENT_MAX_PS || pid > UINT32_MAX)
+    int64_t maxprocs = section_info_number(section, "maxprocs");
+    if (p_count > SEGMENT_MAX_PS || maxprocs > SEGMENT_MAX_PS || pid > UINT32_MAX)
         return -EPROTO;
     if (p_count > 0)
         trace->info.p_count = trace->order.p_count = (uint32_t)p_count;
+    trace->info.maxprocs = maxprocs > 0 ? (uint32_t)maxprocs : trace->info.p_count;
     if (pid > 0)
         trace->info.pid = (uint32_t)pid;
     int result = info_string(section, "command", &trace->command, &trace->info.command);

@@ -112,6 +112,7 @@ int recorder_open(struct recorder **out, int segment_fd, int out_fd, const struc
     struct writer_info head = {
         .pid = segment.pid,
         .p_count = segment.p_count,
+        .maxprocs = load_relaxed(&segment.header->maxprocs),
         .clock = (int)segment.clock,
         .command = info->command,
         .host = info->host,

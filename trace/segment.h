@@ -122,7 +122,7 @@ struct segment_header {
     uint32_t pid;
     uint64_t total_bytes;
     uint32_t clock; /* enum segment_clock */
-    uint32_t p_count;
+    uint32_t p_count;         /* Ps that there can be */
     uint32_t ring_count;      /* p_count + 1; the last is the no-P ring */
     uint32_t subbuffers;      /* in each ring, a power of two */
     uint64_t rings_offset;    /* ring r's sub-buffers start at rings_offset + r * subbuffers * SUBBUFFER_BYTES */
@@ -135,6 +135,7 @@ struct segment_header {
     ATOMIC(uint32_t) registry_used; /* slots [0, registry_used) have been in use */
     ATOMIC(uint32_t) module_count;  /* modules [0, module_count) are valid */
     ATOMIC(uint32_t) main_returned; /* 1 once the main G has returned */
+    ATOMIC(uint32_t) maxprocs;      /* Ps that there are: GOMAXPROCS */
     ATOMIC(uint32_t) tracing;       /* recorder: 1 = emit events */
 };
 

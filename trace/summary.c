@@ -66,6 +66,8 @@ struct summary {
     size_t canonical_room;
     int64_t now_ns; /* of the event that is being added */
     int64_t end_ns;
+    uint32_t limit;   /* GOMAXPROCS; 0 = what the head says, not looked up yet */
+    int64_t limit_ns; /* up to when p_room_ns is summed up */
     int64_t main_end_ns; /* valid when main_ended */
     bool main_seen, main_ended, exited;
     struct histogram scheduling;
@@ -433,6 +435,19 @@ static int add_thread(struct summary *summary, uint64_t tid)
     return table_insert(&summary->threads, hash, summary);
 }
 
+/* Sums up what the Ps could have run until then. */
+static void limit_until(struct summary *summary, int64_t until_ns)
+{
+    struct summary_totals *totals = &summary->totals;
+    if (!summary->limit && summary->trace)
+        summary->limit = gmpt_trace_info(summary->trace)->maxprocs;
+    if (until_ns > summary->limit_ns)
+        totals->p_room_ns += (until_ns - summary->limit_ns) * summary->limit;
+    summary->limit_ns = until_ns;
+    if (summary->limit > totals->p_count)
+        totals->p_count = summary->limit;
+}
+
 int summary_add(struct summary *summary, const struct gmpt_event *event)
 {
     struct summary_totals *totals = &summary->totals;
@@ -453,6 +468,10 @@ int summary_add(struct summary *summary, const struct gmpt_event *event)
         return 0;
     case GMPT_EVENT_proc_preempt:
         totals->preempt_requests++;
+        return 0;
+    case GMPT_EVENT_proc_limit:
+        limit_until(summary, summary->now_ns);
+        summary->limit = (uint32_t)event->proc_limit.count;
         return 0;
     case GMPT_EVENT_lost:
     case GMPT_EVENT_proc_stop:
@@ -611,7 +630,6 @@ int summary_finish(struct summary *summary)
         const struct gmpt_trace_info *info = gmpt_trace_info(summary->trace);
         if (info->duration_ns > summary->end_ns)
             summary->end_ns = info->duration_ns;
-        totals->p_count = info->p_count;
         summary->exited = info->whole && info->exit_kind == 1;
     }
     summary->exited |= summary->main_ended;
@@ -625,6 +643,7 @@ int summary_finish(struct summary *summary)
     if (summary->group_count)
         qsort(summary->group_list, summary->group_count, sizeof *summary->group_list, group_compare);
     totals->length_ns = summary->end_ns;
+    limit_until(summary, summary->end_ns);
     totals->m_count = (uint32_t)summary->threads.count;
     totals->p_busy_ns = totals->state_ns[GMPT_G_RUNNING];
     totals->scheduling = histogram_latency(&summary->scheduling);

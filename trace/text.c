@@ -64,7 +64,7 @@ static int dump_info(const struct section *section, FILE *out)
 {
     static const char *const keys[][2] = {
         { "pid", "pid" },         { "p_count", "p_count" }, { "clock", "clock_kind" },
-        { "command", "command" }, { "host", "host" },
+        { "command", "command" }, { "host", "host" },       { "maxprocs", "maxprocs" },
     };
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
         size_t length;
@@ -293,6 +293,8 @@ static int build_head(struct build *build, const char *key, char *rest)
         build->info.pid = (uint32_t)number;
     else if (strcmp(key, "p_count") == 0 && is_number)
         build->info.p_count = (uint32_t)number;
+    else if (strcmp(key, "maxprocs") == 0 && is_number)
+        build->info.maxprocs = (uint32_t)number;
     else if (strcmp(key, "clock_kind") == 0 && strcmp(rest, "tsc") == 0)
         build->info.clock = SEGMENT_CLOCK_TSC;
     else if (strcmp(key, "clock_kind") == 0 && strcmp(rest, "monotonic") == 0)

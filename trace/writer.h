@@ -17,6 +17,7 @@ struct writer_info {
     uint32_t pid, p_count;
     int clock; /* enum segment_clock */
     const char *command, *host;
+    uint32_t maxprocs; /* 0 = not known */
 };
 
 struct writer_clock {

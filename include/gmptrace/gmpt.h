@@ -93,6 +93,11 @@ int64_t gmpt_count(void);
 /* GOMAXPROCS: how many Ps there are. Any thread while the runtime runs. */
 int gmpt_maxprocs(void);
 
+/* Changes GOMAXPROCS to count, if count is greater than 0. Returns what it was, or -ERANGE when there is no room for so
+ * many: 64, or what it was at the start if that is more. Does not block. Fewer Ps take effect as the Gs that run come
+ * to a safepoint, for Gs that call nothing after their slice of 10 ms. */
+int gmpt_gomaxprocs(int count);
+
 /* "0.1.0". Any thread, at any time. */
 const char *gmpt_version(void);
 

@@ -84,7 +84,8 @@ struct gmpt_trace_error {
 struct gmpt_trace_info {
     uint32_t format_version;
     uint32_t pid;
-    uint32_t p_count; /* GOMAXPROCS */
+    uint32_t p_count;  /* the Ps that there could be have indexes below this */
+    uint32_t maxprocs; /* GOMAXPROCS as the recording began */
     const char *command; /* the program and its arguments, separated by spaces */
     const char *host;    /* node name and kernel release */
     int64_t start_realtime_ns; /* since 1970-01-01 UTC */
