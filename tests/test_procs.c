@@ -111,42 +111,37 @@ static int leave_sleepers(void *arg)
 
 TEST(procs, timers_of_retired_ps_fire) { RUN(8, leave_sleepers); }
 
-static ATOMIC(uint32_t) stop_hogs, in_hogs, most;
+static ATOMIC(uint32_t) stop_turns, turns;
 
-static void hog(void *args)
+static void take_turns(void *args)
 {
     (void)args;
-    while (!load_relaxed(&stop_hogs)) {
-        uint32_t inside = fetch_add_relaxed(&in_hogs, 1) + 1;
-        uint32_t before = load_relaxed(&most);
-        while (inside > before && !cas_acq_rel(&most, &before, inside))
-            ;
-        for (volatile int i = 0; i < 2000; i++)
-            ;
-        fetch_sub_acq_rel(&in_hogs, 1);
+    while (!load_relaxed(&stop_turns)) {
+        fetch_add_relaxed(&turns, 1);
         gmpt_yield();
     }
     gmpt_waitgroup_done(&group);
 }
 
-static int fewer_run(void *arg)
+static int one_is_left(void *arg)
 {
     (void)arg;
     gmpt_waitgroup_add(&group, 12);
     for (int i = 0; i < 12; i++)
-        run_go(hog);
+        run_go(take_turns);
     gmpt_sleep(5000000);
     gmpt_gomaxprocs(1);
     for (uint32_t i = 1; i < 4; i++)
         while (load_relaxed(&sched.ps[i].status) != P_RETIRED)
             gmpt_yield();
-    store_relaxed(&most, 0);
-    for (int i = 0; i < 2000; i++)
+    uint32_t before = load_relaxed(&turns);
+    while (load_relaxed(&turns) < before + 1000)
         gmpt_yield();
-    EXPECT_EQ(load_relaxed(&most), 1);
-    store_relaxed(&stop_hogs, 1);
+    for (uint32_t i = 1; i < 4; i++)
+        EXPECT_EQ(load_relaxed(&sched.ps[i].status), P_RETIRED);
+    store_relaxed(&stop_turns, 1);
     gmpt_waitgroup_wait(&group);
     return 0;
 }
 
-TEST(procs, no_more_than_gomaxprocs_run) { RUN(4, fewer_run); }
+TEST(procs, those_over_the_limit_retire) { RUN(4, one_is_left); }
