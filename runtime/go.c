@@ -107,7 +107,7 @@ struct sleep {
 
 static void wake_sleeper(struct timer *timer, struct p *p)
 {
-    scheduler_ready(p, container_of(timer, struct sleep, timer)->g, 0);
+    timers_ready_after(p, container_of(timer, struct sleep, timer)->g, 0);
 }
 
 static int sleep_until(int64_t deadline_ns, struct api_site site)

@@ -145,7 +145,6 @@ int netpoll_block(int fd, enum netpoll_direction direction, int64_t deadline_ns,
     struct g *g = g_self();
     struct net_wait wait = { .descriptor = find(fd), .direction = direction, .g = g };
     bool bounded = deadline_ns != GMPT_NEVER;
-    wait.timer.place = TIMER_IDLE;
     if (bounded) {
         if (deadline_ns <= clock_now_ns())
             return -ETIMEDOUT;

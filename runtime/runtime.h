@@ -82,14 +82,24 @@ enum p_status {
     P_SYSCALL, /* its M is in a blocking call: whoever changes this by CAS has the P */
 };
 
-struct timer;
+struct timer_call;
 struct timer_entry;
+union timer_cell;
 
 struct timers {
     struct lock lock;
     ATOMIC(int64_t) next_ns; /* the earliest, INT64_MAX = none; written under lock, read by anybody */
     struct timer_entry *heap;
-    uint32_t count, capacity;
+    union timer_cell *cells;
+    uint32_t count, capacity; /* of entries; there are as many cells as capacity */
+    uint32_t stopped;         /* entries whose timer was stopped */
+    uint32_t free_cell;       /* the first of the free ones */
+};
+
+/* What timers that fire leave to be done until the heap's lock is free. */
+struct fired {
+    struct g *gs, *last_g; /* to be made ready */
+    struct timer_call *calls, *last_call;
 };
 
 struct p {
@@ -116,6 +126,7 @@ struct p {
     ATOMIC(int64_t) alive_delta; /* Gs started less Gs ended here; the sum over Ps is what is alive */
 
     struct timers timers;
+    struct fired fired; /* empty outside timers_run */
     struct ring ring;
     _Alignas(64) ATOMIC(struct g *) runq[RUNQ_SLOTS];
 };

@@ -12,6 +12,7 @@
 
 struct probe {
     struct timer timer;
+    int64_t when_ns;
     int fired;
 };
 
@@ -38,12 +39,23 @@ static struct p *p_make(void)
 static void p_free(struct p *p)
 {
     free(p->timers.heap);
+    free(p->timers.cells);
     free(p);
+}
+
+/* All that is due, which timers_run may leave a part of. */
+static uint32_t run_all(struct p *p)
+{
+    uint32_t fired, all = 0;
+    while ((fired = timers_run(&p->timers, p)))
+        all += fired;
+    return all;
 }
 
 static void start(struct p *p, int i, int64_t when_ns)
 {
-    ck_assert_int_eq(timers_start(p, &probes[i].timer, when_ns, note_fired), 0);
+    probes[i].when_ns = when_ns;
+    REQUIRE(timers_start(p, &probes[i].timer, when_ns, note_fired) == 0);
 }
 
 TEST(timers, fire_in_the_order_of_their_times)
@@ -52,10 +64,10 @@ TEST(timers, fire_in_the_order_of_their_times)
     uint32_t random_state = 99;
     for (int i = 0; i < MANY; i++)
         start(p, i, 1 + random_next(&random_state) % 3000); /* all long past, with equals */
-    ck_assert_uint_eq(timers_run(&p->timers, p), MANY);
+    ck_assert_uint_eq(run_all(p), MANY);
     ck_assert_int_eq(fired_count, MANY);
     for (int i = 1; i < MANY; i++)
-        ck_assert_int_le(probes[fired_order[i - 1]].timer.when_ns, probes[fired_order[i]].timer.when_ns);
+        ck_assert_int_le(probes[fired_order[i - 1]].when_ns, probes[fired_order[i]].when_ns);
     for (int i = 0; i < MANY; i++)
         ck_assert_int_eq(probes[i].fired, 1);
     ck_assert_uint_eq(timers_run(&p->timers, p), 0);
@@ -68,7 +80,7 @@ TEST(timers, only_those_that_are_due_fire)
     int64_t far = clock_now_ns() + 3600000000000;
     for (int i = 0; i < 100; i++)
         start(p, i, i % 2 ? far + i : 1 + i);
-    ck_assert_uint_eq(timers_run(&p->timers, p), 50);
+    ck_assert_uint_eq(run_all(p), 50);
     for (int i = 0; i < 100; i++)
         ck_assert_int_eq(probes[i].fired, i % 2 == 0);
     ck_assert_int_eq(load_relaxed(&p->timers.next_ns), far + 1);
@@ -109,11 +121,11 @@ TEST(timers, one_that_was_stopped_does_not_fire)
             stopped++;
         }
     }
-    ck_assert_uint_eq(timers_run(&p->timers, p), MANY - stopped);
+    ck_assert_uint_eq(run_all(p), MANY - stopped);
     for (int i = 0; i < MANY; i++)
         ck_assert_int_eq(probes[i].fired, !stop[i]);
     for (int i = 1; i < fired_count; i++)
-        ck_assert_int_le(probes[fired_order[i - 1]].timer.when_ns, probes[fired_order[i]].timer.when_ns);
+        ck_assert_int_le(probes[fired_order[i - 1]].when_ns, probes[fired_order[i]].when_ns);
     p_free(p);
 }
 
@@ -123,11 +135,114 @@ TEST(timers, stopping_twice_or_after_it_fired_does_nothing)
     start(p, 0, 1);
     start(p, 1, INT64_MAX - 1);
     timers_run(&p->timers, p);
-    timers_stop(&probes[0].timer);
-    timers_stop(&probes[1].timer);
-    timers_stop(&probes[1].timer);
+    ck_assert(!timers_stop(&probes[0].timer));
+    ck_assert(timers_stop(&probes[1].timer));
+    ck_assert(!timers_stop(&probes[1].timer));
     ck_assert_int_eq(probes[0].fired, 1);
     ck_assert_uint_eq(p->timers.count, 0);
+    p_free(p);
+}
+
+TEST(timers, those_that_were_stopped_take_no_more_room_than_the_others)
+{
+    struct p *p = p_make();
+    start(p, 0, 1); /* stays at the top, so that none below it is ever dropped from there */
+    for (int i = 0; i < 100000; i++) {
+        start(p, 1, 1000 + i);
+        REQUIRE(timers_stop(&probes[1].timer));
+    }
+    ck_assert_uint_le(p->timers.capacity, 128);
+    ck_assert_uint_eq(run_all(p), 1);
+    ck_assert_uint_eq(p->timers.count, 0);
+    p_free(p);
+}
+
+/* Starts, stops and fires by chance, beside the simplest model of what must happen. */
+TEST(timers, any_mix_fires_each_once_at_its_time)
+{
+    struct p *p = p_make();
+    uint32_t random_state = 4711;
+    static bool started[MANY];
+    int64_t now = clock_now_ns();
+    int expected[MANY] = { 0 };
+    for (int round = 0; round < 100000; round++) {
+        int i = (int)(random_next(&random_state) % MANY);
+        if (started[i]) {
+            REQUIRE(timers_stop(&probes[i].timer));
+            started[i] = false;
+        } else {
+            start(p, i, random_next(&random_state) % 4 ? INT64_MAX - 1 - round : now - round);
+            started[i] = true;
+        }
+        if (round % 1000 == 999) {
+            int due = 0;
+            for (int j = 0; j < MANY; j++) {
+                if (started[j] && probes[j].when_ns <= now) {
+                    started[j] = false;
+                    expected[j]++;
+                    due++;
+                }
+            }
+            fired_count = 0;
+            REQUIRE(run_all(p) == (uint32_t)due);
+            for (int k = 1; k < fired_count; k++)
+                REQUIRE(probes[fired_order[k - 1]].when_ns <= probes[fired_order[k]].when_ns);
+        }
+    }
+    for (int i = 0; i < MANY; i++)
+        REQUIRE(probes[i].fired == expected[i]);
+    p_free(p);
+}
+
+TEST(timers, a_periodic_one_leaves_out_what_it_is_too_late_for)
+{
+    struct p *p = p_make();
+    int64_t now = clock_now_ns(), hour = 3600000000000;
+    ck_assert_int_eq(timers_start_periodic(p, &probes[0].timer, now - 5 * hour / 2, hour, note_fired), 0);
+    ck_assert_uint_eq(run_all(p), 1);
+    ck_assert_int_eq(load_relaxed(&p->timers.next_ns), now + hour / 2);
+    ck_assert(timers_stop(&probes[0].timer));
+    ck_assert_uint_eq(p->timers.count, 0);
+    p_free(p);
+}
+
+/* ---- what fires leaves to be done ---- */
+
+struct left {
+    struct timer timer;
+    struct timer_call call;
+    struct p *p;
+    int64_t order;
+};
+
+static int64_t calls_run;
+
+static void run_left(struct timer_call *call, struct p *p)
+{
+    struct left *left = container_of(call, struct left, call);
+    left->order = ++calls_run;
+    left->p = lock_try_acquire(&p->timers.lock) ? p : NULL; /* it is free */
+    lock_release(&p->timers.lock);
+}
+
+static void leave_call(struct timer *timer, struct p *p)
+{
+    timers_call_after(p, &container_of(timer, struct left, timer)->call);
+}
+
+TEST(timers, a_call_that_is_left_runs_without_the_lock)
+{
+    struct p *p = p_make();
+    struct left left[3] = { 0 };
+    for (int i = 0; i < 3; i++) {
+        left[i].call.run = run_left;
+        ck_assert_int_eq(timers_start(p, &left[i].timer, 1 + i, leave_call), 0);
+    }
+    ck_assert_uint_eq(run_all(p), 3);
+    for (int i = 0; i < 3; i++) {
+        ck_assert_int_eq(left[i].order, i + 1);
+        ck_assert_ptr_eq(left[i].p, p);
+    }
     p_free(p);
 }
 
