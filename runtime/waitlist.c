@@ -1,13 +1,17 @@
 /* A queue of Gs in an object, with deadlines. See waitlist.h. */
 #include "waitlist.h"
 
-static void push_locked(struct waitlist *list, struct waitlist_entry *entry)
+enum place { LAST, FIRST };
+
+static void push_locked(struct waitlist *list, struct waitlist_entry *entry, enum place place)
 {
-    entry->next = NULL;
     if (!list->first)
         list->end = &list->first;
-    *list->end = entry;
-    list->end = &entry->next;
+    struct waitlist_entry **link = place == FIRST ? &list->first : list->end;
+    entry->next = *link;
+    *link = entry;
+    if (!entry->next)
+        list->end = &entry->next;
 }
 
 struct g *waitlist_pop_locked(struct waitlist *list)
@@ -19,12 +23,16 @@ struct g *waitlist_pop_locked(struct waitlist *list)
     return entry->g;
 }
 
-int waitlist_wait_locked(struct waitlist *list, const struct wait *wait)
+static inline int wait_locked(struct waitlist *list, const struct wait *wait, enum place place)
 {
     struct waitlist_entry entry = { .g = g_self() };
-    push_locked(list, &entry);
+    push_locked(list, &entry, place);
     return scheduler_park(wait, scheduler_after_unlock, &list->lock);
 }
+
+int waitlist_wait_locked(struct waitlist *list, const struct wait *wait) { return wait_locked(list, wait, LAST); }
+
+int waitlist_wait_again_locked(struct waitlist *list, const struct wait *wait) { return wait_locked(list, wait, FIRST); }
 
 struct timed_wait {
     struct waitlist_entry entry;
@@ -57,8 +65,8 @@ static void deadline_passed(struct timer *timer, struct p *p)
         scheduler_ready(p, wait->entry.g, -ETIMEDOUT);
 }
 
-int waitlist_wait_until(struct waitlist *list, bool (*try_locked)(struct waitlist *list), int64_t deadline_ns,
-                        struct wait *wait)
+static int wait_until(struct waitlist *list, bool (*try_locked)(struct waitlist *list), int64_t deadline_ns,
+                      struct wait *wait, enum place place)
 {
     struct timed_wait timed = { .entry = { .g = g_self() }, .list = list };
     lock_acquire(&list->lock);
@@ -79,9 +87,21 @@ int waitlist_wait_until(struct waitlist *list, bool (*try_locked)(struct waitlis
         result = -ETIMEDOUT;
     } else {
         wait->bounded = true;
-        push_locked(list, &timed.entry);
+        push_locked(list, &timed.entry, place);
         result = scheduler_park(wait, scheduler_after_unlock, &list->lock);
     }
     timers_stop(&timed.timer);
     return result;
+}
+
+int waitlist_wait_until(struct waitlist *list, bool (*try_locked)(struct waitlist *list), int64_t deadline_ns,
+                        struct wait *wait)
+{
+    return wait_until(list, try_locked, deadline_ns, wait, LAST);
+}
+
+int waitlist_wait_again_until(struct waitlist *list, bool (*try_locked)(struct waitlist *list), int64_t deadline_ns,
+                              struct wait *wait)
+{
+    return wait_until(list, try_locked, deadline_ns, wait, FIRST);
 }

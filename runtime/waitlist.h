@@ -26,6 +26,11 @@ int waitlist_wait_locked(struct waitlist *list, const struct wait *wait);
 int waitlist_wait_until(struct waitlist *list, bool (*try_locked)(struct waitlist *list), int64_t deadline_ns,
                         struct wait *wait);
 
+/* The same for a G that was woken in vain: it goes ahead of those who came later. */
+int waitlist_wait_again_locked(struct waitlist *list, const struct wait *wait);
+int waitlist_wait_again_until(struct waitlist *list, bool (*try_locked)(struct waitlist *list), int64_t deadline_ns,
+                              struct wait *wait);
+
 /* Takes the first out; NULL when there is none. Its G is the caller's to make ready. */
 struct g *waitlist_pop_locked(struct waitlist *list);
 

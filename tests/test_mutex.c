@@ -77,7 +77,6 @@ static int queue_up(void *arg)
     for (int i = 0; i < 8; i++)
         run_until_waiting(gmpt_go(lock_and_note, &i, sizeof i));
     gmpt_mutex_unlock(&mutex);
-    EXPECT_EQ(gmpt_mutex_trylock(&mutex), -EBUSY); /* handed over, not up for grabs */
     gmpt_waitgroup_wait(&group);
     for (int i = 0; i < 8; i++)
         EXPECT_EQ(order[i], i);
@@ -85,7 +84,38 @@ static int queue_up(void *arg)
     return 0;
 }
 
-TEST(mutex, is_handed_over_in_the_order_of_waiting) { RUN(1, queue_up); }
+TEST(mutex, is_had_in_the_order_of_waiting) { RUN(1, queue_up); }
+
+static void lock_once(void *p)
+{
+    (void)p;
+    gmpt_mutex_lock(&mutex);
+    plain++;
+    gmpt_mutex_unlock(&mutex);
+    gmpt_waitgroup_done(&group);
+}
+
+/* Ends only when the unlock does not set the mutex free, for all that the loop takes it again at once. */
+static int take_again_and_again(void *arg)
+{
+    (void)arg;
+    gmpt_mutex_lock(&mutex);
+    gmpt_waitgroup_add(&group, 3);
+    for (int i = 0; i < 3; i++)
+        run_until_waiting(gmpt_go(lock_once, NULL, 0));
+    do {
+        gmpt_preempt_check(); /* a waiter that was woken runs now and then, and finds the mutex held */
+        gmpt_mutex_unlock(&mutex);
+    } while (gmpt_mutex_trylock(&mutex) == 0);
+    gmpt_waitgroup_wait(&group);
+    EXPECT_EQ(plain, 3);
+    EXPECT_EQ(gmpt_mutex_trylock(&mutex), 0);
+    gmpt_mutex_unlock(&mutex);
+    return 0;
+}
+
+TEST(mutex, who_waits_for_long_is_handed_it_on_one_p) { RUN(1, take_again_and_again); }
+TEST(mutex, who_waits_for_long_is_handed_it_on_many_ps) { RUN(4, take_again_and_again); }
 
 static void lock_until_soon(void *p)
 {
