@@ -7,7 +7,11 @@
 #include "shared.h"
 #include "sysmon.h"
 
-void call_begin(struct api_site site)
+#include <gmptrace/net.h>
+
+#include <netdb.h>
+
+void call_begin(bool known_slow, struct api_site site)
 {
     struct m *m = m_self();
     struct p *p = m->p;
@@ -20,7 +24,14 @@ void call_begin(struct api_site site)
     p->call_g = g->id;
     m->p = NULL;
     store_relaxed(&p->call_tick, load_relaxed(&p->call_tick) + 1);
-    bool others_wait = !runq_is_empty_any(p);
+    if (known_slow) {
+        TRACE(proc_retake, p->index, g->id);
+        p->current = NULL;
+        store_release(&p->status, P_IDLE);
+        call_hand_off(p);
+        return;
+    }
+    bool others_wait = !runq_is_empty_any(p) || load_relaxed(&sched.queue_size);
     store_release(&p->status, P_SYSCALL); /* everything that this M did with the P, before others may take it */
     if (others_wait)
         sysmon_look_soon();
@@ -94,11 +105,42 @@ void call_hand_off(struct p *p)
 void gmpt_blocking_begin(void)
 {
     API_ENTER();
-    call_begin(API_SITE(gmpt_blocking_begin));
+    call_begin(false, API_SITE(gmpt_blocking_begin));
 }
 
 void gmpt_blocking_end(void)
 {
     API_ENTER();
     call_end();
+}
+
+/* The user's function runs between the two API sections, as between gmpt_blocking_begin and _end. */
+static void begin(bool known_slow, struct api_site site)
+{
+    API_ENTER();
+    call_begin(known_slow, site);
+}
+
+int gmpt_blocking(int (*fn)(void *arg), void *arg)
+{
+    begin(false, API_SITE(gmpt_blocking));
+    int result = fn(arg);
+    gmpt_blocking_end();
+    return result;
+}
+
+int gmpt_blocking_slow(int (*fn)(void *arg), void *arg)
+{
+    begin(true, API_SITE(gmpt_blocking_slow));
+    int result = fn(arg);
+    gmpt_blocking_end();
+    return result;
+}
+
+int gmpt_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **result)
+{
+    begin(true, API_SITE(gmpt_getaddrinfo));
+    int error = getaddrinfo(node, service, hints, result);
+    gmpt_blocking_end();
+    return error;
 }

@@ -9,7 +9,8 @@
 
 #include "scheduler.h"
 
-void call_begin(struct api_site site);
+/* known_slow: the P is given to others at once, without waiting for sysmon to see that the call lasts. */
+void call_begin(bool known_slow, struct api_site site);
 void call_end(void);
 /* Sysmon has taken p out of a call: finds an M for it if there is anything to do, else makes it idle. */
 void call_hand_off(struct p *p);

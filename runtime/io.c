@@ -1,114 +1,164 @@
-/* read, write, accept, connect for Gs: try the system call, wait for the descriptor when it would block, try again. */
+/* read, write, accept, connect, poll, close for Gs, and the loop that all calls on descriptors share. See io.h. */
 #define _GNU_SOURCE
-#include "call.h"
-#include "netpoll.h"
+#include "io.h"
 
-#include <fcntl.h>
-#include <sys/socket.h>
+#include "call.h"
+
+#include <poll.h>
 #include <unistd.h>
 
-/* Not a macro over a GNU statement: each operation keeps its own arguments in one of these. */
-struct operation {
-    int fd;
-    void *buffer;
+struct bytes {
+    void *at;
     size_t size;
+};
+
+struct peer {
     struct sockaddr *address;
     socklen_t *length;
 };
 
-/* Returns the system call's result or -errno, and leaves errno, which is the G's, as it was. Never inlined into what
- * may switch: its caller goes on on another thread, where a kept address of errno is the wrong thread's. */
-typedef ssize_t operation_fn(const struct operation *operation);
-
-static inline ssize_t settle(ssize_t result, int errno_before)
+static __attribute__((noinline)) ssize_t do_read(int fd, const void *arguments)
 {
-    if (result < 0) {
-        result = -errno;
-        errno = errno_before;
-    }
-    return result;
-}
-
-static __attribute__((noinline)) ssize_t do_read(const struct operation *o)
-{
+    const struct bytes *bytes = arguments;
     int before = errno;
-    return settle(read(o->fd, o->buffer, o->size), before);
+    return io_settle(read(fd, bytes->at, bytes->size), before);
 }
 
-static __attribute__((noinline)) ssize_t do_write(const struct operation *o)
+static __attribute__((noinline)) ssize_t do_write(int fd, const void *arguments)
 {
+    const struct bytes *bytes = arguments;
     int before = errno;
-    return settle(write(o->fd, o->buffer, o->size), before);
+    return io_settle(write(fd, bytes->at, bytes->size), before);
 }
 
-static __attribute__((noinline)) ssize_t do_accept(const struct operation *o)
+static __attribute__((noinline)) ssize_t do_accept(int fd, const void *arguments)
 {
+    const struct peer *peer = arguments;
     int before = errno;
-    return settle(accept4(o->fd, o->address, o->length, SOCK_NONBLOCK | SOCK_CLOEXEC), before);
+    return io_settle(accept4(fd, peer->address, peer->length, SOCK_NONBLOCK | SOCK_CLOEXEC), before);
 }
 
-/* What cannot be polled (a regular file) is done in a blocking call, where nothing but the system call may happen. */
-static ssize_t blocking(operation_fn *fn, const struct operation *operation, struct api_site site)
+ssize_t io_block(int fd, io_fn *fn, const void *arguments, bool known_slow, struct api_site site)
 {
-    call_begin(site);
-    ssize_t result = fn(operation);
+    call_begin(known_slow, site);
+    ssize_t result = fn(fd, arguments);
     call_end();
     return result;
 }
 
-static ssize_t run(operation_fn *fn, const struct operation *operation, enum netpoll_direction direction,
-                   int64_t deadline_ns, struct api_site site)
+static inline __attribute__((always_inline)) ssize_t run(int fd, io_fn *fn, const void *arguments, bool may_block,
+                                                         enum netpoll_direction direction, int64_t deadline_ns,
+                                                         struct api_site site)
 {
-    int error = netpoll_register(operation->fd);
+    int error = netpoll_register(fd);
     if (error == -EPERM)
-        return blocking(fn, operation, site);
+        return io_block(fd, fn, arguments, false, site);
     if (error)
         return error;
     for (;;) {
-        ssize_t result = fn(operation);
+        ssize_t result = may_block ? io_block(fd, fn, arguments, false, site) : fn(fd, arguments);
         if (result == -EINTR)
             continue;
         if (result != -EAGAIN && result != -EWOULDBLOCK)
             return result;
-        error = netpoll_block(operation->fd, direction, deadline_ns, site);
+        error = netpoll_block(fd, direction, deadline_ns, site);
         if (error)
             return error;
     }
 }
 
+ssize_t io_run(int fd, io_fn *fn, const void *arguments, enum netpoll_direction direction, int64_t deadline_ns,
+               struct api_site site)
+{
+    return run(fd, fn, arguments, false, direction, deadline_ns, site);
+}
+
+ssize_t io_run_blocking(int fd, io_fn *fn, const void *arguments, enum netpoll_direction direction, int64_t deadline_ns,
+                        struct api_site site)
+{
+    return run(fd, fn, arguments, true, direction, deadline_ns, site);
+}
+
 ssize_t gmpt_read_until(int fd, void *buffer, size_t size, int64_t deadline_ns)
 {
     API_ENTER();
-    struct operation operation = { .fd = fd, .buffer = buffer, .size = size };
-    return run(do_read, &operation, NETPOLL_READ, deadline_ns, API_SITE(gmpt_read_until));
+    struct bytes bytes = { buffer, size };
+    return io_run(fd, do_read, &bytes, NETPOLL_READ, deadline_ns, API_SITE(gmpt_read_until));
 }
 
 ssize_t gmpt_read(int fd, void *buffer, size_t size)
 {
     API_ENTER();
-    struct operation operation = { .fd = fd, .buffer = buffer, .size = size };
-    return run(do_read, &operation, NETPOLL_READ, GMPT_NEVER, API_SITE(gmpt_read));
+    struct bytes bytes = { buffer, size };
+    return io_run(fd, do_read, &bytes, NETPOLL_READ, GMPT_NEVER, API_SITE(gmpt_read));
 }
 
 ssize_t gmpt_write_until(int fd, const void *buffer, size_t size, int64_t deadline_ns)
 {
     API_ENTER();
-    struct operation operation = { .fd = fd, .buffer = (void *)(uintptr_t)buffer, .size = size };
-    return run(do_write, &operation, NETPOLL_WRITE, deadline_ns, API_SITE(gmpt_write_until));
+    struct bytes bytes = { (void *)(uintptr_t)buffer, size };
+    return io_run(fd, do_write, &bytes, NETPOLL_WRITE, deadline_ns, API_SITE(gmpt_write_until));
 }
 
 ssize_t gmpt_write(int fd, const void *buffer, size_t size)
 {
     API_ENTER();
-    struct operation operation = { .fd = fd, .buffer = (void *)(uintptr_t)buffer, .size = size };
-    return run(do_write, &operation, NETPOLL_WRITE, GMPT_NEVER, API_SITE(gmpt_write));
+    struct bytes bytes = { (void *)(uintptr_t)buffer, size };
+    return io_run(fd, do_write, &bytes, NETPOLL_WRITE, GMPT_NEVER, API_SITE(gmpt_write));
 }
+
+/* ---- everything at once, or why not ---- */
+
+static int all(int fd, io_fn *fn, char *at, size_t size, size_t *done, enum netpoll_direction direction,
+               int64_t deadline_ns, struct api_site site)
+{
+    size_t count = 0;
+    ssize_t result = 0;
+    while (count < size) {
+        struct bytes bytes = { at + count, size - count };
+        result = io_run(fd, fn, &bytes, direction, deadline_ns, site);
+        if (result <= 0)
+            break;
+        count += (size_t)result;
+    }
+    if (done)
+        *done = count;
+    return count == size ? 0 : result < 0 ? (int)result : -ENODATA;
+}
+
+int gmpt_read_full_until(int fd, void *buffer, size_t size, size_t *done, int64_t deadline_ns)
+{
+    API_ENTER();
+    return all(fd, do_read, buffer, size, done, NETPOLL_READ, deadline_ns, API_SITE(gmpt_read_full_until));
+}
+
+int gmpt_read_full(int fd, void *buffer, size_t size, size_t *done)
+{
+    API_ENTER();
+    return all(fd, do_read, buffer, size, done, NETPOLL_READ, GMPT_NEVER, API_SITE(gmpt_read_full));
+}
+
+int gmpt_write_full_until(int fd, const void *buffer, size_t size, size_t *done, int64_t deadline_ns)
+{
+    API_ENTER();
+    return all(fd, do_write, (char *)(uintptr_t)buffer, size, done, NETPOLL_WRITE, deadline_ns,
+               API_SITE(gmpt_write_full_until));
+}
+
+int gmpt_write_full(int fd, const void *buffer, size_t size, size_t *done)
+{
+    API_ENTER();
+    return all(fd, do_write, (char *)(uintptr_t)buffer, size, done, NETPOLL_WRITE, GMPT_NEVER,
+               API_SITE(gmpt_write_full));
+}
+
+/* ---- connections ---- */
 
 static int accept_until(int fd, struct sockaddr *address, socklen_t *length, int64_t deadline_ns, struct api_site site)
 {
     API_ENTER();
-    struct operation operation = { .fd = fd, .address = address, .length = length };
-    int result = (int)run(do_accept, &operation, NETPOLL_READ, deadline_ns, site);
+    struct peer peer = { address, length };
+    int result = (int)io_run(fd, do_accept, &peer, NETPOLL_READ, deadline_ns, site);
     if (result >= 0)
         netpoll_adopt(result, m_self()->p);
     return result;
@@ -127,7 +177,7 @@ int gmpt_accept(int fd, struct sockaddr *address, socklen_t *length)
 static __attribute__((noinline)) int connect_begin(int fd, const struct sockaddr *address, socklen_t length)
 {
     int before = errno;
-    return (int)settle(connect(fd, address, length), before);
+    return (int)io_settle(connect(fd, address, length), before);
 }
 
 /* How the connect has ended; -ENOTCONN = it has not. */
@@ -143,13 +193,11 @@ static __attribute__((noinline)) int connect_outcome(int fd)
         if (getpeername(fd, (struct sockaddr *)&peer, &size) == 0)
             return 0;
     }
-    return (int)settle(-1, before);
+    return (int)io_settle(-1, before);
 }
 
-static int connect_until(int fd, const struct sockaddr *address, socklen_t length, int64_t deadline_ns,
-                         struct api_site site)
+int io_connect(int fd, const struct sockaddr *address, socklen_t length, int64_t deadline_ns, struct api_site site)
 {
-    API_ENTER();
     netpoll_renew(fd);
     int result = netpoll_register(fd);
     if (result)
@@ -169,26 +217,75 @@ static int connect_until(int fd, const struct sockaddr *address, socklen_t lengt
 
 int gmpt_connect_until(int fd, const struct sockaddr *address, socklen_t length, int64_t deadline_ns)
 {
-    return connect_until(fd, address, length, deadline_ns, API_SITE(gmpt_connect_until));
+    API_ENTER();
+    return io_connect(fd, address, length, deadline_ns, API_SITE(gmpt_connect_until));
 }
 
 int gmpt_connect(int fd, const struct sockaddr *address, socklen_t length)
 {
-    return connect_until(fd, address, length, GMPT_NEVER, API_SITE(gmpt_connect));
+    API_ENTER();
+    return io_connect(fd, address, length, GMPT_NEVER, API_SITE(gmpt_connect));
 }
 
-static __attribute__((noinline)) ssize_t do_close(const struct operation *o)
+static __attribute__((noinline)) ssize_t do_close(int fd, const void *arguments)
 {
+    (void)arguments;
     int before = errno;
-    return settle(close(o->fd), before);
+    return io_settle(close(fd), before);
+}
+
+int io_close(int fd, struct api_site site)
+{
+    netpoll_close_begin(fd, m_self()->p);
+    int result = (int)io_block(fd, do_close, NULL, false, site); /* it may linger */
+    netpoll_close_end(fd);
+    return result;
 }
 
 int gmpt_close(int fd)
 {
     API_ENTER();
-    struct operation operation = { .fd = fd };
-    netpoll_close_begin(fd, m_self()->p);
-    int result = (int)blocking(do_close, &operation, API_SITE(gmpt_close)); /* it may linger */
-    netpoll_close_end(fd);
-    return result;
+    return io_close(fd, API_SITE(gmpt_close));
+}
+
+static __attribute__((noinline)) ssize_t do_shutdown(int fd, const void *arguments)
+{
+    int before = errno;
+    return io_settle(shutdown(fd, *(const int *)arguments), before);
+}
+
+int gmpt_shutdown(int fd, int how) { return (int)do_shutdown(fd, &how); }
+
+/* ---- readiness ---- */
+
+static __attribute__((noinline)) int poll_now(int fd, short events)
+{
+    int before = errno;
+    struct pollfd pollfd = { .fd = fd, .events = events };
+    int result = (int)io_settle(poll(&pollfd, 1, 0), before);
+    if (result > 0 && (pollfd.revents & POLLNVAL))
+        return -EBADF;
+    return result > 0 ? pollfd.revents : result;
+}
+
+int gmpt_poll(int fd, short events, int64_t deadline_ns)
+{
+    API_ENTER();
+    if (fd < 0)
+        return -EBADF;
+    if (events == 0 || (events & ~(POLLIN | POLLRDHUP | POLLOUT)))
+        return -EINVAL;
+    enum netpoll_direction direction = events & POLLOUT ? NETPOLL_WRITE : NETPOLL_READ;
+    if ((events & POLLOUT) && (events & (POLLIN | POLLRDHUP)))
+        direction = NETPOLL_BOTH;
+    for (;;) {
+        int result = poll_now(fd, events);
+        if (result == -EINTR)
+            continue;
+        if (result != 0)
+            return result;
+        result = netpoll_block(fd, direction, deadline_ns, API_SITE(gmpt_poll));
+        if (result)
+            return result;
+    }
 }

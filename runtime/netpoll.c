@@ -28,9 +28,9 @@ struct side {
 
 struct descriptor {
     struct lock lock;
-    bool registered;
-    bool closing; /* somebody is about to close it, or has just done so */
-    struct side sides[2];
+    ATOMIC(bool) registered; /* written under the lock; read without it, and then again under it before a wait */
+    bool closing;            /* somebody is about to close it, or has just done so */
+    struct side sides[2];    /* reading, writing */
 };
 
 static struct {
@@ -81,7 +81,7 @@ static __attribute__((noinline)) bool try_register(struct descriptor *descriptor
     *error = 0;
     lock_acquire(&descriptor->lock);
     bool closing = descriptor->closing;
-    if (!closing && !descriptor->registered) {
+    if (!closing && !load_relaxed(&descriptor->registered)) {
         struct epoll_event event = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.fd = fd };
         int flags = fcntl(fd, F_GETFL);
         if (flags < 0 || (epoll_ctl(poller.epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 && errno != EEXIST))
@@ -89,7 +89,7 @@ static __attribute__((noinline)) bool try_register(struct descriptor *descriptor
         else if (!(flags & O_NONBLOCK) && fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
             *error = -errno;
         else
-            descriptor->registered = true;
+            store_release(&descriptor->registered, true);
         for (int i = 0; i < 2; i++)
             descriptor->sides[i].ready = false;
     }
@@ -103,6 +103,8 @@ int netpoll_register(int fd)
     if (fd < 0)
         return -EBADF;
     struct descriptor *descriptor = find_or_make(fd);
+    if (descriptor && load_acquire(&descriptor->registered))
+        return 0;
     if (!descriptor)
         return fd >= LEAF_FDS * LEAVES ? -EMFILE : -ENOMEM;
     int error;
@@ -112,10 +114,24 @@ int netpoll_register(int fd)
     return error;
 }
 
+/* Ends the wait of the G on this side with this result, and takes it out of the other side if it waits there, too.
+ * Returns it, or NULL when nobody waits. */
+static struct g *release_waiter_locked(struct descriptor *descriptor, int side, int result)
+{
+    struct g *g = descriptor->sides[side].waiter;
+    if (!g)
+        return NULL;
+    for (int i = 0; i < 2; i++)
+        if (descriptor->sides[i].waiter == g)
+            descriptor->sides[i].waiter = NULL;
+    g->wait_result = result;
+    fetch_add_relaxed(&poller.waiters, -1);
+    return g;
+}
+
 struct net_wait {
     struct timer timer;
     struct descriptor *descriptor;
-    enum netpoll_direction direction;
     struct g *g;
     bool expired; /* the deadline passed before the G was queued */
 };
@@ -123,81 +139,84 @@ struct net_wait {
 static void deadline_passed(struct timer *timer, struct p *p)
 {
     struct net_wait *wait = container_of(timer, struct net_wait, timer);
-    struct side *side = &wait->descriptor->sides[wait->direction];
-    lock_acquire(&wait->descriptor->lock);
-    struct g *g = side->waiter == wait->g ? wait->g : NULL;
+    struct descriptor *descriptor = wait->descriptor;
+    struct g *g = NULL;
+    lock_acquire(&descriptor->lock);
+    for (int i = 0; i < 2 && !g; i++)
+        if (descriptor->sides[i].waiter == wait->g)
+            g = release_waiter_locked(descriptor, i, -ETIMEDOUT);
+    wait->expired = true;
+    lock_release(&descriptor->lock);
     if (g)
-        side->waiter = NULL;
-    else
-        wait->expired = true;
-    lock_release(&wait->descriptor->lock);
-    if (g) {
-        fetch_add_relaxed(&poller.waiters, -1);
         scheduler_ready(p, g, -ETIMEDOUT);
+}
+
+/* Returns 0 when there is no need to wait, -EINPROGRESS when the G is queued, or why it cannot wait. */
+static int queue_locked(struct descriptor *descriptor, enum netpoll_direction direction, struct g *g, bool expired)
+{
+    bool ready = false, taken = false;
+    for (int i = 0; i < 2; i++) {
+        struct side *side = &descriptor->sides[i];
+        if (!(direction & 1 << i))
+            continue;
+        ready |= side->ready;
+        side->ready = false;
+        taken |= side->waiter != NULL;
     }
+    if (ready)
+        return 0;
+    if (taken)
+        return -EBUSY;
+    if (!load_relaxed(&descriptor->registered))
+        return -ECANCELED;
+    if (expired)
+        return -ETIMEDOUT;
+    for (int i = 0; i < 2; i++)
+        if (direction & 1 << i)
+            descriptor->sides[i].waiter = g;
+    fetch_add_relaxed(&poller.waiters, 1);
+    return -EINPROGRESS;
 }
 
 int netpoll_block(int fd, enum netpoll_direction direction, int64_t deadline_ns, struct api_site site)
 {
-    int error = netpoll_register(fd);
-    if (error)
-        return error;
+    int result = netpoll_register(fd);
+    if (result)
+        return result;
     struct g *g = g_self();
-    struct net_wait wait = { .descriptor = find(fd), .direction = direction, .g = g };
+    struct net_wait wait = { .descriptor = find(fd), .g = g };
     bool bounded = deadline_ns != GMPT_NEVER;
     if (bounded) {
         if (deadline_ns <= clock_now_ns())
             return -ETIMEDOUT;
-        error = timers_start(m_self()->p, &wait.timer, deadline_ns, deadline_passed);
-        if (error)
-            return error;
+        result = timers_start(m_self()->p, &wait.timer, deadline_ns, deadline_passed);
+        if (result)
+            return result;
     }
-    struct side *side = &wait.descriptor->sides[direction];
     lock_acquire(&wait.descriptor->lock);
-    int result;
-    if (side->ready) {
-        side->ready = false;
-        lock_release(&wait.descriptor->lock);
-        result = 0;
-    } else if (side->waiter || !wait.descriptor->registered) {
-        result = side->waiter ? -EBUSY : -ECANCELED;
-        lock_release(&wait.descriptor->lock);
-    } else if (wait.expired) {
-        result = -ETIMEDOUT;
-        lock_release(&wait.descriptor->lock);
-    } else {
-        side->waiter = g;
-        fetch_add_relaxed(&poller.waiters, 1);
-        struct wait description = { .reason = direction == NETPOLL_READ ? GMPT_WAIT_net_read : GMPT_WAIT_net_write,
+    result = queue_locked(wait.descriptor, direction, g, wait.expired);
+    if (result == -EINPROGRESS) {
+        struct wait description = { .reason = direction == NETPOLL_WRITE ? GMPT_WAIT_net_write : GMPT_WAIT_net_read,
                                     .bounded = bounded,
                                     .object = (void *)(intptr_t)fd,
                                     .site = site };
         result = scheduler_park(&description, scheduler_after_unlock, &wait.descriptor->lock);
+    } else {
+        lock_release(&wait.descriptor->lock);
     }
     if (bounded)
         timers_stop(&wait.timer);
     return result;
 }
 
-/* Ends the wait on one side with this result; returns who waited, if anybody. */
-static struct g *release_side_locked(struct side *side, int result)
-{
-    struct g *g = side->waiter;
-    side->waiter = NULL;
-    if (g) {
-        g->wait_result = result;
-        fetch_add_relaxed(&poller.waiters, -1);
-    }
-    return g;
-}
-
 /* Forgets what was known of the descriptor. Returns who waited, linked by next; they have been told -ECANCELED. */
 static struct g *reset_locked(struct descriptor *descriptor)
 {
     struct g *list = NULL;
-    descriptor->registered = descriptor->closing = false;
+    store_release(&descriptor->registered, false);
+    descriptor->closing = false;
     for (int i = 0; i < 2; i++) {
-        struct g *g = release_side_locked(&descriptor->sides[i], -ECANCELED);
+        struct g *g = release_waiter_locked(descriptor, i, -ECANCELED);
         descriptor->sides[i].ready = false;
         if (g) {
             g->next = list;
@@ -225,7 +244,7 @@ void netpoll_close_begin(int fd, struct p *p)
         return;
     int errno_before = errno;
     lock_acquire(&descriptor->lock);
-    if (descriptor->registered)
+    if (load_relaxed(&descriptor->registered))
         epoll_ctl(poller.epoll_fd, EPOLL_CTL_DEL, fd, NULL); /* fails when it was closed behind our back */
     errno = errno_before;
     struct g *list = reset_locked(descriptor);
@@ -250,16 +269,16 @@ void netpoll_renew(int fd)
     if (!descriptor)
         return;
     lock_acquire(&descriptor->lock);
-    descriptor->registered = descriptor->closing = false;
+    store_release(&descriptor->registered, false);
+    descriptor->closing = false;
     lock_release(&descriptor->lock);
 }
 
-static struct g *edge(struct descriptor *descriptor, enum netpoll_direction direction, struct g *list)
+static struct g *edge_locked(struct descriptor *descriptor, int side, struct g *list)
 {
-    struct side *side = &descriptor->sides[direction];
-    struct g *g = release_side_locked(side, 0);
+    struct g *g = release_waiter_locked(descriptor, side, 0);
     if (!g) {
-        side->ready = true;
+        descriptor->sides[side].ready = true;
         return list;
     }
     g->next = list;
@@ -299,9 +318,9 @@ static struct g *poll_once(int64_t timeout_ns)
         uint32_t bits = events[i].events;
         lock_acquire(&descriptor->lock);
         if (bits & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
-            list = edge(descriptor, NETPOLL_READ, list);
+            list = edge_locked(descriptor, 0, list);
         if (bits & (EPOLLOUT | EPOLLHUP | EPOLLERR))
-            list = edge(descriptor, NETPOLL_WRITE, list);
+            list = edge_locked(descriptor, 1, list);
         lock_release(&descriptor->lock);
     }
     return list;

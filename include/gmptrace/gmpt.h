@@ -224,4 +224,7 @@ void gmpt_blocking_end(void);
 #ifdef __cplusplus
 }
 #endif
+
+#include <gmptrace/net.h>
+
 #endif
