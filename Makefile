@@ -105,9 +105,10 @@ $(BUILD)/%.o: %.S Makefile
 	$(Q)$(CC) $(BASE_CFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 
 # A hook walks the stack from the frame of the API function, which a sibling call would have left by then. The library
-# may be linked into a shared object.
+# may be linked into a shared object. Without -fno-plt the first call of a libc function makes the dynamic linker save all
+# vector registers, which alone is more than a small stack.
 $(RUNTIME_OBJ): BASE_CFLAGS += -fno-optimize-sibling-calls
-$(RUNTIME_OBJ) $(TRACE_OBJ): BASE_CFLAGS += -fPIC
+$(RUNTIME_OBJ) $(TRACE_OBJ): BASE_CFLAGS += -fPIC -fno-plt
 
 # Generated protobuf code: not ours to warn about.
 $(BUILD)/pprof/profile.pb-c.c $(BUILD)/pprof/profile.pb-c.h &: pprof/profile.proto
@@ -165,7 +166,7 @@ $(BUILD)/gmptrace.pc: Makefile
 	@mkdir -p $(@D)
 	$(Q)printf '%s\n' 'prefix=$(PREFIX)' 'Name: gmptrace' 'Description: goroutines for C that can be seen into' \
 		'Version: $(VERSION)' 'Cflags: -I$${prefix}/include $(USER_CFLAGS) -pthread' \
-		'Libs: -L$${prefix}/lib -lgmptrace -pthread' 'Libs.private: -lzstd' > $@
+		'Libs: -L$${prefix}/lib -lgmptrace -pthread -Wl,-z,now' 'Libs.private: -lzstd' > $@
 
 install: all $(BUILD)/gmptrace.pc
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include/gmptrace

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define ARGS_BYTES_MAX 4096u
+#define SMALL_ARGS_BYTES_MAX 512u
 #define IDS_AT_ONCE 64
 
 static uint64_t next_id(struct p *p)
@@ -21,10 +22,11 @@ static uint64_t next_id(struct p *p)
 }
 
 /* A runnable G on p, not yet in a queue. NULL when there are no seats. */
-static inline struct g *create(struct p *p, uint64_t parent, const struct gmpt_go_options *options, void (*fn)(void *),
-                               const void *args, size_t size, struct api_site site)
+static inline struct g *create(struct p *p, uint64_t parent, enum stack_class class,
+                               const struct gmpt_go_options *options, void (*fn)(void *), const void *args, size_t size,
+                               struct api_site site)
 {
-    struct g *g = seat_take_owner(p);
+    struct g *g = seat_take_owner(p, class);
     if (unlikely(!g))
         return NULL;
     uintptr_t top = ((uintptr_t)g - size) & ~(uintptr_t)15;
@@ -33,10 +35,11 @@ static inline struct g *create(struct p *p, uint64_t parent, const struct gmpt_g
     g->id = next_id(p);
     g->seq = 0;
     g->flags = (uint8_t)options->flags;
-    g->prefers_p = options->p;
+    g->prefers_p = (int16_t)options->p;
     g->name = options->name;
     g->context.sp = switch_prepare((void *)top, fn, (void *)top);
-    switch_created(&g->context, (void *)(uintptr_t)g->slot->stack_lo, (uintptr_t)g - (uintptr_t)g->slot->stack_lo);
+    void *stack_lo = seat_stack_lo(class, g->index);
+    switch_created(&g->context, stack_lo, (uintptr_t)g - (uintptr_t)stack_lo);
 
     struct g_slot *slot = g->slot;
     store_relaxed(&slot->id, g->id);
@@ -51,13 +54,13 @@ static inline struct g *create(struct p *p, uint64_t parent, const struct gmpt_g
 
 static const struct gmpt_go_options defaults;
 
-static inline int64_t start(const struct gmpt_go_options *options, void (*fn)(void *), const void *args, size_t size,
-                            struct api_site site)
+static inline int64_t start(enum stack_class class, const struct gmpt_go_options *options, void (*fn)(void *),
+                            const void *args, size_t size, struct api_site site)
 {
-    if (unlikely(size > ARGS_BYTES_MAX))
+    if (unlikely(size > (class == STACK_SMALL ? SMALL_ARGS_BYTES_MAX : ARGS_BYTES_MAX)))
         return -E2BIG;
     struct m *m = m_self();
-    struct g *g = create(m->p, m->current->id, options, fn, args, size, site);
+    struct g *g = create(m->p, m->current->id, class, options, fn, args, size, site);
     if (unlikely(!g))
         return -ENOMEM;
     int64_t id = (int64_t)g->id;
@@ -68,7 +71,7 @@ static inline int64_t start(const struct gmpt_go_options *options, void (*fn)(vo
 int64_t gmpt_go(void (*fn)(void *args), const void *args, size_t size)
 {
     API_ENTER();
-    return start(&defaults, fn, args, size, API_SITE(gmpt_go));
+    return start(STACK_DEFAULT, &defaults, fn, args, size, API_SITE(gmpt_go));
 }
 
 int64_t gmpt_go_with(const struct gmpt_go_options *options, void (*fn)(void *args), const void *args, size_t size)
@@ -76,16 +79,17 @@ int64_t gmpt_go_with(const struct gmpt_go_options *options, void (*fn)(void *arg
     API_ENTER();
     if (!options)
         options = &defaults;
-    if (options->stack_bytes > GMPT_STACK_MAX || options->flags & ~GMPT_PURE_COMPUTE || options->p < 0 ||
+    enum stack_class class = seat_class_for(options->stack_bytes);
+    if (class == STACK_CLASSES || options->flags & ~GMPT_PURE_COMPUTE || options->p < 0 ||
         (uint32_t)options->p > sched.p_room)
         return -EINVAL;
-    return start(options, fn, args, size, API_SITE(gmpt_go_with));
+    return start(class, options, fn, args, size, API_SITE(gmpt_go_with));
 }
 
 int go_start_main(void (*fn)(void *args), const void *args, size_t size)
 {
     struct p *p = &sched.ps[0];
-    struct g *g = create(p, 0, &defaults, fn, args, size, (struct api_site){ NULL, NULL });
+    struct g *g = create(p, 0, STACK_DEFAULT, &defaults, fn, args, size, (struct api_site){ NULL, NULL });
     if (!g)
         return -ENOMEM;
     return scheduler_first(p, g);

@@ -7,16 +7,14 @@
 static bool overflow(struct p *p, struct g *g, uint32_t head, uint32_t tail)
 {
     uint32_t count = (tail - head) / 2;
-    struct g *batch[RUNQ_SLOTS / 2 + 1];
-    for (uint32_t i = 0; i < count; i++)
-        batch[i] = load_relaxed(&p->runq[(head + i) % RUNQ_SLOTS]);
     if (!cas_release(&p->runq_head, &head, head + count)) /* B */
         return false;
-    batch[count] = g;
-    for (uint32_t i = 0; i < count; i++)
-        batch[i]->next = batch[i + 1];
-    g->next = NULL;
-    shared_queue_put(batch[0], g, count + 1);
+    /* Nobody but us fills the slots again. */
+    struct g *first = load_relaxed(&p->runq[head % RUNQ_SLOTS]), *last = first;
+    for (uint32_t i = 1; i < count; i++, last = last->next)
+        last->next = load_relaxed(&p->runq[(head + i) % RUNQ_SLOTS]);
+    last->next = g;
+    shared_queue_put(first, g, count + 1);
     return true;
 }
 

@@ -5,10 +5,7 @@
  *     P  the right to run Gs, GOMAXPROCS of them: a queue of runnable Gs, timers, caches, a trace ring
  *
  * A seat is a stack and a registry slot that belong together, by number. struct g lies at the top of its seat's
- * stack, so that a parked G costs one page and a slot:
- *
- *     seat i   | guard      | ... stack grows down ... | args | struct g | colour |
- *              ^ seat base  ^ stack_lo                 ^ first frame             ^ seat base + SEAT_BYTES
+ * stack, so that a parked G costs one page and a slot (seat.h has the picture).
  *
  * Who may touch what: a G's fields belong to whoever holds the G: the M that runs it, the queue that it is in (by the
  * queue's rules), or, while it waits, the lock of the object that it waits on. A P's plain fields belong to the
@@ -36,6 +33,9 @@
 #define PS_MAX SEGMENT_MAX_PS
 #define SLICE_NS 10000000 /* how long a G runs before sysmon asks it to yield */
 
+/* Sizes of stacks: see seat.h. */
+enum stack_class { STACK_SMALL, STACK_DEFAULT, STACK_256K, STACK_1M, STACK_8M, STACK_CLASSES };
+
 struct g {
     struct context context; /* valid while not running */
     struct g_slot *slot;    /* the public half */
@@ -45,10 +45,24 @@ struct g {
     uint32_t seat;
     int saved_errno;
     int wait_result; /* set by whoever ends the wait */
-    bool canary; /* the stack has no guard but a word that must not change */
-    uint8_t flags;    /* of struct gmpt_go_options, as are the next two */
-    int32_t prefers_p; /* index + 1, 0 = any */
-    const char *name; /* NULL = its function's */
+    uint32_t index;      /* of its stack in its class */
+    uint8_t stack_class; /* enum stack_class */
+    bool canary;         /* the stack has no guard but a word that must not change */
+    uint8_t flags;       /* of struct gmpt_go_options, as are the next two */
+    int16_t prefers_p;   /* index + 1, 0 = any */
+    const char *name;    /* NULL = its function's */
+};
+
+/* Seats that are free: see seat.h. */
+struct seat_ref {
+    uint32_t index; /* among the stacks of its class */
+    uint32_t seat;
+};
+
+#define SEAT_CACHE 128u
+struct seat_cache {
+    uint32_t count;
+    struct seat_ref refs[SEAT_CACHE];
 };
 
 /* Runs on the next context after a switch, when nothing runs on from's stack any more. */
@@ -114,8 +128,6 @@ struct p {
 
     uint32_t quiet_wakes; /* Gs made ready since the last that woke an M; see wake_after */
 
-    struct g *free; /* Gs that have ended, with their seats */
-    uint32_t free_count;
     uint64_t id_next, id_end; /* ids that this P may give out */
 
     ATOMIC(uint32_t) status; /* enum p_status */
@@ -129,6 +141,7 @@ struct p {
     struct fired fired; /* empty outside timers_run */
     struct ring ring;
     _Alignas(64) ATOMIC(struct g *) runq[RUNQ_SLOTS];
+    struct seat_cache seats[STACK_CLASSES]; /* of Gs that have ended */
 };
 
 struct sched {

@@ -44,6 +44,7 @@
 
 #include "machine.h"
 #include "netpoll.h"
+#include "overflow.h"
 #include "procs.h"
 #include "runq.h"
 #include "seat.h"
@@ -125,6 +126,8 @@ static inline __attribute__((always_inline)) void leave(struct m *m, struct g *g
 static inline __attribute__((always_inline)) void leave_and_return(struct m *m, struct g *g, after_switch_fn *after,
                                                                    void *arg)
 {
+    if (unlikely(g->canary) && seat_is_overflowed(g, __builtin_frame_address(0)))
+        overflow_fatal(g);
     g->saved_errno = errno_get();
     leave(m, g, after, arg, false);
     switch_arrived(&g->context);

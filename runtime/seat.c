@@ -2,6 +2,8 @@
 #define _GNU_SOURCE
 #include "seat.h"
 
+#include "overflow.h"
+
 #include <string.h>
 #include <sys/mman.h>
 
@@ -9,120 +11,256 @@
 #define MADV_GUARD_INSTALL 102
 #endif
 
-#define SEAT_BATCH 16       /* made at a time */
-#define FREE_CACHE_MAX 128u /* in a P's own list; half of them go to the common one when it is full */
 #define GUARD_MAPPINGS 16000u
-#define CANARY 0x70616c6f766572ull
+#define SMALL_MARGIN_BYTES 65536u /* below the first small stack, so that its overflow meets nothing else */
 
-/* Gs at the same offset in their pages would all meet in the same few sets of the first-level cache, so neighbours'
- * tops are shifted by some lines. */
-#define COLOURS 16u
-#define COLOUR_BYTES 64u
+static const struct limits {
+    uint32_t count;  /* stacks, at most */
+    uint32_t cached; /* by a P, at most SEAT_CACHE; half of them go to the store when it is full */
+    uint32_t batch;  /* made at a time */
+} limits[STACK_CLASSES] = {
+    [STACK_SMALL] = { SEATS_MAX, SEAT_CACHE, 32 }, [STACK_DEFAULT] = { SEATS_MAX, SEAT_CACHE, 16 },
+    [STACK_256K] = { 65536, 16, 4 },               [STACK_1M] = { 16384, 8, 2 },
+    [STACK_8M] = { 4096, 4, 1 },
+};
+
+struct seat_region seat_regions[STACK_CLASSES];
+
+/* Free seats of a class, taken from the end; the room is reserved for all that can be. */
+struct store {
+    struct seat_ref *refs;
+    uint32_t count;
+    uint32_t cold;  /* refs [0, cold) have had their stacks released */
+    uint32_t floor; /* not 0: refs [cold, floor) are being released; those below floor cannot be taken until then */
+    uint32_t low;   /* the fewest that were not cold since seat_surplus last asked */
+};
 
 static struct {
-    uint8_t *base;
-    uint32_t count;
-    struct lock lock; /* of all below */
+    struct lock lock; /* of all below, and of the regions' making */
+    uint32_t count;   /* registry slots */
     uint32_t made;
-    struct g *free;
-    bool no_light_guards;
+    uint32_t mappings; /* spent on guards */
+    struct store stores[STACK_CLASSES];
+    ATOMIC(uint32_t) no_light_guards;
 } seats;
+
+static void *reserve(size_t bytes, int flags)
+{
+    void *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | flags, -1, 0);
+    return base == MAP_FAILED ? NULL : base;
+}
+
+/* Address space for as many stacks of the class as can be had, min at least. */
+static bool reserve_class(enum stack_class class, uint32_t min)
+{
+    struct seat_region *region = &seat_regions[class];
+    struct store *store = &seats.stores[class];
+    for (uint32_t count = limits[class].count; count >= min; count /= 2) {
+        size_t margin = class == STACK_SMALL ? SMALL_MARGIN_BYTES : 0;
+        size_t bytes = margin + (size_t)count * seat_stride(class), refs_bytes = (size_t)count * sizeof *store->refs;
+        uint8_t *base = reserve(bytes, MAP_STACK);
+        void *refs = base ? reserve(refs_bytes, 0) : NULL;
+        if (refs) {
+            madvise(base, bytes, MADV_NOHUGEPAGE);
+            store->refs = refs;
+            region->base = base + margin;
+            region->count = count;
+            store_relaxed(&region->guarded, class == STACK_SMALL ? 0 : UINT32_MAX);
+            return true;
+        }
+        if (base)
+            munmap(base, bytes);
+    }
+    return false;
+}
 
 uint32_t seat_reserve(void)
 {
-    for (uint32_t count = SEATS_MAX; count >= 1024; count /= 2) {
-        void *base = mmap(NULL, (size_t)count * SEAT_BYTES, PROT_READ | PROT_WRITE,
-                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
-        if (base == MAP_FAILED)
-            continue;
-        madvise(base, (size_t)count * SEAT_BYTES, MADV_NOHUGEPAGE);
-        seats.base = base;
-        seats.count = count;
-        return count;
-    }
-    return 0;
+    seats.count = reserve_class(STACK_DEFAULT, 1024) ? seat_regions[STACK_DEFAULT].count : 0;
+    return seats.count;
 }
 
-static bool guard_install(void *guard, uint32_t seat)
+enum stack_class seat_class_for(uint32_t stack_bytes)
 {
-    if (!seats.no_light_guards) {
-        if (madvise(guard, GUARD_BYTES, MADV_GUARD_INSTALL) == 0)
+#if defined(SWITCH_ASAN) || defined(SWITCH_TSAN)
+    if (stack_bytes <= GMPT_STACK_SMALL) /* what the compiler adds to each frame does not fit */
+        return STACK_DEFAULT;
+#endif
+    if (stack_bytes == 0)
+        return STACK_DEFAULT;
+    enum stack_class class = STACK_SMALL;
+    while (class < STACK_CLASSES && seat_stack_bytes(class) < stack_bytes)
+        class++;
+    return class;
+}
+
+static bool guard_by_mprotect(void *guard, uint32_t bytes)
+{
+    lock_acquire(&seats.lock);
+    bool allowed = seats.mappings < GUARD_MAPPINGS;
+    seats.mappings += allowed;
+    lock_release(&seats.lock);
+    return allowed && mprotect(guard, bytes, PROT_NONE) == 0;
+}
+
+static bool guard_install(void *guard, uint32_t bytes)
+{
+    if (!load_relaxed(&seats.no_light_guards)) {
+        if (madvise(guard, bytes, MADV_GUARD_INSTALL) == 0)
             return true;
-        seats.no_light_guards = true;
+        store_relaxed(&seats.no_light_guards, 1);
     }
-    return seat < GUARD_MAPPINGS && mprotect(guard, GUARD_BYTES, PROT_NONE) == 0;
+    return guard_by_mprotect(guard, bytes);
 }
 
-static struct g *make_seat(uint32_t seat)
+/* Guards a new stack and shows it to the outside. */
+static void furnish(enum stack_class class, struct seat_ref ref)
 {
-    uint8_t *base = seats.base + (size_t)seat * SEAT_BYTES;
-    struct g *g = (struct g *)(base + SEAT_BYTES - (seat % COLOURS) * COLOUR_BYTES - sizeof(struct g));
-    g->canary = !guard_install(base, seat);
-    if (g->canary)
-        *(uint64_t *)(base + GUARD_BYTES) = CANARY;
-    g->seat = seat;
-    g->slot = &trace_segment.registry[seat];
-    g->slot->stack_lo = (uint64_t)(uintptr_t)(base + GUARD_BYTES);
-    g->slot->stack_hi = (uint64_t)(uintptr_t)g;
-    return g;
+    struct seat_region *region = &seat_regions[class];
+    uint8_t *lo = seat_stack_lo(class, ref.index);
+    uint32_t guard_bytes = seat_guard_bytes(class), guarded = load_relaxed(&region->guarded);
+    if (ref.index < guarded && !guard_install(lo - guard_bytes, guard_bytes))
+        while (ref.index < guarded && !cas_acq_rel(&region->guarded, &guarded, ref.index))
+            ;
+    struct g_slot *slot = &trace_segment.registry[ref.seat];
+    slot->stack_lo = (uint64_t)(uintptr_t)lo;
+    slot->stack_hi = (uint64_t)(uintptr_t)seat_g(class, ref.index);
 }
 
-struct g *seat_take_owner(struct p *p)
+/* Under the lock: the numbers of up to batch new seats. */
+static uint32_t number_locked(enum stack_class class, struct seat_ref *refs)
 {
-    if (unlikely(!p->free)) {
-        lock_acquire(&seats.lock);
-        while (seats.free && p->free_count < FREE_CACHE_MAX / 2) {
-            struct g *g = seats.free;
-            seats.free = g->next;
-            g->next = p->free;
-            p->free = g;
-            p->free_count++;
-        }
-        while (p->free_count < SEAT_BATCH && seats.made < seats.count) {
-            struct g *g = make_seat(seats.made++);
-            g->next = p->free;
-            p->free = g;
-            p->free_count++;
-        }
-        store_release(&trace_segment.header->registry_used, seats.made);
-        lock_release(&seats.lock);
-        if (!p->free)
-            return NULL;
+    struct seat_region *region = &seat_regions[class];
+    if (!region->base && !reserve_class(class, 1))
+        return 0;
+    uint32_t index = load_relaxed(&region->made), count = limits[class].batch;
+    if (count > region->count - index)
+        count = region->count - index;
+    if (count > seats.count - seats.made)
+        count = seats.count - seats.made;
+    /* The lowest is to be taken first, and the cache is taken from its end. */
+    for (uint32_t i = 0; i < count; i++)
+        refs[i] = (struct seat_ref){ .index = index + count - 1 - i, .seat = seats.made + count - 1 - i };
+    seats.made += count;
+    store_release(&region->made, index + count);
+    store_release(&trace_segment.header->registry_used, seats.made);
+    return count;
+}
+
+static void note_low_locked(struct store *store)
+{
+    if (store->cold > store->count)
+        store->cold = store->count;
+    if (store->low > store->count - store->cold)
+        store->low = store->count - store->cold;
+}
+
+__attribute__((noinline)) bool seat_refill_owner(struct p *p, enum stack_class class)
+{
+    struct seat_cache *cache = &p->seats[class];
+    struct store *store = &seats.stores[class];
+    lock_acquire(&seats.lock);
+    uint32_t count = limits[class].cached / 2, made = 0;
+    if (count > store->count - store->floor)
+        count = store->count - store->floor;
+    if (count) {
+        store->count -= count;
+        memcpy(cache->refs, store->refs + store->count, count * sizeof *cache->refs);
+        note_low_locked(store);
+    } else {
+        count = made = number_locked(class, cache->refs);
     }
-    struct g *g = p->free;
-    p->free = g->next;
-    p->free_count--;
-    return g;
+    lock_release(&seats.lock);
+    for (uint32_t i = 0; i < made; i++)
+        furnish(class, cache->refs[i]);
+    cache->count = count;
+    return count > 0;
+}
+
+/* Moves the oldest of the cache, all but so many, to the store. */
+static void spill(struct p *p, enum stack_class class, uint32_t left)
+{
+    struct seat_cache *cache = &p->seats[class];
+    struct store *store = &seats.stores[class];
+    uint32_t count = cache->count - left;
+    lock_acquire(&seats.lock);
+    memcpy(store->refs + store->count, cache->refs, count * sizeof *cache->refs);
+    store->count += count;
+    lock_release(&seats.lock);
+    memmove(cache->refs, cache->refs + count, left * sizeof *cache->refs);
+    cache->count = left;
+}
+
+void seat_flush_owner(struct p *p, enum stack_class class)
+{
+    if (p->seats[class].count)
+        spill(p, class, 0);
 }
 
 void seat_give_owner(struct p *p, struct g *g)
 {
-    if (unlikely(g->canary) && *(uint64_t *)(uintptr_t)g->slot->stack_lo != CANARY)
-        fatal("goroutine %llu overflowed its stack of %u KiB", (unsigned long long)g->id, STACK_BYTES / 1024);
-    g->next = p->free;
-    p->free = g;
-    if (unlikely(++p->free_count >= FREE_CACHE_MAX)) {
-        lock_acquire(&seats.lock);
-        while (p->free_count > FREE_CACHE_MAX / 2) {
-            g = p->free;
-            p->free = g->next;
-            p->free_count--;
-            g->next = seats.free;
-            seats.free = g;
-        }
-        lock_release(&seats.lock);
+    if (unlikely(g->canary) && seat_is_overflowed(g, g))
+        overflow_fatal(g);
+    enum stack_class class = g->stack_class;
+    struct seat_cache *cache = &p->seats[class];
+    cache->refs[cache->count] = (struct seat_ref){ .index = g->index, .seat = g->seat };
+    if (unlikely(++cache->count == limits[class].cached))
+        spill(p, class, cache->count / 2);
+}
+
+struct g *seat_of_guard(const void *address)
+{
+    for (enum stack_class class = STACK_DEFAULT; class < STACK_CLASSES; class++) {
+        struct seat_region *region = &seat_regions[class];
+        uint64_t made = load_acquire(&region->made);
+        uint64_t offset = (uint64_t)((const uint8_t *)address - region->base);
+        if (made && offset < made * seat_stride(class) && offset % seat_stride(class) < seat_guard_bytes(class))
+            return seat_g(class, (uint32_t)(offset / seat_stride(class)));
     }
+    return NULL;
 }
 
-int64_t seat_of_guard(const void *address)
+struct g_slot *seat_slot(uint32_t seat) { return &trace_segment.registry[seat]; }
+
+/* ---- for reclaim.c ---- */
+
+uint32_t seat_reclaim_begin(enum stack_class class, uint32_t max, struct seat_ref **refs)
 {
-    uint64_t offset = (uint64_t)((const uint8_t *)address - seats.base);
-    if (offset >= (uint64_t)seats.count * SEAT_BYTES || offset % SEAT_BYTES >= GUARD_BYTES)
-        return -1;
-    return (int64_t)(offset / SEAT_BYTES);
+    struct store *store = &seats.stores[class];
+    lock_acquire(&seats.lock);
+    uint32_t count = store->count - store->cold;
+    if (count > max)
+        count = max;
+    *refs = store->refs + store->cold;
+    if (count)
+        store->floor = store->cold + count;
+    lock_release(&seats.lock);
+    return count;
 }
 
-struct g_slot *seat_slot(uint32_t seat)
+void seat_reclaim_end(enum stack_class class, uint32_t released)
 {
-    return &trace_segment.registry[seat];
+    struct store *store = &seats.stores[class];
+    lock_acquire(&seats.lock);
+    store->cold += released;
+    struct seat_ref *kept = store->refs + store->cold, *end = store->refs + store->count;
+    uint32_t kept_count = store->floor - store->cold;
+    for (uint32_t i = 0; i < kept_count && kept + i < end - 1 - i; i++) { /* to where they are taken first */
+        struct seat_ref ref = kept[i];
+        kept[i] = end[-1 - (ptrdiff_t)i];
+        end[-1 - (ptrdiff_t)i] = ref;
+    }
+    store->floor = 0;
+    note_low_locked(store);
+    lock_release(&seats.lock);
+}
+
+uint32_t seat_surplus(enum stack_class class)
+{
+    struct store *store = &seats.stores[class];
+    lock_acquire(&seats.lock);
+    uint32_t surplus = store->low;
+    store->low = store->count - store->cold;
+    lock_release(&seats.lock);
+    return surplus;
 }

@@ -4,6 +4,7 @@
 
 #include "go.h"
 #include "netpoll.h"
+#include "overflow.h"
 #include "preempt.h"
 #include "procs.h"
 #include "scheduler.h"
@@ -19,44 +20,6 @@
 
 #define PS_ROOM_MIN 64 /* so far gmpt_gomaxprocs can go, or to what the program began with if that is more */
 #define SIGNAL_STACK_BYTES (64u * 1024)
-
-#ifndef SWITCH_ASAN /* which has a better message of its own */
-static struct sigaction segv_before;
-
-/* A write to a guard is a stack that was too small; anything else is the program's own affair. */
-static void on_segv(int signal, siginfo_t *info, void *context)
-{
-    int64_t seat = seat_of_guard(info->si_addr);
-    if (seat >= 0) {
-        struct g_slot *slot = seat_slot((uint32_t)seat);
-        char message[768], place[512];
-        trace_describe_address(place, sizeof place, slot->fn);
-        int length = snprintf(message, sizeof message,
-                              "gmptrace: fatal: goroutine %llu (function at %s) overflowed its stack of %u KiB\n",
-                              (unsigned long long)load_relaxed(&slot->id), place, STACK_BYTES / 1024);
-        if (write(STDERR_FILENO, message, (size_t)length) < 0)
-            _exit(134);
-        abort();
-    }
-    if (segv_before.sa_flags & SA_SIGINFO) {
-        segv_before.sa_sigaction(signal, info, context);
-    } else if (segv_before.sa_handler != SIG_DFL && segv_before.sa_handler != SIG_IGN) {
-        segv_before.sa_handler(signal);
-    } else {
-        struct sigaction plain = { .sa_handler = SIG_DFL };
-        sigaction(SIGSEGV, &plain, NULL); /* the access is made again, and ends the program as it would have */
-    }
-}
-
-static void watch_overflows(void)
-{
-    struct sigaction action = { .sa_sigaction = on_segv, .sa_flags = SA_SIGINFO | SA_ONSTACK };
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGSEGV, &action, &segv_before);
-}
-#else
-static void watch_overflows(void) {}
-#endif
 
 void start_signal_stack(void)
 {
@@ -104,7 +67,7 @@ int gmpt_run(int (*fn)(void *arg), void *arg)
     }
     struct main_call call = { fn, arg };
     if (!error) {
-        watch_overflows();
+        overflow_watch();
         preempt_start();
         error = go_start_main(main_g, &call, sizeof call);
     }

@@ -3,6 +3,7 @@
 #include "run.h"
 
 #include "runtime/runtime.h"
+#include "runtime/seat.h"
 
 #include <string.h>
 
@@ -87,3 +88,93 @@ static int refuse(void *arg)
 }
 
 TEST(go, bad_options_are_refused) { RUN(2, refuse); }
+
+/* ---- stacks ---- */
+
+static __attribute__((noinline)) int dig(volatile int depth)
+{
+    volatile char room[1024];
+    room[0] = (char)depth;
+    room[1023] = 1;
+    return depth <= 0 ? room[0] : dig(depth - 1) + room[1023];
+}
+
+static void use_stack(void *args)
+{
+    uint32_t bytes = *(uint32_t *)args;
+    struct g *g = g_self();
+    EXPECT_EQ(g->slot->stack_hi, (uintptr_t)g);
+    EXPECT(g->slot->stack_hi - g->slot->stack_lo > bytes - 2048);
+    EXPECT(g->slot->stack_hi - g->slot->stack_lo <= bytes);
+    EXPECT_EQ(g->slot->stack_lo, (uintptr_t)seat_stack_lo(g->stack_class, g->index));
+    if (!RUN_SANITIZED) {
+        int deep = (int)(bytes / 1200);
+        for (int i = 0; i < 3; i++) {
+            EXPECT_EQ(dig(deep), deep);
+            gmpt_yield();
+        }
+    }
+    gmpt_waitgroup_done(&group);
+}
+
+static int use_classes(void *arg)
+{
+    static const struct {
+        uint32_t asked, got;
+    } sizes[] = { { 0, 65536 },       { 2049, 65536 },     { 65536, 65536 },     { 65537, 262144 },
+                  { 262144, 262144 }, { 500000, 1048576 }, { 1048577, 8388608 }, { GMPT_STACK_MAX, 8388608 } };
+    (void)arg;
+    for (int round = 0; round < 40; round++) {
+        for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+            gmpt_waitgroup_add(&group, 1);
+            EXPECT(start_with((struct gmpt_go_options){ .stack_bytes = sizes[i].asked }, use_stack, &sizes[i].got,
+                              sizeof sizes[i].got) > 0);
+        }
+        if (round % 10 == 9)
+            gmpt_waitgroup_wait(&group);
+    }
+    gmpt_waitgroup_wait(&group);
+    return 0;
+}
+
+TEST(go, a_stack_is_of_the_smallest_class_that_is_enough) { RUN(2, use_classes); }
+
+static struct gmpt_chan *chan;
+
+static void echo_small(void *args)
+{
+    int64_t *value = args;
+    struct g *g = g_self();
+    EXPECT(RUN_SANITIZED || (g->stack_class == STACK_SMALL && (uintptr_t)g / 4096 == g->slot->stack_lo / 4096));
+    gmpt_chan_send(chan, value);
+    gmpt_sleep(1000);
+    gmpt_chan_send(chan, &value[63]);
+}
+
+static int use_small(void *arg)
+{
+    enum { GS = 3000 };
+    int64_t args[64], sum = 0, value = 0;
+    (void)arg;
+    chan = gmpt_chan_new(sizeof(int64_t), 10);
+    for (int round = 0; round < 5; round++) {
+        for (int i = 0; i < GS; i++) {
+            args[0] = i;
+            args[63] = -2 * i;
+            EXPECT(start_with((struct gmpt_go_options){ .stack_bytes = GMPT_STACK_SMALL }, echo_small, args,
+                              sizeof args) > 0);
+        }
+        for (int i = 0; i < 2 * GS; i++) {
+            EXPECT_EQ(gmpt_chan_recv(chan, &value), 0);
+            sum += value;
+        }
+        EXPECT_EQ(sum, -(int64_t)(round + 1) * GS * (GS - 1) / 2);
+    }
+    if (!RUN_SANITIZED)
+        EXPECT_EQ(start_with((struct gmpt_go_options){ .stack_bytes = GMPT_STACK_SMALL }, echo_small, args, 513),
+                  -E2BIG);
+    gmpt_chan_release(chan);
+    return 0;
+}
+
+TEST(go, small_stacks_work_and_take_512_bytes_of_arguments) { RUN(2, use_small); }

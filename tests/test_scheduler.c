@@ -603,59 +603,6 @@ static __attribute__((noinline)) int dig(volatile int depth)
     return depth <= 0 ? room[0] : dig(depth - 1) + room[511];
 }
 
-static void overflow(void *p)
-{
-    (void)p;
-    fprintf(stderr, "started %lld\n", (long long)gmpt_self());
-    dig(1 << 20);
-}
-
-static int start_overflow(void *arg)
-{
-    (void)arg;
-    run_go(overflow);
-    gmpt_chan_recv(NULL, NULL);
-    return 0;
-}
-
-static void child_overflow(void) { run_on(2, start_overflow); }
-
-TEST(scheduler, a_stack_overflow_names_the_g)
-{
-    if (RUN_SANITIZED)
-        SKIP("the sanitizer handles the fault itself");
-    char err[1024], expected[64];
-    long long id = 0;
-    ck_assert_int_eq(run_child(child_overflow, err, sizeof err), 128 + SIGABRT);
-    ck_assert_msg(sscanf(err, "started %lld", &id) == 1, "the G did not start: %s", err);
-    snprintf(expected, sizeof expected, "goroutine %lld ", id);
-    ck_assert_msg(strstr(err, expected) && strstr(err, "overflowed its stack of 64 KiB"), "the message is: %s", err);
-}
-
-static void crash(void *p)
-{
-    *(volatile int *)(*(uintptr_t *)p) = 1;
-}
-
-static int start_crash(void *arg)
-{
-    (void)arg;
-    gmpt_go(crash, &(uintptr_t){ 16 }, sizeof(uintptr_t));
-    gmpt_chan_recv(NULL, NULL);
-    return 0;
-}
-
-static void child_crash(void) { run_on(2, start_crash); }
-
-TEST(scheduler, any_other_fault_ends_the_program_as_usual)
-{
-    if (RUN_SANITIZED)
-        SKIP("the sanitizer handles the fault itself");
-    char err[1024];
-    ck_assert_int_eq(run_child(child_crash, err, sizeof err), 128 + SIGSEGV);
-    ck_assert_str_eq(err, "");
-}
-
 static void dig_deep(void *p)
 {
     (void)p;

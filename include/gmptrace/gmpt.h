@@ -6,7 +6,7 @@
  *
  *     cc -g hello.c $(pkg-config --cflags --libs gmptrace)
  *
- * A goroutine, G for short, is a function with a stack of its own (64 KiB, guarded) that the runtime
+ * A goroutine, G for short, is a function with a stack of its own (64 KiB, guarded, if not told otherwise) that the runtime
  * runs on a few threads (Ms), at most GOMAXPROCS of them at a time (each holds a P). Set GMPT_MAXPROCS in the
  * environment to choose that number; by default it is the CPUs that the process may use, cut down to the cgroup's
  * quota.
@@ -65,14 +65,25 @@ int64_t gmpt_go(void (*fn)(void *args), const void *args, size_t size);
 /* What a new G can be given beside its function; a field that is 0 means the default, so name those that matter:
  *     struct gmpt_go_options options = { .name = "reader", .stack_bytes = GMPT_STACK_SMALL }; */
 struct gmpt_go_options {
-    uint32_t stack_bytes; /* at least so much stack; 0 = GMPT_STACK_DEFAULT */
+    uint32_t stack_bytes; /* 0 = GMPT_STACK_DEFAULT; see below */
     uint32_t flags;       /* GMPT_PURE_COMPUTE */
     int32_t p;            /* GMPT_P_ANY, or the index of the P that it prefers, plus 1 */
     const char *name;     /* shown in dumps and traces; not copied, so a string that stays; NULL = the function's */
 };
 
+/* Stacks are of 2, 64 or 256 KiB, 1 or 8 MiB: stack_bytes is rounded up to one of these. Of each the runtime itself uses
+ * some at the top, a hundred bytes of the smallest and up to 1200 of the others. They cost memory as they are
+ * used, by the page, and two small ones share a page. All but the small ones are guarded: an overflow ends the program
+ * with a message. On a small one it is noticed when the G next waits or ends, and may have spoilt its neighbour by then.
+ *
+ * On a small stack every function of this header can be called that says nothing else, and frames of yours of up to
+ * 512 bytes in all, arguments of the G included, fit beside the deepest of them. printf does not fit, nor do most of
+ * libc's larger functions, or a signal handler without SA_ONSTACK. Link with -Wl,-z,now: the dynamic linker
+ * needs more than a small stack when it looks a function up at its first call. Built with AddressSanitizer or
+ * ThreadSanitizer, the runtime takes the default size instead. */
+#define GMPT_STACK_SMALL 2048u
 #define GMPT_STACK_DEFAULT 65536u
-#define GMPT_STACK_MAX 65536u
+#define GMPT_STACK_MAX 8388608u
 
 /* The G computes and calls nothing but pure functions (no malloc, no stdio, no locks) for long stretches: a signal may
  * stop it there, so that it gives way without a safepoint. */
@@ -81,7 +92,7 @@ struct gmpt_go_options {
 #define GMPT_P_ANY 0
 
 /* As gmpt_go, with options (NULL: as gmpt_go). Also returns -EINVAL when stack_bytes is over GMPT_STACK_MAX, a flag is
- * unknown or there is no such P. */
+ * unknown or there is no such P, and -E2BIG when size is over 512 and the stack is a small one. */
 int64_t gmpt_go_with(const struct gmpt_go_options *options, void (*fn)(void *args), const void *args, size_t size);
 
 /* The id of the G that calls. */

@@ -1,0 +1,73 @@
+/* Tells of stacks that were too small. See overflow.h.
+ *
+ * A guard is hit by a signal, whose handler runs on the M's alternate stack. A dead canary is found on a stack of 2 KiB
+ * as a rule, where no message can be formatted, so that the finder raises the same signal. */
+#define _GNU_SOURCE
+#include "overflow.h"
+
+#include "seat.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static ATOMIC(struct g *) found; /* by a canary */
+
+/* Async-signal-safe but for snprintf. */
+static void tell(struct g *g)
+{
+    struct g_slot *slot = g->slot;
+    char message[1024], place[512], advice[128] = "there is no larger class: use less of it";
+    enum stack_class class = g->stack_class;
+    if (class + 1 < STACK_CLASSES)
+        snprintf(advice, sizeof advice, "start it by gmpt_go_with with stack_bytes = %u",
+                 seat_stack_bytes((enum stack_class)(class + 1)));
+    trace_describe_address(place, sizeof place, slot->fn);
+    int length = snprintf(message, sizeof message,
+                          "gmptrace: fatal: goroutine %llu (%s%sfunction at %s) overflowed its stack of %u KiB%s; %s\n",
+                          (unsigned long long)load_relaxed(&slot->id), g->name ? g->name : "", g->name ? ", " : "", place,
+                          seat_stack_bytes(class) / 1024, g->canary ? " (found by its canary)" : "", advice);
+    if (length < 0 || write(STDERR_FILENO, message, (size_t)length) < 0)
+        _exit(134);
+    abort();
+}
+
+#ifndef SWITCH_ASAN /* which has a better message of its own for a guard */
+static struct sigaction segv_before;
+
+static void on_segv(int signal, siginfo_t *info, void *context)
+{
+    struct g *g = load_acquire(&found);
+    if (!g)
+        g = seat_of_guard(info->si_addr);
+    if (g)
+        tell(g);
+    if (segv_before.sa_flags & SA_SIGINFO) {
+        segv_before.sa_sigaction(signal, info, context);
+    } else if (segv_before.sa_handler != SIG_DFL && segv_before.sa_handler != SIG_IGN) {
+        segv_before.sa_handler(signal);
+    } else {
+        struct sigaction plain = { .sa_handler = SIG_DFL };
+        sigaction(SIGSEGV, &plain, NULL); /* the access is made again, and ends the program as it would have */
+    }
+}
+
+void overflow_watch(void)
+{
+    struct sigaction action = { .sa_sigaction = on_segv, .sa_flags = SA_SIGINFO | SA_ONSTACK };
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGSEGV, &action, &segv_before);
+}
+#else
+void overflow_watch(void) {}
+#endif
+
+void overflow_fatal(struct g *g)
+{
+    store_release(&found, g);
+    raise(SIGSEGV);
+    tell(g); /* the signal has another handler, or is blocked */
+    abort();
+}

@@ -1,0 +1,13 @@
+/* The end of a program one of whose Gs has left its stack: says which, its function, and what to do. */
+#ifndef GMPT_OVERFLOW_H
+#define GMPT_OVERFLOW_H
+
+#include "runtime.h"
+
+/* Watches for accesses to guards (SIGSEGV); others go on to the handler that was there before. */
+void overflow_watch(void);
+
+/* The canary of g's stack was found dead. */
+void overflow_fatal(struct g *g) __attribute__((noreturn));
+
+#endif

@@ -1,0 +1,170 @@
+/* Stacks that are too small: which G, which function, which size, and what to do. */
+#define _GNU_SOURCE
+#include "run.h"
+
+#include "runtime/runtime.h"
+#include "runtime/seat.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static struct gmpt_go_options options;
+
+static __attribute__((noinline)) int dig(volatile int depth)
+{
+    volatile char room[512];
+    room[0] = (char)depth;
+    room[511] = 1;
+    return depth <= 0 ? room[0] : dig(depth - 1) + room[511];
+}
+
+static void go_deep(void *p)
+{
+    (void)p;
+    dig(1 << 20);
+}
+
+static int start_deep(void *arg)
+{
+    (void)arg;
+    int64_t id = gmpt_go_with(&options, go_deep, NULL, 0);
+    fprintf(stderr, "started %lld\n", (long long)id);
+    gmpt_chan_recv(NULL, NULL);
+    return 0;
+}
+
+static void child_deep(void) { run_on(1, start_deep); }
+
+/* Runs fn in a child, which must abort with a message that has the id that it told of, and each of the texts. */
+static void expect_message(void (*fn)(void), const char *text, const char *more)
+{
+    char err[2048], expected[64];
+    long long id = 0;
+    ck_assert_int_eq(run_child(fn, err, sizeof err), 128 + SIGABRT);
+    ck_assert_msg(sscanf(err, "started %lld", &id) == 1, "the G did not start: %s", err);
+    snprintf(expected, sizeof expected, "goroutine %lld ", id);
+    ck_assert_msg(strstr(err, expected) && strstr(err, "function at /") && strstr(err, text) && strstr(err, more),
+                  "the message is: %s", err);
+}
+
+#define SKIP_IF_SANITIZED()                                                                                            \
+    do {                                                                                                               \
+        if (RUN_SANITIZED)                                                                                             \
+            SKIP("the sanitizer handles the fault itself, and has no small stacks");                                   \
+    } while (0)
+
+TEST(overflow, a_guard_names_the_g_its_size_and_the_next_class)
+{
+    SKIP_IF_SANITIZED();
+    expect_message(child_deep, "overflowed its stack of 64 KiB;", "stack_bytes = 262144");
+}
+
+TEST(overflow, a_g_with_a_name_is_told_by_it)
+{
+    SKIP_IF_SANITIZED();
+    options.name = "digger";
+    expect_message(child_deep, "(digger, function at", "overflowed its stack of 64 KiB;");
+}
+
+TEST(overflow, larger_classes_are_guarded)
+{
+    SKIP_IF_SANITIZED();
+    options.stack_bytes = 100000;
+    expect_message(child_deep, "overflowed its stack of 256 KiB;", "stack_bytes = 1048576");
+    options.stack_bytes = 1 << 20;
+    expect_message(child_deep, "overflowed its stack of 1024 KiB;", "stack_bytes = 8388608");
+}
+
+TEST(overflow, of_the_largest_class_there_is_no_advice)
+{
+    SKIP_IF_SANITIZED();
+    options.stack_bytes = GMPT_STACK_MAX;
+    expect_message(child_deep, "overflowed its stack of 8192 KiB;", "no larger class");
+}
+
+/* Leaves the 2 KiB by a little, as a function with a buffer does, and comes back. */
+static void leave_small(void *p)
+{
+    struct g *g = g_self();
+    volatile uint64_t *end = (volatile uint64_t *)seat_stack_lo(g->stack_class, g->index);
+    fprintf(stderr, "started %lld\n", (long long)g->id);
+    *end = 1;
+    if (p && *(int *)p)
+        gmpt_sleep(1000000000);
+}
+
+static int parks_after;
+
+static int start_small(void *arg)
+{
+    (void)arg;
+    gmpt_go_with(&(struct gmpt_go_options){ .stack_bytes = GMPT_STACK_SMALL }, leave_small, &parks_after,
+                 sizeof parks_after);
+    gmpt_chan_recv(NULL, NULL);
+    return 0;
+}
+
+static void child_small(void)
+{
+    setvbuf(stderr, NULL, _IONBF, 0);
+    run_on(1, start_small);
+}
+
+TEST(overflow, a_dead_canary_is_found_when_the_g_ends)
+{
+    SKIP_IF_SANITIZED();
+    expect_message(child_small, "overflowed its stack of 2 KiB (found by its canary);", "stack_bytes = 65536");
+}
+
+TEST(overflow, a_dead_canary_is_found_when_the_g_parks)
+{
+    SKIP_IF_SANITIZED();
+    parks_after = 1;
+    expect_message(child_small, "overflowed its stack of 2 KiB (found by its canary);", "stack_bytes = 65536");
+}
+
+static void ignore(int signal) { (void)signal; }
+
+static void child_small_with_handler(void)
+{
+    setvbuf(stderr, NULL, _IONBF, 0);
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGSEGV);
+    signal(SIGSEGV, ignore);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    run_on(1, start_small);
+}
+
+TEST(overflow, a_dead_canary_is_told_of_even_when_the_signal_is_blocked)
+{
+    SKIP_IF_SANITIZED();
+    parks_after = 1;
+    expect_message(child_small_with_handler, "overflowed its stack of 2 KiB", "");
+}
+
+/* ---- other faults ---- */
+
+static void crash(void *p) { *(volatile int *)(*(uintptr_t *)p) = 1; }
+
+static int start_crash(void *arg)
+{
+    (void)arg;
+    gmpt_go(crash, &(uintptr_t){ 16 }, sizeof(uintptr_t));
+    gmpt_chan_recv(NULL, NULL);
+    return 0;
+}
+
+static void child_crash(void) { run_on(2, start_crash); }
+
+TEST(overflow, any_other_fault_ends_the_program_as_usual)
+{
+    if (RUN_SANITIZED)
+        SKIP("the sanitizer handles the fault itself");
+    char err[1024];
+    ck_assert_int_eq(run_child(child_crash, err, sizeof err), 128 + SIGSEGV);
+    ck_assert_str_eq(err, "");
+}
