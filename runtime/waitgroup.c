@@ -1,67 +1,121 @@
-/* gmpt_waitgroup: a count and those who wait for it to be 0, under one lock. */
+/* gmpt_waitgroup: a count in one word, and those who wait for it to be 0 behind it.
+ *
+ *     word = count << 1 | WAITERS
+ *
+ * WAITERS is set just when the list is not empty, whenever `lock` is free. Without it the word changes by CAS alone. The
+ * step to 0 is the last touch of the group, since whoever sees the 0 may free it; with WAITERS it is made under
+ * the lock, and the Gs in the list, not ready yet, keep the group alive until it is released. */
 #include "waitlist.h"
 
+#define WAITERS 1
+
 struct waitgroup {
-    int64_t count;
+    ATOMIC(int64_t) word; /* A: a release by who adds pairs with an acquire by who waits */
+    struct lock lock;
     struct waitlist waiters;
 };
 _Static_assert(sizeof(struct waitgroup) <= sizeof(struct gmpt_waitgroup), "it must fit the public type");
 
 static struct waitgroup *of(struct gmpt_waitgroup *group) { return (struct waitgroup *)group; }
+static inline int64_t count_of(int64_t word) { return word >> 1; }
 
-void gmpt_waitgroup_add(struct gmpt_waitgroup *public, int64_t delta)
+/* Adds delta, or finds that this would wake those who wait: returns false. */
+static inline bool add_fast(struct waitgroup *group, int64_t delta)
 {
-    struct waitgroup *group = of(public);
-    struct g *list = NULL, *g;
+    int64_t word = load_relaxed(&group->word);
+    do {
+        int64_t count = count_of(word) + delta;
+        if (unlikely(count < 0))
+            fatal("wait group %p: the count fell below 0", (void *)group);
+        if (unlikely(count == 0 && (word & WAITERS)))
+            return false;
+    } while (!cas_acq_rel(&group->word, &word, word + delta * 2)); /* A */
+    return true;
+}
+
+static __attribute__((noinline)) void add_slow(struct waitgroup *group, int64_t delta)
+{
     API_ENTER();
-    lock_acquire(&group->waiters.lock);
-    group->count += delta;
-    int64_t count = group->count;
-    if (count == 0) {
-        struct g **end = &list;
-        while ((g = waitlist_pop_locked(&group->waiters))) {
-            g->wait_result = 0;
-            *end = g;
-            end = &g->next;
+    struct ready_batch batch;
+    do {
+        batch_begin(&batch);
+        lock_acquire(&group->lock);
+        int64_t word = load_relaxed(&group->word);
+        bool wakes = (word & WAITERS) && count_of(word) + delta == 0 && cas_acq_rel(&group->word, &word, 0); /* A */
+        if (wakes)
+            batch_add_all_locked(&batch, &group->waiters);
+        lock_release(&group->lock);
+        if (wakes) {
+            batch_ready(&batch, m_self()->p);
+            return;
         }
-        *end = NULL;
+    } while (!add_fast(group, delta)); /* others have added, or given up, meanwhile */
+}
+
+void gmpt_waitgroup_add(struct gmpt_waitgroup *group, int64_t delta)
+{
+    if (unlikely(!add_fast(of(group), delta)))
+        add_slow(of(group), delta);
+}
+
+void gmpt_waitgroup_done(struct gmpt_waitgroup *group)
+{
+    if (unlikely(!add_fast(of(group), -1)))
+        add_slow(of(group), -1);
+}
+
+static void left_locked(struct waitlist_wait *wait, struct ready_batch *batch)
+{
+    struct waitgroup *group = container_of(wait->list, struct waitgroup, waiters);
+    (void)batch;
+    if (!group->waiters.first)
+        fetch_and_acq_rel(&group->word, ~(int64_t)WAITERS);
+}
+
+/* Whether there is something to wait for; then, if the G is to wait, says in the word that somebody does. */
+static bool mark_locked(struct waitgroup *group, bool waits)
+{
+    int64_t word = load_acquire(&group->word); /* A */
+    while (count_of(word) != 0) {
+        if (!waits || cas_acq_rel(&group->word, &word, word | WAITERS)) /* A */
+            return true;
     }
-    lock_release(&group->waiters.lock); /* the last touch of the group: a woken G may free it */
-    if (count < 0)
-        fatal("wait group %p: the count fell below 0", (void *)public);
-    if (list)
-        scheduler_ready_list(m_self()->p, list);
+    return false;
 }
 
-void gmpt_waitgroup_done(struct gmpt_waitgroup *group) { gmpt_waitgroup_add(group, -1); }
-
-static bool is_zero_locked(struct waitlist *list)
+static __attribute__((noinline)) int wait_slow(struct waitgroup *group, int64_t deadline_ns, struct api_site site)
 {
-    return container_of(list, struct waitgroup, waiters)->count == 0;
-}
-
-void gmpt_waitgroup_wait(struct gmpt_waitgroup *public)
-{
-    struct waitgroup *group = of(public);
     API_ENTER();
-    lock_acquire(&group->waiters.lock);
-    if (group->count == 0) {
-        lock_release(&group->waiters.lock);
-        return;
+    struct waitlist_wait self;
+    waitlist_begin(&self, &group->lock, &group->waiters);
+    self.left_locked = left_locked;
+    int result = waitlist_set_deadline(&self, deadline_ns);
+    if (result)
+        return result;
+    lock_acquire(&group->lock);
+    if (!mark_locked(group, !self.expired)) {
+        lock_release(&group->lock);
+    } else if (self.expired) {
+        lock_release(&group->lock);
+        result = -ETIMEDOUT;
+    } else {
+        waitlist_push_locked(&self);
+        struct wait description = { .reason = GMPT_WAIT_wait_group, .object = group, .site = site };
+        result = waitlist_park_locked(&self, &description);
     }
-    struct wait wait = { .reason = GMPT_WAIT_wait_group, .object = public, .site = API_SITE(gmpt_waitgroup_wait) };
-    waitlist_wait_locked(&group->waiters, &wait);
+    waitlist_end(&self);
+    return result;
 }
 
-int gmpt_waitgroup_wait_until(struct gmpt_waitgroup *public, int64_t deadline_ns)
+void gmpt_waitgroup_wait(struct gmpt_waitgroup *group)
 {
-    if (deadline_ns == GMPT_NEVER) {
-        gmpt_waitgroup_wait(public);
+    if (count_of(load_acquire(&of(group)->word)) != 0) /* A */
+        wait_slow(of(group), GMPT_NEVER, API_SITE(gmpt_waitgroup_wait));
+}
+
+int gmpt_waitgroup_wait_until(struct gmpt_waitgroup *group, int64_t deadline_ns)
+{
+    if (count_of(load_acquire(&of(group)->word)) == 0) /* A */
         return 0;
-    }
-    API_ENTER();
-    struct wait wait = { .reason = GMPT_WAIT_wait_group,
-                         .object = public,
-                         .site = API_SITE(gmpt_waitgroup_wait_until) };
-    return waitlist_wait_until(&of(public)->waiters, is_zero_locked, deadline_ns, &wait);
+    return wait_slow(of(group), deadline_ns, API_SITE(gmpt_waitgroup_wait_until));
 }

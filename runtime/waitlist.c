@@ -1,107 +1,100 @@
-/* A queue of Gs in an object, with deadlines. See waitlist.h. */
+/* Queues of Gs in objects, with deadlines. See waitlist.h. */
 #include "waitlist.h"
 
-enum place { LAST, FIRST };
-
-static void push_locked(struct waitlist *list, struct waitlist_entry *entry, enum place place)
+void waitlist_push_locked(struct waitlist_wait *wait)
 {
-    if (!list->first)
-        list->end = &list->first;
-    struct waitlist_entry **link = place == FIRST ? &list->first : list->end;
-    entry->next = *link;
-    *link = entry;
-    if (!entry->next)
-        list->end = &entry->next;
+    struct waitlist *list = wait->list;
+    wait->next = NULL;
+    wait->previous = list->last;
+    *(list->last ? &list->last->next : &list->first) = wait;
+    list->last = wait;
+    wait->queued = true;
 }
 
-struct g *waitlist_pop_locked(struct waitlist *list)
+void waitlist_push_first_locked(struct waitlist_wait *wait)
 {
-    struct waitlist_entry *entry = list->first;
-    if (!entry)
-        return NULL;
-    list->first = entry->next;
-    return entry->g;
+    struct waitlist *list = wait->list;
+    wait->previous = NULL;
+    wait->next = list->first;
+    *(list->first ? &list->first->previous : &list->last) = wait;
+    list->first = wait;
+    wait->queued = true;
 }
 
-static inline int wait_locked(struct waitlist *list, const struct wait *wait, enum place place)
+static void remove_locked(struct waitlist_wait *wait)
 {
-    struct waitlist_entry entry = { .g = g_self() };
-    push_locked(list, &entry, place);
-    return scheduler_park(wait, scheduler_after_unlock, &list->lock);
+    struct waitlist *list = wait->list;
+    *(wait->previous ? &wait->previous->next : &list->first) = wait->next;
+    *(wait->next ? &wait->next->previous : &list->last) = wait->previous;
+    wait->queued = false;
 }
 
-int waitlist_wait_locked(struct waitlist *list, const struct wait *wait) { return wait_locked(list, wait, LAST); }
-
-int waitlist_wait_again_locked(struct waitlist *list, const struct wait *wait) { return wait_locked(list, wait, FIRST); }
-
-struct timed_wait {
-    struct waitlist_entry entry;
-    struct timer timer;
-    struct waitlist *list;
-    bool expired; /* the deadline passed before the G was queued */
-};
-
-static bool remove_locked(struct waitlist *list, struct waitlist_entry *entry)
+struct waitlist_wait *waitlist_pop_locked(struct waitlist *list)
 {
-    for (struct waitlist_entry **link = &list->first; *link; link = &(*link)->next) {
-        if (*link != entry)
-            continue;
-        *link = entry->next;
-        if (!entry->next)
-            list->end = link;
-        return true;
-    }
-    return false;
+    struct waitlist_wait *wait = list->first;
+    if (wait)
+        remove_locked(wait);
+    return wait;
+}
+
+int waitlist_park_locked(struct waitlist_wait *wait, struct wait *description)
+{
+    description->bounded = wait->timed;
+    wait->parked = true;
+    return scheduler_park(description, scheduler_after_unlock, wait->lock);
 }
 
 static void deadline_passed(struct timer *timer, struct p *p)
 {
-    struct timed_wait *wait = container_of(timer, struct timed_wait, timer);
-    lock_acquire(&wait->list->lock);
-    bool mine = remove_locked(wait->list, &wait->entry);
+    struct waitlist_wait *wait = container_of(timer, struct waitlist_wait, timer);
+    struct ready_batch others;
+    batch_begin(&others);
+    lock_acquire(wait->lock);
+    bool ends = wait->queued;
+    bool parked = wait->parked;
+    if (ends) {
+        remove_locked(wait);
+        if (wait->left_locked)
+            wait->left_locked(wait, &others);
+    }
     wait->expired = true;
-    lock_release(&wait->list->lock);
-    if (mine)
-        scheduler_ready(p, wait->entry.g, -ETIMEDOUT);
+    lock_release(wait->lock);
+    batch_ready(&others, p);
+    if (ends && parked)
+        timers_ready_after(p, wait->g, -ETIMEDOUT);
 }
 
-static int wait_until(struct waitlist *list, bool (*try_locked)(struct waitlist *list), int64_t deadline_ns,
-                      struct wait *wait, enum place place)
+int waitlist_set_deadline(struct waitlist_wait *wait, int64_t deadline_ns)
 {
-    struct timed_wait timed = { .entry = { .g = g_self() }, .list = list };
-    lock_acquire(&list->lock);
-    bool done = try_locked(list);
-    lock_release(&list->lock);
-    if (done)
+    if (deadline_ns == GMPT_NEVER)
         return 0;
     if (deadline_ns <= clock_now_ns())
         return -ETIMEDOUT;
-    int result = timers_start(m_self()->p, &timed.timer, deadline_ns, deadline_passed);
-    if (result)
-        return result;
-    lock_acquire(&list->lock);
-    if (try_locked(list)) {
-        lock_release(&list->lock);
-    } else if (timed.expired) {
-        lock_release(&list->lock);
-        result = -ETIMEDOUT;
-    } else {
-        wait->bounded = true;
-        push_locked(list, &timed.entry, place);
-        result = scheduler_park(wait, scheduler_after_unlock, &list->lock);
-    }
-    timers_stop(&timed.timer);
-    return result;
+    int error = timers_start(m_self()->p, &wait->timer, deadline_ns, deadline_passed);
+    wait->timed = !error;
+    return error;
 }
 
-int waitlist_wait_until(struct waitlist *list, bool (*try_locked)(struct waitlist *list), int64_t deadline_ns,
-                        struct wait *wait)
+void waitlist_end(struct waitlist_wait *wait)
 {
-    return wait_until(list, try_locked, deadline_ns, wait, LAST);
+    if (wait->timed)
+        timers_stop(&wait->timer);
 }
 
-int waitlist_wait_again_until(struct waitlist *list, bool (*try_locked)(struct waitlist *list), int64_t deadline_ns,
-                              struct wait *wait)
+void batch_add_all_locked(struct ready_batch *batch, struct waitlist *list)
 {
-    return wait_until(list, try_locked, deadline_ns, wait, FIRST);
+    struct waitlist_wait *wait;
+    while ((wait = waitlist_pop_locked(list)))
+        batch_add(batch, wait);
+}
+
+void batch_ready(struct ready_batch *batch, struct p *p)
+{
+    *batch->end = NULL;
+    if (!batch->first)
+        return;
+    if (batch->first->next)
+        scheduler_ready_list(p, batch->first);
+    else
+        scheduler_ready(p, batch->first, batch->first->wait_result);
 }

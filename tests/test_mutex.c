@@ -1,8 +1,9 @@
-/* The mutex: exclusion, hand-over in order, deadlines. */
+/* The mutex: exclusion, hand-over of old waiters in order, races of young ones, the owner, deadlines. */
 #include "run.h"
 
 #include "runtime/runtime.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static struct gmpt_mutex mutex = GMPT_MUTEX_INIT;
@@ -69,22 +70,29 @@ static void lock_and_note(void *p)
     gmpt_waitgroup_done(&group);
 }
 
+#define OLD_NS 2000000 /* sleeping so long makes every waiter older than what the mutex bears */
+
 static int queue_up(void *arg)
 {
     (void)arg;
+    int64_t ids[8];
     gmpt_mutex_lock(&mutex);
     gmpt_waitgroup_add(&group, 8);
     for (int i = 0; i < 8; i++)
-        run_until_waiting(gmpt_go(lock_and_note, &i, sizeof i));
+        run_until_waiting(ids[i] = gmpt_go(lock_and_note, &i, sizeof i));
+    gmpt_sleep(OLD_NS);
     gmpt_mutex_unlock(&mutex);
+    EXPECT_EQ(gmpt_mutex_owner(&mutex), ids[0]);
+    EXPECT_EQ(gmpt_mutex_trylock(&mutex), -EBUSY); /* handed over, not up for grabs */
     gmpt_waitgroup_wait(&group);
     for (int i = 0; i < 8; i++)
         EXPECT_EQ(order[i], i);
+    EXPECT_EQ(gmpt_mutex_owner(&mutex), 0);
     EXPECT_EQ(gmpt_mutex_trylock(&mutex), 0);
     return 0;
 }
 
-TEST(mutex, is_had_in_the_order_of_waiting) { RUN(1, queue_up); }
+TEST(mutex, is_handed_over_to_old_waiters_in_the_order_of_waiting) { RUN(1, queue_up); }
 
 static void lock_once(void *p)
 {
@@ -116,6 +124,145 @@ static int take_again_and_again(void *arg)
 
 TEST(mutex, who_waits_for_long_is_handed_it_on_one_p) { RUN(1, take_again_and_again); }
 TEST(mutex, who_waits_for_long_is_handed_it_on_many_ps) { RUN(4, take_again_and_again); }
+
+/* Takes the mutex away from a waiter that was just woken; that it is still young is likely, not certain. */
+static int64_t outrun_a_waiter(void)
+{
+    for (;;) {
+        gmpt_mutex_lock(&mutex);
+        int64_t id = gmpt_go(lock_and_note, &(int){ 1 }, sizeof(int));
+        gmpt_waitgroup_add(&group, 1);
+        run_until_waiting(id);
+        gmpt_mutex_unlock(&mutex);
+        if (gmpt_mutex_trylock(&mutex) == 0)
+            return id;
+        gmpt_waitgroup_wait(&group);
+        order_count = 0;
+    }
+}
+
+static int outrun(void *arg)
+{
+    (void)arg;
+    int64_t first = outrun_a_waiter();
+    EXPECT_EQ(gmpt_mutex_owner(&mutex), gmpt_self());
+    run_until_waiting(first); /* it came too late, and waits again */
+    gmpt_waitgroup_add(&group, 1);
+    run_until_waiting(gmpt_go(lock_and_note, &(int){ 2 }, sizeof(int)));
+    EXPECT_EQ(order_count, 0);
+    gmpt_sleep(OLD_NS);
+    gmpt_mutex_unlock(&mutex);
+    EXPECT_EQ(gmpt_mutex_owner(&mutex), first); /* as the first, as before */
+    gmpt_waitgroup_wait(&group);
+    EXPECT_EQ(order[0], 1);
+    EXPECT_EQ(order[1], 2);
+    return 0;
+}
+
+TEST(mutex, a_young_waiter_can_be_outrun_and_keeps_its_place) { RUN(1, outrun); }
+
+static int outrun_and_free(void *arg)
+{
+    (void)arg;
+    outrun_a_waiter();
+    gmpt_mutex_unlock(&mutex); /* while the waiter is on its way */
+    EXPECT_EQ(gmpt_mutex_trylock(&mutex), 0);
+    gmpt_mutex_unlock(&mutex);
+    gmpt_waitgroup_wait(&group);
+    EXPECT_EQ(order_count, 1);
+    return 0;
+}
+
+TEST(mutex, freed_while_a_waiter_is_on_its_way_it_is_not_lost) { RUN(1, outrun_and_free); }
+
+static int owner(void *arg)
+{
+    (void)arg;
+    EXPECT_EQ(gmpt_mutex_owner(&mutex), 0);
+    gmpt_mutex_lock(&mutex);
+    EXPECT_EQ(gmpt_mutex_owner(&mutex), gmpt_self());
+    gmpt_mutex_unlock(&mutex);
+    EXPECT_EQ(gmpt_mutex_trylock(&mutex), 0);
+    EXPECT_EQ(gmpt_mutex_owner(&mutex), gmpt_self());
+    gmpt_mutex_unlock(&mutex);
+    EXPECT_EQ(gmpt_mutex_lock_until(&mutex, 0), 0);
+    EXPECT_EQ(gmpt_mutex_owner(&mutex), gmpt_self());
+    gmpt_mutex_unlock(&mutex);
+    EXPECT_EQ(gmpt_mutex_owner(&mutex), 0);
+    return 0;
+}
+
+TEST(mutex, names_its_owner) { RUN(1, owner); }
+
+/* Gs that keep the mutex nearly always taken, and one that has to get it nevertheless. */
+static ATOMIC(uint32_t) hogs_end;
+
+static void hog(void *p)
+{
+    (void)p;
+    while (!load_relaxed(&hogs_end)) {
+        gmpt_mutex_lock(&mutex);
+        plain++;
+        gmpt_mutex_unlock(&mutex);
+        gmpt_preempt_check();
+    }
+    gmpt_waitgroup_done(&group);
+}
+
+static int not_starve(void *arg)
+{
+    (void)arg;
+    gmpt_waitgroup_add(&group, 4);
+    for (int i = 0; i < 4; i++)
+        run_go(hog);
+    for (int i = 0; i < 50; i++) {
+        gmpt_mutex_lock(&mutex);
+        gmpt_yield(); /* all hogs come to wait for it */
+        gmpt_mutex_unlock(&mutex);
+    }
+    store_relaxed(&hogs_end, 1);
+    gmpt_waitgroup_wait(&group);
+    EXPECT_EQ(gmpt_mutex_owner(&mutex), 0);
+    return 0;
+}
+
+TEST(mutex, hogs_do_not_starve_others_on_one_p) { RUN(1, not_starve); }
+TEST(mutex, hogs_do_not_starve_others_on_many_ps) { RUN(4, not_starve); }
+
+/* The mutex lies in memory that its last user frees. */
+struct shared {
+    struct gmpt_mutex mutex;
+    int users;
+};
+
+static void use_and_free(void *p)
+{
+    struct shared *shared = *(struct shared **)p;
+    gmpt_mutex_lock(&shared->mutex);
+    bool last = --shared->users == 0;
+    gmpt_mutex_unlock(&shared->mutex);
+    if (last) {
+        memset(shared, 0xff, sizeof *shared);
+        free(shared);
+    }
+    gmpt_waitgroup_done(&group);
+}
+
+static int short_lived(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < ROUNDS / 4; i++) {
+        struct shared *shared = calloc(1, sizeof *shared);
+        shared->users = 4;
+        gmpt_waitgroup_add(&group, 4);
+        for (int j = 0; j < 4; j++)
+            EXPECT(gmpt_go(use_and_free, &shared, sizeof shared) > 0);
+        gmpt_waitgroup_wait(&group);
+    }
+    return 0;
+}
+
+TEST(mutex, may_be_freed_by_whoever_has_it_last) { RUN(4, short_lived); }
 
 static void lock_until_soon(void *p)
 {

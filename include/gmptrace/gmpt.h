@@ -185,10 +185,14 @@ struct gmpt_mutex {
 };
 #define GMPT_MUTEX_INIT { { 0 } }
 
+/* Who is woken to lock it may lose it to a G that comes meanwhile, until it has waited for 1 ms: from then on it is
+ * handed over, in the order of waiting, so that nobody waits for ever. */
 void gmpt_mutex_lock(struct gmpt_mutex *mutex);
 int gmpt_mutex_lock_until(struct gmpt_mutex *mutex, int64_t deadline_ns); /* 0 or -ETIMEDOUT */
 int gmpt_mutex_trylock(struct gmpt_mutex *mutex);                         /* 0 or -EBUSY; does not block */
 void gmpt_mutex_unlock(struct gmpt_mutex *mutex);                         /* by any G; does not block */
+/* The id of the G that has it locked, 0 when it is free; it may be another one by the time you look. Any thread. */
+uint64_t gmpt_mutex_owner(struct gmpt_mutex *mutex);
 
 /* Waits for a number of things to be done. Zero-initialised counts 0. */
 struct gmpt_waitgroup {
