@@ -21,6 +21,10 @@
 #define EVENTS_AT_ONCE 128
 #define NAP_MAX_NS 1000000000
 
+/* What epoll knows a descriptor by that is no user's. */
+#define WAKE_FD (-1)
+#define WATCHED_FD (-2)
+
 struct side {
     struct g *waiter;
     bool ready; /* an edge came while nobody waited */
@@ -35,6 +39,7 @@ struct descriptor {
 
 static struct {
     int epoll_fd, wake_fd;
+    struct g *(*watched)(struct g *list); /* set before epoll knows of it */
     ATOMIC(struct descriptor *) leaves[LEAVES];
     ATOMIC(int32_t) waiters;
     ATOMIC(uint32_t) wake_pending;
@@ -46,7 +51,7 @@ int netpoll_start(void)
     if (poller.epoll_fd < 0)
         return -errno;
     poller.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    struct epoll_event event = { .events = EPOLLIN, .data.fd = -1 };
+    struct epoll_event event = { .events = EPOLLIN, .data.fd = WAKE_FD };
     if (poller.wake_fd < 0 || epoll_ctl(poller.epoll_fd, EPOLL_CTL_ADD, poller.wake_fd, &event) < 0)
         return -errno;
     return 0;
@@ -305,7 +310,11 @@ static struct g *poll_once(int64_t timeout_ns)
     if (count < 0 && errno != EINTR)
         fatal("netpoll: epoll: %s; has the program closed descriptors that are not its own?", strerror(errno));
     for (int i = 0; i < count; i++) {
-        if (events[i].data.fd < 0) {
+        if (events[i].data.fd == WATCHED_FD) {
+            list = poller.watched(list);
+            continue;
+        }
+        if (events[i].data.fd == WAKE_FD) {
             uint64_t value;
             if (timeout_ns == 0)
                 continue; /* meant for the M that sleeps in the poller */
@@ -325,6 +334,19 @@ static struct g *poll_once(int64_t timeout_ns)
     }
     return list;
 }
+
+int netpoll_watch(int fd, struct g *(*ready)(struct g *list))
+{
+    struct epoll_event event = { .events = EPOLLIN, .data.fd = WATCHED_FD };
+    poller.watched = ready;
+    int before = errno, result = 0;
+    if (epoll_ctl(poller.epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0)
+        result = -errno;
+    errno = before;
+    return result;
+}
+
+void netpoll_watch_count(int32_t change) { fetch_add_relaxed(&poller.waiters, change); }
 
 struct g *netpoll_check(void)
 {

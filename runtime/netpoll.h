@@ -28,6 +28,13 @@ void netpoll_renew(int fd);
 void netpoll_close_begin(int fd, struct p *p);
 void netpoll_close_end(int fd);
 
+/* Polls fd as well, for as long as the runtime runs. Whenever it can be read, a thread that polls, with a P or without,
+ * calls ready(list), which reads it and returns the list with the Gs in front that this made ready, as netpoll_check
+ * does. Once only. Returns 0 or -errno. */
+int netpoll_watch(int fd, struct g *(*ready)(struct g *list));
+/* Says how many wait for it: +1, -1. While nobody does, polling may stop. */
+void netpoll_watch_count(int32_t change);
+
 /* Gs that are ready by now, with wait_result set, linked by next; NULL at once when none waits or an M sleeps in the
  * poller anyway. The caller makes them ready. */
 struct g *netpoll_check(void);

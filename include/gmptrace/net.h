@@ -135,6 +135,27 @@ int gmpt_blocking_slow(int (*fn)(void *arg), void *arg);
  * for EAI_SYSTEM. Free *result with freeaddrinfo. */
 int gmpt_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **result);
 
+/* ---- Signals ----------------------------------------------------------------------------------------------------- */
+
+/* From now on a signal that comes to the process is sent to the channel, whose values must be ints, as its number; as
+ * Go's signal.Notify. The sending never blocks: when the channel is full, or nobody waits at one without a buffer, the
+ * signal is lost to it, so give it room (1 is enough to learn that a signal came). Several of one number that come
+ * close together may count as one, as always with signals; of several numbers the lowest is sent first. More than one
+ * channel may be told of a signal. The channel is held until gmpt_signal_stop. Returns 0; -EINVAL for a channel of
+ * something else and for signals that cannot be had: SIGKILL, SIGSTOP, those by which a fault of the program's own code
+ * is told (SIGSEGV, SIGBUS, SIGFPE, SIGILL), and SIGURG, which the runtime uses itself; -ENOMEM. Does not block. */
+int gmpt_signal_notify(struct gmpt_chan *chan, int signo);
+
+/* Sends the channel no more signals; what came before has been sent. A signal that no channel is told of any more does
+ * again what it did before the first gmpt_signal_notify. Returns 0, or -ENOENT when the channel was told of none. Does
+ * not block. */
+int gmpt_signal_stop(struct gmpt_chan *chan);
+
+/* No channel is told of the signal any more; it is ignored, or does again what it did before. Return 0 or -EINVAL, as
+ * above. Do not block. */
+int gmpt_signal_ignore(int signo);
+int gmpt_signal_reset(int signo);
+
 #pragma GCC visibility pop
 #ifdef __cplusplus
 }
