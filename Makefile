@@ -8,6 +8,7 @@ ifeq ($(origin CC),default)
 CC := gcc
 endif
 SAN ?=
+OBJCOPY ?= objcopy
 V ?=
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -98,11 +99,17 @@ $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(if $(Q),@echo "  CC    $<")
 	$(Q)$(CC) $(BASE_CFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+	$(Q)$(call own-section,$@)
 
 $(BUILD)/%.o: %.S Makefile
 	@mkdir -p $(@D)
 	$(if $(Q),@echo "  AS    $<")
 	$(Q)$(CC) $(BASE_CFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+	$(Q)$(call own-section,$@)
+
+# The code that runs in the program lies in a section of its own: runtime/async.c must know it from the program's.
+own-section = $(if $(filter $(1),$(RUNTIME_OBJ) $(EMIT_OBJ)),$(OBJCOPY) $(foreach s,text text.unlikely text.hot \
+	text.startup text.exit,--rename-section .$(s)=gmpt_text) $(1))
 
 # A hook walks the stack from the frame of the API function, which a sibling call would have left by then. The library
 # may be linked into a shared object. Without -fno-plt the first call of a libc function makes the dynamic linker save all

@@ -1,9 +1,9 @@
 /* Blocking calls: how a P stays with an M in a call that may block, and how others come by it. See call.h. */
 #include "call.h"
 
+#include "inbox.h"
 #include "machine.h"
 #include "netpoll.h"
-#include "runq.h"
 #include "shared.h"
 #include "sysmon.h"
 
@@ -31,7 +31,7 @@ void call_begin(bool known_slow, struct api_site site)
         call_hand_off(p);
         return;
     }
-    bool others_wait = !runq_is_empty_any(p) || load_relaxed(&sched.queue_size);
+    bool others_wait = inbox_or_runq_any(p) || load_relaxed(&sched.queue_size);
     store_release(&p->status, P_SYSCALL); /* everything that this M did with the P, before others may take it */
     if (others_wait)
         sysmon_look_soon();
@@ -89,7 +89,7 @@ void call_hand_off(struct p *p)
 {
     /* Somebody has to wait for the network and the timers, too. */
     bool last_to_poll = load_relaxed(&sched.idle_p_count) + 1 >= load_relaxed(&sched.p_count) && !load_relaxed(&sched.polling);
-    if (!runq_is_empty_any(p) || load_relaxed(&sched.queue_size) != 0 || last_to_poll) {
+    if (inbox_or_runq_any(p) || load_relaxed(&sched.queue_size) != 0 || last_to_poll) {
         machine_start(p, false);
         return;
     }

@@ -35,6 +35,7 @@ enum attention {
     ATTENTION_TAKING = 1, /* sysmon is about to decide whether it takes the P */
     ATTENTION_TAKEN = 2,  /* it did: the G that runs on this M has no P */
     ATTENTION_YIELD = 4,  /* sysmon asks the G to give way */
+    ATTENTION_LOCKED = 8, /* the M runs one G only, see osthread.h */
 };
 
 /* Does what attention asks for: waits for sysmon's decision, gets a P when there is none, gives way. The G may go on on

@@ -4,6 +4,7 @@
 #include "machine.h"
 
 #include "futex.h"
+#include "pin.h"
 #include "scheduler.h"
 #include "shared.h"
 #include "start.h"
@@ -13,13 +14,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define MS_MAX 10000u
 #define M_STACK_BYTES (256u * 1024)
 
 __thread struct m *m_of_thread;
 
 void machine_acquire(struct m *m, struct p *p)
 {
+    pin_thread(m, p);
     m->p = p;
     store_release(&p->m, m); /* with sysmon: the M is laid out before it can be seen */
     store_relaxed(&p->status, P_RUNNING);
@@ -74,7 +75,7 @@ bool machine_start(struct p *p, bool spinning)
         m_wake(m, p, spinning);
         return true;
     }
-    bool allowed = sched.m_count < MS_MAX && load_relaxed(&sched.stopping) == 0;
+    bool allowed = sched.m_count < sched.m_max && load_relaxed(&sched.stopping) == 0;
     sched.m_count += allowed;
     lock_release(&sched.lock);
 
@@ -117,8 +118,28 @@ void machine_stop(struct m *m)
     m->next_idle = sched.idle_ms;
     sched.idle_ms = m;
     lock_release(&sched.lock);
+    machine_sleep(m);
+}
+
+void machine_give(struct m *m, struct p *p)
+{
+    m_wake(m, p, false);
+}
+
+void machine_sleep(struct m *m)
+{
     while (load_acquire(&m->wake) == 0)
         futex_wait(&m->wake, 0, INT64_MAX);
     store_relaxed(&m->wake, 0);
     machine_acquire(m, m->given);
+}
+
+int gmpt_max_threads(int count)
+{
+    lock_acquire(&sched.lock);
+    int before = (int)sched.m_max;
+    if (count > 0)
+        sched.m_max = (uint32_t)count;
+    lock_release(&sched.lock);
+    return before;
 }

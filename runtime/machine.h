@@ -12,6 +12,10 @@ struct p *machine_release(struct m *m);
 /* An M from the idle list, or a new one, goes on with p, which is the caller's to give. Returns false, with p on the
  * idle list and the M no longer counted as spinning, when there is none to be had. */
 bool machine_start(struct p *p, bool spinning);
+/* Wakes an M that is asleep, or is about to be, with a P that is the caller's to give. */
+void machine_give(struct m *m, struct p *p);
+/* Sleeps until machine_give; comes back holding the P. */
+void machine_sleep(struct m *m);
 /* Sleeps on the idle list until machine_start picks this M; comes back holding the P that was given. */
 void machine_stop(struct m *m);
 

@@ -4,6 +4,7 @@
 #include "preempt.h"
 
 #include "machine.h"
+#include "pin.h"
 #include "scheduler.h"
 #include "shared.h"
 
@@ -47,6 +48,7 @@ bool preempt_take(struct p *p, uint32_t tick)
     g_transition(g, G_PREEMPTED, GMPT_WAIT_none);
     fetch_add_relaxed(&sched.detached, 1);
     fetch_add_relaxed(&sched.preempted_t1, 1);
+    pin_free(m);
     m->p = NULL;
     p->current = NULL;
     store_relaxed(&p->m, NULL);

@@ -1,7 +1,7 @@
 /* Making Ps, and gmpt_gomaxprocs. See procs.h. */
 #include "procs.h"
 
-#include "call.h"
+#include "inbox.h"
 #include "machine.h"
 #include "scheduler.h"
 #include "shared.h"
@@ -88,12 +88,15 @@ int gmpt_gomaxprocs(int count)
     return (int)before;
 }
 
-void procs_run_retired_timers(struct p *p)
+void procs_serve_retired(struct p *p)
 {
     uint32_t p_made = load_acquire(&sched.p_made);
-    for (uint32_t i = load_relaxed(&sched.p_count); i < p_made; i++)
+    for (uint32_t i = load_relaxed(&sched.p_count); i < p_made; i++) {
         if (timers_due_any(&sched.ps[i].timers, 0))
             timers_run(&sched.ps[i].timers, p);
+        if (load_relaxed(&sched.ps[i].status) == P_RETIRED)
+            inbox_move_owner(&sched.ps[i], p);
+    }
 }
 
 int gmpt_maxprocs(void) { return (int)load_relaxed(&sched.p_count); }

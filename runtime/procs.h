@@ -16,8 +16,9 @@
 /* Makes room for p_room Ps, and Ps 0 .. count-1, all but the first idle. Returns 0 or -ENOMEM. */
 int procs_start(uint32_t p_room, uint32_t count);
 
-/* Fires what is due of the timers of retired Ps, for p, which the caller's M holds. */
-void procs_run_retired_timers(struct p *p);
+/* For p, which the caller's M holds: fires what is due of the timers of retired Ps, and takes over what was sent to
+ * their inboxes before that was known. */
+void procs_serve_retired(struct p *p);
 
 /* Whether this P no longer takes part. */
 static inline bool procs_is_over_limit(const struct p *p)

@@ -50,6 +50,8 @@ struct g {
     bool canary;         /* the stack has no guard but a word that must not change */
     uint8_t flags;       /* of struct gmpt_go_options, as are the next two */
     int16_t prefers_p;   /* index + 1, 0 = any */
+    uint32_t lock_depth; /* of gmpt_lock_os_thread */
+    struct m *locked_m;  /* the only M that may run it, NULL = any */
     const char *name;    /* NULL = its function's */
 };
 
@@ -80,6 +82,9 @@ struct m {
     struct g *after_g;
     void *after_arg;
 
+    struct g *locked_g; /* the only G that it may run, NULL = any */
+    struct g *found;    /* taken from a queue by a G that left, and not for it to switch to */
+    int pinned;         /* to this CPU + 1 (or its node); see pin.h */
     bool spinning;   /* looks for work and is counted in sched.spinning */
     struct p *given; /* the P that it is to go on with when it is woken; set before `wake` */
     ATOMIC(uint32_t) wake;
@@ -139,6 +144,11 @@ struct p {
 
     struct timers timers;
     struct fired fired; /* empty outside timers_run */
+
+    _Alignas(64) struct lock inbox_lock; /* of the list; see inbox.h */
+    ATOMIC(uint32_t) inbox_size;
+    struct g *inbox_head, *inbox_tail;
+
     struct ring ring;
     _Alignas(64) ATOMIC(struct g *) runq[RUNQ_SLOTS];
     struct seat_cache seats[STACK_CLASSES]; /* of Gs that have ended */
@@ -154,7 +164,7 @@ struct sched {
     struct p *idle_ps;
     struct m *idle_ms;
     struct m *ms; /* all that were ever made; they are never freed */
-    uint32_t m_count;
+    uint32_t m_count, m_max;
 
     _Alignas(64) ATOMIC(uint32_t) queue_size; /* written under lock */
     ATOMIC(uint32_t) idle_p_count;            /* written under lock */

@@ -43,7 +43,9 @@
 #include "scheduler.h"
 
 #include "machine.h"
+#include "inbox.h"
 #include "netpoll.h"
+#include "osthread.h"
 #include "overflow.h"
 #include "procs.h"
 #include "runq.h"
@@ -59,6 +61,7 @@
 #define GLOBAL_TICK 61   /* every so many starts the global queue goes first, so that it cannot starve */
 #define TIMER_TICK 16    /* every so many starts a P with timers looks at the clock */
 #define STEAL_ROUNDS 4
+#define MS_MAX_DEFAULT 10000u
 #define WAKE_AFTER_MAX 8192u
 
 struct sched sched;
@@ -99,7 +102,11 @@ static inline struct g *next_local(struct m *m, struct p *p, bool *inherits)
     if (unlikely(load_relaxed(&m->attention)) || unlikely(starts % GLOBAL_TICK == 0) ||
         (unlikely(starts % TIMER_TICK == 0) && load_relaxed(&p->timers.next_ns) != INT64_MAX))
         return NULL;
-    return runq_get_owner(p, inherits);
+    struct g *g = runq_get_owner(p, inherits);
+    if (likely(!g || !g->locked_m))
+        return g;
+    m->found = g;
+    return NULL;
 }
 
 /* Leaves the calling G, whose state is no longer running, for whatever comes next. */
@@ -199,7 +206,7 @@ void gmpt_yield(void)
     API_ENTER();
     struct m *m = m_self();
     struct p *p = m->p;
-    if (runq_is_empty_any(p) && load_relaxed(&sched.queue_size) == 0) {
+    if (!inbox_or_runq_any(p) && load_relaxed(&sched.queue_size) == 0) {
         store_relaxed(&p->tick, load_relaxed(&p->tick) + 1);
         uint32_t starts = load_relaxed(&p->starts) + 1;
         store_relaxed(&p->starts, starts);
@@ -211,6 +218,15 @@ void gmpt_yield(void)
     leave_and_return(m, m->current, after_requeue, NULL);
 }
 
+int gmpt_yield_if(void)
+{
+    API_ENTER();
+    if (!inbox_or_runq_any(m_self()->p) && load_relaxed(&sched.queue_size) == 0)
+        return 0;
+    gmpt_yield();
+    return 1;
+}
+
 void scheduler_preempted(void)
 {
     struct m *m = m_self();
@@ -220,7 +236,7 @@ void scheduler_preempted(void)
     if (load_relaxed(&sched.stopping) == 0) {
         store_relaxed(&p->tick, load_relaxed(&p->tick) + 1); /* a new slice, even if it is the same G's */
         runq_demote_next_owner(p);
-        if (runq_is_empty_any(p) && load_relaxed(&sched.queue_size) == 0 && !procs_is_over_limit(p))
+        if (!inbox_or_runq_any(p) && load_relaxed(&sched.queue_size) == 0 && !procs_is_over_limit(p))
             return;
     }
     TRACE(go_preempt, p);
@@ -242,6 +258,8 @@ void switch_entry_end(void)
     struct m *m = m_self();
     struct g *g = m->current;
     struct p *p = m->p;
+    if (unlikely(g->locked_m))
+        osthread_unlock(m, g);
     TRACE(go_exit, p);
     g_transition(g, G_DEAD, GMPT_WAIT_none);
     store_relaxed(&p->alive_delta, load_relaxed(&p->alive_delta) - 1);
@@ -312,10 +330,43 @@ static inline void submitted_next(struct p *p, bool alone)
     scheduler_wake();
 }
 
+/* Whether g prefers another P than p. */
+static inline bool prefers_another(const struct g *g, const struct p *p)
+{
+    return unlikely(g->prefers_p) && (!p || (uint32_t)g->prefers_p - 1 != p->index) &&
+           (uint32_t)g->prefers_p - 1 < load_relaxed(&sched.p_count);
+}
+
+static bool idle_take(struct p *p)
+{
+    lock_acquire(&sched.lock);
+    bool taken = shared_idle_take_locked(p);
+    lock_release(&sched.lock);
+    return taken;
+}
+
+/* Sends a runnable G to the P that it prefers. */
+static __attribute__((noinline)) void send_to_preferred(struct g *g)
+{
+    struct p *target = &sched.ps[g->prefers_p - 1];
+    inbox_put(target, g); /* S1 */
+    full_fence();         /* S2 */
+    if (idle_take(target))
+        machine_start(target, false);
+    else if (load_relaxed(&target->status) == P_SYSCALL)
+        sysmon_look_soon(); /* it ends the call, or hands the P off */
+    else if (load_relaxed(&target->status) == P_RETIRED)
+        scheduler_wake();
+}
+
 void scheduler_ready(struct p *p, struct g *g, int wait_result)
 {
     g->wait_result = wait_result;
     make_runnable(p, g);
+    if (prefers_another(g, p)) {
+        send_to_preferred(g);
+        return;
+    }
     bool alone = runq_put_next_owner(p, g); /* S1 */
     submitted_next(p, alone);
 }
@@ -326,6 +377,10 @@ void scheduler_ready_list(struct p *p, struct g *list)
         struct g *g = list;
         list = g->next;
         make_runnable(p, g);
+        if (prefers_another(g, p)) {
+            send_to_preferred(g);
+            continue;
+        }
         runq_put_owner(p, g);
         submitted();
     }
@@ -348,6 +403,10 @@ void scheduler_ready_list_global(struct g *list)
 
 void scheduler_started(struct p *p, struct g *g)
 {
+    if (prefers_another(g, p)) {
+        send_to_preferred(g);
+        return;
+    }
     runq_put_next_owner(p, g);
     submitted_next(p, false);
 }
@@ -455,7 +514,7 @@ top:;
     if (timers_due_any(&p->timers, 0))
         timers_run(&p->timers, p);
     if (unlikely(load_relaxed(&sched.p_made) > load_relaxed(&sched.p_count)))
-        procs_run_retired_timers(p);
+        procs_serve_retired(p);
     if (load_relaxed(&p->starts) % GLOBAL_TICK == 0) {
         if (load_relaxed(&sched.queue_size) && (g = shared_queue_get(p, 1)))
             return g;
@@ -463,6 +522,8 @@ top:;
         if (list)
             scheduler_ready_list(p, list);
     }
+    if (unlikely(load_relaxed(&p->inbox_size)))
+        inbox_move_owner(p, p);
     if ((g = runq_get_owner(p, inherits)))
         return g;
     if (load_relaxed(&sched.queue_size) && (g = shared_queue_get(p, RUNQ_SLOTS / 2)))
@@ -504,7 +565,11 @@ give_up_locked:
         m->spinning = false;
         fetch_sub_acq_rel(&sched.spinning, 1); /* G2 */
     }
-    full_fence();                                               /* G3, pairs with S2 */
+    full_fence(); /* G3, pairs with S2 */
+    if (unlikely(load_relaxed(&p->inbox_size)) && idle_take(p)) { /* G4: only this M and the sender look there */
+        machine_acquire(m, p);
+        goto top;
+    }
     if (scheduler_work_anywhere() && (p = shared_idle_get())) { /* G4 */
         machine_acquire(m, p);
         become_spinning(m);
@@ -528,14 +593,34 @@ static void stop_spinning(struct m *m)
         scheduler_wake();
 }
 
+static struct g *next_on_g0(struct m *m, bool *inherits)
+{
+    if (unlikely(m->locked_g)) {
+        *inherits = false;
+        struct g *g = osthread_wait(m);
+        if (unlikely(load_relaxed(&sched.stopping)))
+            retire();
+        return g;
+    }
+    for (;;) {
+        struct g *g = m->found;
+        m->found = NULL;
+        if (likely(!g))
+            g = find_runnable(m, inherits);
+        if (m->spinning)
+            stop_spinning(m);
+        if (likely(!g->locked_m))
+            return g;
+        osthread_pass(m, g);
+    }
+}
+
 void scheduler_loop(struct m *m)
 {
     for (;;) {
         run_after(m);
         bool inherits;
-        struct g *g = find_runnable(m, &inherits);
-        if (m->spinning)
-            stop_spinning(m);
+        struct g *g = next_on_g0(m, &inherits);
         begin_run(m, m->p, g, inherits);
         switch_context(&m->g0, &g->context, false);
         switch_arrived(&m->g0);
@@ -547,6 +632,7 @@ void scheduler_loop(struct m *m)
 void scheduler_start(void)
 {
     store_relaxed(&sched.next_id, 1);
+    sched.m_max = MS_MAX_DEFAULT;
     store_relaxed(&sched.wake_after, 1);
     store_relaxed(&sched.poll_until_ns, INT64_MAX);
 }

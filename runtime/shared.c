@@ -1,15 +1,19 @@
 /* The global run queue and the list of idle Ps. See shared.h. */
 #include "shared.h"
 
+#include "inbox.h"
 #include "procs.h"
-#include "runq.h"
 
 static void put_locked(struct g *first, struct g *last, uint32_t count);
 
 static void retire_locked(struct p *p)
 {
-    struct g *g;
+    struct g *g, *list = inbox_take(p);
     bool inherits;
+    while ((g = list)) {
+        list = g->next;
+        put_locked(g, g, 1);
+    }
     while ((g = runq_get_owner(p, &inherits)))
         put_locked(g, g, 1);
     store_release(&p->status, P_RETIRED);
@@ -46,6 +50,18 @@ struct p *shared_idle_get_locked(void)
         store_relaxed(&sched.idle_p_count, load_relaxed(&sched.idle_p_count) - 1);
     }
     return p;
+}
+
+bool shared_idle_take_locked(struct p *p)
+{
+    struct p **link = &sched.idle_ps;
+    while (*link && *link != p)
+        link = &(*link)->next_idle;
+    if (!*link)
+        return false;
+    *link = p->next_idle;
+    store_relaxed(&sched.idle_p_count, load_relaxed(&sched.idle_p_count) - 1);
+    return true;
 }
 
 struct p *shared_idle_get(void)

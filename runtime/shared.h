@@ -15,6 +15,8 @@ struct g *shared_queue_get_locked(struct p *p, uint32_t max);
 
 /* p is in the caller's hands. It goes idle or, when it is over the limit, retires. */
 void shared_idle_put_locked(struct p *p);
+/* Takes this P off the idle list; false when it is not there. */
+bool shared_idle_take_locked(struct p *p);
 /* Takes idle Ps over the limit off the list. */
 void shared_retire_idle_locked(void);
 struct p *shared_idle_get_locked(void);

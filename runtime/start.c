@@ -5,6 +5,7 @@
 #include "go.h"
 #include "netpoll.h"
 #include "overflow.h"
+#include "pin.h"
 #include "preempt.h"
 #include "procs.h"
 #include "scheduler.h"
@@ -54,6 +55,10 @@ int gmpt_run(int (*fn)(void *arg), void *arg)
     if (p_count < 0) {
         fprintf(stderr, "gmptrace: GMPT_MAXPROCS=%s is not a number from 1 to %d\n", getenv("GMPT_MAXPROCS"), PS_MAX);
         return p_count;
+    }
+    if (pin_start() != 0) {
+        fprintf(stderr, "gmptrace: GMPT_PIN=%s is neither cpu nor node\n", getenv("GMPT_PIN"));
+        return -EINVAL;
     }
     store_relaxed(&coarse_now_ns, clock_now_ns());
     uint32_t seats = seat_reserve();

@@ -12,11 +12,12 @@
 
 #include "call.h"
 #include "futex.h"
+#include "inbox.h"
 #include "netpoll.h"
 #include "preempt.h"
 #include "procs.h"
-#include "runq.h"
 #include "scheduler.h"
+#include "shared.h"
 
 #define NAP_MIN_NS 20000
 #define NAP_MAX_NS 10000000
@@ -25,6 +26,7 @@
 #define TAKE_NS (SLICE_NS - BUSY_NAP_NS) /* after it saw a slice begin, so that none lasts longer than SLICE_NS */
 #define ASK_NS (TAKE_NS - 1000000)       /* to give way is cheaper than to be taken from */
 #define IDLE_ROUNDS 50 /* rounds without work before naps grow */
+#define INBOX_NS 1000000 /* how long a G waits for the P that it prefers while others are idle */
 #define POLL_GAP_NS 10000000
 #define TIMER_LATE_NS 200000 /* later than this, somebody else than the busy P fires its timers */
 
@@ -37,13 +39,14 @@ static ATOMIC(uint32_t) napping_long;
 struct look {
     uint32_t tick, starts, call_tick;
     int64_t tick_ns, call_ns;
+    int64_t inbox_ns; /* since when its inbox is not empty; 0 = it is empty */
     bool asked; /* the slice `tick` has been asked to end */
 };
 
 /* Whether anybody would run if there were one more P. */
-static bool others_wait(const struct p *p, int64_t now)
+static bool others_wait(struct p *p, int64_t now)
 {
-    if (!runq_is_empty_any((struct p *)(uintptr_t)p) || load_relaxed(&sched.queue_size))
+    if (inbox_or_runq_any(p) || load_relaxed(&sched.queue_size))
         return true;
     for (uint32_t i = 0; i < load_acquire(&sched.p_made); i++)
         if (load_relaxed(&sched.ps[i].timers.next_ns) <= now)
@@ -73,7 +76,7 @@ static bool look_at_running(struct p *p, struct look *look, int64_t now)
     }
     uint32_t starts = load_relaxed(&p->starts);
     if (starts == look->starts && load_relaxed(&sched.idle_p_count) &&
-        (!runq_is_empty_any(p) || load_relaxed(&sched.queue_size))) {
+        (inbox_or_runq_any(p) || load_relaxed(&sched.queue_size))) {
         scheduler_waking_pays();
         scheduler_wake();
     }
@@ -91,7 +94,7 @@ static bool look_at_call(struct p *p, struct look *look, int64_t now)
     }
     /* Nobody waits for this P, and others are free: leave it, so that the call ends cheaply. But not for ever, or a
      * hog elsewhere could keep its timers waiting. */
-    if (!procs_is_over_limit(p) && runq_is_empty_any(p) && load_relaxed(&sched.queue_size) == 0 &&
+    if (!procs_is_over_limit(p) && !inbox_or_runq_any(p) && load_relaxed(&sched.queue_size) == 0 &&
         load_relaxed(&sched.spinning) + load_relaxed(&sched.idle_p_count) > 0 && now - look->call_ns < SLICE_NS)
         return false;
     uint32_t expected = P_SYSCALL;
@@ -101,6 +104,25 @@ static bool look_at_call(struct p *p, struct look *look, int64_t now)
     p->current = NULL;
     call_hand_off(p);
     return true;
+}
+
+/* Gs that wait for the P that they prefer go anywhere when it does not come and others could run them. */
+static void look_at_inbox(struct p *p, struct look *look, int64_t now)
+{
+    if (load_relaxed(&p->inbox_size) == 0) {
+        look->inbox_ns = 0;
+    } else if (look->inbox_ns == 0) {
+        look->inbox_ns = now;
+    } else if (now - look->inbox_ns >= INBOX_NS && load_relaxed(&sched.idle_p_count)) {
+        struct g *list = inbox_take(p), *last = list;
+        uint32_t count = list != NULL;
+        for (; last && last->next; last = last->next)
+            count++;
+        if (list)
+            shared_queue_put(list, last, count);
+        scheduler_submitted();
+        look->inbox_ns = 0;
+    }
 }
 
 static bool retake(struct look *looks, int64_t now)
@@ -113,6 +135,7 @@ static bool retake(struct look *looks, int64_t now)
             retook |= look_at_running(p, &looks[i], now);
         else
             looks[i].tick_ns = now; /* no slice runs */
+        look_at_inbox(p, &looks[i], now);
         if (status == P_SYSCALL)
             retook |= look_at_call(p, &looks[i], now);
     }

@@ -112,6 +112,17 @@ int gmpt_gomaxprocs(int count);
 /* "0.1.0". Any thread, at any time. */
 const char *gmpt_version(void);
 
+/* How many threads there may be at most for Gs, at first 10,000: a blocking call that would need one more lets its P
+ * rest until it ends. A count that is greater than 0 is the new limit; threads that there are stay. Returns the limit
+ * before. Any thread while the runtime runs. */
+int gmpt_max_threads(int count);
+
+/* Binds the calling G to its thread until as many calls of gmpt_unlock_os_thread, or its end: it runs on no other, and
+ * nothing else runs there. For libraries that keep state by thread. Each switch to such a G is one of threads. Neither
+ * blocks; to unlock what is not locked is wrong use. */
+void gmpt_lock_os_thread(void);
+void gmpt_unlock_os_thread(void);
+
 /* ---- Time and turns --------------------------------------------------------------------------------------------- */
 
 /* CLOCK_MONOTONIC in nanoseconds. Any thread. */
@@ -119,6 +130,9 @@ int64_t gmpt_now(void);
 
 /* Lets other Gs run; the caller goes to the back of its P's queue. */
 void gmpt_yield(void);
+
+/* A hint to give way: yields if another G waits for the caller's P. Returns 1 if it did, else 0. */
+int gmpt_yield_if(void);
 
 /* Yields if the G has had its time slice (10 ms), else costs a load and a branch. For loops that call nothing else of
  * the runtime; every other call here that can block does the same. */
