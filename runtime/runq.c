@@ -3,6 +3,12 @@
 
 #include "shared.h"
 
+static inline void prefetch_g(const struct g *g)
+{
+    __builtin_prefetch(g, 1);
+    __builtin_prefetch((const char *)g - 64, 1); /* the end of its first frame, the saved context as a rule */
+}
+
 /* Moves half of the full ring, and g, to the global queue. Returns false when thieves made room meanwhile. */
 static bool overflow(struct p *p, struct g *g, uint32_t head, uint32_t tail)
 {
@@ -33,12 +39,19 @@ void runq_put_owner(struct p *p, struct g *g)
     }
 }
 
+void runq_put_new_owner(struct p *p, struct g *g)
+{
+    if (load_relaxed(&p->runnext) == NULL) /* nobody else makes it anything but NULL */
+        store_release(&p->runnext, g);      /* C */
+    else
+        runq_put_owner(p, g);
+}
+
 bool runq_put_next_owner(struct p *p, struct g *g)
 {
     struct g *before = exchange_acq_rel(&p->runnext, g); /* C */
     if (before) {
         runq_put_owner(p, before);
-        full_fence(); /* the caller relies on the exchange to be the last store */
         return false;
     }
     return load_relaxed(&p->runq_head) == load_relaxed(&p->runq_tail);
@@ -65,6 +78,8 @@ struct g *runq_get_owner(struct p *p, bool *inherits)
         if (load_relaxed(&p->runq_tail) == head)
             return NULL;
         struct g *g = load_relaxed(&p->runq[head % RUNQ_SLOTS]);
+        /* The next one's lines come while this one runs; what lies in an unused slot was a G once, or is NULL. */
+        prefetch_g(load_relaxed(&p->runq[(head + 1) % RUNQ_SLOTS]));
         if (cas_acq_rel(&p->runq_head, &head, head + 1)) /* B */
             return g;
     }

@@ -8,7 +8,8 @@
  * | runq_tail   | owner                | thieves | release/acquire  | A: the slot is filled before it is offered      |
  * | runq_head   | owner, thieves (CAS) | all     | release/acquire  | B: the slot is read before it is filled again   |
  * | runq[i]     | owner                | all     | relaxed          | ordered by A and B                              |
- * | runnext     | owner; thieves clear | all     | acq_rel          | C: the G's fields before the G                  |
+ * | runnext     | owner; thieves clear | all     | acq_rel, release | C: the G's fields before the G; a plain store   |
+ * |             |                      |         |                  | where it was NULL, which only the owner changes |
  *
  * Invariants: 1. 0 <= tail - head <= RUNQ_SLOTS (mod 2^32). 2. A G is in at most one slot, of one P, or runnext. 3. A
  * thief has a G only after its CAS on the head took the G's index, so it never runs one that somebody else took.
@@ -21,6 +22,9 @@
 
 /* Puts g at the tail; when the ring is full, g and half of the ring go to the global queue. */
 void runq_put_owner(struct p *p, struct g *g);
+/* Makes a new G the next to run if there is none, else puts it at the tail: several run in the order of their start, and
+ * none costs an atomic exchange, as it would if each moved the one before it to the tail. */
+void runq_put_new_owner(struct p *p, struct g *g);
 /* Makes g the next to run; the one that was moves to the tail. Returns whether g is the only one there. */
 bool runq_put_next_owner(struct p *p, struct g *g);
 /* Takes the next; *inherits says that it came from runnext and goes on with the slice of the one before it. */

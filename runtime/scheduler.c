@@ -320,13 +320,17 @@ static inline void submitted(void)
 
 void scheduler_submitted(void) { submitted(); }
 
-/* The same by who holds a P, after runq_put_next_owner, whose exchange serves as the fence. */
+/* The same by who holds a P, after runq_put_next_owner, whose exchange serves as the fence when it is the last store, or
+ * after runq_put_new_owner. */
 static inline void submitted_next(struct p *p, bool alone)
 {
     if (load_relaxed(&sched.p_count) == 1 || (alone && ++p->quiet_wakes < load_relaxed(&sched.wake_after)))
         return;
     p->quiet_wakes = 0;
-    full_fence_after_rmw(); /* S2 */
+    if (alone)
+        full_fence_after_rmw(); /* S2 */
+    else
+        full_fence(); /* S2 */
     scheduler_wake();
 }
 
@@ -407,7 +411,7 @@ void scheduler_started(struct p *p, struct g *g)
         send_to_preferred(g);
         return;
     }
-    runq_put_next_owner(p, g);
+    runq_put_new_owner(p, g);
     submitted_next(p, false);
 }
 

@@ -81,6 +81,13 @@ static inline struct g *seat_take_owner(struct p *p, enum stack_class class)
         return NULL;
     struct seat_ref ref = cache->refs[--cache->count];
     struct g *g = seat_g(class, ref.index);
+    if (likely(cache->count)) { /* the next one's lines come meanwhile */
+        struct seat_ref next = cache->refs[cache->count - 1];
+        const char *next_g = (const char *)seat_g(class, next.index);
+        __builtin_prefetch(next_g, 1);
+        __builtin_prefetch(next_g - 64, 1);
+        __builtin_prefetch(&trace_segment.registry[next.seat], 1);
+    }
     g->slot = &trace_segment.registry[ref.seat];
     g->seat = ref.seat;
     g->index = ref.index;

@@ -65,6 +65,22 @@ TEST(runq, next_displaces_the_one_before_to_the_tail)
     free(p);
 }
 
+TEST(runq, new_ones_run_in_their_order_and_displace_nobody)
+{
+    struct p *p = p_make();
+    bool inherits;
+    for (int i = 0; i < 4; i++)
+        runq_put_new_owner(p, &gs[i]);
+    ck_assert_ptr_eq(runq_get_owner(p, &inherits), &gs[0]);
+    ck_assert(inherits);
+    runq_put_new_owner(p, &gs[4]);
+    ck_assert_int_eq(get(p), 4);
+    for (int i = 1; i < 4; i++)
+        ck_assert_int_eq(get(p), i);
+    ck_assert_int_eq(get(p), -1);
+    free(p);
+}
+
 TEST(runq, demoted_next_goes_to_the_tail)
 {
     struct p *p = p_make();
@@ -220,8 +236,10 @@ TEST(runq, every_g_is_taken_exactly_once_by_owner_or_thieves)
     bool inherits;
     struct g *g;
     for (int i = 0; i < RACE_GS; i++) {
-        if (i % 3)
+        if (i % 3 == 1)
             runq_put_owner(race_victim, &race_gs[i]);
+        else if (i % 3 == 2)
+            runq_put_new_owner(race_victim, &race_gs[i]);
         else
             runq_put_next_owner(race_victim, &race_gs[i]);
         if (i % 7 == 0 && (g = runq_get_owner(race_victim, &inherits)))
