@@ -104,7 +104,7 @@ static bool owner_runs(struct mutex *mutex, uint64_t word)
 static bool spin(struct mutex *mutex, uint64_t word, int round)
 {
     struct m *m = m_self();
-    if (round == SPIN_ROUNDS || sched.p_count == 1 || load_relaxed(&m->attention) || !runq_is_empty_any(m->p) ||
+    if (round == SPIN_ROUNDS || load_relaxed(&sched.p_count) == 1 || load_relaxed(&m->attention) || !runq_is_empty_any(m->p) ||
         !owner_runs(mutex, word))
         return false;
     for (int i = 0; i < SPIN_PAUSES; i++)
