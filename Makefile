@@ -28,7 +28,7 @@ LDFLAGS += -pthread $(if $(SAN),-fsanitize=$(SAN))
 
 RUNTIME_SRC := $(wildcard runtime/*.c runtime/*.S)
 # What a traced program carries of trace/: no compression, no reader.
-EMIT_SRC := trace/segment.c trace/ring.c $(wildcard trace/atomics.c)
+EMIT_SRC := trace/segment.c trace/ring.c trace/dictionary.c $(wildcard trace/atomics.c)
 TRACE_SRC := $(wildcard trace/*.c)
 PPROF_SRC := $(wildcard pprof/*.c)
 CLI_SRC := $(wildcard cli/*.c)

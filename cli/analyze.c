@@ -2,6 +2,8 @@
 #include "cli.h"
 #include "load.h"
 
+#include "trace/spans.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +12,7 @@
 #define SITES_SHOWN 6
 #define GROUPS_SHOWN 4
 #define REASONS_SHOWN 5
+#define SPANS_SHOWN 6
 #define BAR_COLUMNS 32
 #define HEAD_INDENT 14
 
@@ -162,6 +165,53 @@ static void sites_print(const struct load *load)
     }
 }
 
+static const char *span_name(const struct load *load, uint64_t name)
+{
+    const char *text = gmpt_trace_string(load->trace, name);
+    return *text ? text : "(no name)";
+}
+
+static void spans_print(const struct load *load, const char *title, const struct span_kind *kinds, size_t count)
+{
+    char text[CLI_COLUMNS * 4 + 1], a[32], b[32], c[16], d[16], e[16];
+    if (count == 0)
+        return;
+    printf("\n%-26s %11s %9s %9s %9s %9s\n", title, "ended", "open", "p50", "p99", "max");
+    for (size_t i = 0; i < count && i < SPANS_SHOWN; i++)
+        printf("  %-24s %11s %9s %9s %9s %9s\n", cli_text(text, sizeof text, span_name(load, kinds[i].name), 24),
+               cli_count(a, kinds[i].ended), cli_count(b, kinds[i].begun - kinds[i].ended),
+               cli_duration(c, kinds[i].latency.p50_ns), cli_duration(d, kinds[i].latency.p99_ns),
+               cli_duration(e, kinds[i].latency.max_ns));
+    if (count > SPANS_SHOWN)
+        printf("  and %s more\n", cli_count(a, count - SPANS_SHOWN));
+}
+
+static void messages_print(const struct load *load)
+{
+    size_t count;
+    const struct span_messages *messages = spans_messages(summary_spans(load->summary), &count);
+    char text[CLI_COLUMNS * 4 + 1], number[32];
+    if (count == 0)
+        return;
+    puts("\nMessages by category (see gmptrace script)");
+    for (size_t i = 0; i < count && i < SPANS_SHOWN; i++)
+        printf("  %-24s %11s\n", cli_text(text, sizeof text, span_name(load, messages[i].category), 24),
+               cli_count(number, messages[i].count));
+    if (count > SPANS_SHOWN)
+        printf("  and %s more\n", cli_count(number, count - SPANS_SHOWN));
+}
+
+static void own_print(const struct load *load)
+{
+    const struct spans *spans = summary_spans(load->summary);
+    size_t count;
+    const struct span_kind *kinds = spans_tasks(spans, &count);
+    spans_print(load, "Tasks by name", kinds, count);
+    kinds = spans_regions(spans, &count);
+    spans_print(load, "Regions by name", kinds, count);
+    messages_print(load);
+}
+
 static void suspects_print(const struct load *load)
 {
     size_t shown, count;
@@ -288,6 +338,38 @@ static void suspects_json(const struct load *load)
     fputs(shown ? "\n  ],\n" : "],\n", stdout);
 }
 
+static void spans_json(const struct load *load, const char *key, const struct span_kind *kinds, size_t count)
+{
+    printf("  \"%s\": [", key);
+    for (size_t i = 0; i < count; i++) {
+        printf("%s\n    {\"name\": ", i ? "," : "");
+        cli_json_string(stdout, gmpt_trace_string(load->trace, kinds[i].name));
+        printf(", \"begun\": %" PRIu64 ", \"ended\": %" PRIu64 ", \"total_ns\": %" PRId64 ", \"latency\": ",
+               kinds[i].begun, kinds[i].ended, kinds[i].total_ns);
+        latency_json(&kinds[i].latency);
+        putchar('}');
+    }
+    fputs(count ? "\n  ],\n" : "],\n", stdout);
+}
+
+static void own_json(const struct load *load)
+{
+    const struct spans *spans = summary_spans(load->summary);
+    size_t count;
+    const struct span_kind *kinds = spans_tasks(spans, &count);
+    spans_json(load, "tasks", kinds, count);
+    kinds = spans_regions(spans, &count);
+    spans_json(load, "regions", kinds, count);
+    const struct span_messages *messages = spans_messages(spans, &count);
+    fputs("  \"messages\": [", stdout);
+    for (size_t i = 0; i < count; i++) {
+        printf("%s\n    {\"category\": ", i ? "," : "");
+        cli_json_string(stdout, gmpt_trace_string(load->trace, messages[i].category));
+        printf(", \"count\": %" PRIu64 "}", messages[i].count);
+    }
+    printf("%s],\n  \"ends_without_begin\": %" PRIu64 ",\n", count ? "\n  " : "", spans_unmatched(spans));
+}
+
 static void all_json(const struct load *load)
 {
     const struct gmpt_trace_counts *counts = gmpt_trace_counts(load->trace);
@@ -295,6 +377,7 @@ static void all_json(const struct load *load)
     head_json(load);
     totals_json(summary_totals(load->summary));
     sites_json(load);
+    own_json(load);
     suspects_json(load);
     printf("  \"events\": {\"emitted\": %" PRIu64 ", \"kept\": %" PRIu64 ", \"lost\": %" PRIu64 ", \"gaps\": %" PRIu64
            ", \"resynced\": %" PRIu64 ", \"violations\": %" PRIu64 ", \"unknown\": %" PRIu64
@@ -334,6 +417,7 @@ static int analyze_run(int argc, char **argv)
             states_print(summary_totals(load.summary));
             scheduler_print(summary_totals(load.summary));
             sites_print(&load);
+            own_print(&load);
             suspects_print(&load);
         }
         status = cli_flush(status);

@@ -17,7 +17,10 @@
 #include <string.h>
 
 #define OUTPUT_BYTES (256 * 1024)
-#define LINE_BYTES (4 * PLACE_TEXT_BYTES + 512) /* the longest: four fields, each with a name and a place */
+#define QUOTED_COLUMNS 448 /* a whole log message */
+#define LABEL_COLUMNS 40
+#define LABELS_SHOWN 16
+#define LINE_BYTES 8192 /* the longest: a whole label set; four fields with a name and a place take less */
 
 struct script {
     struct gmpt_trace *trace;
@@ -134,6 +137,33 @@ static const char *function_text(struct script *script, uint64_t fn)
     return script->function.text;
 }
 
+/* Text that the program chose: cut to what a line has room for, and clean. */
+static char *line_quoted(char *to, const char *text)
+{
+    char clean[4 * QUOTED_COLUMNS + 1];
+    *to++ = '"';
+    to = line_text(to, cli_text(clean, sizeof clean, text, QUOTED_COLUMNS));
+    *to++ = '"';
+    return to;
+}
+
+/* {key="value", ...} */
+static char *line_labels(struct script *script, char *to, uint64_t labels)
+{
+    char clean[4 * LABEL_COLUMNS + 1];
+    uint32_t count = gmpt_trace_label_count(script->trace, labels);
+    *to++ = '{';
+    for (uint32_t i = 0; i < count && i < LABELS_SHOWN; i++) {
+        struct gmpt_trace_label label = gmpt_trace_label(script->trace, labels, i);
+        to = line_text(to, i ? ", " : "");
+        to = line_text(to, cli_text(clean, sizeof clean, label.key, LABEL_COLUMNS));
+        to = line_text(to, "=\"");
+        to = line_text(to, cli_text(clean, sizeof clean, label.value, LABEL_COLUMNS));
+        *to++ = '"';
+    }
+    return line_text(to, count > LABELS_SHOWN ? ", ...}" : "}");
+}
+
 /* Appends a field's value. Returns NULL when memory is short. */
 static char *line_value(struct script *script, char *to, const struct gmpt_event *event, unsigned index)
 {
@@ -158,6 +188,10 @@ static char *line_value(struct script *script, char *to, const struct gmpt_event
         *to++ = '"';
         return to;
     }
+    case EVENT_KIND_string:
+        return line_quoted(to, gmpt_trace_string(script->trace, value));
+    case EVENT_KIND_labels:
+        return line_labels(script, to, value);
     default:
         return line_number(to, value);
     }
@@ -172,6 +206,8 @@ static int event_print(struct script *script, const struct gmpt_event *event)
         fwrite(line, 1, length, stdout);
         return 0;
     }
+    if (event->type == GMPT_EVENT_user_log_text)
+        return 0; /* it is shown with its message */
     to = line_time(to, event->time_ns);
     *to++ = ' ';
     *to++ = ' ';
@@ -217,6 +253,8 @@ static int event_print(struct script *script, const struct gmpt_event *event)
         to = line_text(to, " by=G");
         to = line_number(to, made->parent);
     }
+    if (event->type == GMPT_EVENT_user_log)
+        to = line_quoted(line_text(to, " text="), gmpt_trace_log_text(script->trace, NULL));
     *to++ = '\n';
     fwrite(line, 1, (size_t)(to - line), stdout);
     return 0;

@@ -2,6 +2,7 @@
  * sleep, tell its id. */
 #include "go.h"
 
+#include "annotate.h"
 #include "scheduler.h"
 #include "seat.h"
 #include "timers.h"
@@ -21,10 +22,10 @@ static uint64_t next_id(struct p *p)
     return p->id_next++;
 }
 
-/* A runnable G on p, not yet in a queue. NULL when there are no seats. */
-static inline struct g *create(struct p *p, uint64_t parent, enum stack_class class,
-                               const struct gmpt_go_options *options, void (*fn)(void *), const void *args, size_t size,
-                               struct api_site site)
+/* A runnable G on p, not yet in a queue; labels is the set for options that have any. NULL when there are no seats. */
+static inline struct g *create(struct p *p, const struct g *parent, enum stack_class class,
+                               const struct gmpt_go_options *options, uint32_t labels, void (*fn)(void *),
+                               const void *args, size_t size, struct api_site site)
 {
     struct g *g = seat_take_owner(p, class);
     if (unlikely(!g))
@@ -36,17 +37,24 @@ static inline struct g *create(struct p *p, uint64_t parent, enum stack_class cl
     g->seq = 0;
     g->flags = (uint8_t)options->flags;
     g->prefers_p = (int16_t)options->p;
-    g->name = options->name;
+    g->name = NULL;
     g->context.sp = switch_prepare((void *)top, fn, (void *)top);
     void *stack_lo = seat_stack_lo(class, g->index);
     switch_created(&g->context, stack_lo, (uintptr_t)g - (uintptr_t)stack_lo);
 
     struct g_slot *slot = g->slot;
     store_relaxed(&slot->id, g->id);
-    slot->parent = parent;
+    slot->parent = parent ? parent->id : 0;
     slot->fn = (uint64_t)(uintptr_t)fn;
     slot->create_stack = 0;
+    annotate_inherit(g, parent);
     TRACE(go_create, p, g, site);
+    if (unlikely(options->name != NULL))
+        annotate_name(p, g, options->name);
+    if (unlikely(options->label_count != 0))
+        annotate_labels(p, g, labels);
+    if (unlikely(options->scope != 0))
+        annotate_scope(g, options->scope);
     g_transition(g, G_RUNNABLE, GMPT_WAIT_none);
     store_relaxed(&p->alive_delta, load_relaxed(&p->alive_delta) + 1);
     return g;
@@ -54,13 +62,13 @@ static inline struct g *create(struct p *p, uint64_t parent, enum stack_class cl
 
 static const struct gmpt_go_options defaults;
 
-static inline int64_t start(enum stack_class class, const struct gmpt_go_options *options, void (*fn)(void *),
-                            const void *args, size_t size, struct api_site site)
+static inline int64_t start(enum stack_class class, const struct gmpt_go_options *options, uint32_t labels,
+                            void (*fn)(void *), const void *args, size_t size, struct api_site site)
 {
     if (unlikely(size > (class == STACK_SMALL ? SMALL_ARGS_BYTES_MAX : ARGS_BYTES_MAX)))
         return -E2BIG;
     struct m *m = m_self();
-    struct g *g = create(m->p, m->current->id, class, options, fn, args, size, site);
+    struct g *g = create(m->p, m->current, class, options, labels, fn, args, size, site);
     if (unlikely(!g))
         return -ENOMEM;
     int64_t id = (int64_t)g->id;
@@ -71,7 +79,7 @@ static inline int64_t start(enum stack_class class, const struct gmpt_go_options
 int64_t gmpt_go(void (*fn)(void *args), const void *args, size_t size)
 {
     API_ENTER();
-    return start(STACK_DEFAULT, &defaults, fn, args, size, API_SITE(gmpt_go));
+    return start(STACK_DEFAULT, &defaults, 0, fn, args, size, API_SITE(gmpt_go));
 }
 
 int64_t gmpt_go_with(const struct gmpt_go_options *options, void (*fn)(void *args), const void *args, size_t size)
@@ -83,13 +91,20 @@ int64_t gmpt_go_with(const struct gmpt_go_options *options, void (*fn)(void *arg
     if (class == STACK_CLASSES || options->flags & ~GMPT_PURE_COMPUTE || options->p < 0 ||
         (uint32_t)options->p > sched.p_room)
         return -EINVAL;
-    return start(class, options, fn, args, size, API_SITE(gmpt_go_with));
+    uint32_t labels = 0;
+    if (options->label_count) {
+        uint32_t own = load_relaxed(&m_self()->current->slot->labels);
+        int error = annotate_label_set(own, options->labels, options->label_count, &labels);
+        if (error)
+            return error;
+    }
+    return start(class, options, labels, fn, args, size, API_SITE(gmpt_go_with));
 }
 
 int go_start_main(void (*fn)(void *args), const void *args, size_t size)
 {
     struct p *p = &sched.ps[0];
-    struct g *g = create(p, 0, STACK_DEFAULT, &defaults, fn, args, size, (struct api_site){ NULL, NULL });
+    struct g *g = create(p, NULL, STACK_DEFAULT, &defaults, 0, fn, args, size, (struct api_site){ NULL, NULL });
     if (!g)
         return -ENOMEM;
     return scheduler_first(p, g);

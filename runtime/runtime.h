@@ -52,7 +52,7 @@ struct g {
     int16_t prefers_p;   /* index + 1, 0 = any */
     uint32_t lock_depth; /* of gmpt_lock_os_thread */
     struct m *locked_m;  /* the only M that may run it, NULL = any */
-    const char *name;    /* NULL = its function's */
+    const char *name;    /* in the dictionary, for as long as the process lives; NULL = its function's */
 };
 
 /* Seats that are free: see seat.h. */

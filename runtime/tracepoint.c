@@ -26,6 +26,8 @@ static struct {
     struct lock lock; /* of the no-P ring */
     struct ring ring; /* for code without a P */
     struct lock modules_lock;
+    struct lock dictionary_lock; /* of adding to it */
+    struct dictionary dictionary;
 } trace;
 
 /* ---- clock ---- */
@@ -171,6 +173,37 @@ void trace_note_wait_site(struct p *p, struct g *g, struct api_site site)
     g->slot->wait_ring = (uint16_t)p->index;
 }
 
+/* ---- names ---- */
+
+static uint32_t dictionary_number(enum dictionary_kind kind, const void *content, uint32_t count)
+{
+    uint32_t number = dictionary_find(&trace.dictionary, kind, content, count);
+    if (number)
+        return number;
+    lock_acquire(&trace.dictionary_lock);
+    number = dictionary_add_locked(&trace.dictionary, kind, content, count);
+    lock_release(&trace.dictionary_lock);
+    return number;
+}
+
+uint32_t trace_string(const char *text)
+{
+    size_t bytes = text ? strnlen(text, DICTIONARY_STRING_MAX) : 0;
+    return bytes ? dictionary_number(DICTIONARY_STRING, text, (uint32_t)bytes) : 0;
+}
+
+uint32_t trace_labels(const uint64_t *pairs, uint32_t count)
+{
+    return dictionary_number(DICTIONARY_LABELS, pairs, count);
+}
+
+const char *trace_string_text(uint32_t number) { return dictionary_string(&trace.dictionary, number); }
+
+uint32_t trace_labels_get(uint32_t set, uint64_t pairs[DICTIONARY_LABELS_MAX])
+{
+    return dictionary_labels(&trace.dictionary, set, pairs);
+}
+
 /* ---- start ---- */
 
 static void describe(const struct ring *ring, struct subbuffer *head)
@@ -243,6 +276,7 @@ int trace_start(uint32_t p_room, uint32_t maxprocs, uint32_t seats)
     trace_segment.header->clock = trace.clock;
     trace_set_maxprocs(maxprocs);
     ring_init(&trace.ring, &trace_segment, p_room);
+    dictionary_init(&trace.dictionary, &trace_segment);
     note_modules();
     store_relaxed(&trace_segment.header->tracing, recorded);
     if (recorded)
@@ -364,4 +398,46 @@ void trace_emit_go_attach_wait(struct g *g)
     lock_acquire(&trace.lock);
     EMIT2(&trace.ring, go_attach_wait, g->id, (uint32_t)(g->seq + 1));
     lock_release(&trace.lock);
+}
+
+void trace_emit_go_labels(struct p *p, struct g *g)
+{
+    EMIT2(&p->ring, go_labels, g->id, load_relaxed(&g->slot->labels));
+}
+
+void trace_emit_go_name(struct p *p, struct g *g) { EMIT2(&p->ring, go_name, g->id, load_relaxed(&g->slot->name)); }
+
+void trace_emit_user_task_begin(struct p *p, const struct gmpt_task *task, uint32_t name)
+{
+    EMIT3(&p->ring, user_task_begin, task->id, task->parent, name);
+}
+
+void trace_emit_user_task_end(struct p *p, uint64_t task) { EMIT1(&p->ring, user_task_end, task); }
+
+void trace_emit_user_region_begin(struct p *p, uint64_t task, uint32_t name)
+{
+    EMIT2(&p->ring, user_region_begin, task, name);
+}
+
+void trace_emit_user_region_end(struct p *p, uint32_t name) { EMIT1(&p->ring, user_region_end, name); }
+
+/* Takes up to 7 bytes of the text, which are 8 in LEB128; 8 would be 10. */
+static uint64_t text_take(const char **text, size_t *left)
+{
+    uint64_t word = 0;
+    for (unsigned shift = 0; shift < 56 && *left; shift += 8, --*left)
+        word |= (uint64_t)(uint8_t)*(*text)++ << shift;
+    return word;
+}
+
+void trace_emit_user_log(struct p *p, uint64_t task, uint32_t category, const char *text, size_t bytes)
+{
+    size_t left = bytes < GMPT_LOG_BYTES_MAX ? bytes : GMPT_LOG_BYTES_MAX;
+    while (left) {
+        uint64_t word[4];
+        for (int i = 0; i < 4; i++)
+            word[i] = text_take(&text, &left);
+        EMIT4(&p->ring, user_log_text, word[0], word[1], word[2], word[3]);
+    }
+    EMIT3(&p->ring, user_log, task, category, bytes);
 }

@@ -7,12 +7,14 @@
 #ifndef GMPT_TRACEPOINT_H
 #define GMPT_TRACEPOINT_H
 
+#include "trace/dictionary.h"
 #include "trace/ring.h"
 #include "trace/segment.h"
 
 #include <gmptrace/trace.h>
 
 struct g;
+struct gmpt_task;
 struct m;
 struct p;
 
@@ -41,6 +43,14 @@ void trace_main_returned(void);
 /* Writes an address as "MODULE+0xOFFSET", which addr2line takes. Async-signal-safe but for snprintf. */
 void trace_describe_address(char *text, size_t size, uint64_t address);
 
+/* The dictionary, which is there whether tracing is on or not. The number of a string, cut to DICTIONARY_STRING_MAX
+ * bytes, or of a label set; 0 when there is no room, and for NULL and "". Any thread. */
+uint32_t trace_string(const char *text);
+uint32_t trace_labels(const uint64_t *pairs, uint32_t count);
+/* Back again. */
+const char *trace_string_text(uint32_t number);
+uint32_t trace_labels_get(uint32_t set, uint64_t pairs[DICTIONARY_LABELS_MAX]);
+
 void trace_emit_proc_start(struct p *p, uint32_t tid);
 void trace_emit_proc_stop(struct p *p);
 void trace_emit_proc_steal(struct p *p, uint32_t from, uint32_t count);
@@ -63,6 +73,15 @@ void trace_emit_syscall_exit(struct g *g);
 void trace_emit_go_detach(struct p *p);
 void trace_emit_go_attach(struct p *p, struct g *g);
 void trace_emit_go_attach_wait(struct g *g);
+
+void trace_emit_go_labels(struct p *p, struct g *g);
+void trace_emit_go_name(struct p *p, struct g *g);
+void trace_emit_user_task_begin(struct p *p, const struct gmpt_task *task, uint32_t name);
+void trace_emit_user_task_end(struct p *p, uint64_t task);
+void trace_emit_user_region_begin(struct p *p, uint64_t task, uint32_t name);
+void trace_emit_user_region_end(struct p *p, uint32_t name);
+/* text has min(bytes, GMPT_LOG_BYTES_MAX) bytes. */
+void trace_emit_user_log(struct p *p, uint64_t task, uint32_t category, const char *text, size_t bytes);
 
 /* Records where the G waits in its slot, while tracing is on. */
 void trace_note_wait_site(struct p *p, struct g *g, struct api_site site);

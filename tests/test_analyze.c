@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "harness.h"
 #include "sample.h"
+#include "tracefile.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -169,4 +170,43 @@ TEST(analyze, json_times_are_exact_nanoseconds)
     has(out, "\"start_realtime_ns\": 1700000000000000000");
     has(out, "\"max_ns\": 1000}");
     has(out, "\"runnable\": 4010,");
+}
+
+/* ---- What the program says of itself ---- */
+
+static int analyze_user(const char *arguments)
+{
+    char command[512];
+    size_t size;
+    char *text = (char *)tracefile_slurp("tests/traces/user.txt", &size);
+    snprintf(command, sizeof command, "$GMPTRACE analyze %s %s", tracefile_build(text), arguments);
+    free(text);
+    return harness_shell(command, out, sizeof out, err, sizeof err);
+}
+
+TEST(analyze, tasks_regions_and_messages_are_shown_by_name)
+{
+    ck_assert_int_eq(analyze_user(""), 0);
+    has(out, "Tasks by name                    ended      open       p50       p99       max\n");
+    has(out, "\n  request                            1         0     ");
+    has(out, "Regions by name");
+    has(out, "Messages by category");
+    for (char *line = strtok(out, "\n"); line; line = strtok(NULL, "\n"))
+        ck_assert_msg(strlen(line) <= 82, "too wide: %s", line); /* one character has two bytes */
+}
+
+TEST(analyze, json_has_tasks_regions_and_messages)
+{
+    ck_assert_int_eq(analyze_user("--json"), 0);
+    ck_assert_msg(sample_json_valid(out), "%s", out);
+    has(out, "{\"name\": \"request\", \"begun\": 1, \"ended\": 1, \"total_ns\": 77, \"latency\": ");
+    has(out, "{\"category\": \"request\", \"count\": 1}");
+    has(out, "\"ends_without_begin\": 0");
+}
+
+TEST(analyze, without_tasks_there_is_no_word_of_them)
+{
+    ck_assert_int_eq(analyze(&(struct sample_options){ .done = 1 }, ""), 0);
+    has_not(out, "Tasks");
+    has_not(out, "Messages");
 }

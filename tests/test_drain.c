@@ -707,6 +707,8 @@ TEST_TIMEOUT(drain, random_bytes_never_crash, 120)
     for (int run = 0; run < 60; run++) {
         fixture_open(&f);
         fill(&f, 30000);
+        f.target.dictionary[0] = f.target.dictionary[3] = 1ull << 32 | 12; /* strings of 12 bytes */
+        store_relaxed(&f.target.header->dictionary_used, 6);
         struct {
             uint8_t *at;
             size_t size;
@@ -714,12 +716,13 @@ TEST_TIMEOUT(drain, random_bytes_never_crash, 120)
             { (uint8_t *)f.target.rings, 2 * sizeof *f.target.rings },
             { (uint8_t *)f.target.modules, 4 * sizeof *f.target.modules },
             { (uint8_t *)segment_stacks(&f.target, 0), 4096 },
+            { (uint8_t *)f.target.dictionary, 64 },
             { f.target.subbuffer_base, 4 * SUBBUFFER_BYTES },
             { (uint8_t *)f.target.header, sizeof *f.target.header },
         };
         for (int i = 0; i < 200; i++) {
             uint64_t random = random_next(&seed);
-            size_t area = random % 5, at = (random >> 8) % areas[area].size;
+            size_t area = random % 6, at = (random >> 8) % areas[area].size;
             areas[area].at[at] = (uint8_t)(random >> 56);
         }
         for (int i = 0; i < 40; i++) { /* the heads of sub-buffers, which chance seldom meets */

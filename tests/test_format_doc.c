@@ -32,6 +32,12 @@ static const char *kind_doc(enum event_kind kind)
         return "a wait reason";
     case EVENT_KIND_ns:
         return "clock ticks in the file, nanoseconds from the reader";
+    case EVENT_KIND_string:
+        return "the number of a string in the dictionary, 0 = none or no room";
+    case EVENT_KIND_labels:
+        return "the number of a label set in the dictionary, 0 = none or no room";
+    case EVENT_KIND_text:
+        return "up to 7 bytes of text, the first in the lowest byte";
     case EVENT_KINDS:
         break;
     }

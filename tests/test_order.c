@@ -286,6 +286,104 @@ TEST(order, the_clocks_skew_of_a_g_that_moves_is_told)
     free(result.events);
 }
 
+/* ---- What the program says of itself ---------------------------------------------------------------------------- */
+
+TEST(order, labels_pass_to_children_and_change_no_state)
+{
+    struct gmpt_trace_error error;
+    struct gmpt_event event;
+    struct gmpt_trace *trace = gmpt_trace_open(
+        tracefile_build(TRACEFILE_HEAD FRAME(0) "string 1 key\nstring 2 value\nlabels 3 1=2\nstring 4 reader\n" RING(
+            0, 10) CREATE(1) START(1, 2) "1 go_labels g=1 labels=3\n" CREATE(2) "1 go_labels g=1 labels=0\n"
+                                                                                "1 go_name g=2 name=4\n" CREATE(3) END),
+        &error);
+    while (gmpt_trace_next(trace, &event) > 0)
+        ;
+    ck_assert_uint_eq(gmpt_trace_g(trace, 1)->labels, 0);
+    ck_assert_int_eq(gmpt_trace_g(trace, 1)->state, GMPT_G_RUNNING);
+    const struct gmpt_g *child = gmpt_trace_g(trace, 2);
+    ck_assert_uint_eq(gmpt_trace_label_count(trace, child->labels), 1);
+    ck_assert_str_eq(gmpt_trace_label(trace, child->labels, 0).key, "key");
+    ck_assert_str_eq(gmpt_trace_label(trace, child->labels, 0).value, "value");
+    ck_assert_str_eq(gmpt_trace_label(trace, child->labels, 1).key, "");
+    ck_assert_str_eq(gmpt_trace_string(trace, child->name), "reader");
+    ck_assert_uint_eq(gmpt_trace_g(trace, 3)->labels, 0);
+    ck_assert_str_eq(gmpt_trace_string(trace, 3), ""); /* no string */
+    ck_assert_str_eq(gmpt_trace_string(trace, 99), "");
+    ck_assert_uint_eq(gmpt_trace_label_count(trace, 1), 0);
+    ck_assert_uint_eq(gmpt_trace_counts(trace)->violations, 0);
+    gmpt_trace_close(trace);
+}
+
+TEST(order, labels_of_a_g_that_is_not_there_are_a_violation)
+{
+    free(check_counts(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) "1 go_labels g=7 labels=0\n" END, 0, 0, 1).events);
+    free(check_counts(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) "1 go_name g=0 name=0\n" END, 0, 0, 1).events);
+}
+
+TEST(order, what_a_g_says_is_about_it)
+{
+    check_story(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1)
+                    START(1, 2) "1 user_region_begin task=0 name=0\n1 user_task_end task=4\n" EXIT
+                                "1 user_task_end task=5\n" END,
+                S_CREATE(P0, 1)
+                    S_START(P0, 1, 2) "P0 G1 user_region_begin task=0 name=0\n"
+                                      "P0 G1 user_task_end task=4\n" S_EXIT(P0, 1) "P0 - user_task_end task=5\n");
+}
+
+static void check_log(const char *records, const char *wanted)
+{
+    char text[4096];
+    struct gmpt_trace_error error;
+    struct gmpt_event event;
+    size_t bytes = 0;
+    snprintf(text, sizeof text, TRACEFILE_HEAD FRAME(0) RING(0, 10) "%s" END, records);
+    struct gmpt_trace *trace = gmpt_trace_open(tracefile_build(text), &error);
+    while (gmpt_trace_next(trace, &event) > 0 && event.type != GMPT_EVENT_user_log)
+        ;
+    ck_assert_str_eq(gmpt_trace_log_text(trace, &bytes), wanted);
+    ck_assert_uint_eq(bytes, strlen(wanted));
+    gmpt_trace_close(trace);
+}
+
+#define LOG_TEXT(a, b) "1 user_log_text a=" a " b=" b " c=0x0 d=0x0\n"
+#define LOG(bytes) "1 user_log task=0 category=0 bytes=" #bytes "\n"
+
+TEST(order, a_messages_text_is_put_together)
+{
+    check_log(LOG_TEXT("0x64636261", "0x65") LOG(5), "abcde");
+    check_log(LOG_TEXT("0x67666564636261", "0x0") LOG_TEXT("0x68", "0x0") LOG(8), "abcdefgh");
+    check_log(LOG(0), "");
+}
+
+TEST(order, a_message_has_the_text_right_before_it_only)
+{
+    check_log(LOG_TEXT("0x61", "0x0") CREATE(1) LOG_TEXT("0x62", "0x0") LOG(1), "b");
+    check_log(LOG_TEXT("0x61", "0x0") LOG_TEXT("0x62", "0x0") LOG(1), "a"); /* not more than it says */
+    check_log(LOG_TEXT("0x61", "0x0") LOG(400), "a");
+}
+
+TEST(order, a_messages_text_has_a_limit)
+{
+    char text[32768];
+    int used = 0;
+    for (int i = 0; i < 100; i++)
+        used += snprintf(text + used, sizeof text - (size_t)used,
+                         "1 user_log_text a=0x61616161616161 b=0xffffffffffffffff c=0x61616161616161 d=0x61\n");
+    snprintf(text + used, sizeof text - (size_t)used, LOG(2900));
+    char whole[65536];
+    snprintf(whole, sizeof whole, TRACEFILE_HEAD FRAME(0) RING(0, 10) "%s" END, text);
+    struct gmpt_trace_error error;
+    struct gmpt_event event;
+    size_t bytes;
+    struct gmpt_trace *trace = gmpt_trace_open(tracefile_build(whole), &error);
+    while (gmpt_trace_next(trace, &event) > 0)
+        ;
+    gmpt_trace_log_text(trace, &bytes);
+    ck_assert_uint_eq(bytes, GMPT_LOG_BYTES_MAX);
+    gmpt_trace_close(trace);
+}
+
 /* ---- Losses ----------------------------------------------------------------------------------------------------- */
 
 TEST(order, after_a_lost_record_the_head_of_the_part_tells_who_runs)

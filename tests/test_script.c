@@ -2,8 +2,10 @@
 #define _GNU_SOURCE
 #include "harness.h"
 #include "sample.h"
+#include "tracefile.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static char out[1 << 20], err[1 << 14];
@@ -119,4 +121,34 @@ TEST(script, losses_are_events_too)
 {
     ck_assert_int_eq(script(&(struct sample_options){ .leaks = 5, .lost = 42 }, ""), 0);
     has(out, " lost            count=42");
+}
+
+/* ---- What the program says of itself ---- */
+
+static int script_user(const char *arguments)
+{
+    char command[512];
+    size_t size;
+    char *text = (char *)tracefile_slurp("tests/traces/user.txt", &size);
+    snprintf(command, sizeof command, "$GMPTRACE script %s %s", tracefile_build(text), arguments);
+    free(text);
+    return harness_shell(command, out, sizeof out, err, sizeof err);
+}
+
+TEST(script, names_labels_and_messages_are_in_words)
+{
+    ck_assert_int_eq(script_user(""), 0);
+    has(out, "G1        go_labels       labels={tenant=\"acme \\ sons?\"}\n");
+    has(out, "G2        go_name         name=\"  \xc3\xbcnder spaces\"\n");
+    has(out, "G1        user_task_begin task=1 parent=0 name=\"request\"\n");
+    has(out, "G2        user_region_end name=\"request\"\n");
+    has(out, "G2        user_log        task=2 category=\"request\" bytes=10 text=\"ello worl");
+    ck_assert_ptr_null(strstr(out, "user_log_text"));
+    ck_assert_str_eq(err, "");
+}
+
+TEST(script, raw_has_the_parts_of_messages)
+{
+    ck_assert_int_eq(script_user("--raw"), 0);
+    has(out, "user_log_text a=0x6f77206f6c6c65 b=0x646c72 c=0x0 d=0x0");
 }

@@ -70,7 +70,8 @@ TEST(segment, tables_do_not_overlap)
     ck_assert_uint_ge(h->controls_offset, sizeof *h);
     ck_assert_uint_ge(h->modules_offset, h->controls_offset + h->ring_count * sizeof(struct segment_ring));
     ck_assert_uint_ge(h->registry_offset, h->modules_offset + SEGMENT_MAX_MODULES * sizeof(struct segment_module));
-    ck_assert_uint_ge(h->stacks_offset, h->registry_offset + h->registry_slots * sizeof(struct g_slot));
+    ck_assert_uint_ge(h->dictionary_offset, h->registry_offset + h->registry_slots * sizeof(struct g_slot));
+    ck_assert_uint_ge(h->stacks_offset, h->dictionary_offset + h->dictionary_words * 8);
     ck_assert_uint_ge(h->rings_offset, h->stacks_offset + h->ring_count * h->stacks_words * 8);
     ck_assert_uint_ge(h->total_bytes, h->rings_offset + (uint64_t)h->ring_count * h->subbuffers * SUBBUFFER_BYTES);
     destroy();

@@ -11,6 +11,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 static char *dump(const char *path)
@@ -92,7 +93,13 @@ TEST(text, random_traces_are_kept_to_the_letter)
         for (unsigned line = 0; line < 40; line++) {
             random ^= random << 13, random ^= random >> 7, random ^= random << 17;
             uint64_t small = random >> (random & 63);
-            switch (random % 4) {
+            switch (random % 6) {
+            case 4:
+                fprintf(out, "string %u %" PRIx64 " \\\\\\x0a\\x7f \xc3\xbc  \n", line + 1, small);
+                break;
+            case 5:
+                fprintf(out, "labels %u %u=%u 0=4294967295\n", line + 1, (unsigned)small, (unsigned)random);
+                break;
             case 0:
                 fprintf(out, "stack %u %" PRIu64 " 0x%" PRIx64 "\n", line % 200, 1 + (small & 0xffff), small);
                 break;
@@ -107,7 +114,8 @@ TEST(text, random_traces_are_kept_to_the_letter)
                         continue;
                     fprintf(out, "  %" PRIu64 " %s", small, event_specs[code].name);
                     for (int i = 0; i < event_field_counts[code]; i++) {
-                        bool address = event_specs[code].field[i].kind == EVENT_KIND_addr;
+                        bool address = event_specs[code].field[i].kind == EVENT_KIND_addr ||
+                                       event_specs[code].field[i].kind == EVENT_KIND_text;
                         bool reason = event_specs[code].field[i].kind == EVENT_KIND_reason;
                         fprintf(out, address ? " %s=0x%" PRIx64 : " %s=%" PRIu64, event_specs[code].field[i].name,
                                 reason ? 1000 + small : small);
@@ -120,6 +128,32 @@ TEST(text, random_traces_are_kept_to_the_letter)
         check_identity(text);
         free(text);
     }
+}
+
+static void check_refused(const char *line)
+{
+    char text[1024];
+    struct gmpt_trace_error error = { 0 };
+    snprintf(text, sizeof text, "pid 1\nframe\nclock 1 2 3\n%s\n", line);
+    ck_assert_msg(text_build(text, memfd_create("text", 0), &error) == -EINVAL, "%s", line);
+    ck_assert_int_eq(error.offset, 4);
+}
+
+TEST(text, what_is_no_string_or_label_set_is_refused)
+{
+    char line[512] = "string 1 ";
+    memset(line + strlen(line), 'x', 256);
+    check_refused(line);
+    check_refused("string");
+    check_refused("string 0 x");
+    check_refused("string x");
+    check_refused("string 1 a\\b");
+    check_refused("string 1 a\\x0");
+    check_refused("string 1 a\\");
+    check_refused("labels 1");
+    check_refused("labels 1 2");
+    check_refused("labels 1 2=x");
+    check_refused("labels 1 1=1 2=2 3=3 4=4 5=5 6=6 7=7 8=8 9=9 10=1 11=1 12=1 13=1 14=1 15=1 16=1 17=1");
 }
 
 TEST(text, spaces_comments_and_blank_lines_count_for_nothing)

@@ -6,6 +6,8 @@
  * | opened        | acquire, B | the head of the newest sub-buffer and the last commit of the one before are there  |
  * | consumed      | release, C | all copying out of sub-buffers below it is over                                    |
  * | stacks_used   | acquire, D | the words below it are there; read after A, whose records name the stacks          |
+ * | dictionary_   | acquire, E | likewise, of the dictionary's (B in dictionary.h)                                  |
+ * |  used         |            |                                                                                    |
  *
  * 1. A sub-buffer below opened - 1 is closed: its commit word is final.
  * 2. A part of a sub-buffer ends with a whole record, since the commit word moves by whole records, and the state that
@@ -15,6 +17,7 @@
 #define _GNU_SOURCE
 #include "drain.h"
 
+#include "dictionary.h"
 #include "format.h"
 #include "leb.h"
 
@@ -60,6 +63,9 @@ struct drain_part {
 
 struct drain {
     const struct segment *segment;
+    uint64_t dictionary_words; /* read so far */
+    uint32_t dictionary_entries;
+    bool dictionary_broken;
     uint32_t modules_read;
     bool modules_broken;
     bool crowded;
@@ -452,6 +458,54 @@ static int stacks_write(struct drain *drain, uint32_t ring, struct writer *write
     return 0;
 }
 
+/* The words of the whole entries at the start of the slice, and their number; *damaged when one cannot be. */
+static size_t names_walk(const uint64_t *slice, size_t words, uint32_t *entries, bool *damaged)
+{
+    size_t at = 0;
+    *entries = 0;
+    while (at < words) {
+        uint32_t content = dictionary_content_words(slice[at]);
+        if (content == 0)
+            *damaged = true;
+        if (content == 0 || content >= words - at)
+            break;
+        at += 1 + content;
+        ++*entries;
+    }
+    return at;
+}
+
+static int names_write(struct drain *drain, struct writer *writer, const struct writer_clock *clock)
+{
+    uint64_t used = load_acquire(&drain->segment->header->dictionary_used); /* E */
+    if (drain->dictionary_broken || used == drain->dictionary_words)
+        return 0;
+    bool damaged = used < drain->dictionary_words || used > drain->segment->dictionary_words;
+    while (!damaged && drain->dictionary_words < used) {
+        uint64_t left = used - drain->dictionary_words;
+        size_t words = left < STACK_SLICE_WORDS ? (size_t)left : STACK_SLICE_WORDS;
+        copy_out(drain->slice, drain->segment->dictionary + drain->dictionary_words, words * sizeof drain->slice[0]);
+        uint32_t entries;
+        size_t whole = names_walk(drain->slice, words, &entries, &damaged);
+        if (entries == 0) {
+            damaged = true;
+            break;
+        }
+        int result = frame_room(writer, clock, whole * 2 * LEB_MAX_BYTES + 64);
+        if (result)
+            return result;
+        writer_put_dictionary(writer, drain->dictionary_entries + 1, drain->slice, whole);
+        drain->dictionary_words += whole;
+        drain->dictionary_entries += entries;
+    }
+    if (damaged) {
+        damage_add(drain, "entry %u of the dictionary: it does not hold together from here",
+                   drain->dictionary_entries + 1);
+        drain->dictionary_broken = true;
+    }
+    return 0;
+}
+
 static int modules_write(struct drain *drain, struct writer *writer, const struct writer_clock *clock)
 {
     uint32_t count = load_acquire(&drain->segment->header->module_count);
@@ -491,6 +545,8 @@ int drain_write(struct drain *drain, struct writer *writer, const struct writer_
     writer_put_clock(writer, clock);
     for (uint32_t ring = 0; result == 0 && ring < drain->segment->ring_count; ring++)
         result = stacks_write(drain, ring, writer, clock);
+    if (result == 0)
+        result = names_write(drain, writer, clock);
     if (result == 0)
         result = modules_write(drain, writer, clock);
     for (uint32_t i = 0; result == 0 && i < drain->part_count; i++) {

@@ -5,8 +5,8 @@
  * batch of a fixed size, whatever the segment claims.
  *
  * A round: drain_begin fixes how far each ring will be read, drain_collect fills the batch until it is full or the
- * round is done, drain_write empties the batch. Stacks and modules are read in drain_write, after the records that
- * name them, and written before them. */
+ * round is done, drain_write empties the batch. Stacks, names and modules are read in drain_write, after the records
+ * that name them, and written before them. */
 #ifndef GMPT_DRAIN_H
 #define GMPT_DRAIN_H
 

@@ -22,7 +22,8 @@ const uint8_t event_field_counts[GMPT_EVENT_CODES] = {
 };
 /* clang-format on */
 
-static const char *const kind_names[EVENT_KINDS] = { NULL, "g", "seq", "stack", "addr", "num", "p", "reason", "ns" };
+static const char *const kind_names[EVENT_KINDS] = { NULL, "g",      "seq", "stack",  "addr",   "num",
+                                                     "p",  "reason", "ns",  "string", "labels", "text" };
 
 struct reason_spec {
     const char *name, *words;

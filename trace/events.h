@@ -20,6 +20,9 @@ enum event_kind {
     EVENT_KIND_p,
     EVENT_KIND_reason,
     EVENT_KIND_ns,
+    EVENT_KIND_string,
+    EVENT_KIND_labels,
+    EVENT_KIND_text,
     EVENT_KINDS
 };
 

@@ -22,9 +22,9 @@
  *   a frame's content is a run of sections: one byte kind, LEB128 size, then that many bytes
  *
  * A frame holds the records of a tenth of a second, or some 100 KiB of them when that is less, so that a cut or a bad
- * block costs no more. It stands by itself: it starts with a clock section, and every stack that its events name is in
- * this frame or an earlier one. The first frame also has the info and schema sections. The last has an end section. A
- * reader skips a section of a kind that it does not know.
+ * block costs no more. It stands by itself: it starts with a clock section, and every stack and entry of the dictionary
+ * that its events name is in this frame or an earlier one. The first frame also has the info and schema sections. The
+ * last has an end section. A reader skips a section of a kind that it does not know.
  *
  *   kind           content (numbers are LEB128 unless said)
  *   clock          ticks, monotonic ns, realtime ns, each 8 bytes
@@ -34,6 +34,8 @@
  *   stacks         ring, ordinal of the first, then for each: count, addresses (leaf first)
  *   events         ring, sub-buffer sequence, offset in it, base ticks, current G, its transition number, tid,
  *                  lost so far, records, then the records as in the ring
+ *   dictionary     number of the first, then for each: kind (1 string, 2 label set), count, then count bytes, or count
+ *                  pairs of strings, key and value, by their numbers
  *   end            exit kind, exit code, rings, then for each ring: emitted, lost, stacks lost
  *
  *   record         one byte code, LEB128 ticks since the record before it (or the base), then its fields in LEB128
@@ -67,6 +69,7 @@ enum format_section {
     FORMAT_STACKS = 5,
     FORMAT_EVENTS = 6,
     FORMAT_END = 7,
+    FORMAT_DICTIONARY = 8,
 };
 
 /* FNV-1a, 32 bits (Fowler, Noll, Vo): enough to tell a head from chance bytes; the content has zstd's own checksum. */

@@ -363,6 +363,7 @@ static int g_created(struct order *order, struct order_lane *lane, const struct 
         g_set(order, g, 1, GMPT_G_RUNNABLE, event->time_ns);
     }
     g->g.parent = lane->current ? lane->current_id : 0;
+    g->g.labels = lane->current && lane->current->g.id == lane->current_id ? lane->current->g.labels : 0;
     g->g.fn = event->go_create.fn;
     g->g.create_stack = (uint32_t)event->go_create.stack;
     g->g.created_ns = event->time_ns;
@@ -423,6 +424,56 @@ static bool head_enabled(const struct order *order, struct order_lane *lane)
     return g && g->g.id && g->seq + 1 == (uint32_t)lane->field[1] && g->g.state == from;
 }
 
+/* ---- What the program says of itself, which changes no state ---------------------------------------------------- */
+
+static void text_gather(struct order_lane *lane)
+{
+    for (int i = 0; i < GMPT_EVENT_FIELDS_MAX; i++)
+        for (uint64_t bytes = lane->field[i]; bytes && lane->text_bytes < sizeof lane->text; bytes >>= 8)
+            lane->text[lane->text_bytes++] = (char)(bytes & 0xff);
+}
+
+static void text_done(struct order *order, struct order_lane *lane, uint64_t bytes)
+{
+    order->log_bytes = bytes < lane->text_bytes ? (uint32_t)bytes : lane->text_bytes;
+    memcpy(order->log_text, lane->text, order->log_bytes);
+    order->log_text[order->log_bytes] = 0;
+}
+
+/* Returns whether the event is one of these. */
+static bool user_event(struct order *order, struct order_lane *lane, struct gmpt_event *event)
+{
+    struct gtable_g *g;
+    switch (event->type) {
+    case GMPT_EVENT_go_labels:
+    case GMPT_EVENT_go_name:
+        event->g = lane->field[0];
+        g = event->g ? gtable_find(&order->gs, event->g) : NULL;
+        if (!g)
+            order_misfit(order);
+        else if (event->type == GMPT_EVENT_go_labels)
+            g->g.labels = (uint32_t)event->go_labels.labels;
+        else
+            g->g.name = (uint32_t)event->go_name.name;
+        return true;
+    case GMPT_EVENT_user_log_text:
+        text_gather(lane);
+        break;
+    case GMPT_EVENT_user_log:
+        text_done(order, lane, event->user_log.bytes);
+        break;
+    case GMPT_EVENT_user_task_begin:
+    case GMPT_EVENT_user_task_end:
+    case GMPT_EVENT_user_region_begin:
+    case GMPT_EVENT_user_region_end:
+        break;
+    default:
+        return false;
+    }
+    event->g = lane->current && lane->current->g.id == lane->current_id ? lane->current_id : 0;
+    return true;
+}
+
 /* Gives the lane's head out. */
 static int head_accept(struct order *order, struct order_lane *lane, struct gmpt_event *event, bool forced)
 {
@@ -435,6 +486,12 @@ static int head_accept(struct order *order, struct order_lane *lane, struct gmpt
     memcpy(event->field, lane->field, sizeof lane->field);
     event->field[GMPT_EVENT_FIELDS_MAX] = 0;
     order->counts.kept++;
+    if (event->type >= GMPT_EVENT_go_labels && user_event(order, lane, event)) {
+        if (event->type != GMPT_EVENT_user_log_text)
+            lane->text_bytes = 0;
+        return 0;
+    }
+    lane->text_bytes = 0;
 
     switch (event->type) {
     case GMPT_EVENT_lost:

@@ -64,6 +64,9 @@ struct order_lane {
     uint64_t current_id;
     uint32_t current_seq; /* its number, as far as this lane knows */
 
+    uint32_t text_bytes; /* gathered for the next user_log */
+    char text[GMPT_LOG_BYTES_MAX];
+
     bool seen;   /* a part has been added; next_* are valid */
     bool unsure; /* something may be missing before the next part */
     uint64_t next_sequence;
@@ -85,6 +88,8 @@ struct order {
     uint32_t damaged;      /* places of the file that could not be read */
     struct gtable_g *dead; /* ended with the last record given out */
     struct gtable gs;
+    uint32_t log_bytes; /* of the last user_log given out */
+    char log_text[GMPT_LOG_BYTES_MAX + 1];
     uint64_t buffered_bytes; /* of the frames that lanes still need */
     struct order_part *free_parts;
     struct gmpt_trace_counts counts;

@@ -2,6 +2,7 @@
  * what the file lacks. */
 #define _GNU_SOURCE
 #include "frames.h"
+#include "nameset.h"
 #include "order.h"
 #include "sections.h"
 
@@ -31,6 +32,7 @@ struct gmpt_trace {
     char *command, *host;
     struct clockmap clocks;
     struct stackset stacks;
+    struct nameset names;
     struct event_schema schema;
     struct order order;
     struct module_entry **modules; /* by start address */
@@ -132,6 +134,16 @@ static int stacks_load(struct gmpt_trace *trace, const struct section *section)
     return result;
 }
 
+static int names_load(struct gmpt_trace *trace, const struct section *section)
+{
+    struct section_dictionary dictionary;
+    struct section_name name;
+    int result = section_dictionary_begin(section, &dictionary);
+    while (result == 0 && (result = section_dictionary_next(&dictionary, &name)) > 0)
+        result = nameset_add(&trace->names, &name);
+    return result;
+}
+
 static int end_load(struct gmpt_trace *trace, const struct section *section)
 {
     struct section_end end;
@@ -172,6 +184,8 @@ static int section_load(struct gmpt_trace *trace, const struct section *section,
         return module_load(trace, section);
     case FORMAT_STACKS:
         return stacks_load(trace, section);
+    case FORMAT_DICTIONARY:
+        return names_load(trace, section);
     case FORMAT_EVENTS:
         result = section_events(section, &events);
         if (result)
@@ -403,6 +417,7 @@ void gmpt_trace_close(struct gmpt_trace *trace)
     order_clear(&trace->order);
     frames_close(trace->file);
     stackset_clear(&trace->stacks);
+    nameset_clear(&trace->names);
     for (size_t i = 0; i < trace->module_count; i++)
         free(trace->modules[i]);
     free(trace->modules);
@@ -449,6 +464,28 @@ size_t gmpt_trace_module_count(const struct gmpt_trace *trace) { return trace->m
 const struct gmpt_module *gmpt_trace_module(const struct gmpt_trace *trace, size_t index)
 {
     return index < trace->module_count ? &trace->modules[index]->module : NULL;
+}
+
+const char *gmpt_trace_string(const struct gmpt_trace *trace, uint64_t number)
+{
+    return nameset_string(&trace->names, number);
+}
+
+uint32_t gmpt_trace_label_count(const struct gmpt_trace *trace, uint64_t labels)
+{
+    return nameset_label_count(&trace->names, labels);
+}
+
+struct gmpt_trace_label gmpt_trace_label(const struct gmpt_trace *trace, uint64_t labels, uint32_t index)
+{
+    return nameset_label(&trace->names, labels, index);
+}
+
+const char *gmpt_trace_log_text(const struct gmpt_trace *trace, size_t *bytes)
+{
+    if (bytes)
+        *bytes = trace->order.log_bytes;
+    return trace->order.log_text;
 }
 
 const struct gmpt_g *gmpt_trace_g(const struct gmpt_trace *trace, uint64_t id)

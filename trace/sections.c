@@ -134,6 +134,42 @@ int section_stacks_next(struct section_stacks *stacks, uint64_t pc[SECTION_STACK
     return 1;
 }
 
+int section_dictionary_begin(const struct section *section, struct section_dictionary *dictionary)
+{
+    uint64_t number;
+    const uint8_t *p = number_get(section->bytes, section->end, UINT32_MAX, &number);
+    if (!p || number == 0)
+        return -EPROTO;
+    *dictionary = (struct section_dictionary){ (uint32_t)number, p, section->end };
+    return 0;
+}
+
+int section_dictionary_next(struct section_dictionary *dictionary, struct section_name *name)
+{
+    uint64_t kind, count, key, value;
+    const uint8_t *p = dictionary->p, *end = dictionary->end;
+    if (p == end)
+        return 0;
+    if (!(p = number_get(p, end, DICTIONARY_LABELS, &kind)) || !(p = number_get(p, end, UINT32_MAX, &count)) ||
+        dictionary_content_words(kind << 32 | count) == 0 || dictionary->number == UINT32_MAX)
+        return -EPROTO;
+    *name = (struct section_name){ dictionary->number, (enum dictionary_kind)kind, (uint32_t)count, p, { 0 } };
+    if (kind == DICTIONARY_STRING) {
+        if (count > (uint64_t)(end - p))
+            return -EPROTO;
+        p += count;
+    } else {
+        for (uint64_t i = 0; i < count; i++) {
+            if (!(p = number_get(p, end, UINT32_MAX, &key)) || !(p = number_get(p, end, UINT32_MAX, &value)))
+                return -EPROTO;
+            name->pairs[i] = key << 32 | value;
+        }
+    }
+    dictionary->p = p;
+    dictionary->number++;
+    return 1;
+}
+
 const char *section_info(const struct section *section, const char *key, size_t *length)
 {
     size_t key_bytes = strlen(key);

@@ -5,6 +5,7 @@
 #ifndef GMPT_SECTIONS_H
 #define GMPT_SECTIONS_H
 
+#include "dictionary.h"
 #include "format.h"
 #include "segment.h"
 #include "writer.h"
@@ -41,6 +42,22 @@ struct section_stacks {
 int section_stacks_begin(const struct section *section, struct section_stacks *stacks);
 /* Returns 1, 0 at the end, or -EPROTO. The ordinal is that of the one returned plus 1. */
 int section_stacks_next(struct section_stacks *stacks, uint64_t pc[SECTION_STACK_MAX], uint32_t *count);
+
+/* An entry of the dictionary. */
+struct section_name {
+    uint32_t number;
+    enum dictionary_kind kind;
+    uint32_t count;                        /* bytes, or pairs */
+    const uint8_t *bytes;                  /* of a string; not ended with a 0 */
+    uint64_t pairs[DICTIONARY_LABELS_MAX]; /* of a label set: key << 32 | value */
+};
+struct section_dictionary {
+    uint32_t number; /* of the entry that comes next */
+    const uint8_t *p, *end;
+};
+int section_dictionary_begin(const struct section *section, struct section_dictionary *dictionary);
+/* Returns 1, 0 at the end, or -EPROTO. */
+int section_dictionary_next(struct section_dictionary *dictionary, struct section_name *name);
 
 /* The value of a key in an info section, or NULL. */
 const char *section_info(const struct section *section, const char *key, size_t *length);

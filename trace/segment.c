@@ -12,6 +12,7 @@
 
 #define PAGE_BYTES 4096u
 #define STACK_TABLE_WORDS (512u * 1024) /* 4 MiB a ring, of which pages in use cost memory */
+#define DICTIONARY_WORDS (512u * 1024)  /* 4 MiB, likewise */
 #define TOTAL_BYTES_MAX (1ull << 40)
 
 static uint64_t page_up(uint64_t bytes)
@@ -45,12 +46,14 @@ static void point(struct segment *segment, const struct segment_header *header)
     segment->registry = (struct g_slot *)(segment->base + header->registry_offset);
     segment->modules = (struct segment_module *)(segment->base + header->modules_offset);
     segment->stacks = (uint64_t *)(segment->base + header->stacks_offset);
+    segment->dictionary = (uint64_t *)(segment->base + header->dictionary_offset);
     segment->subbuffer_base = segment->base + header->rings_offset;
     segment->ring_count = header->ring_count;
     segment->subbuffers = header->subbuffers;
     segment->p_count = header->p_count;
     segment->registry_slots = header->registry_slots;
     segment->stacks_words = header->stacks_words;
+    segment->dictionary_words = header->dictionary_words;
 }
 
 int segment_create(struct segment *segment, int fd, uint32_t p_count, size_t ring_bytes, uint32_t registry_slots)
@@ -66,7 +69,8 @@ int segment_create(struct segment *segment, int fd, uint32_t p_count, size_t rin
                                      .ring_count = p_count + 1,
                                      .subbuffers = (uint32_t)subbuffers,
                                      .registry_slots = registry_slots,
-                                     .stacks_words = STACK_TABLE_WORDS };
+                                     .stacks_words = STACK_TABLE_WORDS,
+                                     .dictionary_words = DICTIONARY_WORDS };
     uint64_t end = PAGE_BYTES;
     layout.controls_offset = end;
     end = page_up(end + layout.ring_count * sizeof(struct segment_ring));
@@ -74,6 +78,8 @@ int segment_create(struct segment *segment, int fd, uint32_t p_count, size_t rin
     end = page_up(end + SEGMENT_MAX_MODULES * sizeof(struct segment_module));
     layout.registry_offset = end;
     end = page_up(end + (uint64_t)registry_slots * sizeof(struct g_slot));
+    layout.dictionary_offset = end;
+    end = page_up(end + layout.dictionary_words * sizeof(uint64_t));
     layout.stacks_offset = end;
     end = page_up(end + layout.ring_count * layout.stacks_words * sizeof(uint64_t));
     layout.rings_offset = end;
@@ -143,9 +149,12 @@ static const char *find_fault(const struct segment_header *header, uint64_t file
         return "the segment's ring size is out of range";
     if (header->stacks_words > (1u << 27))
         return "the segment's stack tables are out of range";
+    if (header->dictionary_words > (1u << 27))
+        return "the segment's dictionary is out of range";
     if (!lies_inside(header->controls_offset, header->ring_count, sizeof(struct segment_ring), file_bytes) ||
         !lies_inside(header->modules_offset, SEGMENT_MAX_MODULES, sizeof(struct segment_module), file_bytes) ||
         !lies_inside(header->registry_offset, header->registry_slots, sizeof(struct g_slot), file_bytes) ||
+        !lies_inside(header->dictionary_offset, header->dictionary_words, 8, file_bytes) ||
         !lies_inside(header->stacks_offset, header->ring_count * header->stacks_words, 8, file_bytes) ||
         !lies_inside(header->rings_offset, (uint64_t)header->ring_count * header->subbuffers, SUBBUFFER_BYTES,
                      file_bytes))

@@ -4,10 +4,10 @@
  * marked "recorder" below. Whoever maps it from outside (segment_open) trusts nothing in it: every offset and count
  * is checked against the size of the file before use, and copied before it is checked when the target could change it.
  *
- *     +--------+----------------+-------+---------------+------------------+-------------+-----------------+
- *     | header | ring controls  |modules| G registry    | stack tables     | ring 0 .. ring P-1 | no-P ring |
- *     | 1 page | 256 bytes each |       | 128 B a slot  | one a ring       | sub-buffers of 64 KiB each    |
- *     +--------+----------------+-------+---------------+------------------+-------------+-----------------+
+ *     +--------+----------------+-------+---------------+----------+--------------+--------------------------------+
+ *     | header | ring controls  |modules| G registry    |dictionary| stack tables | ring 0 .. ring P-1 | no-P ring |
+ *     | 1 page | 256 bytes each |       | 128 B a slot  |          | one a ring   | sub-buffers of 64 KiB each     |
+ *     +--------+----------------+-------+---------------+----------+--------------+--------------------------------+
  *
  * The file is sparse: a page costs memory once it is touched, so the registry has room for every G that can be, and
  * the rings cost nothing until a trace starts.
@@ -25,7 +25,7 @@
 #include <stdint.h>
 
 #define SEGMENT_MAGIC 0x31474553544d4741ull /* "AGMTSEG1", little endian */
-#define SEGMENT_VERSION 1
+#define SEGMENT_VERSION 2
 #define SEGMENT_NAME "gmptrace"          /* /proc/PID/fd shows memfd:gmptrace */
 #define SEGMENT_FD_ENV "GMPT_SEGMENT_FD" /* the recorder passes an empty memfd by this number */
 
@@ -75,7 +75,12 @@ struct g_slot {
     uint16_t wait_ring, create_ring;
     uint8_t wait_bounded; /* a deadline ends this wait at the latest */
     uint8_t wait_reason;  /* as in status, set before it */
-    uint8_t reserved[50];
+    uint8_t reserved_byte[2];
+    ATOMIC(uint32_t) labels; /* the set, in the dictionary; 0 = none */
+    ATOMIC(uint32_t) name;   /* likewise, a string */
+    ATOMIC(uint64_t) scope;  /* 0 = none */
+    uint64_t task;           /* the user's task that it works for, 0 = none */
+    uint8_t reserved[24];
 };
 _Static_assert(sizeof(struct g_slot) == 128, "the registry's layout is part of the segment's version");
 
@@ -131,12 +136,15 @@ struct segment_header {
     uint64_t registry_offset; /* struct g_slot [registry_slots] */
     uint64_t stacks_offset;   /* ring r's table starts at stacks_offset + r * stacks_words * 8 */
     uint64_t stacks_words;    /* a table is a run of entries: count, then that many addresses, leaf first */
+    uint64_t dictionary_offset; /* a run of entries: see dictionary.h */
+    uint64_t dictionary_words;
     uint32_t registry_slots;
     ATOMIC(uint32_t) registry_used; /* slots [0, registry_used) have been in use */
     ATOMIC(uint32_t) module_count;  /* modules [0, module_count) are valid */
     ATOMIC(uint32_t) main_returned; /* 1 once the main G has returned */
     ATOMIC(uint32_t) maxprocs;      /* Ps that there are: GOMAXPROCS */
     ATOMIC(uint32_t) tracing;       /* recorder: 1 = emit events */
+    ATOMIC(uint64_t) dictionary_used; /* words [0, dictionary_used) are whole entries */
 };
 
 /* A mapped segment, from either side. */
@@ -150,9 +158,10 @@ struct segment {
     struct segment_module *modules;
     /* Copies that the other side cannot change: */
     uint64_t *stacks;
+    uint64_t *dictionary;
     uint8_t *subbuffer_base;
     uint32_t ring_count, subbuffers, p_count, registry_slots;
-    uint64_t stacks_words;
+    uint64_t stacks_words, dictionary_words;
     uint32_t clock, pid; /* set by segment_open */
 };
 

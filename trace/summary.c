@@ -6,6 +6,7 @@
 #include "summary.h"
 
 #include "histogram.h"
+#include "spans.h"
 #include "suspects.h"
 #include "table.h"
 
@@ -59,6 +60,7 @@ struct summary {
     struct current current[PS_MAX];
     struct table gs, sites, threads;
     struct suspects suspects;
+    struct spans *spans;
     struct slab *slabs;
     struct live_g *free_gs;
     struct site *last_site;
@@ -82,6 +84,11 @@ struct summary *summary_open(const struct gmpt_trace *trace, const struct summar
     struct summary *summary = calloc(1, sizeof *summary);
     if (!summary)
         return NULL;
+    summary->spans = spans_open();
+    if (!summary->spans) {
+        free(summary);
+        return NULL;
+    }
     summary->trace = trace;
     summary->options = options ? *options : (struct summary_options){ .stuck_ns = SUMMARY_STUCK_BY_END };
     for (int reason = 0; reason < GMPT_WAIT_REASONS; reason++)
@@ -107,6 +114,7 @@ void summary_close(struct summary *summary)
     }
     histogram_clear(&summary->scheduling);
     suspects_clear(&summary->suspects);
+    spans_close(summary->spans);
     table_clear(&summary->gs);
     table_clear(&summary->sites);
     table_clear(&summary->threads);
@@ -475,7 +483,18 @@ int summary_add(struct summary *summary, const struct gmpt_event *event)
         return 0;
     case GMPT_EVENT_lost:
     case GMPT_EVENT_proc_stop:
+    case GMPT_EVENT_go_labels:
+    case GMPT_EVENT_go_name:
+    case GMPT_EVENT_user_log_text:
         return 0;
+    case GMPT_EVENT_user_task_begin:
+    case GMPT_EVENT_user_task_end:
+    case GMPT_EVENT_user_region_begin:
+    case GMPT_EVENT_user_region_end:
+    case GMPT_EVENT_user_log:
+        return spans_add(summary->spans, event);
+    case GMPT_EVENT_go_exit:
+        return spans_add(summary->spans, event) ? -ENOMEM : add_transition(summary, event);
     default:
         return add_transition(summary, event);
     }
@@ -633,7 +652,9 @@ int summary_finish(struct summary *summary)
         summary->exited = info->whole && info->exit_kind == 1;
     }
     summary->exited |= summary->main_ended;
-    int result = groups_collect(summary);
+    int result = spans_finish(summary->spans);
+    if (!result)
+        result = groups_collect(summary);
     if (!result)
         result = sites_collect(summary);
     if (result)
@@ -672,3 +693,5 @@ const struct summary_group *summary_groups(const struct summary *summary, size_t
     *count = summary->group_count;
     return summary->group_list;
 }
+
+const struct spans *summary_spans(const struct summary *summary) { return summary->spans; }

@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 struct summary;
+struct spans;
 
 /* A log-linear histogram (HDR style, 16 steps an octave: values are kept within 1/16). */
 struct summary_latency {
@@ -92,5 +93,7 @@ bool summary_exited(const struct summary *summary); /* the main G has returned o
 const struct summary_totals *summary_totals(const struct summary *summary);
 const struct summary_site *summary_sites(const struct summary *summary, size_t *count);
 const struct summary_group *summary_groups(const struct summary *summary, size_t *count);
+/* Tasks, regions and messages: see spans.h. */
+const struct spans *summary_spans(const struct summary *summary);
 
 #endif

@@ -8,6 +8,7 @@
 #include "segment.h"
 #include "writer.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdbool.h>
@@ -31,7 +32,7 @@ static char *fields_print(char *p, char *end, unsigned code, const uint64_t *fie
         int length;
         if (reason)
             length = snprintf(p, room, " %s=%s", name, reason);
-        else if (spec->field[i].kind == EVENT_KIND_addr)
+        else if (spec->field[i].kind == EVENT_KIND_addr || spec->field[i].kind == EVENT_KIND_text)
             length = snprintf(p, room, " %s=0x%" PRIx64, name, fields[i]);
         else
             length = snprintf(p, room, " %s=%" PRIu64, name, fields[i]);
@@ -121,6 +122,40 @@ static int dump_stacks(const struct section *section, FILE *out)
     return result;
 }
 
+static void dump_string(const struct section_name *name, FILE *out)
+{
+    fprintf(out, "string %u%s", name->number, name->count ? " " : "");
+    for (uint32_t i = 0; i < name->count; i++) {
+        uint8_t byte = name->bytes[i];
+        if (byte == '\\')
+            fputs("\\\\", out);
+        else if (byte < ' ' || byte == 0x7f)
+            fprintf(out, "\\x%02x", byte);
+        else
+            fputc(byte, out);
+    }
+    fputc('\n', out);
+}
+
+static int dump_dictionary(const struct section *section, FILE *out)
+{
+    struct section_dictionary dictionary;
+    struct section_name name;
+    int result = section_dictionary_begin(section, &dictionary);
+    while (result == 0 && (result = section_dictionary_next(&dictionary, &name)) > 0) {
+        result = 0;
+        if (name.kind == DICTIONARY_STRING) {
+            dump_string(&name, out);
+            continue;
+        }
+        fprintf(out, "labels %u", name.number);
+        for (uint32_t i = 0; i < name.count; i++)
+            fprintf(out, " %u=%u", (unsigned)(name.pairs[i] >> 32), (unsigned)name.pairs[i]);
+        fputc('\n', out);
+    }
+    return result;
+}
+
 static int dump_module(const struct section *section, FILE *out)
 {
     struct gmpt_module module;
@@ -164,6 +199,8 @@ static int dump_section(const struct section *section, struct event_schema *sche
         return dump_module(section, out);
     case FORMAT_STACKS:
         return dump_stacks(section, out);
+    case FORMAT_DICTIONARY:
+        return dump_dictionary(section, out);
     case FORMAT_EVENTS:
         return dump_events(section, schema, out);
     case FORMAT_END:
@@ -369,6 +406,57 @@ static int build_stack(struct build *build, char *rest)
     return 0;
 }
 
+static int build_string(struct build *build, char *rest)
+{
+    uint64_t number, words[1 + DICTIONARY_STRING_MAX / 8 + 1] = { 0 };
+    uint8_t *bytes = (uint8_t *)(words + 1);
+    uint32_t count = 0;
+    if (!number_take(&rest, &number) || number == 0 || number > UINT32_MAX)
+        return build_fail(build, "a string has a number");
+    for (; *rest; count++) {
+        if (count == DICTIONARY_STRING_MAX)
+            return build_fail(build, "the string is too long");
+        char digits[3] = "";
+        if (rest[0] != '\\') {
+            bytes[count] = (uint8_t)*rest++;
+        } else if (rest[1] == '\\') {
+            bytes[count] = '\\';
+            rest += 2;
+        } else if (rest[1] == 'x' && isxdigit((unsigned char)rest[2]) && isxdigit((unsigned char)rest[3])) {
+            memcpy(digits, rest + 2, 2);
+            bytes[count] = (uint8_t)strtoul(digits, NULL, 16);
+            rest += 4;
+        } else {
+            return build_fail(build, "in a string, \\ is followed by \\ or by x and two digits");
+        }
+    }
+    words[0] = dictionary_head(DICTIONARY_STRING, count);
+    writer_put_dictionary(build->writer, (uint32_t)number, words, 1 + dictionary_content_words(words[0]));
+    return 0;
+}
+
+static int build_labels(struct build *build, char *rest)
+{
+    uint64_t number, key, value, words[1 + DICTIONARY_LABELS_MAX];
+    uint32_t count = 0;
+    if (!number_take(&rest, &number) || number == 0 || number > UINT32_MAX)
+        return build_fail(build, "labels have a number");
+    for (char *word; (word = word_take(&rest)); count++) {
+        char *equals = strchr(word, '=');
+        if (!equals || count == DICTIONARY_LABELS_MAX)
+            return build_fail(build, "labels are key=value by their numbers, and not too many");
+        *equals = 0;
+        if (!number_parse(word, &key) || !number_parse(equals + 1, &value) || key > UINT32_MAX || value > UINT32_MAX)
+            return build_fail(build, "a label is key=value by their numbers");
+        words[1 + count] = key << 32 | value;
+    }
+    if (count == 0)
+        return build_fail(build, "a label set has at least one label");
+    words[0] = dictionary_head(DICTIONARY_LABELS, count);
+    writer_put_dictionary(build->writer, (uint32_t)number, words, 1 + count);
+    return 0;
+}
+
 static int build_events(struct build *build, char *rest)
 {
     static const char *const names[] = { "ring", "sequence", "offset", "base", "g", "seq", "tid", "lost" };
@@ -464,6 +552,10 @@ static int build_line(struct build *build, char *line)
         return build_module(build, rest);
     if (strcmp(word, "stack") == 0)
         return build_stack(build, rest);
+    if (strcmp(word, "string") == 0)
+        return build_string(build, rest);
+    if (strcmp(word, "labels") == 0)
+        return build_labels(build, rest);
     if (strcmp(word, "events") == 0)
         return build_events(build, rest);
     if (strcmp(word, "end") == 0)

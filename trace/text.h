@@ -10,6 +10,8 @@
  *     clock 1000 0 1700000000000000000            ticks, monotonic ns, realtime ns
  *     module 0x1000 0x2000 0x0 a1b2c3 /bin/prog   start, end, bias, build id or -, path
  *     stack 0 1 0x1010 0x1020                     ring, ordinal, addresses (leaf first)
+ *     string 1 a name                             number, the string; \\ and \x1f stand for \ and control characters
+ *     labels 3 1=2                                number, pairs of key and value by their numbers
  *     events ring=0 sequence=0 offset=0 base=1000 g=0 seq=0 tid=77 lost=0
  *       5 go_create g=1 fn=0x1000 stack=1         ticks since the record before, event, its fields in order
  *     end 1 0                                     exit kind, exit code

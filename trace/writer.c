@@ -156,6 +156,33 @@ void writer_put_stacks(struct writer *writer, uint32_t ring, uint32_t first_ordi
     section_end(writer, p);
 }
 
+void writer_put_dictionary(struct writer *writer, uint32_t first, const uint64_t *words, size_t count)
+{
+    if (count > FORMAT_FRAME_MAX) {
+        error_set(writer, -E2BIG);
+        return;
+    }
+    uint8_t *p = section_begin(writer, FORMAT_DICTIONARY, (1 + 2 * count) * LEB_MAX_BYTES);
+    if (!p)
+        return;
+    p = leb_put(p, first);
+    for (size_t at = 0; at < count; at += 1 + dictionary_content_words(words[at])) {
+        uint32_t size = (uint32_t)words[at];
+        p = leb_put(p, words[at] >> 32);
+        p = leb_put(p, size);
+        if (words[at] >> 32 == DICTIONARY_STRING) {
+            memcpy(p, words + at + 1, size);
+            p += size;
+            continue;
+        }
+        for (uint32_t i = 0; i < size; i++) {
+            p = leb_put(p, words[at + 1 + i] >> 32);
+            p = leb_put(p, (uint32_t)words[at + 1 + i]);
+        }
+    }
+    section_end(writer, p);
+}
+
 /* How many of the records are events; a `lost` marker, which is none, is the first of its section. */
 static uint64_t events_unmarked(const struct writer_events *events)
 {

@@ -52,6 +52,8 @@ void writer_put_module(struct writer *writer, const struct gmpt_module *module);
 /* words: entries of count, addresses...; ordinal counts from 1 within the ring. */
 void writer_put_stacks(struct writer *writer, uint32_t ring, uint32_t first_ordinal, const uint64_t *words,
                        size_t count);
+/* words: whole entries as in the segment (dictionary.h); first is the number of the first. */
+void writer_put_dictionary(struct writer *writer, uint32_t first, const uint64_t *words, size_t count);
 void writer_put_events(struct writer *writer, const struct writer_events *events);
 void writer_put_end(struct writer *writer, int exit_kind, int exit_code, const struct writer_ring_end *rings,
                     uint32_t ring_count);

@@ -62,13 +62,18 @@ int gmpt_run(int (*fn)(void *arg), void *arg);
  * limit of Gs or memory is reached. */
 int64_t gmpt_go(void (*fn)(void *args), const void *args, size_t size);
 
+struct gmpt_label;
+
 /* What a new G can be given beside its function; a field that is 0 means the default, so name those that matter:
  *     struct gmpt_go_options options = { .name = "reader", .stack_bytes = GMPT_STACK_SMALL }; */
 struct gmpt_go_options {
     uint32_t stack_bytes; /* 0 = GMPT_STACK_DEFAULT; see below */
     uint32_t flags;       /* GMPT_PURE_COMPUTE */
     int32_t p;            /* GMPT_P_ANY, or the index of the P that it prefers, plus 1 */
-    const char *name;     /* shown in dumps and traces; not copied, so a string that stays; NULL = the function's */
+    const char *name;     /* shown in dumps and traces; NULL = the function's */
+    const struct gmpt_label *labels; /* label_count of them, beside those that it has from the caller: see observe.h */
+    size_t label_count;
+    uint64_t scope; /* 0 = the caller's */
 };
 
 /* Stacks are of 2, 64 or 256 KiB, 1 or 8 MiB: stack_bytes is rounded up to one of these. Of each the runtime itself uses
@@ -92,7 +97,8 @@ struct gmpt_go_options {
 #define GMPT_P_ANY 0
 
 /* As gmpt_go, with options (NULL: as gmpt_go). Also returns -EINVAL when stack_bytes is over GMPT_STACK_MAX, a flag is
- * unknown or there is no such P, and -E2BIG when size is over 512 and the stack is a small one. */
+ * unknown or there is no such P, -E2BIG when size is over 512 and the stack is a small one, and what gmpt_label_set
+ * returns when a label cannot be had. */
 int64_t gmpt_go_with(const struct gmpt_go_options *options, void (*fn)(void *args), const void *args, size_t size);
 
 /* The id of the G that calls. */
@@ -255,5 +261,6 @@ void gmpt_blocking_end(void);
 #endif
 
 #include <gmptrace/net.h>
+#include <gmptrace/observe.h>
 
 #endif

@@ -42,6 +42,7 @@ enum gmpt_event_type {
 #include "events.def"
 
 #define GMPT_EVENT_FIELDS_MAX 4
+#define GMPT_LOG_BYTES_MAX 448 /* of a log message's text that a trace keeps */
 
 enum gmpt_wait_reason {
 #define REASON(code, name, words, suspect) GMPT_WAIT_##name = code,
@@ -138,6 +139,12 @@ struct gmpt_g {
     uint32_t wait_stack;          /* of the wait or blocking call; 0 = not known */
     int64_t created_ns;           /* since the trace's start */
     int64_t state_since_ns;       /* when it entered its state */
+    uint32_t labels;              /* the number of its label set; 0 = none */
+    uint32_t name;                /* the number of its name; 0 = none */
+};
+
+struct gmpt_trace_label {
+    const char *key, *value;
 };
 
 /* Opens a trace file and reads its head. Returns NULL with errno set and *error filled: ENOENT and the like; EPROTO
@@ -159,6 +166,17 @@ const struct gmpt_trace_counts *gmpt_trace_counts(const struct gmpt_trace *trace
 /* The stack with this index; one with count 0 for index 0 and for any that is not known. */
 struct gmpt_stack gmpt_trace_stack(const struct gmpt_trace *trace, uint32_t index);
 uint32_t gmpt_trace_stack_count(const struct gmpt_trace *trace); /* indices are 1 .. count */
+
+/* What fields of the kinds string and labels mean: the string with this number, "" when there is none; how many labels
+ * the set has, and each of them. Strings live as long as the trace. */
+const char *gmpt_trace_string(const struct gmpt_trace *trace, uint64_t number);
+uint32_t gmpt_trace_label_count(const struct gmpt_trace *trace, uint64_t labels);
+struct gmpt_trace_label gmpt_trace_label(const struct gmpt_trace *trace, uint64_t labels, uint32_t index);
+
+/* The text of the user_log that gmpt_trace_next has just returned, ended with a 0; *bytes (may be NULL) is its length,
+ * which is less than min(user_log.bytes, GMPT_LOG_BYTES_MAX) where records were lost. Valid until the next
+ * gmpt_trace_next. */
+const char *gmpt_trace_log_text(const struct gmpt_trace *trace, size_t *bytes);
 
 /* Modules seen so far, ordered by start address. */
 size_t gmpt_trace_module_count(const struct gmpt_trace *trace);
