@@ -1,7 +1,7 @@
 #!/bin/sh
 # make bench: each program of bench/ and its peer in Go in turn, round after round (ours, ours traced, Go's, Go's
 # traced, and again), so that a machine that speeds up or slows down does so for all of them. Prints the medians of the
-# rows of bench/rows.txt and writes them to $BUILD/bench.json.
+# rows of bench/rows.txt, and writes them to $BUILD/bench.json.
 #
 #     ROUNDS=5 PS="1 2" bench/run.sh [ROW...]
 #
@@ -55,9 +55,10 @@ measure() {
 run_round() {
     if [ "$1" = echo_load ]; then
         load=$BUILD/bench/echo_load server="$BUILD/examples/echo --port 0"
-        measure ours "$2" "$load" $server
-        [ -z "$4" ] || measure ours_traced "$2" "$load" "$BUILD/gmptrace" record -o /dev/null -- $server
-        [ -z "$peer" ] || measure go "$2" "$load" "$peer" echo-server
+        [ "$2" != 1 ] || measure ours "$2" "$load" plain "$BUILD/bench/plain_echo"
+        measure ours "$2" "$load" echo $server
+        [ -z "$4" ] || measure ours_traced "$2" "$load" echo "$BUILD/gmptrace" record -o /dev/null -- $server
+        [ -z "$peer" ] || measure go "$2" "$load" echo "$peer" echo-server
         return
     fi
     measure ours "$2" "$BUILD/bench/$1" $3
