@@ -43,6 +43,7 @@ static inline struct g *create(struct p *p, const struct g *parent, enum stack_c
     switch_created(&g->context, stack_lo, (uintptr_t)g - (uintptr_t)stack_lo);
 
     struct g_slot *slot = g->slot;
+    store_fence(); /* T of segment.h: the slot's last G is dead before the slot tells of the next */
     store_relaxed(&slot->id, g->id);
     slot->parent = parent ? parent->id : 0;
     slot->fn = (uint64_t)(uintptr_t)fn;

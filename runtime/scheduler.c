@@ -20,6 +20,9 @@
  * Either G4 sees S1; or S3 comes after G3, sees G1 and, once nobody spins, wakes. A submitter that counts itself in
  * `spinning` and then finds no idle P ends that under sched.lock: before the next G1, and so before its G4. The same
  * pair closes the race between starting a timer and sleeping in the poller (P1-P4 in find_runnable and timers.c).
+ * A submitter that saw an M spin leaves the waking to it. So when that M has found other work and was the last to spin,
+ * it does S3 in the submitter's place, after a full fence of its own (S2') between its spinning - 1 and its look
+ * for an idle P: without it the look could come first, miss a G1, and the G4 after that G1 could still miss the S1.
  *
  * Needless waking. Two Gs that take turns put each other into runnext, and whoever is woken finds nothing: the owner
  * was faster, and both paid. So while searches are fruitless, only every wake_after-th G that was made ready alone (the
@@ -161,6 +164,7 @@ int scheduler_park(const struct wait *wait, after_switch_fn *after, void *arg)
     struct m *m = m_self();
     struct g *g = m->current;
     struct p *p = m->p;
+    store_fence(); /* T of segment.h: the slot is running before it tells of another wait */
     g->slot->wait_object = (uint64_t)(uintptr_t)wait->object;
     g->slot->wait_since_ns = load_relaxed(&coarse_now_ns);
     g->slot->wait_bounded = wait->bounded;
@@ -593,8 +597,10 @@ static void stop_spinning(struct m *m)
     m->spinning = false;
     uint32_t before = fetch_sub_acq_rel(&sched.spinning, 1);
     /* The last to stop may have kept a submitter from waking somebody. */
-    if (before == 1)
+    if (before == 1) {
+        full_fence_after_rmw(); /* S2', pairs with G3 */
         scheduler_wake();
+    }
 }
 
 static struct g *next_on_g0(struct m *m, bool *inherits)

@@ -215,7 +215,7 @@ void sysmon_run(void)
         int64_t nap_now_ns = nap_until_due(looks, nap_ns, &hogged);
         store_relaxed(&napping_long, nap_now_ns > 10 * NAP_MIN_NS);
         futex_wait(&wake_word, 0, nap_now_ns);
-        if (load_relaxed(&wake_word)) {
+        if (load_acquire(&wake_word)) { /* with sysmon_stop: what was stored before it */
             store_relaxed(&wake_word, 0);
             idle_rounds = 0;
         }

@@ -1,7 +1,9 @@
 /* The one file that includes <stdatomic.h>: atomic operations with the memory order in the name.
  *
  * No operation defaults to sequential consistency; `full_fence` is the only one that orders a store before a later
- * load, and each use of it names the use that it pairs with. Built with -DGMPT_FORCE_YIELD every operation may give
+ * load, and each use of it names the use that it pairs with. Orders are C11's, not one processor's: on
+ * aarch64 a read-modify-write is no fence, a release keeps nothing of what comes after it, and an acquire nothing of
+ * what comes before. Built with -DGMPT_FORCE_YIELD every operation may give
  * the CPU away first, to widen the windows in which a protocol can go wrong. */
 #ifndef GMPT_ATOMICS_H
 #define GMPT_ATOMICS_H
@@ -88,6 +90,17 @@ static inline void compiler_fence(void)
 static inline void load_fence(void)
 {
     atomics_fence(memory_order_acquire);
+}
+
+/* Orders earlier stores before later stores, as a seqlock's writer needs once it has changed the word: a release store
+ * keeps back what comes before it, and nothing of what comes after. No instruction on x86. */
+static inline void store_fence(void)
+{
+#ifdef ATOMICS_TSAN
+    compiler_fence(); /* a word that all share would order everything, and hide every other race */
+#else
+    atomics_fence(memory_order_release);
+#endif
 }
 
 static inline void cpu_relax(void)
