@@ -190,8 +190,13 @@ static inline struct m *m_self(void)
 #if defined(__x86_64__)
     uint64_t offset;
     __asm__ volatile("movq m_of_thread@gottpoff(%%rip), %1\n\tmovq %%fs:(%1), %0" : "=r"(m), "=&r"(offset));
-#else
-    m = *(struct m *volatile *)&m_of_thread;
+#elif defined(__aarch64__)
+    uint64_t offset;
+    __asm__ volatile("mrs %0, tpidr_el0\n\t"
+                     "adrp %1, :gottprel:m_of_thread\n\t"
+                     "ldr %1, [%1, :gottprel_lo12:m_of_thread]\n\t"
+                     "ldr %0, [%0, %1]"
+                     : "=&r"(m), "=&r"(offset));
 #endif
     return m;
 }

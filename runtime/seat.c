@@ -77,6 +77,9 @@ static bool reserve_class(enum stack_class class, uint32_t min)
 uint32_t seat_reserve(void)
 {
     seats.count = reserve_class(STACK_DEFAULT, 1024) ? seat_regions[STACK_DEFAULT].count : 0;
+    /* An emulator may take any advice and do nothing: only who refuses nonsense is believed about guards. */
+    if (seats.count && madvise(seat_regions[STACK_DEFAULT].base, GUARD_BYTES, -1) == 0)
+        store_relaxed(&seats.no_light_guards, 1);
     return seats.count;
 }
 

@@ -2,12 +2,15 @@
  *
  * A context that is not running is one word, its stack pointer, below which nothing of it lies:
  *
- *     sp ->  resume address, rbp, ...
+ *     sp ->  resume address, frame pointer (rbp, x29), ...
  *
  * The switch is inline: the compiler saves what it needs of the other registers, which at most places is nothing. It
  * leaves by a jump, since the return predictor could only guess where to go, and it was not entered by a call, since
  * that would leave the predictor one entry ahead and make every return after it a wrong guess (four of them cost
- * 25 ns). The floating point control words are the thread's and are not saved. */
+ * 25 ns). The floating point control words are the thread's and are not saved.
+ *
+ * On aarch64 the same holds. A resume address is marked as the target of a jump (bti j), for programs that are built
+ * with branch protection; signed return addresses stay valid, since they are signed with the place they lie at. */
 #ifndef GMPT_SWITCH_H
 #define GMPT_SWITCH_H
 
@@ -51,7 +54,7 @@ struct context {
 };
 
 /* Where a fresh context begins: calls switch_entry_begin(), then fn(args), then switch_entry_end(), which does not
- * return. In switch_x86_64.S. */
+ * return. In switch_x86_64.S and switch_aarch64.S. */
 void switch_entry(void);
 void switch_entry_begin(void); /* in scheduler.c */
 void switch_entry_end(void);
@@ -60,10 +63,12 @@ void switch_entry_end(void);
 static inline void *switch_prepare(void *top, void (*fn)(void *), void *args)
 {
     void **sp = top;
+#if defined(__x86_64__)
     *--sp = NULL; /* where a return address would be: stops unwinders that have no CFI */
+#endif
     *--sp = args;
     *--sp = (void *)fn;
-    *--sp = NULL; /* rbp: the end of the frame chain */
+    *--sp = NULL; /* frame pointer: the end of the frame chain */
     *--sp = (void *)switch_entry;
     return sp;
 }
@@ -94,8 +99,33 @@ static inline __attribute__((always_inline)) void switch_stacks(void **save, voi
                        "xmm26", "xmm27", "xmm28", "xmm29", "xmm30", "xmm31", "k1", "k2", "k3", "k4", "k5", "k6", "k7"
 #endif
     );
+#elif defined(__aarch64__)
+    /* There is no red zone, and the stack pointer stays a multiple of 16. */
+    register void **save_in __asm__("x0") = save;
+    register void *sp_in __asm__("x1") = sp;
+    __asm__ volatile("adr x16, 1f\n\t"
+                     "stp x16, x29, [sp, #-16]!\n\t"
+                     "mov x17, sp\n\t"
+                     "str x17, [x0]\n\t"
+                     "mov sp, x1\n\t"
+                     "ldp x16, x29, [sp], #16\n\t"
+                     "br x16\n"
+                     "1:\n\t"
+                     "hint #36" /* bti j */
+                     : "+r"(save_in), "+r"(sp_in)
+                     :
+                     : "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13", "x14", "x15", "x16",
+                       "x17", "x18", "x19", "x20", "x21", "x22", "x23", "x24", "x25", "x26", "x27", "x28", "x30",
+                       "memory", "cc", "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v12",
+                       "v13", "v14", "v15", "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24", "v25", "v26",
+                       "v27", "v28", "v29", "v30", "v31"
+#if defined(__ARM_FEATURE_SVE)
+                       , "p0", "p1", "p2", "p3", "p4", "p5", "p6", "p7", "p8", "p9", "p10", "p11", "p12", "p13", "p14",
+                       "p15"
+#endif
+    );
 #else
-#error "gmptrace runs on x86-64 only so far"
+#error "gmptrace runs on x86-64 and aarch64 only"
 #endif
 }
 

@@ -166,5 +166,5 @@ TEST(overflow, any_other_fault_ends_the_program_as_usual)
         SKIP("the sanitizer handles the fault itself");
     char err[1024];
     ck_assert_int_eq(run_child(child_crash, err, sizeof err), 128 + SIGSEGV);
-    ck_assert_str_eq(err, "");
+    ck_assert_msg(!strstr(err, "gmptrace"), "the runtime says: %s", err);
 }
