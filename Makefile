@@ -7,9 +7,13 @@ CC ?= cc
 ifeq ($(origin CC),default)
 CC := gcc
 endif
+OBJCOPY ?= objcopy
 SAN ?=
 OBJCOPY ?= objcopy
 V ?=
+# For another machine: where its libraries are, and what runs its programs.
+SYSROOT ?=
+EMULATOR ?=
 PREFIX ?= /usr/local
 DESTDIR ?=
 
@@ -25,6 +29,11 @@ CFLAGS ?= -O2 -g
 BASE_CFLAGS := -std=gnu11 -D_GNU_SOURCE= -fno-omit-frame-pointer -fvisibility=hidden -pthread $(WARNINGS) -Iinclude -I. -I$(BUILD) \
 	$(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all) $(if $(FORCE_YIELD),-DGMPT_FORCE_YIELD)
 LDFLAGS += -pthread $(if $(SAN),-fsanitize=$(SAN))
+ifdef SYSROOT
+SYSROOT_LIB := $(wildcard $(SYSROOT)/usr/lib/*-linux-gnu)
+BASE_CFLAGS += -isystem $(SYSROOT)/usr/include $(patsubst $(SYSROOT)/usr/lib/%,-isystem $(SYSROOT)/usr/include/%,$(SYSROOT_LIB))
+LDFLAGS += -L$(SYSROOT_LIB) -Wl,--disable-new-dtags,-rpath,$(SYSROOT_LIB):$(SYSROOT)/lib/$(notdir $(SYSROOT_LIB))
+endif
 
 RUNTIME_SRC := $(wildcard runtime/*.c runtime/*.S)
 # What a traced program carries of trace/: no compression, no reader.
@@ -55,7 +64,7 @@ TEST_PROGRAM_BIN := $(addprefix $(BUILD)/tests/programs/,$(TEST_PROGRAMS))
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all demo check deps stress bench lint format install uninstall clean help
+.PHONY: all demo check check-aarch64 deps stress bench lint format install uninstall clean help
 
 all: $(LIB) $(TOOL) $(EXAMPLE_BIN)
 
@@ -74,7 +83,10 @@ deps:
 .PHONY: run-check
 run-check: all $(CHECKER) $(TEST_PROGRAM_BIN)
 	$(Q)BUILD=$(abspath $(BUILD)) GMPTRACE=$(abspath $(TOOL)) GATEWAY=$(abspath $(BUILD)/examples/gateway) \
-		TSAN_OPTIONS=$${TSAN_OPTIONS:-atexit_sleep_ms=0} SAN=$(SAN) SUITE=$(SUITE) CASE=$(CASE) $(CHECKER)
+		TSAN_OPTIONS=$${TSAN_OPTIONS:-atexit_sleep_ms=0} SAN=$(SAN) SUITE=$(SUITE) CASE=$(CASE) $(EMULATOR) $(CHECKER)
+
+check-aarch64:
+	+$(Q)MAKE=$(MAKE) scripts/check-aarch64.sh
 
 # The randomised mixes of tests/test_stress.c, longer, from new seeds, in every build that finds something of its own.
 ROUNDS ?= 5
@@ -135,7 +147,7 @@ $(BUILD)/reader-whole.o: $(TRACE_OBJ)
 $(BUILD)/%-whole.o:
 	$(if $(Q),@echo "  LD    $@")
 	$(Q)$(CC) -nostdlib -r -o $@ $^
-	$(Q)objcopy --localize-hidden $@
+	$(Q)$(OBJCOPY) --localize-hidden $@
 
 $(LIB): $(BUILD)/runtime-whole.o $(BUILD)/reader-whole.o
 	$(if $(Q),@echo "  AR    $@")
@@ -195,6 +207,7 @@ clean:
 help:
 	@echo 'make demo     install what is missing, build, record the gateway under load, show its leak'
 	@echo 'make check    install what is missing, build, test; SUITE=runq CASE=steal runs what matches'
+	@echo 'make check-aarch64  the same for aarch64, cross-compiled and under qemu, where Debian has both'
 	@echo 'make all      build the library, the command and the examples under $(BUILD)'
 	@echo 'make stress   randomised stress in plain, yielding and sanitized builds; ROUNDS=5'
 	@echo 'make bench    benchmarks beside their Go peers; ROWS="yield_2 skynet_chan" ROUNDS=5 PS="1 2"'

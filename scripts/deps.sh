@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs what the build needs and this machine lacks. Silent and quick when nothing is missing; on anything but Debian
 # and its children it only says what to install. Status 4: something is missing that could not be installed.
+# With the argument aarch64: also what make check-aarch64 needs.
 set -u
 
 missing=""
@@ -32,6 +33,12 @@ need zlib1g-dev has_library zlib zlib.h
 need check has_library check check.h
 need curl command -v curl
 need wrk command -v wrk
+
+if [ "${1-}" = aarch64 ]; then
+    need gcc-aarch64-linux-gnu command -v aarch64-linux-gnu-gcc
+    need libc6-dev-arm64-cross test -e /usr/aarch64-linux-gnu/include/stdio.h
+    need qemu-user command -v qemu-aarch64
+fi
 
 # Check's static library needs subunit on some releases, and its pkg-config file then names it.
 case " $missing " in

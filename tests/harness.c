@@ -88,6 +88,16 @@ static bool selected(const char *filter, const char *name)
     return !filter || !*filter || strstr(name, filter);
 }
 
+/* Whether EXCEPT, suites with commas between them, leaves this one out. */
+static bool excepted(const char *list, const char *suite)
+{
+    size_t length = strlen(suite);
+    for (const char *at = list; at && (at = strstr(at, suite)); at += length)
+        if ((at == list || at[-1] == ',') && (at[length] == ',' || !at[length]))
+            return true;
+    return false;
+}
+
 int main(void)
 {
     const char *suite_filter = getenv("SUITE"), *case_filter = getenv("CASE");
@@ -100,7 +110,8 @@ int main(void)
     const char *suite_name = "";
     int count = 0;
     for (struct harness_test *test = tests; test; test = test->next) {
-        if (!selected(suite_filter, test->suite) || !selected(case_filter, test->test->name))
+        if (!selected(suite_filter, test->suite) || !selected(case_filter, test->test->name) ||
+            excepted(getenv("EXCEPT"), test->suite))
             continue;
         if (strcmp(suite_name, test->suite) != 0) {
             suite = suite_create(suite_name = test->suite);

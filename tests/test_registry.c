@@ -48,7 +48,7 @@ static void expect_wait(void (*fn)(void *), unsigned reason, const void *object,
     EXPECT_EQ(slot->parent, gmpt_self());
     EXPECT(slot->wait_since_ns > 0 && slot->wait_since_ns <= gmpt_now());
     EXPECT(slot->stack_lo < slot->stack_hi && slot->stack_hi - slot->stack_lo <= STACK_BYTES);
-    EXPECT_EQ(g_status_seq(status), 3); /* created, started, blocked */
+    EXPECT(g_status_seq(status) >= 3); /* created, started, blocked; more if it lost its P on the way */
 }
 
 static int64_t far(void) { return gmpt_now() + 3600000000000; }

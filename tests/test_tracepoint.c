@@ -483,7 +483,7 @@ TEST(tracepoint, a_recorder_that_does_not_read_costs_events_and_no_more)
     for (uint64_t i = 0; i < view.subbuffers; i++)
         kept += load_acquire(&segment_subbuffer(&view, 0, i)->commit) >> 32;
     ck_assert_uint_gt(lost, 0);
-    ck_assert_uint_ge(kept + lost, 2ull * 2 * YIELDS - 100); /* a yield and a start each; alone, one does not yield */
+    ck_assert_uint_ge(kept + lost, 2ull * 2 * YIELDS * 9 / 10); /* a yield, a start; alone, one does not yield */
     ck_assert_uint_le(kept + lost, 2ull * 2 * YIELDS + 10000);
     decode_ring(0);
     expect_consecutive(); /* the newest are lost, so what is kept is whole */
