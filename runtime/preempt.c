@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "preempt.h"
 
+#include "async.h"
 #include "machine.h"
 #include "pin.h"
 #include "scheduler.h"
@@ -16,6 +17,9 @@
 /* Gs that run without a P each keep a thread busy; with more than this many, whoever is next keeps its P. */
 #define DETACHED_MAX 64u
 
+/* A G that cannot be stopped where it is may be elsewhere a moment later; after so many tries its P is taken. */
+#define SIGNALS_MAX 3u
+
 static bool membarrier_works;
 
 static int membarrier_call(int command)
@@ -28,9 +32,11 @@ void preempt_start(void)
     int errno_before = errno;
     membarrier_works = membarrier_call(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0;
     errno = errno_before;
+    if (membarrier_works)
+        async_start();
 }
 
-bool preempt_take(struct p *p, uint32_t tick)
+bool preempt_take(struct p *p, uint32_t tick, uint32_t *signals)
 {
     struct m *m = load_acquire(&p->m);
     if (!m || !membarrier_works || load_relaxed(&sched.detached) >= DETACHED_MAX)
@@ -44,6 +50,12 @@ bool preempt_take(struct p *p, uint32_t tick)
         return false;
     }
     struct g *g = m->current;
+    if (*signals < SIGNALS_MAX && async_works_for(g)) {
+        ++*signals;
+        async_send(m);
+        fetch_and_acq_rel(&m->attention, ~(uint32_t)ATTENTION_TAKING);
+        return false;
+    }
     TRACE(go_detach, p);
     g_transition(g, G_PREEMPTED, GMPT_WAIT_none);
     fetch_add_relaxed(&sched.detached, 1);

@@ -18,7 +18,8 @@
 void preempt_start(void);
 
 /* Sysmon: takes p from the M that has run the slice `tick` on it, if that M is in the user's code. On true p is the
- * caller's. Does nothing when so many Gs run without a P already that more would only fight for CPUs. */
-bool preempt_take(struct p *p, uint32_t tick);
+ * caller's. A G that may be stopped by a signal is sent one instead, while *signals, how many it was sent in this
+ * slice, is small. Does nothing when so many Gs run without a P already that more would only fight for CPUs. */
+bool preempt_take(struct p *p, uint32_t tick, uint32_t *signals);
 
 #endif

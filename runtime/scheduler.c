@@ -231,7 +231,7 @@ int gmpt_yield_if(void)
     return 1;
 }
 
-void scheduler_preempted(void)
+static void give_way(bool by_signal)
 {
     struct m *m = m_self();
     struct p *p = m->p;
@@ -243,10 +243,18 @@ void scheduler_preempted(void)
         if (!inbox_or_runq_any(p) && load_relaxed(&sched.queue_size) == 0 && !procs_is_over_limit(p))
             return;
     }
-    TRACE(go_preempt, p);
+    if (by_signal) {
+        fetch_add_relaxed(&sched.preempted_t2, 1);
+        TRACE(go_preempt_async, p);
+    } else {
+        TRACE(go_preempt, p);
+    }
     g_transition(m->current, G_RUNNABLE, GMPT_WAIT_none);
     leave_and_return(m, m->current, after_requeue_global, NULL);
 }
+
+void scheduler_preempted(void) { give_way(false); }
+void scheduler_preempted_async(void) { give_way(true); }
 
 void switch_entry_begin(void)
 {

@@ -34,6 +34,8 @@ void scheduler_started(struct p *p, struct g *g);
 
 /* Ends the slice of a G that sysmon asked to. */
 void scheduler_preempted(void);
+/* The same after a signal made it call. */
+void scheduler_preempted_async(void);
 
 /* Leaves the calling G, which has no P, for its M's g0; comes back when somebody runs the G. */
 void scheduler_leave_for_g0(after_switch_fn *after);

@@ -14,6 +14,9 @@ switch_entry:
         call    switch_entry_begin
         movq    %r12, %rdi
         call    *%rbx
+        .globl  switch_entry_return
+        .hidden switch_entry_return
+switch_entry_return:
         call    switch_entry_end
         ud2
         .cfi_endproc

@@ -38,6 +38,7 @@ static ATOMIC(uint32_t) napping_long;
 /* What sysmon saw of a P at its last look. */
 struct look {
     uint32_t tick, starts, call_tick;
+    uint32_t signals; /* sent to the G of this slice */
     int64_t tick_ns, call_ns;
     int64_t inbox_ns; /* since when its inbox is not empty; 0 = it is empty */
     bool asked; /* the slice `tick` has been asked to end */
@@ -62,6 +63,7 @@ static bool look_at_running(struct p *p, struct look *look, int64_t now)
         look->tick = tick;
         look->tick_ns = now;
         look->asked = false;
+        look->signals = 0;
     } else if (!look->asked && now - look->tick_ns >= ASK_NS) {
         look->asked = true;
         TRACE(proc_preempt, p->index);
@@ -70,7 +72,7 @@ static bool look_at_running(struct p *p, struct look *look, int64_t now)
             fetch_or_acq_rel(&m->attention, ATTENTION_YIELD);
     } else if (look->asked && now - look->tick_ns >= TAKE_NS &&
                (procs_is_over_limit(p) || (!load_relaxed(&sched.idle_p_count) && others_wait(p, now))) &&
-               preempt_take(p, tick)) {
+               preempt_take(p, tick, &look->signals)) {
         call_hand_off(p);
         return true;
     }
