@@ -64,7 +64,7 @@ TEST_PROGRAM_BIN := $(addprefix $(BUILD)/tests/programs/,$(TEST_PROGRAMS))
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all demo check check-aarch64 deps stress bench lint format install uninstall clean help
+.PHONY: all demo check check-aarch64 deps stress bench bench-http lint format install uninstall clean help
 
 all: $(LIB) $(TOOL) $(EXAMPLE_BIN)
 
@@ -100,6 +100,9 @@ stress:
 
 bench: all $(BENCH_BIN)
 	$(Q)BUILD=$(BUILD) bench/run.sh $(ROWS)
+
+bench-http: all $(BENCH_BIN)
+	$(Q)BUILD=$(BUILD) bench/http.sh
 
 lint:
 	$(Q)scripts/lint.sh
@@ -211,6 +214,7 @@ help:
 	@echo 'make all      build the library, the command and the examples under $(BUILD)'
 	@echo 'make stress   randomised stress in plain, yielding and sanitized builds; ROUNDS=5'
 	@echo 'make bench    benchmarks beside their Go peers; ROWS="yield_2 skynet_chan" ROUNDS=5 PS="1 2"'
+	@echo 'make bench-http  an HTTP server with 10,000 connections beside Go; ROUNDS=3 SECONDS_EACH=5'
 	@echo 'make lint     include rules and house rules;  make format  clang-format'
 	@echo 'make install  PREFIX=/usr/local DESTDIR=;     make clean'
 	@echo 'options       CC=clang  SAN=address|thread|undefined  FORCE_YIELD=1  V=1'
