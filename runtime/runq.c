@@ -5,8 +5,9 @@
 
 static inline void prefetch_g(const struct g *g)
 {
+    __builtin_prefetch((const char *)g + 64, 1);
     __builtin_prefetch(g, 1);
-    __builtin_prefetch((const char *)g - 64, 1); /* the end of its first frame, the saved context as a rule */
+    __builtin_prefetch((const char *)g - 64, 1);
 }
 
 /* Moves half of the full ring, and g, to the global queue. Returns false when thieves made room meanwhile. */

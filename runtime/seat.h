@@ -85,7 +85,7 @@ static inline struct g *seat_take_owner(struct p *p, enum stack_class class)
         struct seat_ref next = cache->refs[cache->count - 1];
         const char *next_g = (const char *)seat_g(class, next.index);
         __builtin_prefetch(next_g, 1);
-        __builtin_prefetch(next_g - 64, 1);
+        __builtin_prefetch(next_g + 64, 1);
         __builtin_prefetch(&trace_segment.registry[next.seat], 1);
     }
     g->slot = &trace_segment.registry[ref.seat];
