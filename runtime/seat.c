@@ -258,6 +258,14 @@ void seat_reclaim_end(enum stack_class class, uint32_t released)
     lock_release(&seats.lock);
 }
 
+uint32_t seat_free_count(enum stack_class class)
+{
+    lock_acquire(&seats.lock);
+    uint32_t count = seats.stores[class].count;
+    lock_release(&seats.lock);
+    return count;
+}
+
 uint32_t seat_surplus(enum stack_class class)
 {
     struct store *store = &seats.stores[class];

@@ -123,6 +123,8 @@ void seat_flush_owner(struct p *p, enum stack_class class);
 uint32_t seat_reclaim_begin(enum stack_class class, uint32_t max, struct seat_ref **refs);
 /* The first so many of them are cold now; the others come to where they are taken first. */
 void seat_reclaim_end(enum stack_class class, uint32_t released);
+/* How many refs are in the store, cold ones included. */
+uint32_t seat_free_count(enum stack_class class);
 /* How many refs were in the store and not cold throughout the time since the last call. */
 uint32_t seat_surplus(enum stack_class class);
 

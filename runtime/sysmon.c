@@ -16,6 +16,7 @@
 #include "netpoll.h"
 #include "preempt.h"
 #include "procs.h"
+#include "reclaim.h"
 #include "scheduler.h"
 #include "shared.h"
 
@@ -233,6 +234,7 @@ void sysmon_run(void)
             }
         }
         help_late_timers(now);
+        reclaim_look(now);
         idle_rounds = worked ? 0 : idle_rounds + 1;
     }
 }

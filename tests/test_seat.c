@@ -145,3 +145,182 @@ TEST(seat, no_seat_is_handed_out_twice)
     free(ps[0]);
     free(ps[1]);
 }
+
+static struct g *take(struct p *p, enum stack_class class)
+{
+    struct g *g = seat_take_owner(p, class);
+    ck_assert_ptr_nonnull(g);
+    return g;
+}
+
+TEST(seat, classes_do_not_overlap_and_share_the_numbers)
+{
+    static bool used[400];
+    start();
+    struct p *p = p_make();
+    for (int i = 0; i < 20; i++) {
+        for (enum stack_class class = 0; class < STACK_CLASSES; class++) {
+            struct g *g = take(p, class);
+            ck_assert_uint_lt(g->seat, 400);
+            ck_assert(!used[g->seat]);
+            used[g->seat] = true;
+            ck_assert_int_eq(g->stack_class, class);
+            ck_assert_uint_eq(g->slot->stack_hi, (uint64_t)(uintptr_t)g);
+            ck_assert_uint_eq(g->slot->stack_lo, (uint64_t)(uintptr_t)seat_stack_lo(class, g->index));
+            ck_assert_uint_eq(g->slot->stack_lo % (class == STACK_SMALL ? 2048 : 4096), 0);
+            ck_assert_uint_le(g->slot->stack_hi + sizeof *g - g->slot->stack_lo, seat_stack_bytes(class));
+            ck_assert(class == STACK_SMALL || g->canary || seat_of_guard((void *)(uintptr_t)(g->slot->stack_lo - 1)) == g);
+        }
+    }
+    free(p);
+}
+
+TEST(seat, the_class_for_a_size_is_the_smallest_that_has_it)
+{
+    ck_assert_int_eq(seat_class_for(0), STACK_DEFAULT);
+    ck_assert_int_eq(seat_class_for(1), RUN_SANITIZED ? STACK_DEFAULT : STACK_SMALL);
+    ck_assert_int_eq(seat_class_for(2048), RUN_SANITIZED ? STACK_DEFAULT : STACK_SMALL);
+    ck_assert_int_eq(seat_class_for(2049), STACK_DEFAULT);
+    ck_assert_int_eq(seat_class_for(65537), STACK_256K);
+    ck_assert_int_eq(seat_class_for(8 << 20), STACK_8M);
+    ck_assert_int_eq(seat_class_for((8 << 20) + 1), STACK_CLASSES);
+    ck_assert_int_eq(seat_class_for(UINT32_MAX), STACK_CLASSES);
+}
+
+TEST(seat, a_canary_is_renewed_for_each_g)
+{
+    start();
+    struct p *p = p_make();
+    struct g *g = take(p, STACK_SMALL);
+    ck_assert(g->canary);
+    ck_assert(!seat_is_overflowed(g, g));
+    *(uint64_t *)seat_stack_lo(STACK_SMALL, g->index) = 0;
+    ck_assert(seat_is_overflowed(g, g));
+    p->seats[STACK_SMALL].refs[p->seats[STACK_SMALL].count++] = (struct seat_ref){ g->index, g->seat };
+    ck_assert_ptr_eq(take(p, STACK_SMALL), g);
+    ck_assert(!seat_is_overflowed(g, g));
+    free(p);
+}
+
+TEST(seat, a_stack_pointer_past_the_canary_is_an_overflow)
+{
+    start();
+    struct p *p = p_make();
+    struct g *g = take(p, STACK_SMALL);
+    uint8_t *lo = seat_stack_lo(STACK_SMALL, g->index);
+    ck_assert(!seat_is_overflowed(g, lo + 16));
+    ck_assert(seat_is_overflowed(g, lo - 16));
+    free(p);
+}
+
+TEST(seat, those_that_were_free_for_longest_are_set_aside_and_cannot_be_taken)
+{
+    start();
+    struct p *p = p_make();
+    static struct g *gs[300];
+    struct seat_ref *refs;
+    for (int i = 0; i < 300; i++)
+        gs[i] = take(p, STACK_DEFAULT);
+    uint32_t first = gs[0]->seat;
+    for (int i = 0; i < 300; i++)
+        seat_give_owner(p, gs[i]);
+    seat_flush_owner(p, STACK_DEFAULT);
+    uint32_t all = seat_free_count(STACK_DEFAULT);
+    ck_assert_uint_ge(all, 300);
+    ck_assert_uint_eq(seat_reclaim_begin(STACK_DEFAULT, 100, &refs), 100);
+    bool aside[4096] = { false }, has_first = false;
+    for (int i = 0; i < 100; i++) {
+        aside[refs[i].seat] = true;
+        has_first |= refs[i].seat == first;
+    }
+    ck_assert(has_first);
+    for (uint32_t i = 0; i < all; i++) { /* more than there are left: new ones are made */
+        struct g *g = take(p, STACK_DEFAULT);
+        ck_assert_uint_lt(g->seat, 4096);
+        ck_assert(!aside[g->seat]);
+    }
+    seat_reclaim_end(STACK_DEFAULT, 100);
+    ck_assert_uint_eq(seat_free_count(STACK_DEFAULT), 100);
+    ck_assert_uint_eq(seat_reclaim_begin(STACK_DEFAULT, 100, &refs), 0); /* all are cold */
+    free(p);
+}
+
+TEST(seat, what_was_not_released_is_taken_first)
+{
+    start();
+    struct p *p = p_make();
+    static struct g *gs[100];
+    struct seat_ref *refs, kept[10];
+    for (int i = 0; i < 100; i++)
+        gs[i] = take(p, STACK_SMALL);
+    for (int i = 0; i < 100; i++)
+        seat_give_owner(p, gs[i]);
+    seat_flush_owner(p, STACK_SMALL);
+    ck_assert_uint_eq(seat_reclaim_begin(STACK_SMALL, 50, &refs), 50);
+    memcpy(kept, refs + 40, sizeof kept);
+    seat_reclaim_end(STACK_SMALL, 40);
+    for (int i = 0; i < 10; i++) {
+        bool found = false;
+        uint32_t seat = take(p, STACK_SMALL)->seat;
+        for (int k = 0; k < 10; k++)
+            found |= kept[k].seat == seat;
+        ck_assert(found);
+    }
+    free(p);
+}
+
+TEST(seat, surplus_is_what_was_never_needed_in_between)
+{
+    start();
+    struct p *p = p_make();
+    static struct g *gs[640];
+    for (int i = 0; i < 640; i++)
+        gs[i] = take(p, STACK_DEFAULT);
+    ck_assert_uint_eq(seat_surplus(STACK_DEFAULT), 0);
+    for (int i = 0; i < 640; i++)
+        seat_give_owner(p, gs[i]);
+    seat_flush_owner(p, STACK_DEFAULT);
+    ck_assert_uint_eq(seat_surplus(STACK_DEFAULT), 0); /* there were none at its beginning */
+    ck_assert_uint_eq(seat_surplus(STACK_DEFAULT), 640);
+    for (int i = 0; i < 200; i++)
+        gs[i] = take(p, STACK_DEFAULT);
+    for (int i = 0; i < 200; i++)
+        seat_give_owner(p, gs[i]);
+    seat_flush_owner(p, STACK_DEFAULT);
+    uint32_t surplus = seat_surplus(STACK_DEFAULT);
+    ck_assert_uint_le(surplus, 440);
+    ck_assert_uint_ge(surplus, 440 - SEAT_CACHE);
+    free(p);
+}
+
+TEST(seat, none_is_handed_out_twice_while_others_are_reclaimed)
+{
+    start();
+    struct p *ps[2] = { p_make(), p_make() };
+    static struct g *held[1000];
+    static bool taken[8192];
+    struct seat_ref *refs;
+    uint32_t random_state = 777, aside = 0;
+    for (int round = 0; round < 100000; round++) {
+        uint32_t r = random_next(&random_state);
+        struct g **place = &held[r % 1000];
+        struct p *p = ps[r >> 31];
+        enum stack_class class = r % 2 ? STACK_SMALL : STACK_DEFAULT; /* by place, and so the same all the time */
+        if (round % 500 == 0)
+            aside = seat_reclaim_begin(STACK_DEFAULT, r % 300, &refs);
+        if (round % 500 == 250 && aside)
+            seat_reclaim_end(STACK_DEFAULT, aside / 2);
+        if (*place) {
+            taken[(*place)->seat] = false;
+            seat_give_owner(p, *place);
+            *place = NULL;
+        } else {
+            *place = seat_take_owner(p, class);
+            if (!*place || (*place)->seat >= 8192 || taken[(*place)->seat])
+                ck_abort_msg("round %d: a seat was handed out twice, or lost", round);
+            taken[(*place)->seat] = true;
+        }
+    }
+    free(ps[0]);
+    free(ps[1]);
+}

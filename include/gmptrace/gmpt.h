@@ -101,6 +101,12 @@ struct gmpt_go_options {
  * returns when a label cannot be had. */
 int64_t gmpt_go_with(const struct gmpt_go_options *options, void (*fn)(void *args), const void *args, size_t size);
 
+/* Gives the memory of stacks that no G uses back to the system; some stay in the caches of other Ps, at most 128 of a size
+ * each. Returns how many bytes that was. It works as a blocking call does, a microsecond for each stack or less. The
+ * runtime itself releases, a few at a time, what has not been used for 10 seconds, and all when the system is short of
+ * memory. */
+int64_t gmpt_free_os_memory(void);
+
 /* The id of the G that calls. */
 int64_t gmpt_self(void);
 
