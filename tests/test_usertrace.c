@@ -278,6 +278,43 @@ TEST(usertrace, the_reader_knows_every_gs_labels_and_name)
     finish(trace);
 }
 
+/* ---- on a small stack ---- */
+
+static void all_but_printf(void *p)
+{
+    (void)p;
+    char text[200];
+    memset(text, 'x', sizeof text - 1);
+    text[sizeof text - 1] = 0;
+    for (int i = 0; i < 16; i++) {
+        text[0] = (char)('a' + i);
+        EXPECT_EQ(gmpt_label_set(text, text), 0);
+    }
+    struct gmpt_task task = gmpt_task_begin(text);
+    struct gmpt_region region = gmpt_region_begin(text);
+    int64_t pushed = gmpt_label_push(text, "other");
+    EXPECT(pushed > 0);
+    gmpt_name_set(text);
+    gmpt_log(text, text);
+    gmpt_label_pop(pushed);
+    gmpt_region_end(region);
+    gmpt_task_end(task);
+    gmpt_waitgroup_done(&group);
+}
+
+static int on_small_stacks(void *arg)
+{
+    (void)arg;
+    struct gmpt_go_options options = { .stack_bytes = GMPT_STACK_SMALL, .name = "small" };
+    gmpt_waitgroup_add(&group, 4);
+    for (int i = 0; i < 4; i++)
+        EXPECT(gmpt_go_with(&options, all_but_printf, NULL, 0) > 0);
+    gmpt_waitgroup_wait(&group); /* an overflow ends the program when the G does */
+    return 0;
+}
+
+TEST(usertrace, a_small_stack_is_enough_for_all_but_printf) { finish(record(2, on_small_stacks)); }
+
 /* ---- off ---- */
 
 static int use_all(void *arg)
