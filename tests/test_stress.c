@@ -44,6 +44,36 @@ static void end_child(void *p)
     gmpt_waitgroup_done(&children);
 }
 
+static void compute_for(int64_t ns)
+{
+    int64_t until = gmpt_now() + ns;
+    while (gmpt_now() < until)
+        ;
+}
+
+/* Children of every kind: what they are is drawn from their number. */
+static void go_odd_child(uint32_t *state)
+{
+    uint32_t child = random_next(state);
+    static const uint32_t sizes[] = { 0, GMPT_STACK_SMALL, 0, 256 * 1024 };
+    struct gmpt_go_options options = { .stack_bytes = sizes[child % 4],
+                                       .flags = child & 16 ? GMPT_PURE_COMPUTE : 0,
+                                       .p = child & 32 ? (int)(child >> 6) % 8 + 1 : 0 };
+    gmpt_waitgroup_add(&children, 1);
+    if (EXPECT(gmpt_go_with(&options, end_child, &child, sizeof child) > 0))
+        fetch_add_relaxed(&spawned, 1);
+}
+
+static void lock_thread(uint32_t *state)
+{
+    gmpt_lock_os_thread();
+    long tid = syscall(SYS_gettid);
+    for (uint32_t i = below(state, 4); i > 0; i--)
+        below(state, 2) ? gmpt_yield() : (void)gmpt_sleep(below(state, 20000));
+    EXPECT_EQ(syscall(SYS_gettid), tid);
+    gmpt_unlock_os_thread();
+}
+
 static void count_select(const struct gmpt_select_case *cases, int index)
 {
     if (index < 0)
@@ -126,7 +156,7 @@ static void work(void *p)
 {
     uint32_t state = *(uint32_t *)p * 2654435761u | 1, child;
     for (int i = 0; i < rounds; i++) {
-        switch (below(&state, 12)) {
+        switch (below(&state, 15)) {
         case 0:
         case 1:
         case 2:
@@ -152,6 +182,19 @@ static void work(void *p)
             break;
         case 10:
             gmpt_sleep(below(&state, 30000));
+            break;
+        case 11:
+            go_odd_child(&state);
+            break;
+        case 12:
+            if (below(&state, 64) == 0)
+                gmpt_gomaxprocs(1 + (int)below(&state, 8));
+            break;
+        case 13:
+            if (below(&state, 16) == 0)
+                lock_thread(&state);
+            else if (below(&state, 128) == 0)
+                compute_for(below(&state, 15000000)); /* maybe for more than a slice */
             break;
         default:
             gmpt_yield();
