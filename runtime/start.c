@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "start.h"
 
+#include "debug.h"
 #include "go.h"
 #include "netpoll.h"
 #include "overflow.h"
@@ -60,6 +61,7 @@ int gmpt_run(int (*fn)(void *arg), void *arg)
         fprintf(stderr, "gmptrace: GMPT_PIN=%s is neither cpu nor node\n", getenv("GMPT_PIN"));
         return -EINVAL;
     }
+    debug_start();
     store_relaxed(&coarse_now_ns, clock_now_ns());
     uint32_t seats = seat_reserve();
     uint32_t p_room = (uint32_t)(p_count > PS_ROOM_MIN ? p_count : PS_ROOM_MIN);
