@@ -111,7 +111,7 @@ static int note_module(struct dl_phdr_info *info, size_t size, void *arg)
     return 0;
 }
 
-static void note_modules(void)
+void trace_note_modules(void)
 {
     lock_acquire(&trace.modules_lock);
     dl_iterate_phdr(note_module, NULL);
@@ -159,7 +159,7 @@ static uint32_t intern(struct p *p, const struct g *g, struct api_site site)
             for (uint32_t j = 0; j < modules && !known; j++)
                 known = pc[i] >= trace_segment.modules[j].start && pc[i] < trace_segment.modules[j].end;
             if (!known) {
-                note_modules();
+                trace_note_modules();
                 break;
             }
         }
@@ -278,6 +278,7 @@ int trace_start(uint32_t p_room, uint32_t maxprocs, uint32_t seats)
     ring_init(&trace.ring, &trace_segment, p_room);
     dictionary_init(&trace.dictionary, &trace_segment);
     note_modules();
+    trace_note_modules();
     store_relaxed(&trace_segment.header->tracing, recorded);
     if (recorded)
         ring_prefault(&trace.ring);

@@ -37,6 +37,8 @@ static inline bool trace_is_on(void)
 int trace_start(uint32_t p_room, uint32_t maxprocs, uint32_t seats);
 /* GOMAXPROCS is now this. */
 void trace_set_maxprocs(uint32_t count);
+/* Adds what was loaded since to the list of modules. */
+void trace_note_modules(void);
 void trace_start_p(struct p *p); /* makes the P's ring */
 /* Tells the outside that the main G has returned. */
 void trace_main_returned(void);
