@@ -3,6 +3,7 @@
 #include "start.h"
 
 #include "debug.h"
+#include "debug.h"
 #include "go.h"
 #include "netpoll.h"
 #include "overflow.h"
@@ -61,6 +62,7 @@ int gmpt_run(int (*fn)(void *arg), void *arg)
         fprintf(stderr, "gmptrace: GMPT_PIN=%s is neither cpu nor node\n", getenv("GMPT_PIN"));
         return -EINVAL;
     }
+    debug_start();
     debug_start();
     store_relaxed(&coarse_now_ns, clock_now_ns());
     uint32_t seats = seat_reserve();
