@@ -19,6 +19,11 @@ void call_begin(bool known_slow, struct api_site site)
     if (unlikely(m->call_p != NULL))
         fatal("goroutine %llu: gmpt_blocking_begin inside a blocking call", (unsigned long long)g->id);
     TRACE(syscall_begin, p, g, site);
+    void **frame = site.frame;
+    g->call.function = site.function;
+    g->call.caller_frame = frame[0];
+    g->call.caller = frame[1];
+    g->slot->wait_since_ns = load_relaxed(&coarse_now_ns);
     g_transition(g, G_SYSCALL, GMPT_WAIT_none);
     m->call_p = p;
     p->call_g = g->id;

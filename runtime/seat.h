@@ -112,6 +112,8 @@ void seat_give_owner(struct p *p, struct g *g);
 struct g *seat_of_guard(const void *address);
 
 struct g_slot *seat_slot(uint32_t seat);
+/* The private half of the G in a slot. */
+static inline struct g *seat_g_of(const struct g_slot *slot) { return (struct g *)(uintptr_t)slot->stack_hi; }
 
 /* Empties the P's cache of a class into the store. Only the holder of p. */
 void seat_flush_owner(struct p *p, enum stack_class class);

@@ -3,13 +3,13 @@
 #include "start.h"
 
 #include "debug.h"
-#include "debug.h"
 #include "go.h"
 #include "netpoll.h"
 #include "overflow.h"
 #include "pin.h"
 #include "preempt.h"
 #include "procs.h"
+#include "quit.h"
 #include "scheduler.h"
 #include "seat.h"
 #include "sysmon.h"
@@ -63,7 +63,6 @@ int gmpt_run(int (*fn)(void *arg), void *arg)
         return -EINVAL;
     }
     debug_start();
-    debug_start();
     store_relaxed(&coarse_now_ns, clock_now_ns());
     uint32_t seats = seat_reserve();
     uint32_t p_room = (uint32_t)(p_count > PS_ROOM_MIN ? p_count : PS_ROOM_MIN);
@@ -77,6 +76,7 @@ int gmpt_run(int (*fn)(void *arg), void *arg)
     struct main_call call = { fn, arg };
     if (!error) {
         overflow_watch();
+        quit_start();
         preempt_start();
         error = go_start_main(main_g, &call, sizeof call);
     }
@@ -85,6 +85,7 @@ int gmpt_run(int (*fn)(void *arg), void *arg)
         return error;
     }
     sysmon_run();
+    quit_stop();
     return sched.main_result;
 }
 

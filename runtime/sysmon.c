@@ -16,7 +16,12 @@
 #include "netpoll.h"
 #include "preempt.h"
 #include "procs.h"
+<<<<<<< HEAD
 #include "reclaim.h"
+=======
+#include "quit.h"
+#include "runq.h"
+>>>>>>> ebe8f88 (Dump all Gs: gmpt_dump, and on SIGQUIT as Go does)
 #include "scheduler.h"
 #include "shared.h"
 
@@ -188,6 +193,12 @@ void sysmon_look_soon(void)
     }
 }
 
+void sysmon_wake(void)
+{
+    store_release(&wake_word, 1);
+    futex_wake(&wake_word, 1);
+}
+
 void sysmon_stop(void)
 {
     store_release(&sched.stopping, 1);
@@ -195,8 +206,7 @@ void sysmon_stop(void)
     for (struct m *m = sched.ms; m; m = m->next_made)
         fetch_or_acq_rel(&m->attention, ATTENTION_YIELD); /* their Gs stop at the next safepoint */
     lock_release(&sched.lock);
-    store_release(&wake_word, 1);
-    futex_wake(&wake_word, 1);
+    sysmon_wake();
 }
 
 void sysmon_run(void)
@@ -234,7 +244,11 @@ void sysmon_run(void)
             }
         }
         help_late_timers(now);
+<<<<<<< HEAD
         reclaim_look(now);
+=======
+        quit_check();
+>>>>>>> ebe8f88 (Dump all Gs: gmpt_dump, and on SIGQUIT as Go does)
         idle_rounds = worked ? 0 : idle_rounds + 1;
     }
 }

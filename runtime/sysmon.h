@@ -11,6 +11,8 @@ extern ATOMIC(int64_t) coarse_now_ns;
 void sysmon_run(void);
 /* A P went into a blocking call while others wait for it: sysmon must not be napping for long. */
 void sysmon_look_soon(void);
+/* Ends sysmon's nap. Async-signal-safe. */
+void sysmon_wake(void);
 /* Ends sysmon_run. */
 void sysmon_stop(void);
 

@@ -77,7 +77,7 @@ struct g_slot {
     uint64_t fn;                 /* address of its function */
     uint64_t stack_lo, stack_hi; /* usable stack; the guard lies below stack_lo */
     uint64_t wait_object;        /* valid while waiting */
-    int64_t wait_since_ns;       /* valid while waiting; CLOCK_MONOTONIC, as coarse as sysmon's tick */
+    int64_t wait_since_ns;       /* waiting or in a call: since when; CLOCK_MONOTONIC, as of sysmon's last tick */
     uint32_t wait_stack;         /* ordinal in the table of ring wait_ring, 0 = not known */
     uint32_t create_stack;       /* likewise in create_ring */
     uint16_t wait_ring, create_ring;

@@ -266,6 +266,7 @@ void gmpt_blocking_end(void);
 }
 #endif
 
+#include <gmptrace/inspect.h>
 #include <gmptrace/net.h>
 #include <gmptrace/observe.h>
 
