@@ -5,13 +5,28 @@
 
 #include "runtime.h"
 
-/* A new G's part: what it has from its parent (NULL: none). Before its first transition. */
-static inline void annotate_inherit(struct g *g, const struct g *parent)
+/* What a G hands down to those that it starts, or that are started for it when it may have ended. */
+struct annotate_origin {
+    uint64_t parent; /* its id; 0 = none */
+    uint64_t scope;
+    uint64_t task;
+    uint32_t labels;
+};
+
+static inline struct annotate_origin annotate_origin_of(const struct g *parent)
+{
+    const struct g_slot *slot = parent->slot;
+    return (struct annotate_origin){ parent->id, load_relaxed(&slot->scope), slot->task, load_relaxed(&slot->labels) };
+}
+
+/* A new G's part. Before its first transition. */
+static inline void annotate_inherit(struct g *g, const struct annotate_origin *origin)
 {
     struct g_slot *slot = g->slot;
-    store_relaxed(&slot->labels, parent ? load_relaxed(&parent->slot->labels) : 0);
-    store_relaxed(&slot->scope, parent ? load_relaxed(&parent->slot->scope) : 0);
-    slot->task = parent ? parent->slot->task : 0;
+    slot->parent = origin->parent;
+    store_relaxed(&slot->labels, origin->labels);
+    store_relaxed(&slot->scope, origin->scope);
+    slot->task = origin->task;
     store_relaxed(&slot->name, 0);
 }
 

@@ -2,14 +2,12 @@
  * sleep, tell its id. */
 #include "go.h"
 
-#include "annotate.h"
 #include "scheduler.h"
 #include "seat.h"
 #include "timers.h"
 
 #include <string.h>
 
-#define ARGS_BYTES_MAX 4096u
 #define SMALL_ARGS_BYTES_MAX 512u
 #define IDS_AT_ONCE 64
 
@@ -23,33 +21,36 @@ static uint64_t next_id(struct p *p)
 }
 
 /* A runnable G on p, not yet in a queue; labels is the set for options that have any. NULL when there are no seats. */
-static inline struct g *create(struct p *p, const struct g *parent, enum stack_class class,
-                               const struct gmpt_go_options *options, uint32_t labels, void (*fn)(void *),
-                               const void *args, size_t size, struct api_site site)
+static inline __attribute__((always_inline)) struct g *create(struct p *p, enum stack_class class,
+                                                              const struct gmpt_go_options *options, uint32_t labels,
+                                                              const struct go_start *start)
 {
     struct g *g = seat_take_owner(p, class);
     if (unlikely(!g))
         return NULL;
-    uintptr_t top = ((uintptr_t)g - size) & ~(uintptr_t)15;
-    if (size)
-        memcpy((void *)top, args, size);
+    uintptr_t top = ((uintptr_t)g - start->args_bytes) & ~(uintptr_t)15;
+    if (start->args_bytes)
+        memcpy((void *)top, start->args, start->args_bytes);
+    if (start->head_bytes) {
+        top = (top - start->head_bytes) & ~(uintptr_t)15;
+        memcpy((void *)top, start->head, start->head_bytes);
+    }
     g->id = next_id(p);
     g->seq = 0;
     g->flags = (uint8_t)options->flags;
     g->prefers_p = (int16_t)options->p;
     g->name = NULL;
-    g->context.sp = switch_prepare((void *)top, fn, (void *)top);
+    g->context.sp = switch_prepare((void *)top, start->entry, (void *)top);
     void *stack_lo = seat_stack_lo(class, g->index);
     switch_created(&g->context, stack_lo, (uintptr_t)g - (uintptr_t)stack_lo);
 
     struct g_slot *slot = g->slot;
     store_fence(); /* T of segment.h: the slot's last G is dead before the slot tells of the next */
     store_relaxed(&slot->id, g->id);
-    slot->parent = parent ? parent->id : 0;
-    slot->fn = (uint64_t)(uintptr_t)fn;
+    slot->fn = (uint64_t)(uintptr_t)start->shown;
     slot->create_stack = 0;
-    annotate_inherit(g, parent);
-    TRACE(go_create, p, g, site);
+    annotate_inherit(g, &start->origin);
+    TRACE(go_create, p, g, start->site);
     if (unlikely(options->name != NULL))
         annotate_name(p, g, options->name);
     if (unlikely(options->label_count != 0))
@@ -63,24 +64,41 @@ static inline struct g *create(struct p *p, const struct g *parent, enum stack_c
 
 static const struct gmpt_go_options defaults;
 
-static inline int64_t start(enum stack_class class, const struct gmpt_go_options *options, uint32_t labels,
-                            void (*fn)(void *), const void *args, size_t size, struct api_site site)
+static inline __attribute__((always_inline)) int64_t start_on(struct p *p, enum stack_class class,
+                                                              const struct gmpt_go_options *options, uint32_t labels,
+                                                              const struct go_start *start)
 {
-    if (unlikely(size > (class == STACK_SMALL ? SMALL_ARGS_BYTES_MAX : ARGS_BYTES_MAX)))
+    uint32_t room = class == STACK_SMALL ? SMALL_ARGS_BYTES_MAX : GO_ARGS_BYTES_MAX;
+    if (unlikely(start->args_bytes > room - start->head_bytes))
         return -E2BIG;
-    struct m *m = m_self();
-    struct g *g = create(m->p, m->current, class, options, labels, fn, args, size, site);
+    struct g *g = create(p, class, options, labels, start);
     if (unlikely(!g))
         return -ENOMEM;
     int64_t id = (int64_t)g->id;
-    scheduler_started(m->p, g);
+    scheduler_started(p, g);
     return id;
+}
+
+int64_t go_start(struct p *p, const struct go_start *start) { return start_on(p, STACK_DEFAULT, &defaults, 0, start); }
+
+static inline __attribute__((always_inline)) int64_t
+start_here(enum stack_class class, const struct gmpt_go_options *options, uint32_t labels, void (*fn)(void *),
+           const void *args, size_t size, struct api_site site)
+{
+    struct m *m = m_self();
+    struct go_start start = { .entry = fn,
+                              .shown = (void (*)(void))fn,
+                              .args = args,
+                              .args_bytes = size,
+                              .origin = annotate_origin_of(m->current),
+                              .site = site };
+    return start_on(m->p, class, options, labels, &start);
 }
 
 int64_t gmpt_go(void (*fn)(void *args), const void *args, size_t size)
 {
     API_ENTER();
-    return start(STACK_DEFAULT, &defaults, 0, fn, args, size, API_SITE(gmpt_go));
+    return start_here(STACK_DEFAULT, &defaults, 0, fn, args, size, API_SITE(gmpt_go));
 }
 
 int64_t gmpt_go_with(const struct gmpt_go_options *options, void (*fn)(void *args), const void *args, size_t size)
@@ -99,13 +117,14 @@ int64_t gmpt_go_with(const struct gmpt_go_options *options, void (*fn)(void *arg
         if (error)
             return error;
     }
-    return start(class, options, labels, fn, args, size, API_SITE(gmpt_go_with));
+    return start_here(class, options, labels, fn, args, size, API_SITE(gmpt_go_with));
 }
 
 int go_start_main(void (*fn)(void *args), const void *args, size_t size)
 {
     struct p *p = &sched.ps[0];
-    struct g *g = create(p, NULL, STACK_DEFAULT, &defaults, 0, fn, args, size, (struct api_site){ NULL, NULL });
+    struct go_start start = { .entry = fn, .shown = (void (*)(void))fn, .args = args, .args_bytes = size };
+    struct g *g = create(p, STACK_DEFAULT, &defaults, 0, &start);
     if (!g)
         return -ENOMEM;
     return scheduler_first(p, g);
