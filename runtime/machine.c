@@ -42,6 +42,7 @@ static void *m_main(void *arg)
     struct m *m = arg;
     m_of_thread = m;
     m->tid = (uint32_t)syscall(SYS_gettid);
+    m->errno_at = &errno;
     m->random_state = m->tid * 2654435761u | 1;
     start_signal_stack();
     switch_adopt_thread(&m->g0);

@@ -96,6 +96,7 @@ struct m {
     struct m *next_made; /* link in sched.ms */
     uint32_t random_state;
     uint32_t tid;
+    int *errno_at; /* this thread's; the value belongs to the G and goes with it */
 };
 
 enum p_status {

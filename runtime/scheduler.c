@@ -69,12 +69,6 @@
 
 struct sched sched;
 
-/* ---- errno, which belongs to the G ---- */
-
-/* Not inlined: the address of errno must be computed on the thread that the G is on now. */
-static __attribute__((noinline)) int errno_get(void) { return errno; }
-static __attribute__((noinline)) void errno_set(int value) { errno = value; }
-
 /* ---- starting and leaving Gs ---- */
 
 /* The M goes on with g; the caller switches. */
@@ -138,25 +132,27 @@ static inline __attribute__((always_inline)) void leave_and_return(struct m *m, 
 {
     if (unlikely(g->canary) && seat_is_overflowed(g, __builtin_frame_address(0)))
         overflow_fatal(g);
-    g->saved_errno = errno_get();
+    g->saved_errno = *m->errno_at;
     leave(m, g, after, arg, false);
     switch_arrived(&g->context);
-    run_after(m_self());
-    errno_set(g->saved_errno);
+    m = m_self();
+    run_after(m);
+    *m->errno_at = g->saved_errno;
 }
 
 void scheduler_leave_for_g0(after_switch_fn *after)
 {
     struct m *m = m_self();
     struct g *g = m->current;
-    g->saved_errno = errno_get();
+    g->saved_errno = *m->errno_at;
     m->current = NULL;
     m->after = after;
     m->after_g = g;
     switch_context(&g->context, &m->g0, false);
     switch_arrived(&g->context);
-    run_after(m_self());
-    errno_set(g->saved_errno);
+    m = m_self();
+    run_after(m);
+    *m->errno_at = g->saved_errno;
 }
 
 int scheduler_park(const struct wait *wait, after_switch_fn *after, void *arg)
