@@ -53,7 +53,6 @@ struct g {
     uint32_t lock_depth; /* of gmpt_lock_os_thread */
     struct m *locked_m;  /* the only M that may run it, NULL = any */
     const char *name;    /* in the dictionary, for as long as the process lives; NULL = its function's */
-    const char *name;    /* NULL = its function's */
     struct {             /* where the blocking call that it is in began, for a dump */
         void *function, *caller, *caller_frame;
     } call;
