@@ -25,7 +25,10 @@
 #include "scheduler.h"
 #include "shared.h"
 
+#include <sys/prctl.h>
+
 #define NAP_MIN_NS 20000
+#define SLACK_NS 1000 /* the kernel's default, 50 us, would make a nap of 20 us one of 70 */
 #define NAP_MAX_NS 10000000
 #define NAP_QUIET_NS 1000000 /* the longest while a G may wait beside an idle P */
 #define BUSY_NAP_NS 1000000  /* the longest while a P runs: how late sysmon sees that a slice has begun */
@@ -216,6 +219,8 @@ void sysmon_run(void)
     for (uint32_t i = 0; i < load_acquire(&sched.p_made); i++)
         looks[i].tick_ns = load_relaxed(&coarse_now_ns);
     uint32_t idle_rounds = 0;
+    int slack_before = prctl(PR_GET_TIMERSLACK, 0, 0, 0, 0); /* the thread is the user's: it gets it back */
+    prctl(PR_SET_TIMERSLACK, SLACK_NS, 0, 0, 0);
     while (!load_acquire(&sched.stopping)) {
         if (idle_rounds == 0)
             nap_ns = NAP_MIN_NS;
@@ -226,11 +231,12 @@ void sysmon_run(void)
             nap_ns = NAP_QUIET_NS;
         bool hogged;
         int64_t nap_now_ns = nap_until_due(looks, nap_ns, &hogged);
-        store_relaxed(&napping_long, nap_now_ns > 10 * NAP_MIN_NS);
+        store_relaxed(&napping_long, nap_now_ns > NAP_MIN_NS);
         futex_wait(&wake_word, 0, nap_now_ns);
         if (load_acquire(&wake_word)) { /* with sysmon_stop: what was stored before it */
             store_relaxed(&wake_word, 0);
             idle_rounds = 0;
+            nap_ns = NAP_MIN_NS; /* the call is seen now, and taken from at the look after the next nap */
         }
         int64_t now = clock_now_ns();
         store_relaxed(&coarse_now_ns, now);
@@ -251,4 +257,6 @@ void sysmon_run(void)
 >>>>>>> ebe8f88 (Dump all Gs: gmpt_dump, and on SIGQUIT as Go does)
         idle_rounds = worked ? 0 : idle_rounds + 1;
     }
+    if (slack_before > 0)
+        prctl(PR_SET_TIMERSLACK, slack_before, 0, 0, 0);
 }
