@@ -16,12 +16,9 @@
 #include "netpoll.h"
 #include "preempt.h"
 #include "procs.h"
-<<<<<<< HEAD
-#include "reclaim.h"
-=======
 #include "quit.h"
+#include "reclaim.h"
 #include "runq.h"
->>>>>>> ebe8f88 (Dump all Gs: gmpt_dump, and on SIGQUIT as Go does)
 #include "scheduler.h"
 #include "shared.h"
 
@@ -250,11 +247,8 @@ void sysmon_run(void)
             }
         }
         help_late_timers(now);
-<<<<<<< HEAD
         reclaim_look(now);
-=======
         quit_check();
->>>>>>> ebe8f88 (Dump all Gs: gmpt_dump, and on SIGQUIT as Go does)
         idle_rounds = worked ? 0 : idle_rounds + 1;
     }
     if (slack_before > 0)

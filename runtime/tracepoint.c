@@ -277,7 +277,6 @@ int trace_start(uint32_t p_room, uint32_t maxprocs, uint32_t seats)
     trace_set_maxprocs(maxprocs);
     ring_init(&trace.ring, &trace_segment, p_room);
     dictionary_init(&trace.dictionary, &trace_segment);
-    note_modules();
     trace_note_modules();
     store_relaxed(&trace_segment.header->tracing, recorded);
     if (recorded)
