@@ -81,9 +81,10 @@ static inline __attribute__((always_inline)) int64_t start_on(struct p *p, enum 
 
 int64_t go_start(struct p *p, const struct go_start *start) { return start_on(p, STACK_DEFAULT, &defaults, 0, start); }
 
-static inline __attribute__((always_inline)) int64_t
-start_here(enum stack_class class, const struct gmpt_go_options *options, uint32_t labels, void (*fn)(void *),
-           const void *args, size_t size, struct api_site site)
+static inline __attribute__((always_inline)) int64_t start_here(enum stack_class class,
+                                                                const struct gmpt_go_options *options, uint32_t labels,
+                                                                void (*fn)(void *), const void *args, size_t size,
+                                                                struct api_site site)
 {
     struct m *m = m_self();
     struct go_start start = { .entry = fn,

@@ -1,15 +1,15 @@
 /* Timers: a heap for each P, so that starting one seldom meets another CPU.
  *
- * A timer lives in its user's frame or object, and must be stopped before that ends. It fires with the heap's lock held,
- * on an M that holds a P: its function may take the lock of one object and make Gs ready, and must not touch timers.
- * timers_stop therefore returns only when the function is not running and will not run (again). What a function may not
- * do, or what would keep the lock for long, it leaves to a call: timers_call_after runs that on the same M, holding the
- * P and no lock, when the lock has been released.
+ * A timer lives in its user's frame or object, and must be stopped before that ends. It fires with the heap's lock
+ * held, on an M that holds a P: its function may take the lock of one object and make Gs ready, and must not touch
+ * timers. timers_stop therefore returns only when the function is not running and will not run (again). What a function
+ * may not do, or what would keep the lock for long, it leaves to a call: timers_call_after runs that on the same M,
+ * holding the P and no lock, when the lock has been released.
  *
  * The heap never follows a pointer to order its entries, since timers lie scattered over the stacks of their Gs, a page
  * each. Nor does a timer know its place: a timer that is stopped leaves its entry behind, which finds its cell empty
- * when its time comes. When more than half of a heap is such leavings, they are swept out; so a heap takes at most twice
- * the room of its timers, and stopping costs no search.
+ * when its time comes. When more than half of a heap is such leavings, they are swept out; so a heap takes at most
+ * twice the room of its timers, and stopping costs no search.
  *
  *     heap:  when, cell | when, cell | ...      ordered by when
  *                   |
@@ -52,7 +52,8 @@ void timers_init(struct timers *timers);
 int timers_start(struct p *p, struct timer *timer, int64_t when_ns, void (*fire)(struct timer *, struct p *));
 /* The same with the heap's lock already held by the caller, who releases it. */
 int timers_start_locked(struct p *p, struct timer *timer, int64_t when_ns, void (*fire)(struct timer *, struct p *));
-/* One that fires at when_ns and then each period_ns (0 = not again, at most INT64_MAX / 2); the moments that it is too late for are left out. */
+/* One that fires at when_ns and then each period_ns (0 = not again, at most INT64_MAX / 2); the moments that it is too
+ * late for are left out. */
 int timers_start_periodic(struct p *p, struct timer *timer, int64_t when_ns, int64_t period_ns,
                           void (*fire)(struct timer *, struct p *));
 /* Returns whether it would have fired (again). It must have been started before. */

@@ -266,6 +266,8 @@ void gmpt_blocking_end(void);
 }
 #endif
 
+/* The rest of the runtime. Each of these headers can be included alone as well. */
+#include <gmptrace/context.h>
 #include <gmptrace/inspect.h>
 #include <gmptrace/net.h>
 #include <gmptrace/observe.h>
