@@ -25,7 +25,8 @@ struct sight {
     enum g_state state;
     unsigned reason;
     uint64_t id, parent, fn;
-    const char *name;
+    const char *name; /* in the dictionary; NULL = none */
+    bool locked;      /* to its thread */
     int64_t since_ns; /* 0 = not waiting */
     uint32_t create_stack, create_ring;
     struct unwind stack;
@@ -63,6 +64,7 @@ static __attribute__((no_sanitize("thread"))) void read_slot(struct sight *sight
     sight->create_stack = slot->create_stack;
     sight->create_ring = slot->create_ring;
     sight->name = g->name;
+    sight->locked = g->lock_depth != 0;
     sight->since_ns = sight->state == G_WAITING || sight->state == G_SYSCALL ? slot->wait_since_ns : 0;
 }
 
@@ -144,7 +146,7 @@ static uint64_t hash_of(const struct sight *sight)
 static bool alike(const struct sight *a, const struct sight *b)
 {
     return a->state == b->state && a->reason == b->reason && a->fn == b->fn && a->name == b->name &&
-           a->stack.depth == b->stack.depth &&
+           a->locked == b->locked && a->stack.depth == b->stack.depth &&
            memcmp(a->stack.pc, b->stack.pc, a->stack.depth * sizeof *a->stack.pc) == 0;
 }
 
@@ -280,7 +282,7 @@ static void print_state(struct dump *dump, const struct group *group)
         else if (most > 0)
             report_print(&dump->report, ", %lld minutes", (long long)most);
     }
-    report_print(&dump->report, "]");
+    report_print(&dump->report, first->locked ? ", locked to thread]" : "]");
 }
 
 static void print_group(struct dump *dump, const struct group *group)

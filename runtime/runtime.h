@@ -177,6 +177,7 @@ struct sched {
     ATOMIC(uint32_t) detached;                /* Gs that run without a P; see preempt.h */
     ATOMIC(uint64_t) preempted_t1;            /* times that a P was taken from a G that computed */
     ATOMIC(uint64_t) preempted_t2;            /* times that a G gave way because of a signal */
+    ATOMIC(uint32_t) poll_out;                /* Ms on their way from the poller to a P; see deadlock.c */
     ATOMIC(uint32_t) polling;                 /* an M is asleep in the poller */
     ATOMIC(int64_t) poll_until_ns;            /* and until when, at the latest */
     ATOMIC(uint64_t) next_id;

@@ -18,7 +18,6 @@
 #include "procs.h"
 #include "quit.h"
 #include "reclaim.h"
-#include "runq.h"
 #include "scheduler.h"
 #include "shared.h"
 
@@ -247,8 +246,8 @@ void sysmon_run(void)
             }
         }
         help_late_timers(now);
-        reclaim_look(now);
         quit_check();
+        reclaim_look(now);
         idle_rounds = worked ? 0 : idle_rounds + 1;
     }
     if (slack_before > 0)

@@ -91,12 +91,13 @@ static int alike(void *arg)
 {
     (void)arg;
     never = gmpt_chan_new(0, 0);
-    int64_t last = 0;
+    int64_t ids[60];
     for (int i = 0; i < 60; i++)
-        last = gmpt_go(waiter, NULL, 0);
+        ids[i] = gmpt_go(waiter, NULL, 0);
     struct gmpt_go_options options = { .name = "reader" };
     int64_t named = gmpt_go_with(&options, waiter, NULL, 0);
-    run_until_waiting(last);
+    for (int i = 0; i < 60; i++)
+        run_until_waiting(ids[i]);
     run_until_waiting(named);
     dumped();
     EXPECT(*part(text, "60 goroutines [chan receive]: 2 3 4 5 6 7 8 9 ...\ngmpt_chan_recv\n"));
@@ -110,13 +111,16 @@ TEST(dump, alike_ones_are_together) { RUN(1, alike); }
 static int unlike(void *arg)
 {
     enum { COUNT = 5000 };
-    static const char names[COUNT] = { 0 }; /* each G has a name at an address of its own */
     (void)arg;
     never = gmpt_chan_new(0, 0);
-    int64_t last = 0;
+    static int64_t ids[COUNT];
+    for (int i = 0; i < COUNT; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "name %d", i);
+        ids[i] = gmpt_go_with(&(struct gmpt_go_options){ .name = name }, waiter, NULL, 0);
+    }
     for (int i = 0; i < COUNT; i++)
-        last = gmpt_go_with(&(struct gmpt_go_options){ .name = &names[i] }, waiter, NULL, 0);
-    run_until_waiting(last);
+        run_until_waiting(ids[i]);
     dumped();
     EXPECT_EQ(total(text), COUNT + 1);
     int lines = 0;
