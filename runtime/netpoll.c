@@ -309,6 +309,8 @@ static struct g *poll_once(int64_t timeout_ns)
                            timeout_ns <= 0 ? (int)timeout_ns : (int)((timeout_ns + 999999) / 1000000));
     if (count < 0 && errno != EINTR)
         fatal("netpoll: epoll: %s; has the program closed descriptors that are not its own?", strerror(errno));
+    if (timeout_ns != 0)
+        fetch_add_acq_rel(&sched.poll_out, 1); /* before anybody is taken out */
     for (int i = 0; i < count; i++) {
         if (events[i].data.fd == WATCHED_FD) {
             list = poller.watched(list);
@@ -347,6 +349,8 @@ int netpoll_watch(int fd, struct g *(*ready)(struct g *list))
 }
 
 void netpoll_watch_count(int32_t change) { fetch_add_relaxed(&poller.waiters, change); }
+
+bool netpoll_has_waiters(void) { return load_acquire(&poller.waiters) > 0; }
 
 struct g *netpoll_check(void)
 {

@@ -498,9 +498,11 @@ static bool poll_idle(struct m *m, struct g **list)
     if (!p) {
         scheduler_ready_list_global(*list);
         *list = NULL;
+        fetch_sub_acq_rel(&sched.poll_out, 1);
         return false;
     }
     machine_acquire(m, p);
+    fetch_sub_acq_rel(&sched.poll_out, 1);
     return true;
 }
 

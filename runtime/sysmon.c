@@ -11,6 +11,7 @@
 #include "sysmon.h"
 
 #include "call.h"
+#include "deadlock.h"
 #include "futex.h"
 #include "inbox.h"
 #include "netpoll.h"
@@ -247,6 +248,7 @@ void sysmon_run(void)
         }
         help_late_timers(now);
         quit_check();
+        deadlock_check();
         reclaim_look(now);
         idle_rounds = worked ? 0 : idle_rounds + 1;
     }
