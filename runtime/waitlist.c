@@ -58,6 +58,7 @@ static void deadline_passed(struct timer *timer, struct p *p)
             wait->left_locked(wait, &others);
     }
     wait->expired = true;
+    wait->ended_by_deadline = ends;
     lock_release(wait->lock);
     batch_ready(&others, p);
     if (ends && parked)

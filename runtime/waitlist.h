@@ -29,7 +29,8 @@ struct waitlist_wait {
     bool queued;  /* in the list */
     bool parked;  /* the G is off its stack, or will be before the lock is free: it has to be made ready */
     bool timed;   /* the timer was started, and is to be stopped */
-    bool expired; /* the deadline has passed; if the wait was in the list, that ended it */
+    bool expired; /* the deadline has passed: the wait must not be put into the list any more */
+    bool ended_by_deadline; /* that was what took it out of the list */
     struct timer timer;
 };
 
@@ -40,7 +41,7 @@ static inline void waitlist_begin(struct waitlist_wait *wait, struct lock *lock,
     wait->lock = lock;
     wait->list = list;
     wait->left_locked = NULL;
-    wait->queued = wait->parked = wait->timed = wait->expired = false;
+    wait->queued = wait->parked = wait->timed = wait->expired = wait->ended_by_deadline = false;
 }
 
 /* Starts the timer of a deadline other than GMPT_NEVER; the lock must not be held, since timers' locks come first.

@@ -271,5 +271,6 @@ void gmpt_blocking_end(void);
 #include <gmptrace/inspect.h>
 #include <gmptrace/net.h>
 #include <gmptrace/observe.h>
+#include <gmptrace/sync.h>
 
 #endif
