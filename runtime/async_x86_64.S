@@ -1,6 +1,14 @@
 /* What a G that is stopped by a signal calls; see async.h. On entry [rsp] is where it was, and the red zone above that
  * is not ours. Leaves every register as it was. */
-#if defined(__x86_64__)
+#if defined(__SANITIZE_THREAD__)
+#define NOT_HERE
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define NOT_HERE
+#endif
+#endif
+
+#if defined(__x86_64__) && !defined(NOT_HERE)
 #define RED_ZONE 128
 #define SAVED (15 * 8)                  /* flags and 14 registers, below rbp */
 
@@ -75,5 +83,5 @@ async_stub:
         ret     $RED_ZONE
         .cfi_endproc
         .size   async_stub, .-async_stub
-        .section .note.GNU-stack, "", @progbits
 #endif
+        .section .note.GNU-stack, "", %progbits

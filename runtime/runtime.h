@@ -175,6 +175,7 @@ struct sched {
     ATOMIC(uint32_t) spinning;                /* Ms that look for work; see scheduler.c */
     ATOMIC(uint32_t) wake_after;              /* see scheduler.c, "Needless waking" */
     ATOMIC(uint32_t) detached;                /* Gs that run without a P; see preempt.h */
+    ATOMIC(uint64_t) preempted_t0;            /* times that a G gave way at a safepoint because it was asked to */
     ATOMIC(uint64_t) preempted_t1;            /* times that a P was taken from a G that computed */
     ATOMIC(uint64_t) preempted_t2;            /* times that a G gave way because of a signal */
     ATOMIC(uint32_t) poll_out;                /* Ms on their way from the poller to a P; see deadlock.c */

@@ -243,6 +243,7 @@ static void give_way(bool by_signal)
         fetch_add_relaxed(&sched.preempted_t2, 1);
         TRACE(go_preempt_async, p);
     } else {
+        fetch_add_relaxed(&sched.preempted_t0, 1);
         TRACE(go_preempt, p);
     }
     g_transition(m->current, G_RUNNABLE, GMPT_WAIT_none);
