@@ -13,16 +13,15 @@ static uint32_t content_bytes(enum dictionary_kind kind, uint32_t count)
 static uint32_t content_hash(uint64_t head, const void *content, uint32_t bytes)
 {
     const uint8_t *p = content;
-    uint64_t hash = head;
+    uint64_t hash = head, word;
     for (; bytes >= 8; bytes -= 8, p += 8) {
-        uint64_t word;
         memcpy(&word, p, sizeof word);
         hash = (hash ^ word) * 0x9e3779b97f4a7c15ull;
         hash ^= hash >> 29;
     }
-    for (; bytes; bytes--)
-        hash = (hash ^ *p++) * 0x9e3779b97f4a7c15ull;
-    return (uint32_t)(hash >> 32);
+    for (word = 0; bytes; bytes--)
+        word = word << 8 | *p++;
+    return (uint32_t)(((hash ^ word) * 0x9e3779b97f4a7c15ull) >> 32);
 }
 
 /* The number of the entry, or 0 and in *slot where it would be. */

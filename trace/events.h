@@ -59,8 +59,9 @@ const uint8_t *event_decode_slowly(const uint8_t *p, const uint8_t *end, unsigne
  *
  * Far from the end, the table is unrolled to straight code per event: a loop over field kinds was the reader's largest
  * single cost. */
-static inline const uint8_t *event_decode(const uint8_t *p, const uint8_t *end, unsigned *code, uint64_t *delta,
-                                          uint64_t fields[GMPT_EVENT_FIELDS_MAX])
+static inline __attribute__((always_inline)) const uint8_t *event_decode(const uint8_t *p, const uint8_t *end,
+                                                                         unsigned *code, uint64_t *delta,
+                                                                         uint64_t fields[GMPT_EVENT_FIELDS_MAX])
 {
     if (__builtin_expect(end - p < EVENT_BYTES_MAX, 0))
         return event_decode_slowly(p, end, code, delta, fields);

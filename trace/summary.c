@@ -494,10 +494,13 @@ int summary_add(struct summary *summary, const struct gmpt_event *event)
     case GMPT_EVENT_user_log:
         return spans_add(summary->spans, event);
     case GMPT_EVENT_go_exit:
-        return spans_add(summary->spans, event) ? -ENOMEM : add_transition(summary, event);
+        if (spans_add(summary->spans, event))
+            return -ENOMEM;
+        break;
     default:
-        return add_transition(summary, event);
+        break;
     }
+    return add_transition(summary, event);
 }
 
 /* ---- The end ----------------------------------------------------------------------------------------------------- */
