@@ -9,11 +9,12 @@
 #include <string.h>
 
 #define CASES_MAX 64
+#define CASES_FEW 4 /* with so many the frame fits a small stack */
 
 struct select {
     struct select_wait wait;
-    struct waiter waiters[CASES_MAX];
-    struct gmpt_chan *chans[CASES_MAX]; /* distinct, by address: the order in which they are locked */
+    struct waiter *waiters;   /* one a case */
+    struct gmpt_chan **chans; /* distinct, by address: the order in which they are locked */
     int chan_count;
     struct timer timer;
     struct g *g;
@@ -54,12 +55,10 @@ static void unlock_all(struct gmpt_chan *const *chans, int count)
 static void after_unlock_all(struct m *m, struct g *from, void *arg)
 {
     (void)m, (void)from;
-    /* With the first unlock the G may run again, and the frame that holds the select may end. */
+    /* With the first unlock the G may run again, but it takes every lock once before it leaves the frame that this lies
+     * in, so that the select is there until the last unlock. */
     struct select *select = arg;
-    struct gmpt_chan *chans[CASES_MAX];
-    int count = select->chan_count;
-    memcpy(chans, select->chans, (size_t)count * sizeof chans[0]);
-    unlock_all(chans, count);
+    unlock_all(select->chans, select->chan_count);
 }
 
 /* The first case that can go on at once, beginning at a random one; all are locked. */
@@ -132,13 +131,12 @@ static int wait_locked(struct select *select, struct gmpt_select_case *cases, in
 
 enum patience { NEVER_WAIT, WAIT };
 
-static int select_cases(struct gmpt_select_case *cases, int count, enum patience patience, int64_t deadline_ns,
-                        struct api_site site)
+static inline __attribute__((always_inline)) int select_within(struct waiter *waiters, struct gmpt_chan **chans,
+                                                              struct gmpt_select_case *cases, int count,
+                                                              enum patience patience, int64_t deadline_ns,
+                                                              struct api_site site)
 {
-    API_ENTER();
-    if (count < 0 || count > CASES_MAX)
-        return -EINVAL;
-    struct select select;
+    struct select select = { .waiters = waiters, .chans = chans };
     sort_chans(&select, cases, count);
     if (select.chan_count == 0)
         return patience == NEVER_WAIT ? -EAGAIN : chan_wait_on_nothing(deadline_ns, site);
@@ -174,6 +172,30 @@ static int select_cases(struct gmpt_select_case *cases, int count, enum patience
     if (timed)
         timers_stop(&select.timer);
     return index;
+}
+
+static __attribute__((noinline)) int select_many(struct gmpt_select_case *cases, int count, enum patience patience,
+                                                int64_t deadline_ns, struct api_site site)
+{
+    struct waiter waiters[CASES_MAX];
+    struct gmpt_chan *chans[CASES_MAX];
+    return select_within(waiters, chans, cases, count, patience, deadline_ns, site);
+}
+
+static int select_cases(struct gmpt_select_case *cases, int count, enum patience patience, int64_t deadline_ns,
+                        struct api_site site)
+{
+    API_ENTER();
+    if (count < 0 || count > CASES_MAX)
+        return -EINVAL;
+    if (unlikely(count > CASES_FEW)) {
+        if (g_self()->stack_class == STACK_SMALL)
+            return -E2BIG;
+        return select_many(cases, count, patience, deadline_ns, site);
+    }
+    struct waiter waiters[CASES_FEW];
+    struct gmpt_chan *chans[CASES_FEW];
+    return select_within(waiters, chans, cases, count, patience, deadline_ns, site);
 }
 
 int gmpt_select(struct gmpt_select_case *cases, int count)

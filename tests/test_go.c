@@ -5,7 +5,9 @@
 #include "runtime/runtime.h"
 #include "runtime/seat.h"
 
+#include <netinet/in.h>
 #include <string.h>
+#include <unistd.h>
 
 static struct gmpt_waitgroup group;
 
@@ -178,3 +180,177 @@ static int use_small(void *arg)
 }
 
 TEST(go, small_stacks_work_and_take_512_bytes_of_arguments) { RUN(2, use_small); }
+
+/* ---- what fits a small stack ---- */
+
+#define CALL_BYTES_MAX 1400 /* as gmpt.h says */
+#define PAINT 0x1122334455667788ull
+
+static struct gmpt_chan *other;
+static struct gmpt_mutex mutex;
+static struct gmpt_waitgroup inner;
+static int pipe_fds[2], listener;
+
+static int64_t soon(void) { return gmpt_now() + 100000; }
+
+static void send_zero(void *args)
+{
+    (void)args;
+    gmpt_chan_send(chan, &(int64_t){ 0 });
+}
+
+static void nap(void *args)
+{
+    (void)args;
+    gmpt_sleep(1000);
+    gmpt_waitgroup_done(&inner);
+}
+
+static void call_go(void)
+{
+    for (int i = 0; i < 600; i++) /* beyond the run queue, and beyond the P's seats */
+        gmpt_go(nothing, NULL, 0);
+    gmpt_yield();
+}
+static void call_sleep(void)
+{
+    for (int i = 0; i < 1000; i++) { /* the heap of timers grows */
+        gmpt_waitgroup_add(&inner, 1);
+        gmpt_go(nap, NULL, 0);
+    }
+    gmpt_waitgroup_wait(&inner);
+    gmpt_sleep(1000);
+}
+static void call_new(void) { gmpt_chan_release(gmpt_chan_new(8, 100000)); }
+static void call_receive(void)
+{
+    int64_t value;
+    gmpt_go(send_zero, NULL, 0);
+    gmpt_chan_recv(chan, &value);
+    gmpt_chan_recv_until(chan, &value, soon());
+    gmpt_chan_send_until(chan, &value, soon());
+}
+static void call_select(void)
+{
+    struct gmpt_select_case cases[] = { { chan, GMPT_RECV, NULL, 0 }, { other, GMPT_RECV, NULL, 0 } };
+    gmpt_select_until(cases, 2, soon());
+}
+static void call_mutex(void)
+{
+    gmpt_mutex_lock(&mutex);
+    gmpt_mutex_lock_until(&mutex, soon());
+    gmpt_mutex_unlock(&mutex);
+}
+static void call_group(void)
+{
+    gmpt_waitgroup_add(&inner, 1);
+    gmpt_waitgroup_wait_until(&inner, soon());
+    gmpt_waitgroup_done(&inner);
+}
+static void call_pipe(void)
+{
+    char byte = 1;
+    gmpt_write(pipe_fds[1], &byte, 1);
+    gmpt_read(pipe_fds[0], &byte, 1);
+    gmpt_read_until(pipe_fds[0], &byte, 1, soon());
+}
+static void call_accept(void) { gmpt_accept_until(listener, NULL, NULL, soon()); }
+static void call_close(void) { gmpt_close(pipe_fds[0]); }
+static void call_blocking(void)
+{
+    gmpt_blocking_begin();
+    gmpt_blocking_end();
+}
+static void call_free(void) { gmpt_free_os_memory(); }
+
+static const struct call {
+    const char *name;
+    void (*fn)(void);
+} calls[] = {
+    { "yield", gmpt_yield },   { "go", call_go },       { "sleep", call_sleep },   { "chan_new", call_new },
+    { "recv", call_receive },  { "select", call_select }, { "mutex", call_mutex }, { "waitgroup", call_group },
+    { "pipe", call_pipe },     { "accept", call_accept }, { "close", call_close }, { "blocking", call_blocking },
+    { "free_os_memory", call_free },
+};
+
+static const struct call *deepest;
+static long deepest_bytes;
+
+/* Paints the rest of its stack, calls, and looks how far down the paint is gone. */
+static void measure(void *args)
+{
+    const struct call *call = *(const struct call **)args;
+    struct g *g = g_self();
+    volatile uint64_t *frame = __builtin_frame_address(0);
+    volatile uint64_t *end = (volatile uint64_t *)seat_stack_lo(g->stack_class, g->index) + 1;
+    for (volatile uint64_t *word = end; word < frame - 32; word++)
+        *word = PAINT;
+    call->fn();
+    volatile uint64_t *word = end;
+    while (*word == PAINT)
+        word++;
+    long bytes = (const volatile char *)frame - (const volatile char *)word;
+    if (bytes > deepest_bytes) {
+        deepest_bytes = bytes;
+        deepest = call;
+    }
+    gmpt_waitgroup_done(&group);
+}
+
+static int measure_calls(void *arg)
+{
+    (void)arg;
+    chan = gmpt_chan_new(8, 0);
+    other = gmpt_chan_new(8, 0);
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    listener = socket(AF_INET, SOCK_STREAM, 0);
+    EXPECT_EQ(bind(listener, (struct sockaddr *)&address, sizeof address), 0);
+    EXPECT_EQ(listen(listener, 1), 0);
+    for (int traced = 0; traced < 2; traced++) {
+        store_relaxed(&trace_segment.header->tracing, (uint32_t)traced);
+        EXPECT_EQ(pipe(pipe_fds), 0);
+        for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
+            gmpt_waitgroup_add(&group, 1);
+            EXPECT(gmpt_go(measure, &(const struct call *){ &calls[i] }, sizeof(void *)) > 0);
+            gmpt_waitgroup_wait(&group);
+        }
+        close(pipe_fds[1]);
+    }
+    store_relaxed(&trace_segment.header->tracing, 0);
+    close(listener);
+    return 0;
+}
+
+TEST(go, every_call_leaves_room_on_a_small_stack)
+{
+    if (RUN_SANITIZED)
+        SKIP("frames are larger there");
+    RUN(2, measure_calls);
+    ck_assert_msg(deepest_bytes <= CALL_BYTES_MAX, "%s took %ld bytes", deepest->name, deepest_bytes);
+    ck_assert_int_ge(deepest_bytes, 400);
+}
+
+static void select_many(void *args)
+{
+    (void)args;
+    struct gmpt_select_case cases[5] = { { chan, GMPT_RECV, NULL, 0 } };
+    EXPECT_EQ(gmpt_try_select(cases, 4), -EAGAIN);
+    EXPECT_EQ(gmpt_try_select(cases, 5), g_self()->stack_class == STACK_SMALL ? -E2BIG : -EAGAIN);
+    gmpt_waitgroup_done(&group);
+}
+
+static int select_on_both(void *arg)
+{
+    (void)arg;
+    chan = gmpt_chan_new(8, 0);
+    gmpt_waitgroup_add(&group, 1);
+    EXPECT(start_with((struct gmpt_go_options){ .stack_bytes = GMPT_STACK_SMALL }, select_many, NULL, 0) > 0);
+    gmpt_waitgroup_wait(&group);
+    gmpt_waitgroup_add(&group, 1);
+    run_go(select_many);
+    gmpt_waitgroup_wait(&group);
+    gmpt_chan_release(chan);
+    return 0;
+}
+
+TEST(go, a_large_select_is_refused_on_a_small_stack) { RUN(1, select_on_both); }

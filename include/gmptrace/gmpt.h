@@ -81,11 +81,11 @@ struct gmpt_go_options {
  * used, by the page, and two small ones share a page. All but the small ones are guarded: an overflow ends the program
  * with a message. On a small one it is noticed when the G next waits or ends, and may have spoilt its neighbour by then.
  *
- * On a small stack every function of this header can be called that says nothing else, and frames of yours of up to
- * 512 bytes in all, arguments of the G included, fit beside the deepest of them. printf does not fit, nor do most of
- * libc's larger functions, or a signal handler without SA_ONSTACK. Link with -Wl,-z,now: the dynamic linker
- * needs more than a small stack when it looks a function up at its first call. Built with AddressSanitizer or
- * ThreadSanitizer, the runtime takes the default size instead. */
+ * On a small stack the functions of this header can be called, unless they say otherwise: the deepest needs 1400 bytes
+ * (on x86-64, a select with a deadline while a trace is taken; a channel's receive needs 800), which leaves 400 for
+ * frames of yours and the G's arguments. printf does not fit, nor do most of libc's larger functions, or a signal
+ * handler without SA_ONSTACK. Link with -Wl,-z,now: the dynamic linker needs more than a small stack when it looks a
+ * function up at its first call. Built with AddressSanitizer or ThreadSanitizer, the runtime takes the default size. */
 #define GMPT_STACK_SMALL 2048u
 #define GMPT_STACK_DEFAULT 65536u
 #define GMPT_STACK_MAX 8388608u
@@ -197,8 +197,8 @@ struct gmpt_select_case {
 };
 
 /* Waits until one of the cases can go on, and does that one; among several that can, one by chance. Returns its
- * index, -ETIMEDOUT, or -EINVAL when count is not from 0 to 64. Without cases, or with NULL channels only, blocks for
- * ever. */
+ * index, -ETIMEDOUT, -EINVAL when count is not from 0 to 64, or -E2BIG when it is over 4 on a small stack. Without
+ * cases, or with NULL channels only, blocks for ever. */
 int gmpt_select(struct gmpt_select_case *cases, int count);
 int gmpt_select_until(struct gmpt_select_case *cases, int count, int64_t deadline_ns);
 int gmpt_try_select(struct gmpt_select_case *cases, int count); /* never blocks: -EAGAIN instead, as `default:` */
