@@ -88,19 +88,18 @@ static void writer_left_locked(struct waitlist_wait *wait, struct ready_batch *b
 
 /* ---- waiting ---- */
 
-/* The state that the word goes to when a G that may come in comes in, or 0. */
-static inline uint64_t entered(uint64_t word, bool writes, const struct g *g)
+/* What the word becomes when the calling G comes in; 0 if it may not. */
+static inline uint64_t entered(uint64_t word, bool writes)
 {
     if (writes)
-        return word == 0 ? held_by(g) : 0;
+        return word == 0 ? held_by(g_self()) : 0;
     return word & FLAGS ? 0 : word + READER;
 }
 
 static inline bool try_fast(struct rwmutex *rwmutex, bool writes)
 {
-    struct g *g = g_self();
     uint64_t word = load_relaxed(&rwmutex->word), next;
-    while ((next = entered(word, writes, g))) {
+    while ((next = entered(word, writes))) {
         if (cas_acquire(&rwmutex->word, &word, next)) /* A */
             return true;
     }
@@ -108,11 +107,11 @@ static inline bool try_fast(struct rwmutex *rwmutex, bool writes)
 }
 
 /* Comes in, or says in the word that somebody waits. */
-static bool enter_or_mark_locked(struct rwmutex *rwmutex, bool writes, const struct g *g)
+static bool enter_or_mark_locked(struct rwmutex *rwmutex, bool writes)
 {
     uint64_t word = load_relaxed(&rwmutex->word), next;
     do {
-        next = entered(word, writes, g);
+        next = entered(word, writes);
     } while (!cas_acquire(&rwmutex->word, &word, next ? next : word | WAITERS)); /* A, B */
     return next;
 }
@@ -134,7 +133,7 @@ static __attribute__((noinline)) int lock_slow(struct rwmutex *rwmutex, bool wri
     if (self.expired) {
         lock_release(&rwmutex->lock);
         result = try_fast(rwmutex, writes) ? 0 : -ETIMEDOUT;
-    } else if (enter_or_mark_locked(rwmutex, writes, self.g)) {
+    } else if (enter_or_mark_locked(rwmutex, writes)) {
         lock_release(&rwmutex->lock);
     } else {
         waitlist_push_locked(&self);
