@@ -57,6 +57,7 @@ TEST_OBJ := $(call objects,$(TEST_SRC))
 
 LIB := $(BUILD)/libgmptrace.a
 TOOL := $(BUILD)/gmptrace
+BLOCKCHECK := $(BUILD)/libgmptrace-blockcheck.so
 CHECKER := $(BUILD)/check
 EXAMPLE_BIN := $(addprefix $(BUILD)/examples/,$(EXAMPLES))
 BENCH_BIN := $(addprefix $(BUILD)/bench/,$(BENCHES))
@@ -66,7 +67,7 @@ TEST_PROGRAM_BIN := $(addprefix $(BUILD)/tests/programs/,$(TEST_PROGRAMS))
 .SECONDARY:
 .PHONY: all demo check check-aarch64 deps stress bench bench-http lint format install uninstall clean help
 
-all: $(LIB) $(TOOL) $(EXAMPLE_BIN)
+all: $(LIB) $(TOOL) $(BLOCKCHECK) $(EXAMPLE_BIN)
 
 # The two commands for a fresh machine: install what is missing, then start over, since make has by now looked for
 # what was not there yet.
@@ -156,6 +157,11 @@ $(LIB): $(BUILD)/runtime-whole.o $(BUILD)/reader-whole.o
 	$(if $(Q),@echo "  AR    $@")
 	$(Q)rm -f $@ && ar rcs $@ $^
 
+# Preloaded into programs on the runtime, to see their mutexes: see runtime/blockcheck.h.
+$(BLOCKCHECK): preload/blockcheck_mutexes.c preload/blockcheck_preload.h Makefile
+	$(if $(Q),@echo "  LINK  $@")
+	$(Q)mkdir -p $(@D) && $(CC) $(filter-out -fsanitize% -fno-sanitize%,$(BASE_CFLAGS)) $(CFLAGS) -fPIC -shared -o $@ $< -ldl
+
 TOOL_LIBS := -lzstd -lprotobuf-c -lz -ldw -lelf
 
 $(TOOL): $(CLI_OBJ) $(TRACE_OBJ) $(PPROF_OBJ)
@@ -193,7 +199,7 @@ $(BUILD)/gmptrace.pc: Makefile
 install: all $(BUILD)/gmptrace.pc
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include/gmptrace
 	install -m 755 $(TOOL) $(DESTDIR)$(PREFIX)/bin/
-	install -m 644 $(LIB) $(DESTDIR)$(PREFIX)/lib/
+	install -m 644 $(LIB) $(BLOCKCHECK) $(DESTDIR)$(PREFIX)/lib/
 	install -m 644 $(BUILD)/gmptrace.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/
 	install -m 644 include/gmptrace/* $(DESTDIR)$(PREFIX)/include/gmptrace/
 	install -d $(DESTDIR)$(PREFIX)/share/man/man1
@@ -202,6 +208,7 @@ install: all $(BUILD)/gmptrace.pc
 uninstall:
 	rm -rf $(DESTDIR)$(PREFIX)/include/gmptrace
 	rm -f $(DESTDIR)$(PREFIX)/bin/gmptrace $(DESTDIR)$(PREFIX)/lib/libgmptrace.a \
+		$(DESTDIR)$(PREFIX)/lib/libgmptrace-blockcheck.so \
 		$(DESTDIR)$(PREFIX)/lib/pkgconfig/gmptrace.pc $(DESTDIR)$(PREFIX)/share/man/man1/gmptrace*.1
 
 clean:

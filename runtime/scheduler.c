@@ -45,6 +45,7 @@
 #define _GNU_SOURCE
 #include "scheduler.h"
 
+#include "blockcheck.h"
 #include "machine.h"
 #include "inbox.h"
 #include "netpoll.h"
@@ -160,6 +161,8 @@ int scheduler_park(const struct wait *wait, after_switch_fn *after, void *arg)
     struct m *m = m_self();
     struct g *g = m->current;
     struct p *p = m->p;
+    if (unlikely(blockcheck_mutexes))
+        blockcheck_park(g, wait->reason);
     store_fence(); /* T of segment.h: the slot is running before it tells of another wait */
     g->slot->wait_object = (uint64_t)(uintptr_t)wait->object;
     g->slot->wait_since_ns = load_relaxed(&coarse_now_ns);

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "start.h"
 
+#include "blockcheck.h"
 #include "debug.h"
 #include "go.h"
 #include "netpoll.h"
@@ -78,6 +79,7 @@ int gmpt_run(int (*fn)(void *arg), void *arg)
         overflow_watch();
         quit_start();
         preempt_start();
+        blockcheck_start();
         error = go_start_main(main_g, &call, sizeof call);
     }
     if (error) {
@@ -85,6 +87,7 @@ int gmpt_run(int (*fn)(void *arg), void *arg)
         return error;
     }
     sysmon_run();
+    blockcheck_stop();
     quit_stop();
     return sched.main_result;
 }
