@@ -62,6 +62,15 @@ static inline void enter_end(const struct api_call *call)
     store_release(&m_self()->in_runtime, call->was_inside); /* E3 */
 }
 
+/* In builds that hunt for races: what follows uses the P, so the M must be inside. */
+static inline void enter_check(void)
+{
+#ifdef GMPT_FORCE_YIELD
+    if (!load_relaxed(&m_self()->in_runtime))
+        fatal("the runtime was called without entering it");
+#endif
+}
+
 #define API_ENTER() __attribute__((cleanup(enter_end), unused)) const struct api_call api_call = enter_begin()
 
 /* The other way round: { API_LEAVE_FOR(); user_function(); } */

@@ -158,6 +158,7 @@ void scheduler_leave_for_g0(after_switch_fn *after)
 
 int scheduler_park(const struct wait *wait, after_switch_fn *after, void *arg)
 {
+    enter_check();
     struct m *m = m_self();
     struct g *g = m->current;
     struct p *p = m->p;
@@ -301,6 +302,8 @@ void scheduler_end_main(void)
 
 static inline void make_runnable(struct p *p, struct g *g)
 {
+    if (p)
+        enter_check();
     TRACE(go_unblock, p, g);
     g_transition(g, G_RUNNABLE, GMPT_WAIT_none);
 }

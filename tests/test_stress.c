@@ -228,7 +228,8 @@ static void *interrupt_all(void *arg)
 static pthread_t start_interrupts(void)
 {
     pthread_t thread;
-    struct sigaction action = { .sa_handler = ignore }; /* without SA_RESTART, so that system calls give EINTR */
+    /* Without SA_RESTART, so that system calls give EINTR; a frame of a signal does not fit a small stack. */
+    struct sigaction action = { .sa_handler = ignore, .sa_flags = SA_ONSTACK };
     sigaction(SIGUSR1, &action, NULL);
     EXPECT_EQ(pthread_create(&thread, NULL, interrupt_all, NULL), 0);
     return thread;
