@@ -181,6 +181,10 @@ $(BUILD)/bench/%: $(BUILD)/bench/%.o $(LIB)
 	$(if $(Q),@echo "  LINK  $@")
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lzstd
 
+# Its calls of these can be made to fail.
+FAILABLE := malloc calloc realloc aligned_alloc mmap madvise mprotect pthread_create epoll_create1 epoll_ctl eventfd
+$(BUILD)/tests/programs/allparts: LDFLAGS += $(FAILABLE:%=-Wl,--wrap=%)
+
 $(BUILD)/tests/programs/%: $(BUILD)/tests/programs/%.o $(LIB)
 	$(if $(Q),@echo "  LINK  $@")
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lzstd
