@@ -66,6 +66,8 @@ static void forget_locked(struct m *m)
     *link = m->next_made;
 }
 
+ATOMIC(uint32_t) machine_refusals;
+
 bool machine_start(struct p *p, bool spinning)
 {
     lock_acquire(&sched.lock);
@@ -98,9 +100,12 @@ bool machine_start(struct p *p, bool spinning)
         pthread_t thread;
         int error = pthread_create(&thread, &attributes, m_main, m);
         pthread_attr_destroy(&attributes);
-        if (error == 0)
+        if (error == 0) {
+            store_relaxed(&machine_refusals, 0);
             return true;
+        }
     }
+    fetch_add_relaxed(&machine_refusals, 1);
     lock_acquire(&sched.lock);
     if (m)
         forget_locked(m);

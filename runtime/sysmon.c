@@ -14,6 +14,7 @@
 #include "deadlock.h"
 #include "futex.h"
 #include "inbox.h"
+#include "machine.h"
 #include "netpoll.h"
 #include "preempt.h"
 #include "procs.h"
@@ -34,6 +35,7 @@
 #define IDLE_ROUNDS 50 /* rounds without work before naps grow */
 #define INBOX_NS 1000000 /* how long a G waits for the P that it prefers while others are idle */
 #define POLL_GAP_NS 10000000
+#define REFUSED_NS 5000000000
 #define TIMER_LATE_NS 200000 /* later than this, somebody else than the busy P fires its timers */
 
 ATOMIC(int64_t) coarse_now_ns;
@@ -175,14 +177,34 @@ static int64_t nap_until_due(const struct look *looks, int64_t nap_ns, bool *hog
     return next - now > NAP_MIN_NS ? next - now : NAP_MIN_NS;
 }
 
-static void help_late_timers(int64_t now)
+/* Returns whether there are any. */
+static bool help_late_timers(int64_t now)
 {
     for (uint32_t i = 0; i < load_acquire(&sched.p_made); i++) {
         if (load_relaxed(&sched.ps[i].timers.next_ns) < now - TIMER_LATE_NS) {
             scheduler_wake(); /* whoever wakes finds them when it looks for something to steal */
-            return;
+            return true;
         }
     }
+    return false;
+}
+
+/* No M could be had when there was need of one: tries again, and gives up when Gs have been runnable for long while
+ * every M there is sits in a blocking call, which may wait for just those Gs. */
+static void help_refused(int64_t now, bool late_timers)
+{
+    static int64_t since_ns;
+    if (!load_relaxed(&machine_refusals) || load_relaxed(&sched.idle_p_count) != load_relaxed(&sched.p_count) ||
+        (!late_timers && !scheduler_work_anywhere())) {
+        since_ns = 0;
+        return;
+    }
+    if (since_ns == 0)
+        since_ns = now;
+    if (now - since_ns > REFUSED_NS)
+        fatal("goroutines are runnable, but for %d s no thread could be made to run them (memory, or the limit of threads)",
+              (int)(REFUSED_NS / 1000000000));
+    scheduler_wake();
 }
 
 void sysmon_look_soon(void)
@@ -246,7 +268,7 @@ void sysmon_run(void)
                 worked = true;
             }
         }
-        help_late_timers(now);
+        help_refused(now, help_late_timers(now));
         quit_check();
         deadlock_check();
         reclaim_look(now);

@@ -232,9 +232,32 @@ static void use_select(void)
     gmpt_chan_release(b);
 }
 
+static void release(void *args)
+{
+    int fd = *(int *)args;
+    expect("written", write(fd, "x", 1), 1);
+}
+
+/* A blocking call that only another G ends. */
+static void use_blocking(void)
+{
+    int ends[2];
+    char byte;
+    if (pipe(ends) < 0)
+        report("pipe", -errno);
+    checked("gmpt_go", gmpt_go(release, &ends[1], sizeof ends[1]));
+    gmpt_blocking_begin();
+    long got = read(ends[0], &byte, 1);
+    gmpt_blocking_end();
+    expect("read", got, 1);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 static int start(void *arg)
 {
     (void)arg;
+    use_blocking();
     use_select();
     spawn_waves();
     use_sockets();
