@@ -51,6 +51,8 @@ void order_clear(struct order *order)
         order->free_parts = part->next;
         free(part);
     }
+    for (uint32_t i = 0; i < SECTION_RINGS_MAX; i++)
+        free(order->lane[i].text);
     gtable_clear(&order->gs);
 }
 
@@ -426,22 +428,26 @@ static bool head_enabled(const struct order *order, struct order_lane *lane)
 
 /* ---- What the program says of itself, which changes no state ---------------------------------------------------- */
 
-static void text_gather(struct order_lane *lane)
+static int text_gather(struct order_lane *lane)
 {
+    if (!lane->text && !(lane->text = malloc(GMPT_LOG_BYTES_MAX)))
+        return -ENOMEM;
     for (int i = 0; i < GMPT_EVENT_FIELDS_MAX; i++)
-        for (uint64_t bytes = lane->field[i]; bytes && lane->text_bytes < sizeof lane->text; bytes >>= 8)
+        for (uint64_t bytes = lane->field[i]; bytes && lane->text_bytes < GMPT_LOG_BYTES_MAX; bytes >>= 8)
             lane->text[lane->text_bytes++] = (char)(bytes & 0xff);
+    return 0;
 }
 
 static void text_done(struct order *order, struct order_lane *lane, uint64_t bytes)
 {
     order->log_bytes = bytes < lane->text_bytes ? (uint32_t)bytes : lane->text_bytes;
-    memcpy(order->log_text, lane->text, order->log_bytes);
+    if (order->log_bytes)
+        memcpy(order->log_text, lane->text, order->log_bytes);
     order->log_text[order->log_bytes] = 0;
 }
 
-/* Returns whether the event is one of these. */
-static bool user_event(struct order *order, struct order_lane *lane, struct gmpt_event *event)
+/* Returns 1 when the event is one of these, 0 when not, or -ENOMEM. */
+static int user_event(struct order *order, struct order_lane *lane, struct gmpt_event *event)
 {
     struct gtable_g *g;
     switch (event->type) {
@@ -455,9 +461,10 @@ static bool user_event(struct order *order, struct order_lane *lane, struct gmpt
             g->g.labels = (uint32_t)event->go_labels.labels;
         else
             g->g.name = (uint32_t)event->go_name.name;
-        return true;
+        return 1;
     case GMPT_EVENT_user_log_text:
-        text_gather(lane);
+        if (text_gather(lane))
+            return -ENOMEM;
         break;
     case GMPT_EVENT_user_log:
         text_done(order, lane, event->user_log.bytes);
@@ -468,10 +475,10 @@ static bool user_event(struct order *order, struct order_lane *lane, struct gmpt
     case GMPT_EVENT_user_region_end:
         break;
     default:
-        return false;
+        return 0;
     }
     event->g = lane->current && lane->current->g.id == lane->current_id ? lane->current_id : 0;
-    return true;
+    return 1;
 }
 
 /* Gives the lane's head out. */
@@ -486,10 +493,10 @@ static int head_accept(struct order *order, struct order_lane *lane, struct gmpt
     memcpy(event->field, lane->field, sizeof lane->field);
     event->field[GMPT_EVENT_FIELDS_MAX] = 0;
     order->counts.kept++;
-    if (event->type >= GMPT_EVENT_go_labels && user_event(order, lane, event)) {
+    if (event->type >= GMPT_EVENT_go_labels && (result = user_event(order, lane, event)) != 0) {
         if (event->type != GMPT_EVENT_user_log_text)
             lane->text_bytes = 0;
-        return 0;
+        return result < 0 ? result : 0;
     }
     lane->text_bytes = 0;
 

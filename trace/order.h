@@ -65,7 +65,7 @@ struct order_lane {
     uint32_t current_seq; /* its number, as far as this lane knows */
 
     uint32_t text_bytes; /* gathered for the next user_log */
-    char text[GMPT_LOG_BYTES_MAX];
+    char *text;          /* GMPT_LOG_BYTES_MAX; NULL before the first */
 
     bool seen;   /* a part has been added; next_* are valid */
     bool unsure; /* something may be missing before the next part */
