@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define VALUE_BYTES_MAX 65535u
+#define CLOSE_BATCH 64u /* receivers that a close wakes at a time */
 
 /* ---- waiters ---- */
 
@@ -295,10 +296,23 @@ int gmpt_chan_try_recv(struct gmpt_chan *chan, void *value)
     return try_now(chan, RECV, value);
 }
 
+/* Ends up to max waits of the queue, and appends their Gs to the list that ends at *end. Returns how many. */
+static uint32_t end_waits_locked(struct gmpt_chan *chan, struct waiter_queue *queue, uint32_t max, struct g ***end)
+{
+    uint32_t count = 0;
+    struct waiter *waiter;
+    for (; count < max && (waiter = waiter_queue_pop(queue)); count++) {
+        if (queue == &chan->receivers && waiter->value && chan->value_bytes)
+            memset(waiter->value, 0, chan->value_bytes);
+        waiter->g->wait_result = -EPIPE;
+        **end = waiter->g;
+        *end = &waiter->g->next;
+    }
+    return count;
+}
+
 int gmpt_chan_close(struct gmpt_chan *chan)
 {
-    struct g *list = NULL;
-    struct waiter *waiter;
     API_ENTER();
     lock_acquire(&chan->lock);
     if (chan->closed) {
@@ -306,19 +320,22 @@ int gmpt_chan_close(struct gmpt_chan *chan)
         return -EPIPE;
     }
     chan->closed = true;
-    struct g **end = &list;
-    for (int side = 0; side < 2; side++) {
-        while ((waiter = waiter_queue_pop(side == SEND ? &chan->senders : &chan->receivers))) {
-            if (side == RECV && waiter->value && chan->value_bytes)
-                memset(waiter->value, 0, chan->value_bytes);
-            waiter->g->wait_result = -EPIPE;
-            *end = waiter->g;
-            end = &waiter->g->next;
-        }
+    gmpt_chan_retain(chan); /* a G that is woken may release what the caller relies on */
+    /* Senders first and all at once: one that was left would still be received from. Receivers, of which there may be a
+     * million, in batches that are made ready before their lines have left the cache. */
+    struct g *list, **end = &list;
+    end_waits_locked(chan, &chan->senders, UINT32_MAX, &end);
+    for (;;) {
+        uint32_t count = end_waits_locked(chan, &chan->receivers, CLOSE_BATCH, &end);
+        *end = NULL;
+        lock_release(&chan->lock);
+        scheduler_ready_list(m_self()->p, list);
+        if (count < CLOSE_BATCH)
+            break;
+        end = &list;
+        lock_acquire(&chan->lock);
     }
-    *end = NULL;
-    lock_release(&chan->lock);
-    scheduler_ready_list(m_self()->p, list);
+    gmpt_chan_release(chan);
     return 0;
 }
 

@@ -242,6 +242,34 @@ static int close_wakes_receivers(void *arg)
 
 TEST(chan, close_wakes_all_receivers_with_zeroes) { RUN(2, close_wakes_receivers); }
 
+static void receive_end_and_release(void *p)
+{
+    struct gmpt_chan *mine = *(struct gmpt_chan **)p;
+    EXPECT_EQ(gmpt_chan_recv(mine, NULL), -EPIPE);
+    gmpt_chan_release(mine);
+    gmpt_waitgroup_done(&group);
+}
+
+/* More than a close wakes at a time, and all references are theirs. */
+static int close_what_others_free(void *arg)
+{
+    (void)arg;
+    enum { MANY = 1000 };
+    struct gmpt_chan *theirs = gmpt_chan_new(sizeof(uint64_t), 0);
+    gmpt_waitgroup_add(&group, MANY);
+    for (int i = 0; i < MANY; i++) {
+        if (i > 0)
+            gmpt_chan_retain(theirs);
+        run_until_waiting(gmpt_go(receive_end_and_release, &theirs, sizeof theirs));
+    }
+    EXPECT_EQ(gmpt_chan_close(theirs), 0);
+    gmpt_waitgroup_wait(&group);
+    return 0;
+}
+
+TEST(chan, close_wakes_many_who_free_it_on_one_p) { RUN(1, close_what_others_free); }
+TEST(chan, close_wakes_many_who_free_it_on_many_ps) { RUN(4, close_what_others_free); }
+
 static int close_wakes_senders(void *arg)
 {
     (void)arg;
