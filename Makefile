@@ -100,7 +100,7 @@ stress:
 	done; done
 
 bench: all $(BENCH_BIN)
-	$(Q)BUILD=$(BUILD) bench/run.sh $(ROWS)
+	$(Q)BUILD=$(BUILD) $(if $(filter file,$(origin ROUNDS)),,ROUNDS=$(ROUNDS)) bench/run.sh $(ROWS)
 
 bench-http: all $(BENCH_BIN)
 	$(Q)BUILD=$(BUILD) bench/http.sh
@@ -177,6 +177,9 @@ $(BUILD)/examples/%: $(BUILD)/examples/%.o $(LIB)
 # The raw switch, measured without the runtime.
 $(BUILD)/bench/floors: $(filter $(BUILD)/runtime/switch_%,$(RUNTIME_OBJ))
 
+# Small stacks have no room for the dynamic linker.
+$(BUILD)/bench/parked: LDFLAGS += -Wl,-z,now
+
 $(BUILD)/bench/%: $(BUILD)/bench/%.o $(LIB)
 	$(if $(Q),@echo "  LINK  $@")
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lzstd
@@ -224,7 +227,7 @@ help:
 	@echo 'make check-aarch64  the same for aarch64, cross-compiled and under qemu, where Debian has both'
 	@echo 'make all      build the library, the command and the examples under $(BUILD)'
 	@echo 'make stress   randomised stress in plain, yielding and sanitized builds; ROUNDS=5'
-	@echo 'make bench    benchmarks beside their Go peers; ROWS="yield_2 skynet_chan" ROUNDS=5 PS="1 2"'
+	@echo 'make bench    benchmarks beside their Go peers; ROWS="yield_2 skynet_chan" ROUNDS=3 PS="1 2"'
 	@echo 'make bench-http  an HTTP server with 10,000 connections beside Go; ROUNDS=3 SECONDS_EACH=5'
 	@echo 'make lint     include rules and house rules;  make format  clang-format'
 	@echo 'make install  PREFIX=/usr/local DESTDIR=;     make clean'

@@ -3,14 +3,14 @@
 # traced, and again), so that a machine that speeds up or slows down does so for all of them. Prints the medians of the
 # rows of bench/rows.txt, and writes them to $BUILD/bench.json.
 #
-#     ROUNDS=5 PS="1 2" bench/run.sh [ROW...]
+#     ROUNDS=3 PS="1 2" bench/run.sh [ROW...]
 #
 # ratio: how many times better than Go; above 1 is better in every row. goal: what the row is to reach, and whether it
 # did.
 set -eu
 cd "$(dirname "$0")/.."
 BUILD=${BUILD:-build/gcc}
-rounds=${ROUNDS:-5}
+rounds=${ROUNDS:-3}
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 trap 'exit 130' INT TERM
