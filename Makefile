@@ -100,7 +100,7 @@ stress:
 	done; done
 
 bench: all $(BENCH_BIN)
-	$(Q)BUILD=$(BUILD) $(if $(filter file,$(origin ROUNDS)),,ROUNDS=$(ROUNDS)) bench/run.sh $(ROWS)
+	$(Q)BUILD=$(BUILD) bench/run.sh $(ROWS)
 
 bench-http: all $(BENCH_BIN)
 	$(Q)BUILD=$(BUILD) bench/http.sh
