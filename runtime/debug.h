@@ -14,7 +14,8 @@
     DEBUG_SETTING(schedtrace)  /* milliseconds between two SCHED lines on standard error; 0 = none */                  \
     DEBUG_SETTING(scheddetail) /* SCHED lines list Ps, Ms and Gs, too */                                               \
     DEBUG_SETTING(nodeadlock)  /* a program whose Gs are all asleep for ever is left alone */                          \
-    DEBUG_SETTING(blockcheck)  /* tell of Gs that block the thread */
+    DEBUG_SETTING(blockcheck)  /* tell of Gs that block the thread */                                                  \
+    DEBUG_SETTING(clearstacks) /* clear the first page of a stack for each new G: what the last one left can hide a leak */
 
 struct debug_settings {
 #define DEBUG_SETTING(name) int64_t name;

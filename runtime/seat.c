@@ -12,6 +12,7 @@
 #endif
 
 #define GUARD_MAPPINGS 16000u
+#define CLEAR_BYTES 4096u
 #define SMALL_MARGIN_BYTES 65536u /* below the first small stack, so that its overflow meets nothing else */
 
 static const struct limits {
@@ -198,6 +199,17 @@ void seat_flush_owner(struct p *p, enum stack_class class)
 {
     if (p->seats[class].count)
         spill(p, class, 0);
+}
+
+void seat_clear(struct g *g)
+{
+    uint8_t *lo = seat_stack_lo(g->stack_class, g->index), *from = (uint8_t *)g - CLEAR_BYTES;
+    if (from < lo || g->stack_class == STACK_SMALL)
+        from = lo;
+#ifdef SWITCH_ASAN
+    __asan_unpoison_memory_region(from, (size_t)((uint8_t *)g - from)); /* as switch_created is about to */
+#endif
+    memset(from, 0, (size_t)((uint8_t *)g - from));
 }
 
 void seat_give_owner(struct p *p, struct g *g)

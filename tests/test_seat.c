@@ -153,6 +153,26 @@ static struct g *take(struct p *p, enum stack_class class)
     return g;
 }
 
+TEST(seat, a_stack_is_cleared_for_the_next_g_when_that_is_wanted)
+{
+    start();
+    struct p *p = p_make();
+    for (enum stack_class class = 0; class < STACK_CLASSES; class++) {
+        size_t bytes = class == STACK_SMALL ? 1800 : 4096;
+        for (int64_t wanted = 0; wanted < 2; wanted++) {
+            debug_settings.clearstacks = wanted;
+            struct g *g = take(p, class);
+            memset((uint8_t *)g - bytes, 0x5a, bytes);
+            seat_give_owner(p, g);
+            ck_assert_ptr_eq(take(p, class), g);
+            for (size_t i = 1; i <= bytes; i++)
+                REQUIRE(((uint8_t *)g)[-(ptrdiff_t)i] == (wanted ? 0 : 0x5a));
+            seat_give_owner(p, g);
+        }
+    }
+    free(p);
+}
+
 TEST(seat, classes_do_not_overlap_and_share_the_numbers)
 {
     static bool used[400];
