@@ -13,7 +13,7 @@ func cpuNs() float64 {
 }
 
 func sleepers() {
-	const many = 100000
+	const many, seconds = 100000, 2
 	if !isWanted("sleep_cpu") && !isWanted("sleep_late") {
 		return
 	}
@@ -24,7 +24,7 @@ func sleepers() {
 	for i := 0; i < many; i++ {
 		go func() {
 			offset := time.Duration(uint32(i)*2654435761%1000000) * time.Microsecond
-			for second := 0; second < 2; second++ {
+			for second := 0; second < seconds; second++ {
 				deadline := base.Add(time.Duration(second)*time.Second + offset)
 				time.Sleep(time.Until(deadline))
 				late[i] = time.Since(deadline)
@@ -34,11 +34,10 @@ func sleepers() {
 	}
 	time.Sleep(time.Until(base))
 	began := cpuNs()
-	time.Sleep(time.Until(base.Add(time.Second)))
-	spent := cpuNs() - began
 	group.Wait()
+	spent := cpuNs() - began
 	if isWanted("sleep_cpu") {
-		printRow("sleep_cpu", spent/many)
+		printRow("sleep_cpu", spent/(seconds*many))
 	}
 	if isWanted("sleep_late") {
 		printRow("sleep_late", float64(percentile(late, 50).Nanoseconds())/1e3)
