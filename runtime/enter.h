@@ -10,7 +10,7 @@
  *     the M, leaving
  *     E3 in_runtime = 0 (release)
  *
- * E1 and E2 are a plain store and a plain load that the processor may swap, but not across T2: either E2 sees T1, and
+ * E1 and E2 are a store and a load that the processor may swap, but not across T2: either E2 sees T1, and
  * the M waits for sysmon to decide; or T3 sees E1, and sysmon lets go. A 0 that T3 reads by acquire was
  * written by an E3, so everything that the M did inside is done and seen by sysmon, and whatever it does next inside is
  * after an E2 that sees T1.
@@ -52,7 +52,7 @@ static inline struct api_call enter_begin(void)
     struct api_call call = { load_relaxed(&m->in_runtime) };
     store_relaxed(&m->in_runtime, 1); /* E1 */
     compiler_fence();
-    if (unlikely(load_relaxed(&m->attention))) /* E2 */
+    if (unlikely(load_acquire(&m->attention))) /* E2; acquire: sysmon has done with what it looked at before it let go */
         enter_slow(m, call.was_inside);
     return call;
 }
