@@ -51,43 +51,42 @@ static long skynet_chan(void)
     return sum;
 }
 
-/* ---- each writes its sum to where its parent told it, and the parent waits for all ---- */
+/* ---- each writes its sum to where its parent told it, and the parent's group waits for all ---- */
 
 struct join_node {
-    struct gmpt_waitgroup *group;
     long *sum;
     long first, leaves;
 };
 
-static void join_node(void *args)
+static int join_node(void *args)
 {
     struct join_node *self = args;
     if (self->leaves == 1) {
         *self->sum = self->first;
-    } else {
-        struct gmpt_waitgroup group = GMPT_WAITGROUP_INIT;
-        long sums[CHILDREN], sum = 0;
-        struct join_node child = { &group, NULL, self->first, self->leaves / CHILDREN };
-        gmpt_waitgroup_add(&group, CHILDREN);
-        for (int i = 0; i < CHILDREN; i++, child.first += child.leaves) {
-            child.sum = &sums[i];
-            spawn(join_node, &child, sizeof child);
-        }
-        gmpt_waitgroup_wait(&group);
-        for (int i = 0; i < CHILDREN; i++)
-            sum += sums[i];
-        *self->sum = sum;
+        return 0;
     }
-    gmpt_waitgroup_done(self->group);
+    struct gmpt_group group = GMPT_GROUP_INIT;
+    long sums[CHILDREN], sum = 0;
+    struct join_node child = { NULL, self->first, self->leaves / CHILDREN };
+    for (int i = 0; i < CHILDREN; i++, child.first += child.leaves) {
+        child.sum = &sums[i];
+        if (gmpt_group_go(&group, join_node, &child, sizeof child) < 0) {
+            fprintf(stderr, "skynet: out of goroutines\n");
+            exit(1);
+        }
+    }
+    gmpt_group_wait(&group);
+    for (int i = 0; i < CHILDREN; i++)
+        sum += sums[i];
+    *self->sum = sum;
+    return 0;
 }
 
 static long skynet_join(void)
 {
-    struct gmpt_waitgroup group = GMPT_WAITGROUP_INIT;
     long sum = 0;
-    struct join_node root = { &group, &sum, 0, LEAVES };
-    row_start(&group, join_node, &root, sizeof root);
-    gmpt_waitgroup_wait(&group);
+    struct join_node root = { &sum, 0, LEAVES };
+    join_node(&root);
     return sum;
 }
 

@@ -79,7 +79,22 @@ static inline __attribute__((always_inline)) int64_t start_on(struct p *p, enum 
     return id;
 }
 
-int64_t go_start(struct p *p, const struct go_start *start) { return start_on(p, STACK_DEFAULT, &defaults, 0, start); }
+int64_t go_start(struct p *p, const struct go_start *start)
+{
+    return start_on(p, STACK_DEFAULT, &defaults, 0, start);
+}
+
+int64_t go_start_first(const struct go_start *start)
+{
+    if (unlikely(start->args_bytes > GO_ARGS_BYTES_MAX - start->head_bytes))
+        return -E2BIG;
+    struct g *g = create(m_self()->p, STACK_DEFAULT, &defaults, 0, start);
+    if (unlikely(!g))
+        return -ENOMEM;
+    int64_t id = (int64_t)g->id;
+    scheduler_started_first(g);
+    return id;
+}
 
 static inline __attribute__((always_inline)) int64_t start_here(enum stack_class class,
                                                                 const struct gmpt_go_options *options, uint32_t labels,

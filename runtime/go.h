@@ -30,5 +30,7 @@ static inline void *go_args_behind(void *head, size_t head_bytes)
 
 /* Starts it on p, which the caller's M holds, on a G or on a g0. Returns its id, or -E2BIG or -ENOMEM. */
 int64_t go_start(struct p *p, const struct go_start *start);
+/* The same on a G, which the new one is a child of: see scheduler_started_first. */
+int64_t go_start_first(const struct go_start *start);
 
 #endif

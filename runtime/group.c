@@ -216,7 +216,7 @@ static inline __attribute__((always_inline)) int64_t start_child(struct group *g
                               .origin = annotate_origin_of(m->current),
                               .site = site };
     fetch_add_relaxed(&group->state, ONE);
-    int64_t id = go_start(m->p, &start);
+    int64_t id = go_start_first(&start);
     if (unlikely(id < 0)) {
         if (load_relaxed(&group->state) & LIMITED)
             give_place(group);

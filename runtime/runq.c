@@ -1,6 +1,7 @@
 /* The run queue: see runq.h for the rules and the letters. */
 #include "runq.h"
 
+#include "nest.h"
 #include "shared.h"
 
 static inline void prefetch_g(const struct g *g)
@@ -42,15 +43,18 @@ void runq_put_owner(struct p *p, struct g *g)
 
 void runq_put_new_owner(struct p *p, struct g *g)
 {
-    if (load_relaxed(&p->runnext) == NULL) /* nobody else makes it anything but NULL */
-        store_release(&p->runnext, g);      /* C */
-    else
+    if (load_relaxed(&p->runnext) == NULL) { /* nobody else makes it anything but NULL */
+        p->next_is_nested = false;
+        store_release(&p->runnext, g); /* C */
+    } else {
         runq_put_owner(p, g);
+    }
 }
 
 bool runq_put_next_owner(struct p *p, struct g *g)
 {
     struct g *before = exchange_acq_rel(&p->runnext, g); /* C */
+    p->next_is_nested = false;
     if (before) {
         runq_put_owner(p, before);
         return false;
@@ -58,9 +62,23 @@ bool runq_put_next_owner(struct p *p, struct g *g)
     return load_relaxed(&p->runq_head) == load_relaxed(&p->runq_tail);
 }
 
+bool runq_put_nested_owner(struct p *p, struct g *g)
+{
+    struct g *before = exchange_acq_rel(&p->runnext, g); /* C */
+    if (before && p->next_is_nested)
+        before = nest_push_owner(p, before);
+    if (before)
+        runq_put_owner(p, before);
+    p->next_is_nested = true;
+    return !nest_any(p) && load_relaxed(&p->runq_head) == load_relaxed(&p->runq_tail);
+}
+
 void runq_demote_next_owner(struct p *p)
 {
     struct g *next = load_relaxed(&p->runnext) ? exchange_acq_rel(&p->runnext, NULL) : NULL; /* C */
+    struct g *nested;
+    while ((nested = nest_take_lowest_any(p)))
+        runq_put_owner(p, nested);
     if (next)
         runq_put_owner(p, next);
 }
@@ -70,6 +88,10 @@ struct g *runq_get_owner(struct p *p, bool *inherits)
     struct g *next = load_relaxed(&p->runnext);
     /* Only the owner sets runnext, so a CAS that fails found it cleared by a thief. */
     if (next && cas_acq_rel(&p->runnext, &next, NULL)) { /* C */
+        *inherits = true;
+        return next;
+    }
+    if ((next = nest_pop_owner(p))) {
         *inherits = true;
         return next;
     }
@@ -93,8 +115,9 @@ bool runq_is_empty_any(struct p *p)
         uint32_t head = load_acquire(&p->runq_head);
         uint32_t tail = load_acquire(&p->runq_tail);
         struct g *next = load_acquire(&p->runnext);
+        bool nested = nest_any(p);
         if (tail == load_acquire(&p->runq_tail))
-            return head == tail && !next;
+            return head == tail && !next && !nested;
     }
 }
 
@@ -123,7 +146,9 @@ struct g *runq_steal_owner(struct p *p, struct p *victim, bool take_next, uint32
         uint32_t count = victim_tail - head;
         count -= count / 2;
         if (count == 0) {
-            struct g *g = take_next ? steal_next(victim) : NULL;
+            struct g *g = nest_take_lowest_any(victim);
+            if (!g && take_next)
+                g = steal_next(victim);
             *taken = g ? 1 : 0;
             return g;
         }

@@ -1,4 +1,5 @@
-/* A P's run queue: a ring of RUNQ_SLOTS runnable Gs and one place, runnext, for the G to run before them.
+/* A P's run queue: a ring of RUNQ_SLOTS runnable Gs and one place, runnext, for the G to run before them; between them in
+ * order, those that gave way to children (nest.h).
  *
  * One producer, the holder of the P, at the tail; at the head it and thieves on other Ms compete by CAS. The design is
  * Go's (src/runtime/proc.go, runqput and runqgrab), after Chase and Lev's deque without its growth.
@@ -27,9 +28,12 @@ void runq_put_owner(struct p *p, struct g *g);
 void runq_put_new_owner(struct p *p, struct g *g);
 /* Makes g the next to run; the one that was moves to the tail. Returns whether g is the only one there. */
 bool runq_put_next_owner(struct p *p, struct g *g);
+/* Makes g, which gives way to a child, the next to run once that pauses or ends; see nest.h. Returns whether g is the only
+ * one there. */
+bool runq_put_nested_owner(struct p *p, struct g *g);
 /* Takes the next; *inherits says that it came from runnext and goes on with the slice of the one before it. */
 struct g *runq_get_owner(struct p *p, bool *inherits);
-/* Moves runnext, if any, to the tail. */
+/* Moves runnext, if any, and those that gave way to children to the tail. */
 void runq_demote_next_owner(struct p *p);
 
 /* Moves half of the victim's ring to p, which is empty, and returns one more of them to run now; NULL when there was

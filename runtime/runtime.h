@@ -30,6 +30,7 @@
 #define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 
 #define RUNQ_SLOTS 256u
+#define NEST_SLOTS 64u
 #define PS_MAX SEGMENT_MAX_PS
 #define SLICE_NS 10000000 /* how long a G runs before sysmon asks it to yield */
 
@@ -125,11 +126,20 @@ struct fired {
     struct timer_call *calls, *last_call;
 };
 
+/* See nest.h. */
+struct nest {
+    struct lock lock;
+    ATOMIC(uint32_t) count; /* written under lock */
+    uint32_t lowest;        /* its slot */
+    struct g *slots[NEST_SLOTS];
+};
+
 struct p {
     /* The run queue: see runq.h for who may do what. */
     _Alignas(64) ATOMIC(uint32_t) runq_head;
     _Alignas(64) ATOMIC(uint32_t) runq_tail;
     ATOMIC(struct g *) runnext;
+    bool next_is_nested; /* runnext gave way to a child; valid while it is not NULL; only the owner's */
     ATOMIC(uint32_t) tick;        /* slices begun; written by the owner, watched by sysmon */
     ATOMIC(uint32_t) starts;      /* Gs started, those that inherit a slice included; watched by sysmon and thieves */
     ATOMIC(struct m *) m; /* written by the owner, watched by sysmon */
@@ -153,6 +163,7 @@ struct p {
     ATOMIC(uint32_t) inbox_size;
     struct g *inbox_head, *inbox_tail;
 
+    struct nest nest;
     struct ring ring;
     _Alignas(64) ATOMIC(struct g *) runq[RUNQ_SLOTS];
     struct seat_cache seats[STACK_CLASSES]; /* of Gs that have ended */

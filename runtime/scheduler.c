@@ -48,6 +48,7 @@
 #include "blockcheck.h"
 #include "machine.h"
 #include "inbox.h"
+#include "nest.h"
 #include "netpoll.h"
 #include "osthread.h"
 #include "overflow.h"
@@ -430,6 +431,37 @@ void scheduler_started(struct p *p, struct g *g)
     submitted_next(p, false);
 }
 
+static void after_nest(struct m *m, struct g *from, void *arg)
+{
+    (void)arg;
+    bool alone = runq_put_nested_owner(m->p, from); /* S1 */
+    submitted_next(m->p, alone);
+}
+
+void scheduler_started_first(struct g *g)
+{
+    struct m *m = m_self();
+    struct p *p = m->p;
+    struct g *parent = m->current;
+    if (unlikely(parent->locked_m || load_relaxed(&m->attention))) {
+        scheduler_started(p, g);
+        return;
+    }
+    if (unlikely(parent->canary) && seat_is_overflowed(parent, __builtin_frame_address(0)))
+        overflow_fatal(parent);
+    TRACE(go_yield, p);
+    g_transition(parent, G_RUNNABLE, GMPT_WAIT_none);
+    parent->saved_errno = *m->errno_at;
+    m->after = after_nest;
+    m->after_g = parent;
+    begin_run(m, p, g, true);
+    switch_context(&parent->context, &g->context, false);
+    switch_arrived(&parent->context);
+    m = m_self();
+    run_after(m);
+    *m->errno_at = parent->saved_errno;
+}
+
 /* ---- looking for work ---- */
 
 static void become_spinning(struct m *m)
@@ -469,7 +501,7 @@ bool scheduler_work_anywhere(void)
         return true;
     for (uint32_t i = 0; i < load_acquire(&sched.p_made); i++) {
         struct p *p = &sched.ps[i];
-        if (load_relaxed(&p->runq_tail) != load_relaxed(&p->runq_head) ||
+        if (load_relaxed(&p->runq_tail) != load_relaxed(&p->runq_head) || nest_any(p) ||
             (load_relaxed(&p->runnext) && load_relaxed(&p->status) != P_RUNNING))
             return true;
     }

@@ -137,6 +137,70 @@ static int tree(void *arg)
 TEST(group, groups_nest) { RUN(4, tree); }
 TEST(group, groups_nest_on_one_p) { RUN(1, tree); }
 
+/* A tree of ten thousand takes few stacks: each child runs to its end before the next is started. */
+static int depth_first(void *arg)
+{
+    (void)arg;
+    enum { LEAVES = 10000 };
+    int64_t total = 0;
+    struct node root = { 0, LEAVES, &total };
+    EXPECT_EQ(sum_node(&root), 0);
+    EXPECT_EQ(total, (int64_t)LEAVES * (LEAVES - 1) / 2);
+    EXPECT(load_relaxed(&trace_segment.header->registry_used) < 1000);
+    return 0;
+}
+
+TEST(group, a_tree_is_walked_depth_first_on_one_p) { RUN(1, depth_first); }
+
+static int wait_for_turn(void *args)
+{
+    (void)args;
+    EXPECT_EQ(gmpt_chan_recv(gate, NULL), 0);
+    return 0;
+}
+
+/* The parent goes on when the child waits. */
+static int child_waits(void *arg)
+{
+    (void)arg;
+    gate = gmpt_chan_new(0, 0);
+    for (int i = 0; i < 100; i++)
+        EXPECT(gmpt_group_go(&group, wait_for_turn, NULL, 0) > 0);
+    for (int i = 0; i < 100; i++)
+        EXPECT_EQ(gmpt_chan_send(gate, NULL), 0);
+    EXPECT_EQ(gmpt_group_wait(&group), 0);
+    gmpt_chan_release(gate);
+    return 0;
+}
+
+TEST(group, a_child_that_waits_lets_its_parent_go_on) { RUN(1, child_waits); }
+
+static int hog(void *args)
+{
+    (void)args;
+    while (load_acquire(&counter) == 0)
+        gmpt_preempt_check();
+    return 0;
+}
+
+/* So does one whose slice is over, beside others that want to run. */
+static void count_soon(void *args)
+{
+    (void)args;
+    fetch_add_relaxed(&counter, 1);
+}
+
+static int child_computes(void *arg)
+{
+    (void)arg;
+    EXPECT(gmpt_go(count_soon, NULL, 0) > 0);
+    EXPECT(gmpt_group_go(&group, hog, NULL, 0) > 0);
+    EXPECT_EQ(gmpt_group_wait(&group), 0);
+    return 0;
+}
+
+TEST(group, a_child_that_computes_starves_nobody) { RUN(1, child_computes); }
+
 /* ---- errors ---- */
 
 static int fail_with(void *args) { return *(int *)args; }
