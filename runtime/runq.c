@@ -64,11 +64,15 @@ bool runq_put_next_owner(struct p *p, struct g *g)
 
 bool runq_put_nested_owner(struct p *p, struct g *g)
 {
-    struct g *before = exchange_acq_rel(&p->runnext, g); /* C */
-    if (before && p->next_is_nested)
-        before = nest_push_owner(p, before);
-    if (before)
-        runq_put_owner(p, before);
+    if (load_relaxed(&p->runnext) == NULL) { /* as in runq_put_new_owner */
+        store_release(&p->runnext, g); /* C */
+    } else {
+        struct g *before = exchange_acq_rel(&p->runnext, g); /* C */
+        if (before && p->next_is_nested)
+            before = nest_push_owner(p, before);
+        if (before)
+            runq_put_owner(p, before);
+    }
     p->next_is_nested = true;
     return !nest_any(p) && load_relaxed(&p->runq_head) == load_relaxed(&p->runq_tail);
 }

@@ -336,13 +336,21 @@ static inline void submitted(void)
 
 void scheduler_submitted(void) { submitted(); }
 
+/* Whether somebody is to be woken for what p's holder has submitted: see "Needless waking". */
+static inline bool wake_is_due(struct p *p, bool alone)
+{
+    if (load_relaxed(&sched.p_count) == 1 || (alone && ++p->quiet_wakes < load_relaxed(&sched.wake_after)))
+        return false;
+    p->quiet_wakes = 0;
+    return true;
+}
+
 /* The same by who holds a P, after runq_put_next_owner, whose exchange serves as the fence when it is the last store, or
  * after runq_put_new_owner. */
 static inline void submitted_next(struct p *p, bool alone)
 {
-    if (load_relaxed(&sched.p_count) == 1 || (alone && ++p->quiet_wakes < load_relaxed(&sched.wake_after)))
+    if (!wake_is_due(p, alone))
         return;
-    p->quiet_wakes = 0;
     if (alone)
         full_fence_after_rmw(); /* S2 */
     else
@@ -435,7 +443,10 @@ static void after_nest(struct m *m, struct g *from, void *arg)
 {
     (void)arg;
     bool alone = runq_put_nested_owner(m->p, from); /* S1 */
-    submitted_next(m->p, alone);
+    if (wake_is_due(m->p, alone)) {
+        full_fence(); /* S2 */
+        scheduler_wake();
+    }
 }
 
 void scheduler_started_first(struct g *g)

@@ -143,13 +143,13 @@ struct gmpt_group {
 /* Makes an empty group below a context, which must outlive it (NULL: the background). */
 void gmpt_group_init(struct gmpt_group *group, struct gmpt_context *parent);
 
-/* Starts a G that runs fn on its own copy of the size bytes at args; what it returns, if not 0, is an error. Blocks
- * while as many run as the limit allows. Returns the new G's id, or -ECANCELED when the group or its parent is
- * cancelled or a child has failed (then nothing is started), -E2BIG when size is over 4080, -ENOMEM. May be called by
- * the children. */
+/* Starts a G that runs fn on its own copy of the size bytes at args; what it returns, if not 0, is an error. The
+ * child runs at once, and the caller goes on, maybe on another thread, when it pauses or ends. Blocks while as many run
+ * as the limit allows. Returns the new G's id, or -ECANCELED when the group or its parent is cancelled or a child has
+ * failed (then nothing is started), -E2BIG when size is over 4080, -ENOMEM. May be called by the children. */
 int64_t gmpt_group_go(struct gmpt_group *group, int (*fn)(void *args), const void *args, size_t size);
 
-/* The same, but returns -EAGAIN instead of blocking. */
+/* The same, but returns -EAGAIN instead of waiting until one more may run. */
 int64_t gmpt_group_try_go(struct gmpt_group *group, int (*fn)(void *args), const void *args, size_t size);
 
 /* Blocks until all children have ended, cancels and releases the group's context, and returns the first error of a
