@@ -2,6 +2,7 @@
 #include "call.h"
 
 #include "inbox.h"
+#include "latency.h"
 #include "machine.h"
 #include "netpoll.h"
 #include "shared.h"
@@ -54,6 +55,7 @@ static void after_end_without_p(struct m *m, struct g *from, void *arg)
 {
     (void)m, (void)arg;
     TRACE(syscall_exit, from);
+    latency_runnable(from);
     g_transition(from, G_RUNNABLE, GMPT_WAIT_none);
     shared_queue_put(from, from, 1);
     scheduler_submitted();
@@ -92,6 +94,7 @@ void call_end(void)
 
 void call_hand_off(struct p *p)
 {
+    counter_add_owner(&p->counters.handoffs, 1);
     /* Somebody has to wait for the network and the timers, too. */
     bool last_to_poll = load_relaxed(&sched.idle_p_count) + 1 >= load_relaxed(&sched.p_count) && !load_relaxed(&sched.polling);
     if (inbox_or_runq_any(p) || load_relaxed(&sched.queue_size) != 0 || last_to_poll) {

@@ -41,7 +41,7 @@
 static bool nothing_moves(void)
 {
     uint32_t p_count = load_relaxed(&sched.p_count), p_made = load_acquire(&sched.p_made);
-    if (load_relaxed(&sched.idle_p_count) != p_count || load_relaxed(&sched.queue_size) || netpoll_has_waiters() ||
+    if (load_relaxed(&sched.idle_p_count) != p_count || load_relaxed(&sched.queue_size) || netpoll_waiters() ||
         load_acquire(&sched.poll_out) || load_relaxed(&sched.stopping))
         return false;
     for (uint32_t i = 0; i < p_made; i++)

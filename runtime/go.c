@@ -2,6 +2,7 @@
  * sleep, tell its id. */
 #include "go.h"
 
+#include "latency.h"
 #include "scheduler.h"
 #include "seat.h"
 #include "timers.h"
@@ -40,6 +41,7 @@ static inline __attribute__((always_inline)) struct g *create(struct p *p, enum 
     g->flags = (uint8_t)options->flags;
     g->prefers_p = (int16_t)options->p;
     g->name = NULL;
+    g->ready_ticks = 0;
     g->context.sp = switch_prepare((void *)top, start->entry, (void *)top);
     void *stack_lo = seat_stack_lo(class, g->index);
     switch_created(&g->context, stack_lo, (uintptr_t)g - (uintptr_t)stack_lo);
@@ -57,6 +59,7 @@ static inline __attribute__((always_inline)) struct g *create(struct p *p, enum 
         annotate_labels(p, g, labels);
     if (unlikely(options->scope != 0))
         annotate_scope(g, options->scope);
+    latency_runnable(g);
     g_transition(g, G_RUNNABLE, GMPT_WAIT_none);
     store_relaxed(&p->alive_delta, load_relaxed(&p->alive_delta) + 1);
     return g;

@@ -350,7 +350,11 @@ int netpoll_watch(int fd, struct g *(*ready)(struct g *list))
 
 void netpoll_watch_count(int32_t change) { fetch_add_relaxed(&poller.waiters, change); }
 
-bool netpoll_has_waiters(void) { return load_acquire(&poller.waiters) > 0; }
+uint32_t netpoll_waiters(void)
+{
+    int32_t waiters = load_acquire(&poller.waiters);
+    return waiters > 0 ? (uint32_t)waiters : 0;
+}
 
 struct g *netpoll_check(void)
 {

@@ -34,8 +34,8 @@ void netpoll_close_end(int fd);
 int netpoll_watch(int fd, struct g *(*ready)(struct g *list));
 /* Says how many wait for it: +1, -1. While nobody does, polling may stop. */
 void netpoll_watch_count(int32_t change);
-/* Whether anybody waits in the poller, or is watched for. */
-bool netpoll_has_waiters(void);
+/* How many wait in the poller, the watch counted as what netpoll_watch_count says. */
+uint32_t netpoll_waiters(void);
 
 /* Gs that are ready by now, with wait_result set, linked by next; NULL at once when none waits or an M sleeps in the
  * poller anyway. The caller makes them ready. */

@@ -54,7 +54,8 @@ struct g {
     uint32_t lock_depth; /* of gmpt_lock_os_thread */
     struct m *locked_m;  /* the only M that may run it, NULL = any */
     const char *name;    /* in the dictionary, for as long as the process lives; NULL = its function's */
-    struct {             /* where the blocking call that it is in began, for a dump */
+    uint64_t ready_ticks; /* when it became runnable, if that is to be counted; see latency.h */
+    struct {              /* where the blocking call that it is in began, for a dump */
         void *function, *caller, *caller_frame;
     } call;
 };
@@ -134,6 +135,18 @@ struct nest {
     struct g *slots[NEST_SLOTS];
 };
 
+/* What a P counts, by plain stores of whoever holds it; read by anybody. */
+struct p_counters {
+    ATOMIC(uint64_t) steals, stolen; /* times, and Gs, that it took from another P */
+    ATOMIC(uint64_t) handoffs;       /* times that it left an M that was in a call or computed */
+    ATOMIC(uint64_t) latency[GMPT_LATENCY_BUCKETS];
+};
+
+static inline void counter_add_owner(ATOMIC(uint64_t) *counter, uint64_t count)
+{
+    store_relaxed(counter, load_relaxed(counter) + count);
+}
+
 struct p {
     /* The run queue: see runq.h for who may do what. */
     _Alignas(64) ATOMIC(uint32_t) runq_head;
@@ -167,6 +180,7 @@ struct p {
     struct ring ring;
     _Alignas(64) ATOMIC(struct g *) runq[RUNQ_SLOTS];
     struct seat_cache seats[STACK_CLASSES]; /* of Gs that have ended */
+    struct p_counters counters;
 };
 
 struct sched {

@@ -46,6 +46,7 @@
 #include "scheduler.h"
 
 #include "blockcheck.h"
+#include "latency.h"
 #include "machine.h"
 #include "inbox.h"
 #include "nest.h"
@@ -77,6 +78,7 @@ struct sched sched;
 static inline void begin_run(struct m *m, struct p *p, struct g *g, bool inherits)
 {
     TRACE(go_start, p, g);
+    latency_running(p, g);
     g_transition(g, G_RUNNING, GMPT_WAIT_none);
     store_relaxed(&p->starts, load_relaxed(&p->starts) + 1);
     if (!inherits)
@@ -219,6 +221,7 @@ void gmpt_yield(void)
             return; /* nobody to yield to; now and then the poller and the timers get a look */
     }
     TRACE(go_yield, p);
+    latency_runnable(m->current);
     g_transition(m->current, G_RUNNABLE, GMPT_WAIT_none);
     leave_and_return(m, m->current, after_requeue, NULL);
 }
@@ -251,6 +254,7 @@ static void give_way(bool by_signal)
         fetch_add_relaxed(&sched.preempted_t0, 1);
         TRACE(go_preempt, p);
     }
+    latency_runnable(m->current);
     g_transition(m->current, G_RUNNABLE, GMPT_WAIT_none);
     leave_and_return(m, m->current, after_requeue_global, NULL);
 }
@@ -306,6 +310,7 @@ static inline void make_runnable(struct p *p, struct g *g)
     if (p)
         enter_check();
     TRACE(go_unblock, p, g);
+    latency_runnable(g);
     g_transition(g, G_RUNNABLE, GMPT_WAIT_none);
 }
 
@@ -499,6 +504,8 @@ static struct g *steal(struct m *m, struct p *p, bool *ran_timers)
             struct g *g = runq_steal_owner(p, victim, last, &taken);
             if (g) {
                 TRACE(proc_steal, p, victim->index, taken);
+                counter_add_owner(&p->counters.steals, 1);
+                counter_add_owner(&p->counters.stolen, taken);
                 return g;
             }
         }

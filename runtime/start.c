@@ -5,6 +5,7 @@
 #include "blockcheck.h"
 #include "debug.h"
 #include "go.h"
+#include "latency.h"
 #include "netpoll.h"
 #include "overflow.h"
 #include "pin.h"
@@ -71,6 +72,7 @@ int gmpt_run(int (*fn)(void *arg), void *arg)
     if (!error)
         error = netpoll_start();
     if (!error) {
+        latency_start();
         scheduler_start();
         error = procs_start(p_room, (uint32_t)p_count);
     }

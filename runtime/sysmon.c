@@ -14,12 +14,14 @@
 #include "deadlock.h"
 #include "futex.h"
 #include "inbox.h"
+#include "latency.h"
 #include "machine.h"
 #include "netpoll.h"
 #include "preempt.h"
 #include "procs.h"
 #include "quit.h"
 #include "reclaim.h"
+#include "schedtrace.h"
 #include "scheduler.h"
 #include "shared.h"
 
@@ -269,6 +271,8 @@ void sysmon_run(void)
             }
         }
         help_refused(now, help_late_timers(now));
+        latency_calibrate(now);
+        schedtrace_check(now);
         quit_check();
         deadlock_check();
         reclaim_look(now);

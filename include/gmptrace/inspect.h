@@ -29,6 +29,46 @@ extern "C" {
  * thread, also one with a lock held; wants 16 KiB of stack. Blocks the thread while fd does. Returns 0 or -errno. */
 int gmpt_dump(int fd);
 
+/* ---- Metrics ---------------------------------------------------------------------------------------------------- */
+
+#define GMPT_METRICS_REASONS 64
+#define GMPT_LATENCY_BUCKETS 160
+
+/* What the runtime is doing and has done. Counters count from its start. Each number was true at a moment during the
+ * call; together they need not have been. */
+struct gmpt_metrics {
+    /* Gs that are alive, by state; gs is the sum */
+    uint64_t gs, gs_runnable, gs_running, gs_waiting;
+    uint64_t gs_in_calls;                          /* in a blocking call */
+    uint64_t gs_without_p;                         /* compute on a thread whose P was taken */
+    uint64_t gs_waiting_for[GMPT_METRICS_REASONS]; /* of gs_waiting; by enum gmpt_wait_reason of trace.h */
+
+    uint32_t ps, ps_idle;                /* GOMAXPROCS, and how many of these have nothing to do */
+    uint32_t ms, ms_parked, ms_spinning; /* threads that run Gs, those asleep until needed, those that look for work */
+    uint64_t queued;                     /* Gs in the global queue */
+    uint64_t timers;                     /* started and not yet fired or stopped */
+    uint64_t poll_waiters;               /* waits for descriptors, and 1 while signals are watched for */
+    uint64_t stacks_bytes;               /* address space of all stacks made so far, in use or free; not memory */
+
+    uint64_t steals, stolen; /* times that a P took Gs from another, and how many Gs */
+    uint64_t handoffs;       /* times that a P left a thread in a blocking call or a hog */
+    uint64_t preempted_t0, preempted_t1,
+        preempted_t2; /* Gs that gave way on request, lost their P, or were signalled */
+
+    /* How long Gs were runnable before they ran, in buckets (gmpt_latency_bucket_ns). One in latency_one_in of these
+     * times is counted: 1, all of them, in a program that is being recorded from its start; else a sample. */
+    uint32_t latency_one_in;
+    uint64_t latency[GMPT_LATENCY_BUCKETS];
+};
+
+/* Fills in *metrics. Looks at every G that there has been at a time, some nanoseconds each. Does not block. Any thread
+ * while the runtime runs. */
+void gmpt_metrics_read(struct gmpt_metrics *metrics);
+
+/* The least number of nanoseconds that falls into this bucket, 0 to GMPT_LATENCY_BUCKETS - 1; the last has no upper
+ * limit. Four buckets to an octave. Any thread, at any time. */
+int64_t gmpt_latency_bucket_ns(int bucket);
+
 #pragma GCC visibility pop
 #ifdef __cplusplus
 }

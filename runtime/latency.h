@@ -1,0 +1,42 @@
+/* Scheduling latency: how long Gs are runnable before they run, as a histogram in each P.
+ *
+ * One in LATENCY_ONE_IN of the moments at which a G becomes runnable is noted in the G, and counted by the P that runs
+ * it: two readings of the clock each time would cost more than the switch itself. While the program is recorded every
+ * one is. Which one it is follows from the G's id and transition number, so that each G is looked at now and then,
+ * whatever it does in turn. */
+#ifndef GMPT_LATENCY_H
+#define GMPT_LATENCY_H
+
+#include "runtime.h"
+
+#define LATENCY_ONE_IN 32u
+
+/* LATENCY_ONE_IN - 1, or 0 while all are counted. */
+extern uint32_t latency_mask;
+
+/* After the trace has chosen its clock. */
+void latency_start(void);
+/* By sysmon: measures the clock against CLOCK_MONOTONIC. */
+void latency_calibrate(int64_t now_ns);
+
+uint64_t latency_ticks(void);
+void latency_count(struct p *p, struct g *g);
+
+/* Before the transition to runnable. */
+static inline void latency_runnable(struct g *g)
+{
+    if (unlikely((((g->seq >> 1) + (uint32_t)g->id) & latency_mask) == 0))
+        g->ready_ticks = latency_ticks();
+}
+
+/* The G begins to run on p. */
+static inline void latency_running(struct p *p, struct g *g)
+{
+    if (unlikely(g->ready_ticks != 0))
+        latency_count(p, g);
+}
+
+/* The bucket of a duration: four to an octave. */
+uint32_t latency_bucket(uint64_t ns);
+
+#endif
