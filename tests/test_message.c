@@ -118,6 +118,7 @@ static int pass_descriptor(void *arg)
     EXPECT_EQ(close(pipes[1]), 0);
     gmpt_waitgroup_wait(&group);
     EXPECT_EQ(gmpt_read(pipes[0], buffer, sizeof buffer), 7);
+    part.iov_base = buffer;
     EXPECT_EQ(gmpt_recvmsg_until(fds[0], &message, 0, gmpt_now() + 1000000), -ETIMEDOUT);
     return 0;
 }
@@ -140,7 +141,7 @@ static int vectors(void *arg)
     struct iovec parts[3] = { { (void *)"sca", 3 }, { (void *)"", 0 }, { (void *)"ttered", 6 } };
     (void)arg;
     EXPECT_EQ(pipe(fds), 0);
-    EXPECT_EQ(gmpt_readv_until(fds[0], parts, 1, gmpt_now() + 1000000), -ETIMEDOUT);
+    EXPECT_EQ(gmpt_readv_until(fds[0], &(struct iovec){ buffer, 3 }, 1, gmpt_now() + 1000000), -ETIMEDOUT);
     start_waiting(read_parts);
     EXPECT_EQ(gmpt_writev(fds[1], parts, 3), 9);
     gmpt_waitgroup_wait(&group);
