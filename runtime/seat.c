@@ -13,6 +13,7 @@
 
 #define GUARD_MAPPINGS 16000u
 #define CLEAR_BYTES 4096u
+#define DUMP_STEP 1024u /* seats that are made part of core files at a time */
 #define SMALL_MARGIN_BYTES 65536u /* below the first small stack, so that its overflow meets nothing else */
 
 static const struct limits {
@@ -34,6 +35,7 @@ struct store {
     uint32_t cold;  /* refs [0, cold) have had their stacks released */
     uint32_t floor; /* not 0: refs [cold, floor) are being released; those below floor cannot be taken until then */
     uint32_t low;   /* the fewest that were not cold since seat_surplus last asked */
+    uint32_t dumped; /* stacks [0, dumped) are part of core files */
 };
 
 static struct {
@@ -41,6 +43,7 @@ static struct {
     uint32_t count;   /* registry slots */
     uint32_t made;
     uint32_t mappings; /* spent on guards */
+    uint32_t dumped;   /* registry slots that are part of core files */
     struct store stores[STACK_CLASSES];
     ATOMIC(uint32_t) no_light_guards;
 } seats;
@@ -63,6 +66,7 @@ static bool reserve_class(enum stack_class class, uint32_t min)
         void *refs = base ? reserve(refs_bytes, 0) : NULL;
         if (refs) {
             madvise(base, bytes, MADV_NOHUGEPAGE);
+            madvise(base, bytes, MADV_DONTDUMP);
             store->refs = refs;
             region->base = base + margin;
             region->count = count;
@@ -131,6 +135,16 @@ static void furnish(enum stack_class class, struct seat_ref ref)
     slot->stack_hi = (uint64_t)(uintptr_t)seat_g(class, ref.index);
 }
 
+/* Core files hold what has been in use, and not all that is reserved: they would have hundreds of gigabytes. */
+static void dump_locked(void *base, size_t unit_bytes, uint32_t *dumped, uint32_t used, uint32_t count)
+{
+    if (used <= *dumped)
+        return;
+    uint32_t end = used < count - count % DUMP_STEP ? (used + DUMP_STEP - 1) / DUMP_STEP * DUMP_STEP : count;
+    madvise((uint8_t *)base + *dumped * unit_bytes, (end - *dumped) * unit_bytes, MADV_DODUMP);
+    *dumped = end;
+}
+
 /* Under the lock: the numbers of up to batch new seats. */
 static uint32_t number_locked(enum stack_class class, struct seat_ref *refs)
 {
@@ -146,6 +160,8 @@ static uint32_t number_locked(enum stack_class class, struct seat_ref *refs)
     for (uint32_t i = 0; i < count; i++)
         refs[i] = (struct seat_ref){ .index = index + count - 1 - i, .seat = seats.made + count - 1 - i };
     seats.made += count;
+    dump_locked(region->base, seat_stride(class), &seats.stores[class].dumped, index + count, region->count);
+    dump_locked(trace_segment.registry, sizeof(struct g_slot), &seats.dumped, seats.made, seats.count);
     store_release(&region->made, index + count);
     store_release(&trace_segment.header->registry_used, seats.made);
     return count;
