@@ -209,11 +209,13 @@ install: all $(BUILD)/gmptrace.pc
 	install -m 644 $(LIB) $(BLOCKCHECK) $(DESTDIR)$(PREFIX)/lib/
 	install -m 644 $(BUILD)/gmptrace.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/
 	install -m 644 include/gmptrace/* $(DESTDIR)$(PREFIX)/include/gmptrace/
+	install -d $(DESTDIR)$(PREFIX)/share/gmptrace
+	install -m 644 scripts/gmptrace-gdb.py $(DESTDIR)$(PREFIX)/share/gmptrace/
 	install -d $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 644 cli/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
 
 uninstall:
-	rm -rf $(DESTDIR)$(PREFIX)/include/gmptrace
+	rm -rf $(DESTDIR)$(PREFIX)/include/gmptrace $(DESTDIR)$(PREFIX)/share/gmptrace
 	rm -f $(DESTDIR)$(PREFIX)/bin/gmptrace $(DESTDIR)$(PREFIX)/lib/libgmptrace.a \
 		$(DESTDIR)$(PREFIX)/lib/libgmptrace-blockcheck.so \
 		$(DESTDIR)$(PREFIX)/lib/pkgconfig/gmptrace.pc $(DESTDIR)$(PREFIX)/share/man/man1/gmptrace*.1

@@ -11,6 +11,13 @@ need() { # PACKAGE, then a test command that succeeds when it is there
     "$@" >/dev/null 2>&1 || missing="$missing $package"
 }
 
+wanted=""
+want() { # the same for what some tests need, which say SKIP without it
+    package=$1
+    shift
+    "$@" >/dev/null 2>&1 || wanted="$wanted $package"
+}
+
 has_library() { # a pkg-config name, and a header for machines where pkg-config itself is still missing
     if command -v pkg-config >/dev/null 2>&1; then
         pkg-config --exists "$1"
@@ -34,6 +41,9 @@ need check has_library check check.h
 need curl command -v curl
 need wrk command -v wrk
 
+want gdb command -v gdb
+want valgrind test -e /usr/include/valgrind/valgrind.h
+
 if [ "${1-}" = aarch64 ]; then
     need gcc-aarch64-linux-gnu command -v aarch64-linux-gnu-gcc
     need libc6-dev-arm64-cross test -e /usr/aarch64-linux-gnu/include/stdio.h
@@ -47,9 +57,11 @@ case " $missing " in
 esac
 
 missing=${missing# }
-[ -n "$missing" ] || exit 0
+wanted=${wanted# }
+[ -n "$missing$wanted" ] || exit 0
 
 if ! command -v apt-get >/dev/null 2>&1; then
+    [ -n "$missing" ] || exit 0
     {
         echo "deps: missing here (by Debian's names): $missing"
         echo "deps: install these, or what your system calls them, and run make again:"
@@ -66,6 +78,8 @@ if [ "$(id -u)" = 0 ]; then
     as_root=""
 elif command -v sudo >/dev/null 2>&1; then
     as_root="sudo"
+elif [ -z "$missing" ]; then
+    exit 0
 else
     {
         echo "deps: missing: $missing"
@@ -76,15 +90,17 @@ else
 fi
 
 log=$(mktemp "${TMPDIR:-/tmp}/gmptrace-deps-XXXXXX") || exit 4
-echo "deps: installing $missing"
+echo "deps: installing $missing${missing:+${wanted:+ }}$wanted"
 apt() {
     # shellcheck disable=SC2086 # $as_root is one word or none
     $as_root env DEBIAN_FRONTEND=noninteractive apt-get -y -q "$@" >>"$log" 2>&1
 }
 # An update that fails need not matter: the packages may be known already, or one foreign source may be down.
 apt update || echo "deps: apt-get update failed; trying with the lists that are there" >&2
-# shellcheck disable=SC2086 # a list of words
-if ! apt install --no-install-recommends $missing; then
+# shellcheck disable=SC2086 # lists of words
+[ -z "$wanted" ] || apt install --no-install-recommends $wanted || echo "deps: without $wanted: some tests will skip" >&2
+# shellcheck disable=SC2086
+if [ -n "$missing" ] && ! apt install --no-install-recommends $missing; then
     tail -n 20 "$log" >&2
     echo "deps: could not install; the whole log is in $log" >&2
     exit 4
