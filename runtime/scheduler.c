@@ -71,6 +71,9 @@
 #define WAKE_AFTER_MAX 8192u
 
 struct sched sched;
+#ifdef SWITCH_VALGRIND
+int switch_on_valgrind;
+#endif
 
 /* ---- starting and leaving Gs ---- */
 

@@ -133,6 +133,7 @@ static void furnish(enum stack_class class, struct seat_ref ref)
     struct g_slot *slot = &trace_segment.registry[ref.seat];
     slot->stack_lo = (uint64_t)(uintptr_t)lo;
     slot->stack_hi = (uint64_t)(uintptr_t)seat_g(class, ref.index);
+    switch_stack_made(lo, seat_g(class, ref.index));
 }
 
 /* Core files hold what has been in use, and not all that is reserved: they would have hundreds of gigabytes. */

@@ -41,6 +41,15 @@
 #include <sanitizer/tsan_interface.h>
 #endif
 
+/* Requests to Valgrind are a few instructions that do nothing without it; its headers are all that they need. */
+#if !defined(SWITCH_ASAN) && !defined(SWITCH_TSAN) && defined(__has_include)
+#if __has_include(<valgrind/memcheck.h>)
+#define SWITCH_VALGRIND 1
+#include <valgrind/memcheck.h>
+extern int switch_on_valgrind; /* set when the first stack is made */
+#endif
+#endif
+
 struct context {
     void *sp;
 #ifdef SWITCH_ASAN
@@ -129,6 +138,17 @@ static inline __attribute__((always_inline)) void switch_stacks(void **save, voi
 #endif
 }
 
+/* Once for each stack that contexts will lie on. */
+static inline void switch_stack_made(void *lo, void *hi)
+{
+    (void)lo, (void)hi;
+#ifdef SWITCH_VALGRIND
+    switch_on_valgrind = RUNNING_ON_VALGRIND;
+    (void)VALGRIND_STACK_REGISTER(lo, hi);
+#endif
+}
+
+/* context->sp is set. */
 static inline void switch_created(struct context *context, void *stack_lo, size_t stack_bytes)
 {
     (void)context, (void)stack_lo, (void)stack_bytes;
@@ -140,6 +160,10 @@ static inline void switch_created(struct context *context, void *stack_lo, size_
 #endif
 #ifdef SWITCH_TSAN
     context->fiber = __tsan_create_fiber(0);
+#endif
+#ifdef SWITCH_VALGRIND
+    if (__builtin_expect(switch_on_valgrind, 0))
+        (void)VALGRIND_MAKE_MEM_NOACCESS(stack_lo, (uintptr_t)context->sp - (uintptr_t)stack_lo);
 #endif
 }
 
@@ -187,6 +211,8 @@ static inline void switch_context(struct context *from, struct context *to, int 
     __sanitizer_start_switch_fiber(dying ? NULL : &from->fake_stack, to->stack_bottom, to->stack_bytes);
 #endif
 #ifdef SWITCH_TSAN
+    /* 0: what runs after a switch is ordered after what ran before it. The runtime's own data on an M are handed over so;
+     * the price is that a race between two Gs shows only when they run on two Ms. */
     __tsan_switch_to_fiber(to->fiber, 0);
 #endif
     switch_stacks(&from->sp, to->sp);
