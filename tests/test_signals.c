@@ -160,6 +160,7 @@ static int wrong(void *arg)
     EXPECT_EQ(gmpt_signal_notify(bytes, SIGUSR1), -EINVAL);
     EXPECT_EQ(gmpt_signal_stop(chan), -ENOENT);
     EXPECT_EQ(gmpt_signal_stop(NULL), -ENOENT);
+    gmpt_chan_release(bytes);
     return 0;
 }
 
