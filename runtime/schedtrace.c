@@ -15,7 +15,7 @@
 static uint32_t runq_size(struct p *p)
 {
     return load_relaxed(&p->runq_tail) - load_relaxed(&p->runq_head) + (load_relaxed(&p->runnext) != NULL) +
-           load_relaxed(&p->inbox_size);
+           load_relaxed(&p->inbox_size) + load_relaxed(&p->nest.count);
 }
 
 static void print_number(struct report *report, const char *name, bool known, uint64_t number)
