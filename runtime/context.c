@@ -168,10 +168,11 @@ static void cancel_by_user(struct gmpt_context *context, int cause, const char *
         return;
     char *copy = text && *text ? strdup(text) : NULL;
     struct reason reason = { -ECANCELED, cause, copy ? copy : "", copy };
-    cancel(context, &reason);
-    free(reason.own); /* somebody else was faster */
+    /* Before anybody is woken, who may let go of the last reference. */
     if (context->timed)
         timers_stop(&context->timer);
+    cancel(context, &reason);
+    free(reason.own); /* somebody else was faster */
 }
 
 void gmpt_context_cancel(struct gmpt_context *context)
