@@ -44,9 +44,9 @@ void runq_put_owner(struct p *p, struct g *g)
 void runq_put_new_owner(struct p *p, struct g *g)
 {
     if (load_relaxed(&p->runnext) == NULL) { /* nobody else makes it anything but NULL */
-        p->next_is_nested = false;
+        p->next_is_nested = true;
         store_release(&p->runnext, g); /* C */
-    } else {
+    } else if ((g = nest_push_owner(p, g))) {
         runq_put_owner(p, g);
     }
 }
@@ -150,9 +150,13 @@ struct g *runq_steal_owner(struct p *p, struct p *victim, bool take_next, uint32
         uint32_t count = victim_tail - head;
         count -= count / 2;
         if (count == 0) {
-            struct g *g = nest_take_lowest_any(victim);
-            if (!g && take_next)
-                g = steal_next(victim);
+            struct g *nested[NEST_SLOTS / 2];
+            *taken = nest_take_half_any(victim, nested);
+            for (uint32_t i = 1; i < *taken; i++)
+                runq_put_owner(p, nested[i]);
+            if (*taken)
+                return nested[0];
+            struct g *g = take_next ? steal_next(victim) : NULL;
             *taken = g ? 1 : 0;
             return g;
         }

@@ -30,7 +30,7 @@
 #define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 
 #define RUNQ_SLOTS 256u
-#define NEST_SLOTS 64u
+#define NEST_SLOTS 256u
 #define PS_MAX SEGMENT_MAX_PS
 #define SLICE_NS 10000000 /* how long a G runs before sysmon asks it to yield */
 

@@ -65,7 +65,7 @@ TEST(runq, next_displaces_the_one_before_to_the_tail)
     free(p);
 }
 
-TEST(runq, new_ones_run_in_their_order_and_displace_nobody)
+TEST(runq, of_new_ones_the_latest_runs_first_and_none_displaces_the_next)
 {
     struct p *p = p_make();
     bool inherits;
@@ -75,9 +75,30 @@ TEST(runq, new_ones_run_in_their_order_and_displace_nobody)
     ck_assert(inherits);
     runq_put_new_owner(p, &gs[4]);
     ck_assert_int_eq(get(p), 4);
-    for (int i = 1; i < 4; i++)
+    for (int i = 3; i > 0; i--)
         ck_assert_int_eq(get(p), i);
     ck_assert_int_eq(get(p), -1);
+    free(p);
+}
+
+TEST(runq, new_ones_go_before_the_queue_and_half_of_them_can_be_stolen)
+{
+    struct p *p = p_make(), *thief = p_make();
+    uint32_t taken;
+    runq_put_owner(p, &gs[9]);
+    for (int i = 0; i < 6; i++)
+        runq_put_new_owner(p, &gs[i]);
+    ck_assert_int_eq(get(p), 0);
+    ck_assert_int_eq(get(p), 5);
+    ck_assert_ptr_eq(runq_steal_owner(thief, p, false, &taken), &gs[9]); /* the queue first */
+    ck_assert_uint_eq(taken, 1);
+    ck_assert_ptr_eq(runq_steal_owner(thief, p, false, &taken), &gs[1]); /* then the earliest of the new ones */
+    ck_assert_uint_eq(taken, 2);
+    ck_assert_int_eq(get(thief), 2);
+    ck_assert_int_eq(get(p), 4);
+    ck_assert_int_eq(get(p), 3);
+    ck_assert_int_eq(get(p), -1);
+    free(thief);
     free(p);
 }
 
