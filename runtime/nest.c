@@ -1,7 +1,7 @@
 /* A short stack of Gs under a lock, with two ends. See nest.h. */
 #include "nest.h"
 
-static inline bool is_shared(void) { return load_relaxed(&sched.p_made) > 1; }
+static inline bool is_shared(void) { return load_relaxed(&sched.p_made) != 1; }
 
 static inline void nest_lock(struct nest *nest)
 {
