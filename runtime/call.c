@@ -5,6 +5,7 @@
 #include "latency.h"
 #include "machine.h"
 #include "netpoll.h"
+#include "search.h"
 #include "shared.h"
 #include "sysmon.h"
 
@@ -105,7 +106,7 @@ void call_hand_off(struct p *p)
     shared_idle_put_locked(p);
     lock_release(&sched.lock);
     full_fence(); /* pairs with S2: a G submitted before the P was idle, whose submitter saw no idle P */
-    if (scheduler_work_anywhere())
+    if (search_work_anywhere())
         scheduler_wake();
     netpoll_wake_by(load_relaxed(&p->timers.next_ns));
 }

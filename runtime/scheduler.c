@@ -2,7 +2,7 @@
  *
  * A G that blocks or yields switches straight to the next G of its P's queue when there is one: one switch, not two.
  * Only when the queue is empty, when the tick says that it is time to look further, or when the slice is over, does it
- * switch to its M's g0, which looks everywhere (find_runnable) and sleeps when there is nothing. Either way the first
+ * switch to its M's g0, which looks everywhere (search_runnable) and sleeps when there is nothing. Either way the first
  * thing the next context does is the `after` that the last one left: a G can be published (unlocked, queued, freed)
  * only once nothing runs on its stack.
  *
@@ -19,7 +19,7 @@
  *
  * Either G4 sees S1; or S3 comes after G3, sees G1 and, once nobody spins, wakes. A submitter that counts itself in
  * `spinning` and then finds no idle P ends that under sched.lock: before the next G1, and so before its G4. The same
- * pair closes the race between starting a timer and sleeping in the poller (P1-P4 in find_runnable and timers.c).
+ * pair closes the race between starting a timer and sleeping in the poller (P1-P4 in search_runnable and timers.c).
  * A submitter that saw an M spin leaves the waking to it. So when that M has found other work and was the last to spin,
  * it does S3 in the submitter's place, after a full fence of its own (S2') between its spinning - 1 and its look
  * for an idle P: without it the look could come first, miss a G1, and the G4 after that G1 could still miss the S1.
@@ -47,14 +47,13 @@
 
 #include "blockcheck.h"
 #include "latency.h"
-#include "machine.h"
 #include "inbox.h"
-#include "nest.h"
-#include "netpoll.h"
+#include "machine.h"
 #include "osthread.h"
 #include "overflow.h"
 #include "procs.h"
 #include "runq.h"
+#include "search.h"
 #include "seat.h"
 #include "shared.h"
 #include "sysmon.h"
@@ -64,11 +63,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define GLOBAL_TICK 61   /* every so many starts the global queue goes first, so that it cannot starve */
-#define TIMER_TICK 16    /* every so many starts a P with timers looks at the clock */
-#define STEAL_ROUNDS 4
+#define TIMER_TICK 16 /* every so many starts a P with timers looks at the clock */
 #define MS_MAX_DEFAULT 10000u
-#define WAKE_AFTER_MAX 8192u
 
 struct sched sched;
 #ifdef SWITCH_VALGRIND
@@ -287,7 +283,7 @@ void switch_entry_end(void)
     leave(m, g, after_free, NULL, true);
 }
 
-static __attribute__((noreturn)) void retire(void)
+void scheduler_retire(void)
 {
     /* The process is about to exit, or to go on without the runtime: this thread has no more to do. */
     for (;;)
@@ -303,7 +299,7 @@ void scheduler_end_main(void)
     store_relaxed(&m->p->alive_delta, load_relaxed(&m->p->alive_delta) - 1);
     trace_main_returned();
     sysmon_stop(); /* from here on the process may end at any time */
-    retire();
+    scheduler_retire();
 }
 
 /* ---- making Gs ready ---- */
@@ -373,21 +369,13 @@ static inline bool prefers_another(const struct g *g, const struct p *p)
            (uint32_t)g->prefers_p - 1 < load_relaxed(&sched.p_count);
 }
 
-static bool idle_take(struct p *p)
-{
-    lock_acquire(&sched.lock);
-    bool taken = shared_idle_take_locked(p);
-    lock_release(&sched.lock);
-    return taken;
-}
-
 /* Sends a runnable G to the P that it prefers. */
 static __attribute__((noinline)) void send_to_preferred(struct g *g)
 {
     struct p *target = &sched.ps[g->prefers_p - 1];
     inbox_put(target, g); /* S1 */
     full_fence();         /* S2 */
-    if (idle_take(target))
+    if (shared_idle_take(target))
         machine_start(target, false);
     else if (load_relaxed(&target->status) == P_SYSCALL)
         sysmon_look_soon(); /* it ends the call, or hands the P off */
@@ -481,210 +469,21 @@ void scheduler_started_first(struct g *g)
     *m->errno_at = parent->saved_errno;
 }
 
-/* ---- looking for work ---- */
-
-static void become_spinning(struct m *m)
-{
-    m->spinning = true;
-    fetch_add_acq_rel(&sched.spinning, 1);
-}
-
-static struct g *steal(struct m *m, struct p *p, bool *ran_timers)
-{
-    for (int round = 0; round < STEAL_ROUNDS; round++) {
-        bool last = round == STEAL_ROUNDS - 1;
-        uint32_t start = random_next(&m->random_state);
-        uint32_t p_made = load_acquire(&sched.p_made);
-        for (uint32_t i = 0; i < p_made; i++) {
-            struct p *victim = &sched.ps[(start + i) % p_made];
-            if (victim == p)
-                continue;
-            if (last && timers_due_any(&victim->timers, 0) && timers_run(&victim->timers, p)) {
-                *ran_timers = true;
-                return NULL;
-            }
-            uint32_t taken;
-            struct g *g = runq_steal_owner(p, victim, last, &taken);
-            if (g) {
-                TRACE(proc_steal, p, victim->index, taken);
-                counter_add_owner(&p->counters.steals, 1);
-                counter_add_owner(&p->counters.stolen, taken);
-                return g;
-            }
-        }
-    }
-    return NULL;
-}
-
-bool scheduler_work_anywhere(void)
-{
-    if (load_acquire(&sched.queue_size) != 0)
-        return true;
-    for (uint32_t i = 0; i < load_acquire(&sched.p_made); i++) {
-        struct p *p = &sched.ps[i];
-        if (load_relaxed(&p->runq_tail) != load_relaxed(&p->runq_head) || nest_any(p) ||
-            (load_relaxed(&p->runnext) && load_relaxed(&p->status) != P_RUNNING))
-            return true;
-    }
-    return false;
-}
-
-static int64_t earliest_timer(void)
-{
-    int64_t earliest = INT64_MAX;
-    for (uint32_t i = 0; i < load_acquire(&sched.p_made); i++) {
-        int64_t next = load_relaxed(&sched.ps[i].timers.next_ns);
-        if (next < earliest)
-            earliest = next;
-    }
-    return earliest;
-}
-
-/* Without a P: sleeps in the poller, if nobody else does, until something is ready or a timer is due. Comes back with a
- * P and true, or without one and false. *list is what became ready, not yet runnable. */
-static bool poll_idle(struct m *m, struct g **list)
-{
-    *list = NULL;
-    uint32_t nobody = 0;
-    if (!cas_acq_rel(&sched.polling, &nobody, 1)) /* P1, pairs with the look at `polling` in timers_start */
-        return false;
-    store_relaxed(&sched.poll_until_ns, INT64_MAX);
-    full_fence(); /* P2: who starts a timer from now on sees `polling`, or we see its timer */
-    int64_t until = earliest_timer();
-    store_relaxed(&sched.poll_until_ns, until);
-    *list = netpoll_wait(until);
-    store_release(&sched.polling, 0);
-    struct p *p = shared_idle_get();
-    if (!p) {
-        scheduler_ready_list_global(*list);
-        *list = NULL;
-        fetch_sub_acq_rel(&sched.poll_out, 1);
-        return false;
-    }
-    machine_acquire(m, p);
-    fetch_sub_acq_rel(&sched.poll_out, 1);
-    return true;
-}
-
-/* A G to run, on the P that the M holds when it returns, which may be another one than before. */
-static struct g *find_runnable(struct m *m, bool *inherits)
-{
-    struct g *g;
-    *inherits = false;
-    if (!m->p)
-        machine_stop(m); /* a G came back from a blocking call and found no P */
-top:;
-    struct p *p = m->p;
-    if (load_relaxed(&m->attention) & ATTENTION_YIELD) {
-        fetch_and_acq_rel(&m->attention, ~(uint32_t)ATTENTION_YIELD); /* as in scheduler_preempted */
-        runq_demote_next_owner(p);
-    }
-    if (unlikely(load_relaxed(&sched.stopping)))
-        retire();
-    if (procs_is_over_limit(p)) {
-        lock_acquire(&sched.lock);
-        goto give_up_locked;
-    }
-    if (timers_due_any(&p->timers, 0))
-        timers_run(&p->timers, p);
-    if (unlikely(load_relaxed(&sched.p_made) > load_relaxed(&sched.p_count)))
-        procs_serve_retired(p);
-    if (load_relaxed(&p->starts) % GLOBAL_TICK == 0) {
-        if (load_relaxed(&sched.queue_size) && (g = shared_queue_get(p, 1)))
-            return g;
-        struct g *list = netpoll_check();
-        if (list)
-            scheduler_ready_list(p, list);
-    }
-    if (unlikely(load_relaxed(&p->inbox_size)))
-        inbox_move_owner(p, p);
-    if ((g = runq_get_owner(p, inherits)))
-        return g;
-    if (load_relaxed(&sched.queue_size) && (g = shared_queue_get(p, RUNQ_SLOTS / 2)))
-        return g;
-    struct g *list = netpoll_check();
-    if (list) {
-        scheduler_ready_list(p, list);
-        goto top;
-    }
-    /* Half as many look for work as have some: more would only compete. */
-    if (m->spinning ||
-        2 * load_relaxed(&sched.spinning) + load_relaxed(&sched.idle_p_count) < load_relaxed(&sched.p_count)) {
-        if (!m->spinning)
-            become_spinning(m);
-        bool ran_timers = false;
-        g = steal(m, p, &ran_timers);
-        if (g || ran_timers)
-            scheduler_waking_pays();
-        if (g)
-            return g;
-        if (ran_timers)
-            goto top;
-        uint32_t after = load_relaxed(&sched.wake_after);
-        if (after < WAKE_AFTER_MAX)
-            store_relaxed(&sched.wake_after, after * 2);
-    }
-
-    lock_acquire(&sched.lock);
-    if (load_relaxed(&sched.queue_size)) {
-        g = shared_queue_get_locked(p, RUNQ_SLOTS / 2);
-        lock_release(&sched.lock);
-        return g;
-    }
-give_up_locked:
-    shared_idle_put_locked(machine_release(m)); /* G1 */
-    lock_release(&sched.lock);
-
-    if (m->spinning) {
-        m->spinning = false;
-        fetch_sub_acq_rel(&sched.spinning, 1); /* G2 */
-    }
-    full_fence(); /* G3, pairs with S2 */
-    if (unlikely(load_relaxed(&p->inbox_size)) && idle_take(p)) { /* G4: only this M and the sender look there */
-        machine_acquire(m, p);
-        goto top;
-    }
-    if (scheduler_work_anywhere() && (p = shared_idle_get())) { /* G4 */
-        machine_acquire(m, p);
-        become_spinning(m);
-        goto top;
-    }
-    if (poll_idle(m, &list)) {
-        become_spinning(m);
-        scheduler_ready_list(m->p, list);
-        goto top;
-    }
-    machine_stop(m);
-    goto top;
-}
-
-static void stop_spinning(struct m *m)
-{
-    m->spinning = false;
-    uint32_t before = fetch_sub_acq_rel(&sched.spinning, 1);
-    /* The last to stop may have kept a submitter from waking somebody. */
-    if (before == 1) {
-        full_fence_after_rmw(); /* S2', pairs with G3 */
-        scheduler_wake();
-    }
-}
-
 static struct g *next_on_g0(struct m *m, bool *inherits)
 {
     if (unlikely(m->locked_g)) {
         *inherits = false;
         struct g *g = osthread_wait(m);
         if (unlikely(load_relaxed(&sched.stopping)))
-            retire();
+            scheduler_retire();
         return g;
     }
     for (;;) {
         struct g *g = m->found;
         m->found = NULL;
         if (likely(!g))
-            g = find_runnable(m, inherits);
-        if (m->spinning)
-            stop_spinning(m);
+            g = search_runnable(m, inherits);
+        search_end(m);
         if (likely(!g->locked_m))
             return g;
         osthread_pass(m, g);

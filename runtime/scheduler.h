@@ -46,8 +46,8 @@ void scheduler_leave_for_g0(after_switch_fn *after);
 
 /* After a G was put on a queue: the submitter's half of the waking protocol. */
 void scheduler_submitted(void);
-/* Whether any queue has something for an idle P to do. */
-bool scheduler_work_anywhere(void);
+/* The runtime ends, and this thread has no more to do: it sleeps until the process has exited. */
+void scheduler_retire(void) __attribute__((noreturn));
 
 /* Sees that an idle P gets an M that looks for work, unless one is looking already. */
 void scheduler_wake(void);

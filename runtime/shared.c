@@ -64,6 +64,14 @@ bool shared_idle_take_locked(struct p *p)
     return true;
 }
 
+bool shared_idle_take(struct p *p)
+{
+    lock_acquire(&sched.lock);
+    bool taken = shared_idle_take_locked(p);
+    lock_release(&sched.lock);
+    return taken;
+}
+
 struct p *shared_idle_get(void)
 {
     lock_acquire(&sched.lock);

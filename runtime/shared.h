@@ -17,6 +17,7 @@ struct g *shared_queue_get_locked(struct p *p, uint32_t max);
 void shared_idle_put_locked(struct p *p);
 /* Takes this P off the idle list; false when it is not there. */
 bool shared_idle_take_locked(struct p *p);
+bool shared_idle_take(struct p *p);
 /* Takes idle Ps over the limit off the list. */
 void shared_retire_idle_locked(void);
 struct p *shared_idle_get_locked(void);

@@ -23,6 +23,7 @@
 #include "reclaim.h"
 #include "schedtrace.h"
 #include "scheduler.h"
+#include "search.h"
 #include "shared.h"
 
 #include <sys/prctl.h>
@@ -197,7 +198,7 @@ static void help_refused(int64_t now, bool late_timers)
 {
     static int64_t since_ns;
     if (!load_relaxed(&machine_refusals) || load_relaxed(&sched.idle_p_count) != load_relaxed(&sched.p_count) ||
-        (!late_timers && !scheduler_work_anywhere())) {
+        (!late_timers && !search_work_anywhere())) {
         since_ns = 0;
         return;
     }

@@ -23,7 +23,7 @@ static const char *gdb(const char *directory, const char *arguments)
 /* Why gdb cannot be used here, or NULL. */
 static const char *gdb_lacks(void)
 {
-    snprintf(parked, sizeof parked, "%s/tests/programs/parked", getenv("BUILD"));
+    snprintf(parked, sizeof parked, "%s/tests/programs/gdb_target", getenv("BUILD"));
     if (RUN_SANITIZED)
         return "the sanitizer's frames are not what the tests expect";
     if (harness_shell("gdb --version", NULL, 0, NULL, 0) != 0)

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MANY 200
+#define MANY 600
 
 static struct g gs[MANY];
 static struct g_slot slot;
