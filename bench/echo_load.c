@@ -3,7 +3,7 @@
  * epoll, which has less to do for a request than any server; but it shares the CPUs with it, so the CPU time tells
  * servers apart better than the rate does.
  *
- *     echo_load NAME SERVER [ARG...]     a server that prints "... listening on 127.0.0.1:PORT"; rows NAME_64, NAME_cpu */
+ *     echo_load NAME SERVER [ARG...]  a server that prints "... listening on 127.0.0.1:PORT"; rows NAME_64, NAME_cpu */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>

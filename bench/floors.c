@@ -1,5 +1,5 @@
-/* What the machine allows: the runtime's context switch without the runtime, the same with nothing saved, and a mutex of
- * pthreads. Prints "ROW NS" lines.
+/* What the machine allows: the runtime's context switch without the runtime, the same with nothing saved, and a mutex
+ * of pthreads. Prints "ROW NS" lines.
  *
  *     floors [ROW...] */
 #define _GNU_SOURCE

@@ -1,5 +1,5 @@
-/* A million goroutines that wait on one channel: resident bytes of each, how many mappings their stacks lie in, how long
- * it takes to make one and to wake all. Once with the default stack, once (small_...) with the smallest.
+/* A million goroutines that wait on one channel: resident bytes of each, how many mappings their stacks lie in, how
+ * long it takes to make one and to wake all. Once with the default stack, once (small_...) with the smallest.
  * bench/go/parked.go is its peer.
  *
  *     parked [ROW...] */

@@ -1,5 +1,5 @@
-/* 100,000 goroutines, each of which sleeps until a moment of its own in every second: CPU time that one sleep costs, and
- * how late they wake. bench/go/sleepers.go is its peer.
+/* 100,000 goroutines, each of which sleeps until a moment of its own in every second: CPU time that one sleep costs,
+ * and how late they wake. bench/go/sleepers.go is its peer.
  *
  *     sleepers [ROW...] */
 #define _GNU_SOURCE

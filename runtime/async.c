@@ -41,7 +41,7 @@ static struct {
     struct sigaction before;
 } async;
 
-/* The first object is the program. One that is linked statically has libc in the same range: then nothing is allowed. */
+/* First comes the program. One that is linked statically has libc in the same range: nothing is allowed then. */
 static int note_program(struct dl_phdr_info *info, size_t size, void *arg)
 {
     (void)size, (void)arg;

@@ -15,8 +15,8 @@
  * restores them and returns past the red zone. By then the G may be on another thread.
  *
  * In the handler the M cannot change what it looks at, for it runs on the M's own thread: in_runtime is 0, so the G's
- * code runs, and m->current is that G. sysmon sends the signal only when it has seen the same (preempt_take), so that no
- * other G is ever interrupted in a system call. SIGURG from elsewhere only makes such a G give way once more. */
+ * code runs, and m->current is that G. sysmon sends the signal only when it has seen the same (preempt_take), so that
+ * no other G is ever interrupted in a system call. SIGURG from elsewhere only makes such a G give way once more. */
 #ifndef GMPT_ASYNC_H
 #define GMPT_ASYNC_H
 

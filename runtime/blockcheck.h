@@ -1,8 +1,8 @@
 /* GMPT_DEBUG=blockcheck: tells on standard error of Gs that block what others need.
  *
  * Two mistakes are looked for. A plain blocking call: a G that sleeps in the kernel while it holds its P, which nobody
- * else can use meanwhile. And a G that parks while it holds a pthread mutex: it may go on, and unlock, on another thread,
- * and who wants the mutex blocks a thread and not a G.
+ * else can use meanwhile. And a G that parks while it holds a pthread mutex: it may go on, and unlock, on another
+ * thread, and who wants the mutex blocks a thread and not a G.
  *
  * The first is seen by a thread that looks every half millisecond, so shorter calls are seen by chance. The second is
  * seen at every park, when libgmptrace-blockcheck.so is preloaded, which notes what is locked. Each is told once for a

@@ -97,7 +97,8 @@ void call_hand_off(struct p *p)
 {
     counter_add_owner(&p->counters.handoffs, 1);
     /* Somebody has to wait for the network and the timers, too. */
-    bool last_to_poll = load_relaxed(&sched.idle_p_count) + 1 >= load_relaxed(&sched.p_count) && !load_relaxed(&sched.polling);
+    bool last_to_poll =
+        load_relaxed(&sched.idle_p_count) + 1 >= load_relaxed(&sched.p_count) && !load_relaxed(&sched.polling);
     if (inbox_or_runq_any(p) || load_relaxed(&sched.queue_size) != 0 || last_to_poll) {
         machine_start(p, false);
         return;

@@ -1,8 +1,8 @@
 /* gmpt_cond: Gs that wait for a signal, and leave a mutex while they do.
  *
  * A G queues itself, unlocks the mutex, and only then parks, so that the lock of the list is never held while the
- * mutex's is taken. A signal that comes in between finds a wait that is not parked: it takes it out of the list, and the
- * G sees that before it parks. */
+ * mutex's is taken. A signal that comes in between finds a wait that is not parked: it takes it out of the list, and
+ * the G sees that before it parks. */
 #include "waitlist.h"
 
 struct cond {

@@ -52,7 +52,7 @@ static inline struct api_call enter_begin(void)
     struct api_call call = { load_relaxed(&m->in_runtime) };
     store_relaxed(&m->in_runtime, 1); /* E1 */
     compiler_fence();
-    if (unlikely(load_acquire(&m->attention))) /* E2; acquire: sysmon has done with what it looked at before it let go */
+    if (unlikely(load_acquire(&m->attention))) /* E2; acquire: sysmon has done with what it saw before it let go */
         enter_slow(m, call.was_inside);
     return call;
 }

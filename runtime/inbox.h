@@ -1,7 +1,7 @@
 /* A P's inbox: Gs that prefer this P and were made runnable by who does not hold it, since only the owner may put into
  * its run queue. The owner empties it whenever it looks beyond the queue, and once more after it has gone idle. Thieves
- * leave it alone: the owner may just be waking up. When it does not come for a millisecond and other Ps are idle, sysmon
- * moves the Gs to the global queue: a preference keeps no G waiting for long beside a P that has nothing to do.
+ * leave it alone: the owner may just be waking up. When it does not come for a millisecond and other Ps are idle,
+ * sysmon moves the Gs to the global queue: a preference keeps no G waiting for long beside a P that has nothing to do.
  *
  * | word       | writers    | readers | order            | pairs with                                          |
  * |------------|------------|---------|------------------|-----------------------------------------------------|

@@ -2,9 +2,9 @@
  *
  * For short sections: tens of nanoseconds, at the most a few system calls that do not wait. Unlocking is a plain store,
  * which on the hot paths is worth more than a place to sleep: a waiter spins, then yields the CPU, then naps, so that
- * it cannot keep a preempted holder off it. Locks are taken in this order and never against it: a user's timer -> timers
- * -> object (channel, mutex, descriptor, context, group, pool) -> sched -> inbox, nest -> the trace's; that of the seats
- * is taken alone, and no two contexts' are held at once. */
+ * it cannot keep a preempted holder off it. Locks are taken in this order and never against it: a user's timer ->
+ * timers -> object (channel, mutex, descriptor, context, group, pool) -> sched -> inbox, nest -> the trace's; that of
+ * the seats is taken alone, and no two contexts' are held at once. */
 #ifndef GMPT_LOCK_H
 #define GMPT_LOCK_H
 

@@ -3,9 +3,9 @@
  * To hand the mutex to the first waiter at each unlock is fair and slow: nobody has it until the waiter runs, so that
  * under contention every lock costs a switch. So, as in Go's sync.Mutex: an unlock frees the mutex and wakes the first
  * waiter, and who comes meanwhile may take it before the waiter runs. It lost, then it goes back to the front of the
- * list. Only a waiter that has waited for STARVED_NS is handed the mutex. Go's waiter switches the mutex to another mode
- * when it sees that it starves; here the unlock that would wake the waiter reads the clock instead, so that there are
- * no modes, and newcomers behave the same at all times.
+ * list. Only a waiter that has waited for STARVED_NS is handed the mutex. Go's waiter switches the mutex to another
+ * mode when it sees that it starves; here the unlock that would wake the waiter reads the clock instead, so that there
+ * are no modes, and newcomers behave the same at all times.
  *
  *     word = id of the G that holds it << 2 | WOKEN | WAITERS; an id of 0 is free
  *
@@ -23,8 +23,8 @@
  *  1. WAITERS is set just when the list is not empty.
  *  2. WOKEN is set just when one waiter, no longer in the list, is on its way to try again.
  *  3. If the mutex is free and somebody waits, WOKEN is set. The id goes to 0 only where WAITERS is clear or WOKEN is
- *     set; WOKEN is cleared only by the CAS with which its G takes the mutex, or finds it held: its holder's unlock then
- *     sees WAITERS without WOKEN. WAITERS is set only by a CAS on a mutex that is held.
+ *     set; WOKEN is cleared only by the CAS with which its G takes the mutex, or finds it held: its holder's unlock
+ *     then sees WAITERS without WOKEN. WAITERS is set only by a CAS on a mutex that is held.
  *  4. Who waits has the mutex at last. Waits are woken in the order of their coming, one that lost its race is the
  *     first again, and once the first is STARVED_NS old the next unlock that finds WOKEN clear hands over to it. So it
  *     waits for STARVED_NS, and then for those before it, each for its turn to run and its time under the mutex.
@@ -104,8 +104,8 @@ static bool owner_runs(struct mutex *mutex, uint64_t word)
 static bool spin(struct mutex *mutex, uint64_t word, int round)
 {
     struct m *m = m_self();
-    if (round == SPIN_ROUNDS || load_relaxed(&sched.p_count) == 1 || load_relaxed(&m->attention) || !runq_is_empty_any(m->p) ||
-        !owner_runs(mutex, word))
+    if (round == SPIN_ROUNDS || load_relaxed(&sched.p_count) == 1 || load_relaxed(&m->attention) ||
+        !runq_is_empty_any(m->p) || !owner_runs(mutex, word))
         return false;
     for (int i = 0; i < SPIN_PAUSES; i++)
         cpu_relax();

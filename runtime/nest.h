@@ -1,17 +1,17 @@
 /* The new Gs of a P, and those that gave way to a child of theirs, the latest on top.
  *
- * New Gs run latest first: what a G starts it has in its cache, and a tree of Gs is walked depth first, so that it takes
- * as many stacks as it is deep; breadth first, which the run queue would make of it, it takes as many as it is wide. They
- * go on with the slice of who started them, so that they go before those in the run queue for a slice at most: when it
- * is over all that are here move to the end of the run queue (runq_demote_next_owner).
+ * New Gs run latest first: what a G starts it has in its cache, and a tree of Gs is walked depth first, so that it
+ * takes as many stacks as it is deep; breadth first, which the run queue would make of it, it takes as many as it is
+ * wide. They go on with the slice of who started them, so that they go before those in the run queue for a slice at
+ * most: when it is over all that are here move to the end of the run queue (runq_demote_next_owner).
  *
  * A G that starts a child in a group lets it run first and is itself the next to run (runnext): most children end
  * without a pause, on the stack that the last one left warm. When such a child starts one of its own, the G above both
  * is put here. The owner takes from the top; thieves from the bottom, where the largest parts of a tree hang.
  *
- * The room is bounded: beyond it the lowest moves to the run queue. The lock is a leaf: no other is taken under it. While
- * there has never been a second P it is not taken at all: the P's holder is then the only one here, and a second P can
- * only be made by a G of its own. */
+ * The room is bounded: beyond it the lowest moves to the run queue. The lock is a leaf: no other is taken under it.
+ * While there has never been a second P it is not taken at all: the P's holder is then the only one here, and a second
+ * P can only be made by a G of its own. */
 #ifndef GMPT_NEST_H
 #define GMPT_NEST_H
 

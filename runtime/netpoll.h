@@ -12,8 +12,8 @@ enum netpoll_direction { NETPOLL_READ = 1, NETPOLL_WRITE = 2, NETPOLL_BOTH = 3 }
 /* Opens epoll. Returns 0 or -errno. */
 int netpoll_start(void);
 
-/* Waits until fd may be ready, in either direction if in both. Returns 0 (try again), -ETIMEDOUT, -ECANCELED (closed), -EBUSY (another G waits
- * there), or -errno of registering; -EPERM says that fd is of a kind that cannot be polled. */
+/* Waits until fd may be ready, in either direction if in both. Returns 0 (try again), -ETIMEDOUT, -ECANCELED (closed),
+ * -EBUSY (another G waits there), or -errno of registering; -EPERM says that fd is of a kind that cannot be polled. */
 int netpoll_block(int fd, enum netpoll_direction direction, int64_t deadline_ns, struct api_site site);
 
 /* Makes fd non-blocking and known to epoll, if it is not yet. Returns 0 or -errno, -EPERM as above. */

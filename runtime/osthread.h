@@ -1,8 +1,8 @@
 /* Gs that are locked to their thread: such a G runs on its M only, and the M runs nothing else.
  *
- * The G is scheduled like any other. Whoever takes it from a queue and is not its M gives that M its own P and sleeps; the
- * M, which waits without a P whenever its G does not run, goes on with both. While it is locked the M's attention has
- * ATTENTION_LOCKED, so that it never switches from its G straight to another one. */
+ * The G is scheduled like any other. Whoever takes it from a queue and is not its M gives that M its own P and sleeps;
+ * the M, which waits without a P whenever its G does not run, goes on with both. While it is locked the M's attention
+ * has ATTENTION_LOCKED, so that it never switches from its G straight to another one. */
 #ifndef GMPT_OSTHREAD_H
 #define GMPT_OSTHREAD_H
 

@@ -27,8 +27,8 @@ static void tell(struct g *g)
     trace_describe_address(place, sizeof place, slot->fn);
     int length = snprintf(message, sizeof message,
                           "gmptrace: fatal: goroutine %llu (%s%sfunction at %s) overflowed its stack of %u KiB%s; %s\n",
-                          (unsigned long long)load_relaxed(&slot->id), g->name ? g->name : "", g->name ? ", " : "", place,
-                          seat_stack_bytes(class) / 1024, g->canary ? " (found by its canary)" : "", advice);
+                          (unsigned long long)load_relaxed(&slot->id), g->name ? g->name : "", g->name ? ", " : "",
+                          place, seat_stack_bytes(class) / 1024, g->canary ? " (found by its canary)" : "", advice);
     if (length < 0 || write(STDERR_FILENO, message, (size_t)length) < 0)
         _exit(134);
     abort();

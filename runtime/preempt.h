@@ -3,8 +3,8 @@
  * T0, cooperative: sysmon sets a bit in the M's attention; the G gives way at its next call of the runtime.
  * T1, for a G that makes none: sysmon takes the P away and hands it to another M. The G runs on, on its own thread,
  *     without a P (G_PREEMPTED); the kernel shares the CPU between the two. It keeps its thread, so its TLS, errno and
- *     the locks of libc that it may hold are as they were: nothing that C code relies on breaks. At its next call of the
- *     runtime it needs a P again. The protocol is that of enter.h.
+ *     the locks of libc that it may hold are as they were: nothing that C code relies on breaks. At its next call of
+ *     the runtime it needs a P again. The protocol is that of enter.h.
  * T2, for Gs started with GMPT_PURE_COMPUTE: a signal makes the G call the scheduler wherever it is; see async.h.
  *
  * Rejected for all but T2: switching the G away in a signal handler, as Go does. A G that is inside malloc or stdio, or

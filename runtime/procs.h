@@ -2,9 +2,9 @@
  *
  * sched.ps has room for sched.p_room of them from the start, sched.p_made have been laid out, and those below
  * sched.p_count take part. Growing lays out new ones or takes retired ones back. Shrinking only lowers p_count and asks
- * whoever runs on a P above it to give way; such a P is retired (P_RETIRED) instead of going idle, its Gs first moved to
- * the global queue. Nothing stops meanwhile, so for a moment more Ps may run than p_count says: until their Gs'
- * next safepoint, or until their slice is over and sysmon takes the P.
+ * whoever runs on a P above it to give way; such a P is retired (P_RETIRED) instead of going idle, its Gs first moved
+ * to the global queue. Nothing stops meanwhile, so for a moment more Ps may run than p_count says: until their Gs' next
+ * safepoint, or until their slice is over and sysmon takes the P.
  *
  * A retired P keeps its timers, since whoever stops one knows it by its heap. The others fire them. Loops that look for
  * timers or work therefore go over p_made, not p_count. */

@@ -4,8 +4,8 @@
  *            id of the writer << 2 | WAITERS | WRITER
  *
  * Without WAITERS the word changes by CAS alone. With it newcomers queue, and it is handed over under the lock: by a
- * writer to all readers that wait, if any do, and otherwise to the first writer; by the last reader to the first writer.
- * So a reader waits for at most one writer that came after it, and writers come in in their order.
+ * writer to all readers that wait, if any do, and otherwise to the first writer; by the last reader to the first
+ * writer. So a reader waits for at most one writer that came after it, and writers come in in their order.
  *
  * | word     | writers                             | order   | pairs with                                     |
  * |----------|-------------------------------------|---------|------------------------------------------------|

@@ -349,8 +349,8 @@ static inline bool wake_is_due(struct p *p, bool alone)
     return true;
 }
 
-/* The same by who holds a P, after runq_put_next_owner, whose exchange serves as the fence when it is the last store, or
- * after runq_put_new_owner. */
+/* The same by who holds a P, after runq_put_next_owner, whose exchange serves as the fence when it is the last store,
+ * or after runq_put_new_owner. */
 static inline void submitted_next(struct p *p, bool alone)
 {
     if (!wake_is_due(p, alone))

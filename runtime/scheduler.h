@@ -32,8 +32,8 @@ void scheduler_ready_list_global(struct g *list);
 /* Puts a new G on p's queue and sees that somebody runs it. */
 void scheduler_started(struct p *p, struct g *g);
 
-/* The same for a child that the calling G waits for sooner or later: the child runs at once, and the caller goes on when it
- * pauses or ends, or on another P. The child prefers no P and is locked to no M. */
+/* The same for a child that the calling G waits for sooner or later: the child runs at once, and the caller goes on
+ * when it pauses or ends, or on another P. The child prefers no P and is locked to no M. */
 void scheduler_started_first(struct g *g);
 
 /* Ends the slice of a G that sysmon asked to. */

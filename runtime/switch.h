@@ -211,8 +211,8 @@ static inline void switch_context(struct context *from, struct context *to, int 
     __sanitizer_start_switch_fiber(dying ? NULL : &from->fake_stack, to->stack_bottom, to->stack_bytes);
 #endif
 #ifdef SWITCH_TSAN
-    /* 0: what runs after a switch is ordered after what ran before it. The runtime's own data on an M are handed over so;
-     * the price is that a race between two Gs shows only when they run on two Ms. */
+    /* 0: what runs after a switch is ordered after what ran before it. The runtime's own data on an M are handed over
+     * so; the price is that a race between two Gs shows only when they run on two Ms. */
     __tsan_switch_to_fiber(to->fiber, 0);
 #endif
     switch_stacks(&from->sp, to->sp);

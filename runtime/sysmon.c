@@ -205,7 +205,8 @@ static void help_refused(int64_t now, bool late_timers)
     if (since_ns == 0)
         since_ns = now;
     if (now - since_ns > REFUSED_NS)
-        fatal("goroutines are runnable, but for %d s no thread could be made to run them (memory, or the limit of threads)",
+        fatal("goroutines are runnable, but for %d s no thread could be made to run them (memory, or the limit of "
+              "threads)",
               (int)(REFUSED_NS / 1000000000));
     scheduler_wake();
 }
@@ -249,7 +250,8 @@ void sysmon_run(void)
         else if (idle_rounds > IDLE_ROUNDS && nap_ns < NAP_MAX_NS)
             nap_ns = nap_ns * 2 < NAP_MAX_NS ? nap_ns * 2 : NAP_MAX_NS;
         uint32_t idle_ps = load_relaxed(&sched.idle_p_count);
-        if (load_relaxed(&sched.wake_after) > 1 && idle_ps && idle_ps < load_relaxed(&sched.p_count) && nap_ns > NAP_QUIET_NS)
+        if (load_relaxed(&sched.wake_after) > 1 && idle_ps && idle_ps < load_relaxed(&sched.p_count) &&
+            nap_ns > NAP_QUIET_NS)
             nap_ns = NAP_QUIET_NS;
         bool hogged;
         int64_t nap_now_ns = nap_until_due(looks, nap_ns, &hogged);

@@ -2,9 +2,9 @@
  *
  *     word = count << 1 | WAITERS
  *
- * WAITERS is set just when the list is not empty, whenever `lock` is free. Without it the word changes by CAS alone. The
- * step to 0 is the last touch of the group, since whoever sees the 0 may free it; with WAITERS it is made under
- * the lock, and the Gs in the list, not ready yet, keep the group alive until it is released. */
+ * WAITERS is set just when the list is not empty, whenever `lock` is free. Without it the word changes by CAS alone.
+ * The step to 0 is the last touch of the group, since whoever sees the 0 may free it; with WAITERS it is made under the
+ * lock, and the Gs in the list, not ready yet, keep the group alive until it is released. */
 #include "waitlist.h"
 
 #define WAITERS 1

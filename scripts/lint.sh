@@ -82,6 +82,9 @@ grep -nE '(^|[^[:alnum:]_/.])/(work|hom[e]|Users|roo[t])/' $files /dev/null |
     sed -E 's/^([^:]+:[0-9]+):.*/\1: a path of somebody'"'"'s machine/' >>"$findings"
 
 # shellcheck disable=SC2086
+awk 'length($0) > 120 { print FILENAME ":" FNR ": longer than 120 columns" }' $sources >>"$findings"
+
+# shellcheck disable=SC2086
 grep -nE '[[:space:]]+$' $sources /dev/null | sed -E 's/^([^:]+:[0-9]+):.*/\1: blanks at the end of the line/' >>"$findings"
 
 awk '

@@ -38,7 +38,8 @@ static void run_many(int count, uint32_t stack_bytes, size_t bytes)
     gate = gmpt_chan_new(0, 0);
     gmpt_waitgroup_add(&group, count);
     for (int i = 0; i < count; i++)
-        EXPECT(gmpt_go_with(&(struct gmpt_go_options){ .stack_bytes = stack_bytes }, use_and_end, &bytes, sizeof bytes) > 0);
+        EXPECT(gmpt_go_with(&(struct gmpt_go_options){ .stack_bytes = stack_bytes }, use_and_end, &bytes,
+                            sizeof bytes) > 0);
     gmpt_yield();
     gmpt_chan_close(gate);
     gmpt_waitgroup_wait(&group);
@@ -224,7 +225,8 @@ TEST(reclaim, releases_and_spawns_do_not_meet) { RUN(4, release_while_spawning);
 TEST(reclaim, pressure_is_read_from_the_first_line)
 {
     ck_assert_int_eq(reclaim_parse_pressure("some avg10=0.00 avg60=0.00 avg300=0.00 total=0\n"), 0);
-    ck_assert_int_eq(reclaim_parse_pressure("some avg10=12.34 avg60=1.00 avg300=0.00 total=99\nfull avg10=99.00"), 1234);
+    ck_assert_int_eq(reclaim_parse_pressure("some avg10=12.34 avg60=1.00 avg300=0.00 total=99\nfull avg10=99.00"),
+                     1234);
     ck_assert_int_eq(reclaim_parse_pressure("some avg10=100.00 avg60"), 10000);
     ck_assert_int_eq(reclaim_parse_pressure(""), -1);
     ck_assert_int_eq(reclaim_parse_pressure("full avg10=1.00"), -1);

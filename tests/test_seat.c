@@ -189,7 +189,8 @@ TEST(seat, classes_do_not_overlap_and_share_the_numbers)
             ck_assert_uint_eq(g->slot->stack_lo, (uint64_t)(uintptr_t)seat_stack_lo(class, g->index));
             ck_assert_uint_eq(g->slot->stack_lo % (class == STACK_SMALL ? 2048 : 4096), 0);
             ck_assert_uint_le(g->slot->stack_hi + sizeof *g - g->slot->stack_lo, seat_stack_bytes(class));
-            ck_assert(class == STACK_SMALL || g->canary || seat_of_guard((void *)(uintptr_t)(g->slot->stack_lo - 1)) == g);
+            ck_assert(class == STACK_SMALL || g->canary ||
+                      seat_of_guard((void *)(uintptr_t)(g->slot->stack_lo - 1)) == g);
         }
     }
     free(p);

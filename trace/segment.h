@@ -17,11 +17,11 @@
  * still running, before `status` is released with the next number, so a reader that sees the same `status` before
  * and after it has read the fields, in a waiting state, has read a consistent slot.
  *
- * | word            | writer           | reader  | order         | pairs with                                           |
- * |-----------------|------------------|---------|---------------|------------------------------------------------------|
- * | status          | holder of the G  | anybody | release       | S: acquire before the fields are read                |
- * | fields, id      | holder of the G  | anybody | store_fence   | T: after the status that ended the last wait (or G), |
- * |                 |                  |         |               | with load_fence between the fields and status again  |
+ * | word           | writer          | reader  | order         | pairs with                                           |
+ * |----------------|-----------------|---------|---------------|------------------------------------------------------|
+ * | status         | holder of the G | anybody | release       | S: acquire before the fields are read                |
+ * | fields, id     | holder of the G | anybody | store_fence   | T: after the status that ended the last wait (or G), |
+ * |                |                 |         |               | with load_fence between the fields and status again  |
  *
  * Numbers begin anew with each G of a slot, so the reader compares `id` as well. */
 #ifndef GMPT_SEGMENT_H

@@ -133,12 +133,7 @@ int gmpt_chan_recv_context(struct gmpt_context *context, struct gmpt_chan *chan,
 struct gmpt_group {
     uint64_t gmpt_private[10];
 };
-#define GMPT_GROUP_INIT                                                                                                \
-    {                                                                                                                  \
-        {                                                                                                              \
-            0                                                                                                          \
-        }                                                                                                              \
-    }
+#define GMPT_GROUP_INIT { { 0 } }
 
 /* Makes an empty group below a context, which must outlive it (NULL: the background). */
 void gmpt_group_init(struct gmpt_group *group, struct gmpt_context *parent);

@@ -6,8 +6,8 @@
  *
  *     cc -g hello.c $(pkg-config --cflags --libs gmptrace)
  *
- * A goroutine, G for short, is a function with a stack of its own (64 KiB, guarded, if not told otherwise) that the runtime
- * runs on a few threads (Ms), at most GOMAXPROCS of them at a time (each holds a P). Set GMPT_MAXPROCS in the
+ * A goroutine, G for short, is a function with a stack of its own (64 KiB, guarded, if not told otherwise) that the
+ * runtime runs on a few threads (Ms), at most GOMAXPROCS of them at a time (each holds a P). Set GMPT_MAXPROCS in the
  * environment to choose that number; by default it is the CPUs that the process may use, cut down to the cgroup's
  * quota.
  *
@@ -76,10 +76,11 @@ struct gmpt_go_options {
     uint64_t scope; /* 0 = the caller's */
 };
 
-/* Stacks are of 2, 64 or 256 KiB, 1 or 8 MiB: stack_bytes is rounded up to one of these. Of each the runtime itself uses
- * some at the top, a hundred bytes of the smallest and up to 1200 of the others. They cost memory as they are
+/* Stacks are of 2, 64 or 256 KiB, 1 or 8 MiB: stack_bytes is rounded up to one of these. Of each the runtime itself
+ * uses some at the top, a hundred bytes of the smallest and up to 1200 of the others. They cost memory as they are
  * used, by the page, and two small ones share a page. All but the small ones are guarded: an overflow ends the program
- * with a message. On a small one it is noticed when the G next waits or ends, and may have spoilt its neighbour by then.
+ * with a message. On a small one it is noticed when the G next waits or ends, and may have spoilt its neighbour by
+ * then.
  *
  * On a small stack the functions of this header can be called, unless they say otherwise: the deepest needs 1400 bytes
  * (on x86-64, a select with a deadline while a trace is taken; a channel's receive needs 800), which leaves 400 for
@@ -101,10 +102,10 @@ struct gmpt_go_options {
  * returns when a label cannot be had. */
 int64_t gmpt_go_with(const struct gmpt_go_options *options, void (*fn)(void *args), const void *args, size_t size);
 
-/* Gives the memory of stacks that no G uses back to the system; some stay in the caches of other Ps, at most 128 of a size
- * each. Returns how many bytes that was. It works as a blocking call does, a microsecond for each stack or less. The
- * runtime itself releases, a few at a time, what has not been used for 10 seconds, and all when the system is short of
- * memory. */
+/* Gives the memory of stacks that no G uses back to the system; some stay in the caches of other Ps, at most 128 of a
+ * size each. Returns how many bytes that was. It works as a blocking call does, a microsecond for each stack or less.
+ * The runtime itself releases, a few at a time, what has not been used for 10 seconds, and all when the system is short
+ * of memory. */
 int64_t gmpt_free_os_memory(void);
 
 /* The id of the G that calls. */

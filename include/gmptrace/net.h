@@ -131,9 +131,10 @@ int gmpt_blocking(int (*fn)(void *arg), void *arg);
  * a short call several microseconds more. */
 int gmpt_blocking_slow(int (*fn)(void *arg), void *arg);
 
-/* With GMPT_DEBUG=blockcheck in the environment, what should have been a blocking call and was not is told of on standard
- * error: a G that sleeps in the kernel with its P for over a millisecond (seen by looking every half: shorter ones are
- * seen by chance), and, with LD_PRELOAD=libgmptrace-blockcheck.so, a G that waits while it holds a pthread mutex. */
+/* With GMPT_DEBUG=blockcheck in the environment, what should have been a blocking call and was not is told of on
+ * standard error: a G that sleeps in the kernel with its P for over a millisecond (seen by looking every half: shorter
+ * ones are seen by chance), and, with LD_PRELOAD=libgmptrace-blockcheck.so, a G that waits while it holds a pthread
+ * mutex. */
 
 /* getaddrinfo(3) as a blocking call that is known to be slow. Returns what that returns: 0 or EAI_..., with errno set
  * for EAI_SYSTEM. Free *result with freeaddrinfo. */

@@ -84,8 +84,8 @@ struct gmpt_region {
 struct gmpt_region gmpt_region_begin(const char *name);
 void gmpt_region_end(struct gmpt_region region);
 
-/* Writes a message into the trace. Of the text 448 bytes are kept, and the length that it had. gmpt_logf needs more than
- * a small stack. */
+/* Writes a message into the trace. Of the text 448 bytes are kept, and the length that it had. gmpt_logf needs more
+ * than a small stack. */
 void gmpt_log(const char *category, const char *text);
 void gmpt_logf(const char *category, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

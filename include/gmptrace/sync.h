@@ -9,8 +9,8 @@
  * The rules at the top of gmpt.h hold here: calls come from a G and block it, not its thread; they return 0 or a
  * negative errno value; deadlines are on the clock of gmpt_now(), GMPT_NEVER is none. A call with a deadline returns
  * -ETIMEDOUT once that has passed, unless it need not wait, and -ENOMEM when there is no memory for its timer; then
- * nothing was taken. None of these objects may be moved while in use, or freed before all calls have returned but
- * those that wait for nothing and only hand something on (an unlock, a release, a signal), or that is said otherwise. */
+ * nothing was taken. None of these objects may be moved while in use, or freed before all calls have returned but those
+ * that wait for nothing and only hand something on (an unlock, a release, a signal), if it is not said otherwise. */
 #ifndef GMPT_SYNC_H
 #define GMPT_SYNC_H
 
