@@ -1,4 +1,4 @@
-/* Tells of stacks that were too small. See overflow.h.
+/* Tells of stacks that were too small, and of calls from where there is no P. See overflow.h.
  *
  * A guard is hit by a signal, whose handler runs on the M's alternate stack. A dead canary is found on a stack of 2 KiB
  * as a rule, where no message can be formatted, so that the finder raises the same signal. */
@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 static ATOMIC(struct g *) found; /* by a canary */
@@ -37,6 +38,41 @@ static void tell(struct g *g)
 #ifndef SWITCH_ASAN /* which has a better message of its own for a guard */
 static struct sigaction segv_before;
 
+/* The runtime's code: the Makefile puts it into one section, and the linker names its ends. */
+extern const char __start_gmpt_text[], __stop_gmpt_text[];
+
+static uintptr_t interrupted_pc(const ucontext_t *context)
+{
+#if defined(__x86_64__)
+    return (uintptr_t)context->uc_mcontext.gregs[REG_RIP];
+#elif defined(__aarch64__)
+    return (uintptr_t)context->uc_mcontext.pc;
+#endif
+}
+
+/* A public function does not ask whether it may be called: where it may not, the pointer to the M or to the P is NULL.
+ * Returns what is wrong with the caller, or NULL when the fault is another one. */
+static const char *caller_without_p(const siginfo_t *info, const void *context)
+{
+    uintptr_t pc = interrupted_pc(context);
+    if (pc < (uintptr_t)__start_gmpt_text || pc >= (uintptr_t)__stop_gmpt_text ||
+        (uintptr_t)info->si_addr >= sizeof(struct p))
+        return NULL;
+    const struct m *m = m_self();
+    if (!m)
+        return "on a thread that runs no goroutines";
+    return m->call_p ? "inside a blocking call" : NULL;
+}
+
+static void tell_of_caller(const char *where)
+{
+    char message[128];
+    int length = snprintf(message, sizeof message, "gmptrace: fatal: a function of the runtime was called %s\n", where);
+    if (length < 0 || write(STDERR_FILENO, message, (size_t)length) < 0)
+        _exit(134);
+    abort();
+}
+
 static void on_segv(int signal, siginfo_t *info, void *context)
 {
     struct g *g = load_acquire(&found);
@@ -44,6 +80,9 @@ static void on_segv(int signal, siginfo_t *info, void *context)
         g = seat_of_guard(info->si_addr);
     if (g)
         tell(g);
+    const char *where = caller_without_p(info, context);
+    if (where)
+        tell_of_caller(where);
     if (segv_before.sa_flags & SA_SIGINFO) {
         segv_before.sa_sigaction(signal, info, context);
     } else if (segv_before.sa_handler != SIG_DFL && segv_before.sa_handler != SIG_IGN) {

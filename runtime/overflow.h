@@ -4,7 +4,8 @@
 
 #include "runtime.h"
 
-/* Watches for accesses to guards (SIGSEGV); others go on to the handler that was there before. */
+/* Watches for accesses to guards, and for those of public functions that were called inside a blocking call or on a
+ * thread of the user's (SIGSEGV); others go on to the handler that was there before. */
 void overflow_watch(void);
 
 /* The canary of g's stack was found dead. */

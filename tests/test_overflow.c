@@ -5,6 +5,7 @@
 #include "runtime/runtime.h"
 #include "runtime/seat.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -167,4 +168,46 @@ TEST(overflow, any_other_fault_ends_the_program_as_usual)
     char err[1024];
     ck_assert_int_eq(run_child(child_crash, err, sizeof err), 128 + SIGSEGV);
     ck_assert_msg(!strstr(err, "gmptrace"), "the runtime says: %s", err);
+}
+
+static int sleep_in_call(void *arg)
+{
+    (void)arg;
+    gmpt_sleep(1000000000);
+    return 0;
+}
+
+static int call_sleeping(void *arg)
+{
+    (void)arg;
+    return gmpt_blocking(sleep_in_call, NULL);
+}
+
+static void child_in_call(void) { run_on(1, call_sleeping); }
+
+static void *yield_on_thread(void *arg)
+{
+    gmpt_yield();
+    return arg;
+}
+
+static int start_thread(void *arg)
+{
+    pthread_t thread;
+    (void)arg;
+    if (EXPECT_EQ(pthread_create(&thread, NULL, yield_on_thread, NULL), 0))
+        pthread_join(thread, NULL);
+    return 0;
+}
+
+static void child_on_thread(void) { run_on(1, start_thread); }
+
+TEST(overflow, a_call_from_where_there_is_no_p_says_so)
+{
+    char err[1000];
+    SKIP_IF_SANITIZED();
+    ck_assert_int_eq(run_child(child_in_call, err, sizeof err), 128 + SIGABRT);
+    ck_assert_msg(strstr(err, "was called inside a blocking call\n") != NULL, "%s", err);
+    ck_assert_int_eq(run_child(child_on_thread, err, sizeof err), 128 + SIGABRT);
+    ck_assert_msg(strstr(err, "was called on a thread that runs no goroutines\n") != NULL, "%s", err);
 }

@@ -120,7 +120,9 @@ struct gmpt_timer *gmpt_context_after_func(struct gmpt_context *context, void (*
                                            size_t size);
 
 /* As gmpt_sleep, gmpt_chan_send and gmpt_chan_recv, but they return gmpt_context_err as soon as the context is
- * cancelled, or if it is already; then nothing was sent or received. */
+ * cancelled, or if it is already; then nothing was sent or received. For other calls that wait there is the form
+ * ..._until with gmpt_context_deadline, and to end one when the context is cancelled, gmpt_context_after_func with a
+ * function that ends the wait, such as gmpt_shutdown of a socket. */
 int gmpt_sleep_context(struct gmpt_context *context, int64_t ns);
 int gmpt_chan_send_context(struct gmpt_context *context, struct gmpt_chan *chan, const void *value);
 int gmpt_chan_recv_context(struct gmpt_context *context, struct gmpt_chan *chan, void *value);

@@ -9,21 +9,30 @@
  * A goroutine, G for short, is a function with a stack of its own (64 KiB, guarded, if not told otherwise) that the
  * runtime runs on a few threads (Ms), at most GOMAXPROCS of them at a time (each holds a P). Set GMPT_MAXPROCS in the
  * environment to choose that number; by default it is the CPUs that the process may use, cut down to the cgroup's
- * quota.
+ * quota. gmptrace(7) lists all variables of the environment that the runtime reads.
+ *
+ * Here are goroutines, time, channels and select, mutexes, wait groups, and what reads, writes and accepts. At its end
+ * this header includes the others: sync.h (readers and writers, conditions, semaphores, once, barriers), context.h
+ * (timers, contexts, groups, pools), net.h (sockets by address, files, blocking calls, signals), observe.h (labels,
+ * names, tasks for the trace) and inspect.h (dump, metrics, what ends a program).
  *
  * Rules that hold for every function here, unless its own comment says otherwise:
  * - It may be called on a G only, that is, between gmpt_run's start and its return, not from a thread of your own and
- *   not from a signal handler.
+ *   not from a signal handler. Such a thread can reach a G through a pipe or an eventfd that the G reads.
  * - It returns 0 or a positive value when all went well, and a negative errno value (-ETIMEDOUT, ...) when not; it does
  *   not set errno.
  * - A deadline is a moment on the clock of gmpt_now(), in nanoseconds; GMPT_NEVER is none. A deadline that has passed
- *   still lets the call succeed if it need not wait.
+ *   still lets the call succeed if it need not wait. A call with one also returns -ENOMEM, when it has to wait and
+ *   there is no memory for its timer; then nothing was done.
+ * - A G that has run for 10 ms gives way to others at its next call here. From one that makes no call the monitor takes
+ *   the P, for others to run on; it goes on beside them, on its own thread, until its next call. (At most 64 Gs at a
+ *   time do, and none on kernels before 4.14, which have no membarrier: then such a G keeps its P.)
  * - After a call that may block, the G may go on on another thread. The value of errno is kept for each G, but
  *   compilers take the address of errno, as of any thread-local variable, to be the same throughout a function: read
  *   and set errno in a function that makes no such call in between. Do not hold a pthread mutex across such a call, and
  *   do not change the floating point environment (fesetround) for longer: both belong to the thread.
  * - Wrong use that cannot be reported by a return value (unlocking a mutex that is not locked, a nested blocking call)
- *   ends the program with a message; a call from where it may not come from has no defined result.
+ *   ends the program with a message. So do most calls from where they may not come from, but do not rely on it.
  *
  * Compile with (gmptrace.pc has them)
  *   -fno-omit-frame-pointer        stacks are recorded by frame pointers; without them they end early
@@ -53,8 +62,9 @@ extern "C" {
 /* Starts the runtime, runs fn(arg) as the main G, and returns what it returned once it has; Gs that are left then are
  * abandoned, as when main returns in Go: those that are running stop at their next call, so do not free what they use.
  * Call once in a process, from an ordinary thread, which serves as the runtime's monitor until then. Returns -EALREADY
- * on a second call, -EINVAL when GMPT_MAXPROCS is not a number from 1 to 256, -ENOMEM or -EAGAIN when memory or threads
- * cannot be had; since fn may return the same numbers, a message on standard error goes with these. */
+ * on a second call, -EINVAL when GMPT_MAXPROCS is not a number from 1 to 256 or GMPT_PIN neither cpu nor node, -ENOMEM
+ * or -EAGAIN when memory or threads cannot be had; since fn may return the same numbers, a message on standard error
+ * goes with these. */
 int gmpt_run(int (*fn)(void *arg), void *arg);
 
 /* Starts a G that runs fn on its own copy of the size bytes at args, aligned to 16 (args may be NULL when size is 0).
@@ -91,8 +101,9 @@ struct gmpt_go_options {
 #define GMPT_STACK_DEFAULT 65536u
 #define GMPT_STACK_MAX 8388608u
 
-/* The G computes and calls nothing but pure functions (no malloc, no stdio, no locks) for long stretches: a signal may
- * stop it there, so that it gives way without a safepoint. */
+/* The G computes and calls nothing but pure functions (no malloc, no stdio, no locks) for long stretches: a signal
+ * (SIGURG) may stop it there, so that it gives way without a safepoint, and keeps no thread busy beside those that have
+ * a P. On x86-64 only, and not under ThreadSanitizer; elsewhere it changes nothing. */
 #define GMPT_PURE_COMPUTE 1u
 
 #define GMPT_P_ANY 0
@@ -147,11 +158,12 @@ void gmpt_yield(void);
 /* A hint to give way: yields if another G waits for the caller's P. Returns 1 if it did, else 0. */
 int gmpt_yield_if(void);
 
-/* Yields if the G has had its time slice (10 ms), else costs a load and a branch. For loops that call nothing else of
- * the runtime; every other call here that can block does the same. */
+/* A safepoint for loops that call nothing else of the runtime: yields if the G has had its time slice (10 ms), else
+ * costs a load and a branch. Without it such a loop loses its P in the end (see the rules above), which costs two
+ * switches of threads; with it, a yield. Every call that can block, start or wake a G is a safepoint as well. */
 void gmpt_preempt_check(void);
 
-/* Sleeps for ns nanoseconds, or until a deadline. Returns 0. A time that is 0 or has passed only yields. */
+/* Sleeps for ns nanoseconds, or until a deadline. Returns 0 or -ENOMEM. A time that is 0 or has passed only yields. */
 int gmpt_sleep(int64_t ns);
 int gmpt_sleep_until(int64_t deadline_ns);
 
@@ -235,10 +247,9 @@ int gmpt_waitgroup_wait_until(struct gmpt_waitgroup *group, int64_t deadline_ns)
 /* ---- Files and sockets ------------------------------------------------------------------------------------------- */
 
 /* As the system calls of these names (a write may raise SIGPIPE), but they block the G and not the thread, and return
- * -errno. They make fd
- * non-blocking when it is first used with one of them. One G at a time may read from an fd, and one write to it; a
- * second one gets -EBUSY. Regular files, which cannot be waited for, are read and written in a blocking call (below).
- * -ECANCELED: another G closed the fd with gmpt_close. */
+ * -errno. They make fd non-blocking when it is first used with one of them. One G at a time may read from an fd, and
+ * one write to it; a second one gets -EBUSY. Regular files, which cannot be waited for, are read and written in a
+ * blocking call (below). -ECANCELED: another G closed the fd with gmpt_close. */
 ssize_t gmpt_read(int fd, void *buffer, size_t size);
 ssize_t gmpt_read_until(int fd, void *buffer, size_t size, int64_t deadline_ns);
 ssize_t gmpt_write(int fd, const void *buffer, size_t size); /* may write less than size, as write(2) */
@@ -257,8 +268,7 @@ int gmpt_close(int fd);
 /* ---- Blocking calls --------------------------------------------------------------------------------------------- */
 
 /* Around anything that may block the thread (getaddrinfo, a database client, fsync): if it lasts, the monitor gives
- * the P to another thread, so that other Gs go on. Nothing else of this header may be called in between. They do not
- * nest. */
+ * the P to another thread, so that other Gs go on. Nothing else of gmpt_ may be called in between. They do not nest. */
 void gmpt_blocking_begin(void);
 void gmpt_blocking_end(void);
 

@@ -7,10 +7,13 @@
  * descriptor, a time or a signal, the program ends with "fatal error: all goroutines are asleep - deadlock!", the dump
  * and status 2 (GMPT_DEBUG=nodeadlock leaves it hanging instead).
  *
- * GMPT_DEBUG in the environment, a list such as schedtrace=1000,scheddetail=1:
- *   schedtrace=N    every N milliseconds a line on standard error with what Ps, Ms and queues do, as Go's
- *   scheddetail=1   and with it a line for each P, M and G
- *   nodeadlock=1    see above
+ * GMPT_DEBUG in the environment is a list such as schedtrace=1000,scheddetail; a name alone means 1:
+ *   schedtrace=N   every N milliseconds a line on standard error with what Ps, Ms and queues do, as Go's
+ *   scheddetail    and with it a line for each P, M and G
+ *   nodeadlock     see above
+ *   blockcheck     tells of Gs that block their thread: see net.h
+ *   clearstacks    clears the top page of a stack before a new G gets it
+ * What it does not know is told on standard error and left out.
  *
  * Included by gmpt.h, whose rules hold. */
 #ifndef GMPT_INSPECT_H
