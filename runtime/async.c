@@ -139,7 +139,7 @@ static void on_sigurg(int signal, siginfo_t *info, void *arg)
     ucontext_t *context = arg;
     struct m *m = m_self();
     struct g *g;
-    if (m && !load_relaxed(&m->in_runtime) && (g = m->current) && (g->flags & GMPT_PURE_COMPUTE)) {
+    if (m && !load_relaxed(&m->in_runtime) && !m->call_p && (g = m->current) && (g->flags & GMPT_PURE_COMPUTE)) {
         greg_t *registers = context->uc_mcontext.gregs;
         uintptr_t pc = (uintptr_t)registers[REG_RIP], sp = (uintptr_t)registers[REG_RSP];
         if (may_stop_at(g, pc, sp)) {

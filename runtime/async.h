@@ -16,7 +16,8 @@
  *
  * In the handler the M cannot change what it looks at, for it runs on the M's own thread: in_runtime is 0, so the G's
  * code runs, and m->current is that G. sysmon sends the signal only when it has seen the same (preempt_take), so that
- * no other G is ever interrupted in a system call. SIGURG from elsewhere only makes such a G give way once more. */
+ * no other G is ever interrupted in a system call. SIGURG from elsewhere only makes such a G give way once more, and
+ * between gmpt_blocking_begin and _end, where it has no P to give, not even that. */
 #ifndef GMPT_ASYNC_H
 #define GMPT_ASYNC_H
 
