@@ -119,14 +119,15 @@ static bool look_at_call(struct p *p, struct look *look, int64_t now)
     return true;
 }
 
-/* Gs that wait for the P that they prefer go anywhere when it does not come and others could run them. */
+/* Gs that wait for the P that they prefer go anywhere when it does not come and others could run them, or retired just
+ * as they were sent to it. */
 static void look_at_inbox(struct p *p, struct look *look, int64_t now)
 {
     if (load_relaxed(&p->inbox_size) == 0) {
         look->inbox_ns = 0;
     } else if (look->inbox_ns == 0) {
         look->inbox_ns = now;
-    } else if (now - look->inbox_ns >= INBOX_NS && load_relaxed(&sched.idle_p_count)) {
+    } else if (now - look->inbox_ns >= INBOX_NS && (load_relaxed(&sched.idle_p_count) || procs_is_over_limit(p))) {
         struct g *list = inbox_take(p), *last = list;
         uint32_t count = list != NULL;
         for (; last && last->next; last = last->next)
@@ -192,17 +193,18 @@ static bool help_late_timers(int64_t now)
     return false;
 }
 
-/* No M could be had when there was need of one: tries again, and gives up when Gs have been runnable for long while
- * every M there is sits in a blocking call, which may wait for just those Gs. */
+/* No M could be had when there was need of one, so that Gs may lie in the queue of an idle P, of which no other P takes
+ * notice while it runs a G: tries again, and gives up when Gs have been runnable for long while every M there is sits in
+ * a blocking call, which may wait for just those Gs. */
 static void help_refused(int64_t now, bool late_timers)
 {
     static int64_t since_ns;
-    if (!load_relaxed(&machine_refusals) || load_relaxed(&sched.idle_p_count) != load_relaxed(&sched.p_count) ||
-        (!late_timers && !search_work_anywhere())) {
+    uint32_t idle_ps = load_relaxed(&sched.idle_p_count);
+    if (!load_relaxed(&machine_refusals) || !idle_ps || (!late_timers && !search_work_anywhere())) {
         since_ns = 0;
         return;
     }
-    if (since_ns == 0)
+    if (since_ns == 0 || idle_ps != load_relaxed(&sched.p_count))
         since_ns = now;
     if (now - since_ns > REFUSED_NS)
         fatal("goroutines are runnable, but for %d s no thread could be made to run them (memory, or the limit of "
