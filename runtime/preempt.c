@@ -68,6 +68,9 @@ bool preempt_take(struct p *p, uint32_t tick, uint32_t *signals)
     store_release(&p->status, P_IDLE);
     fetch_or_acq_rel(&m->attention, ATTENTION_TAKEN);
     fetch_and_acq_rel(&m->attention, ~(uint32_t)(ATTENTION_TAKING | ATTENTION_YIELD));
+    /* Pairs with sysmon_stop: if that was its request that has just been cleared, it is seen as stopping. */
+    if (load_relaxed(&sched.stopping))
+        fetch_or_acq_rel(&m->attention, ATTENTION_YIELD);
     return true;
 }
 
