@@ -107,6 +107,10 @@ void call_hand_off(struct p *p)
     shared_idle_put_locked(p);
     lock_release(&sched.lock);
     full_fence(); /* pairs with S2: a G submitted before the P was idle, whose submitter saw no idle P */
+    if (unlikely(load_relaxed(&p->inbox_size)) && shared_idle_take(p)) {
+        machine_start(p, false);
+        return;
+    }
     if (search_work_anywhere())
         scheduler_wake();
     netpoll_wake_by(load_relaxed(&p->timers.next_ns));
