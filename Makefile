@@ -178,7 +178,7 @@ $(BUILD)/examples/%: $(BUILD)/examples/%.o $(LIB)
 $(BUILD)/bench/floors: $(filter $(BUILD)/runtime/switch_%,$(RUNTIME_OBJ))
 
 # Small stacks have no room for the dynamic linker.
-$(BUILD)/bench/parked: LDFLAGS += -Wl,-z,now
+$(BUILD)/bench/parked $(BUILD)/tests/programs/faulty: LDFLAGS += -Wl,-z,now
 
 $(BUILD)/bench/%: $(BUILD)/bench/%.o $(LIB)
 	$(if $(Q),@echo "  LINK  $@")

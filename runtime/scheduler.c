@@ -67,9 +67,6 @@
 #define MS_MAX_DEFAULT 10000u
 
 struct sched sched;
-#ifdef SWITCH_VALGRIND
-int switch_on_valgrind;
-#endif
 
 /* ---- starting and leaving Gs ---- */
 

@@ -28,6 +28,10 @@ static const struct limits {
 
 struct seat_region seat_regions[STACK_CLASSES];
 
+#ifdef MEMCHECK_REQUESTS
+int memcheck_on;
+#endif
+
 /* Free seats of a class, taken from the end; the room is reserved for all that can be. */
 struct store {
     struct seat_ref *refs;
@@ -67,6 +71,7 @@ static bool reserve_class(enum stack_class class, uint32_t min)
         if (refs) {
             madvise(base, bytes, MADV_NOHUGEPAGE);
             madvise(base, bytes, MADV_DONTDUMP);
+            memcheck_reserved(base, bytes);
             store->refs = refs;
             region->base = base + margin;
             region->count = count;
@@ -81,6 +86,9 @@ static bool reserve_class(enum stack_class class, uint32_t min)
 
 uint32_t seat_reserve(void)
 {
+#ifdef MEMCHECK_REQUESTS
+    memcheck_on = (int)RUNNING_ON_VALGRIND;
+#endif
     seats.count = reserve_class(STACK_DEFAULT, 1024) ? seat_regions[STACK_DEFAULT].count : 0;
     /* An emulator may take any advice and do nothing: only who refuses nonsense is believed about guards. */
     if (seats.count && madvise(seat_regions[STACK_DEFAULT].base, GUARD_BYTES, -1) == 0)
@@ -131,9 +139,12 @@ static void furnish(enum stack_class class, struct seat_ref ref)
         while (ref.index < guarded && !cas_acq_rel(&region->guarded, &guarded, ref.index))
             ;
     struct g_slot *slot = &trace_segment.registry[ref.seat];
+    struct g *g = seat_g(class, ref.index);
+    memcheck_used(g, sizeof *g);
+    memcheck_stack_made(lo, g);
+    memcheck_used(slot, sizeof *slot);
     slot->stack_lo = (uint64_t)(uintptr_t)lo;
-    slot->stack_hi = (uint64_t)(uintptr_t)seat_g(class, ref.index);
-    switch_stack_made(lo, seat_g(class, ref.index));
+    slot->stack_hi = (uint64_t)(uintptr_t)g;
 }
 
 /* Core files hold what has been in use, and not all that is reserved: they would have hundreds of gigabytes. */

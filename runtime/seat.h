@@ -18,6 +18,7 @@
 #define GMPT_SEAT_H
 
 #include "debug.h"
+#include "memcheck.h"
 #include "runtime.h"
 
 #define STACK_BYTES GMPT_STACK_DEFAULT
@@ -99,6 +100,8 @@ static inline struct g *seat_take_owner(struct p *p, enum stack_class class)
     g->index = ref.index;
     g->stack_class = (uint8_t)class;
     g->canary = ref.index >= load_relaxed(&seat_regions[class].guarded);
+    if (unlikely(memcheck_on))
+        memcheck_stack_taken(seat_stack_lo(class, ref.index), g);
     if (unlikely(debug_settings.clearstacks != 0))
         seat_clear(g);
     if (unlikely(g->canary))

@@ -1,4 +1,4 @@
-/* The context switch, and the only place that tells sanitizers of it.
+/* The context switch, and the only place that tells sanitizers of it (Valgrind: memcheck.h).
  *
  * A context that is not running is one word, its stack pointer, below which nothing of it lies:
  *
@@ -39,15 +39,6 @@
 #endif
 #ifdef SWITCH_TSAN
 #include <sanitizer/tsan_interface.h>
-#endif
-
-/* Requests to Valgrind are a few instructions that do nothing without it; its headers are all that they need. */
-#if !defined(SWITCH_ASAN) && !defined(SWITCH_TSAN) && defined(__has_include)
-#if __has_include(<valgrind/memcheck.h>)
-#define SWITCH_VALGRIND 1
-#include <valgrind/memcheck.h>
-extern int switch_on_valgrind; /* set when the first stack is made */
-#endif
 #endif
 
 struct context {
@@ -138,13 +129,36 @@ static inline __attribute__((always_inline)) void switch_stacks(void **save, voi
 #endif
 }
 
-/* Once for each stack that contexts will lie on. */
-static inline void switch_stack_made(void *lo, void *hi)
+/* Calls fn(arg) on the stack of a context that is not running, below all of it, for what needs more stack than the
+ * caller's has. fn must not switch. In the caller, whose frame pointer stays, unwinders find their way back. */
+static inline __attribute__((always_inline)) void switch_call_on(const struct context *context, void (*fn)(void *),
+                                                                 void *arg)
 {
-    (void)lo, (void)hi;
-#ifdef SWITCH_VALGRIND
-    switch_on_valgrind = RUNNING_ON_VALGRIND;
-    (void)VALGRIND_STACK_REGISTER(lo, hi);
+    uintptr_t sp = (uintptr_t)context->sp & ~(uintptr_t)15;
+#if defined(__x86_64__)
+    __asm__ volatile("movq %%rsp, %%rbx\n\t"
+                     "movq %%rdx, %%rsp\n\t"
+                     "callq *%%rax\n\t"
+                     "movq %%rbx, %%rsp"
+                     : "+D"(arg), "+d"(sp), "+a"(fn)
+                     :
+                     : "rbx", "rcx", "rsi", "r8", "r9", "r10", "r11", "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3",
+                       "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14",
+                       "xmm15");
+#elif defined(__aarch64__)
+    register void *arg_in __asm__("x0") = arg;
+    register uintptr_t sp_in __asm__("x1") = sp;
+    register void (*fn_in)(void *) __asm__("x2") = fn;
+    __asm__ volatile("mov x20, sp\n\t"
+                     "mov sp, x1\n\t"
+                     "blr x2\n\t"
+                     "mov sp, x20"
+                     : "+r"(arg_in), "+r"(sp_in), "+r"(fn_in)
+                     :
+                     : "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13", "x14", "x15", "x16", "x17",
+                       "x20", "x30", "memory", "cc", "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10",
+                       "v11", "v12", "v13", "v14", "v15", "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24",
+                       "v25", "v26", "v27", "v28", "v29", "v30", "v31");
 #endif
 }
 
@@ -160,10 +174,6 @@ static inline void switch_created(struct context *context, void *stack_lo, size_
 #endif
 #ifdef SWITCH_TSAN
     context->fiber = __tsan_create_fiber(0);
-#endif
-#ifdef SWITCH_VALGRIND
-    if (__builtin_expect(switch_on_valgrind, 0))
-        (void)VALGRIND_MAKE_MEM_NOACCESS(stack_lo, (uintptr_t)context->sp - (uintptr_t)stack_lo);
 #endif
 }
 

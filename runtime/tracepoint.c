@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "tracepoint.h"
 
+#include "memcheck.h"
 #include "runtime.h"
 #include "seat.h"
 #include "sysmon.h"
@@ -273,6 +274,10 @@ int trace_start(uint32_t p_room, uint32_t maxprocs, uint32_t seats)
         error = segment_create(&trace_segment, -1, p_room, RING_BYTES, seats);
     if (error)
         return error;
+    memcheck_reserved(trace_segment.registry, seats * sizeof *trace_segment.registry);
+    if (!recorded) /* the stack tables and the rings, to the end; a recorder that comes later must undo this */
+        memcheck_reserved(trace_segment.stacks,
+                          (size_t)(trace_segment.base + trace_segment.bytes - (uint8_t *)trace_segment.stacks));
     trace_segment.header->clock = trace.clock;
     trace_set_maxprocs(maxprocs);
     ring_init(&trace.ring, &trace_segment, p_room);

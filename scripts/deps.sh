@@ -42,7 +42,7 @@ need curl command -v curl
 need wrk command -v wrk
 
 want gdb command -v gdb
-want valgrind test -e /usr/include/valgrind/valgrind.h
+want valgrind test -e /usr/include/valgrind/memcheck.h
 
 if [ "${1-}" = aarch64 ]; then
     need gcc-aarch64-linux-gnu command -v aarch64-linux-gnu-gcc

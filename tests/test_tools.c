@@ -1,7 +1,9 @@
-/* AddressSanitizer and ThreadSanitizer on the stacks of Gs: each finds the mistake that it is for in programs/faulty.c,
- * and nothing where there is none. */
+/* AddressSanitizer, ThreadSanitizer and Valgrind on the stacks of Gs: each finds the mistake that it is for in
+ * programs/faulty.c, and nothing where there is none. */
 #define _GNU_SOURCE
 #include "run.h"
+
+#include "runtime/memcheck.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -67,4 +69,58 @@ TEST_TIMEOUT(tools, thread_sanitizer_finds_a_race_between_two_gs, 400)
     ck_assert_int_ne(run_faulty("", "build/gcc-thread", "race"), 0);
     EXPECT_TEXT("data race");
     EXPECT_TEXT(" faulty ");
+}
+
+#if defined(__aarch64__)
+#define MACHINE "aarch64"
+#else
+#define MACHINE "x86_64"
+#endif
+
+/* Why Valgrind cannot be used here, or NULL. */
+static const char *valgrind_lacks(void)
+{
+    if (RUN_SANITIZED)
+        return "sanitized programs do not run under Valgrind";
+#ifndef MEMCHECK_REQUESTS
+    return "the library was built without Valgrind's headers";
+#endif
+    if (harness_shell("test $(uname -m) = " MACHINE, NULL, 0, NULL, 0) != 0)
+        return "the programs run in an emulator";
+    if (harness_shell("valgrind -q true", NULL, 0, NULL, 0) != 0)
+        return "valgrind is not installed, or does not work here";
+    return NULL;
+}
+
+static int run_valgrind(const char *settings, const char *program)
+{
+    char command[1024];
+    snprintf(command, sizeof command,
+             "GMPT_MAXPROCS=2 %s timeout 200 valgrind -q --error-exitcode=99 %s/tests/programs/%s 2>&1", settings,
+             getenv("BUILD"), program);
+    return harness_shell(command, text, sizeof text, NULL, 0);
+}
+
+#define NEED_VALGRIND()                                                                                                \
+    do {                                                                                                               \
+        const char *lacking = valgrind_lacks();                                                                        \
+        if (lacking)                                                                                                   \
+            SKIP("%s", lacking);                                                                                       \
+    } while (0)
+
+TEST_TIMEOUT(tools, valgrind_finds_a_value_that_was_never_set_on_a_g, 240)
+{
+    NEED_VALGRIND();
+    ck_assert_int_eq(run_valgrind("", "faulty undefined"), 99);
+    EXPECT_TEXT("uninitialised value");
+    EXPECT_TEXT(": faulty (");
+    ck_assert_msg(!strstr(text, "Invalid"), "it has reports that are false:\n%s", text);
+}
+
+TEST_TIMEOUT(tools, valgrind_finds_nothing_where_there_is_no_mistake, 600)
+{
+    NEED_VALGRIND();
+    ck_assert_msg(run_valgrind("", "faulty none") == 0, "%s", text);
+    ck_assert_msg(run_valgrind("GMPT_DEBUG=clearstacks", "faulty none") == 0, "%s", text);
+    ck_assert_msg(run_valgrind("", "allparts") == 0, "%s", text);
 }

@@ -1,4 +1,5 @@
-/* faulty KIND: a program with one mistake on the stacks of goroutines, for the tools that should find it:
+/* faulty KIND: a program with one mistake on the stacks of goroutines, for the tools that should find it, beside many
+ * goroutines without a mistake that a tool might find one in:
  *
  *     none       no mistake
  *     return     uses a variable of a function that has returned
@@ -12,7 +13,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define HONEST 50
+
 static struct gmpt_waitgroup done = GMPT_WAITGROUP_INIT;
+static struct gmpt_chan *numbers;
 static const char *kind;
 static int shared, arrived;
 static int *volatile kept;
@@ -44,15 +48,34 @@ static void meet(void)
         ;
 }
 
+struct work {
+    int turns;
+    char text[240]; /* some get all of this, some only the turns: where frames begin differs from G to G on a stack */
+};
+
 static void honest(void *args)
 {
-    int turns = *(int *)args;
-    volatile char room[1024];
+    int turns = ((const struct work *)args)->turns, got;
+    volatile char room[256];
     for (int i = 0; i < turns; i++) {
         memset((char *)room, i, sizeof room);
         gmpt_yield();
+        if (gmpt_chan_send(numbers, &i) == 0 && gmpt_chan_recv(numbers, &got) == 0 && got >= HONEST)
+            abort();
+        gmpt_sleep(1000);
     }
     gmpt_waitgroup_done(&done);
+}
+
+static void honest_wave(void)
+{
+    static const struct gmpt_go_options small = { .stack_bytes = GMPT_STACK_SMALL };
+    struct work work = { .turns = 0 };
+    memset(work.text, 'w', sizeof work.text);
+    gmpt_waitgroup_add(&done, HONEST);
+    for (work.turns = 0; work.turns < HONEST; work.turns++)
+        gmpt_go_with(work.turns % 3 ? NULL : &small, honest, &work, work.turns % 2 ? sizeof work : sizeof work.turns);
+    gmpt_waitgroup_wait(&done);
 }
 
 static void faulty(void *args)
@@ -79,12 +102,13 @@ static void faulty(void *args)
 static int start(void *arg)
 {
     (void)arg;
-    gmpt_waitgroup_add(&done, 102);
-    for (int i = 0; i < 100; i++)
-        gmpt_go(honest, &i, sizeof i);
+    numbers = gmpt_chan_new(sizeof(int), HONEST);
+    honest_wave();
+    gmpt_waitgroup_add(&done, 2);
     for (int i = 0; i < 2; i++)
         gmpt_go(faulty, NULL, 0);
-    gmpt_waitgroup_wait(&done);
+    honest_wave();
+    gmpt_chan_release(numbers);
     return 0;
 }
 
