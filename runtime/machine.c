@@ -68,21 +68,19 @@ static void forget_locked(struct m *m)
 
 ATOMIC(uint32_t) machine_refusals;
 
-bool machine_start(struct p *p, bool spinning)
-{
-    lock_acquire(&sched.lock);
-    struct m *m = sched.idle_ms;
-    if (m) {
-        sched.idle_ms = m->next_idle;
-        lock_release(&sched.lock);
-        m_wake(m, p, spinning);
-        return true;
-    }
-    bool allowed = sched.m_count < sched.m_max && load_relaxed(&sched.stopping) == 0;
-    sched.m_count += allowed;
-    lock_release(&sched.lock);
+struct making {
+    struct p *p;
+    bool spinning;
+    bool allowed; /* and counted in m_count */
+    bool made;
+};
 
-    m = allowed ? aligned_alloc(64, (sizeof *m + 63) & ~(size_t)63) : NULL;
+static void make(void *arg)
+{
+    struct making *making = arg;
+    struct p *p = making->p;
+    bool spinning = making->spinning, allowed = making->allowed;
+    struct m *m = allowed ? aligned_alloc(64, (sizeof *m + 63) & ~(size_t)63) : NULL;
     if (m) {
         memset(m, 0, sizeof *m);
         store_relaxed(&m->in_runtime, 1);
@@ -102,7 +100,8 @@ bool machine_start(struct p *p, bool spinning)
         pthread_attr_destroy(&attributes);
         if (error == 0) {
             store_relaxed(&machine_refusals, 0);
-            return true;
+            making->made = true;
+            return;
         }
     }
     fetch_add_relaxed(&machine_refusals, 1);
@@ -115,7 +114,28 @@ bool machine_start(struct p *p, bool spinning)
     shared_idle_put_locked(p);
     lock_release(&sched.lock);
     free(m);
-    return false;
+}
+
+bool machine_start(struct p *p, bool spinning)
+{
+    lock_acquire(&sched.lock);
+    struct m *m = sched.idle_ms;
+    if (m) {
+        sched.idle_ms = m->next_idle;
+        lock_release(&sched.lock);
+        m_wake(m, p, spinning);
+        return true;
+    }
+    struct making making = { .p = p, .spinning = spinning };
+    making.allowed = sched.m_count < sched.m_max && load_relaxed(&sched.stopping) == 0;
+    sched.m_count += making.allowed;
+    lock_release(&sched.lock);
+    m = m_self();
+    if (m && m->current && m->current->stack_class == STACK_SMALL)
+        switch_call_on(&m->g0, make, &making); /* pthread_create needs up to 4 KiB of stack */
+    else
+        make(&making);
+    return making.made;
 }
 
 void machine_stop(struct m *m)
