@@ -1,17 +1,17 @@
 /* A short stack of Gs under a lock, with two ends. See nest.h. */
 #include "nest.h"
 
-static inline bool is_shared(void) { return load_relaxed(&sched.p_made) != 1; }
+#include "runq.h"
 
 static inline void nest_lock(struct nest *nest)
 {
-    if (is_shared())
+    if (!runq_is_alone())
         lock_acquire(&nest->lock);
 }
 
 static inline void nest_unlock(struct nest *nest)
 {
-    if (is_shared())
+    if (!runq_is_alone())
         lock_release(&nest->lock);
 }
 

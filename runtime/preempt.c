@@ -81,7 +81,7 @@ static void after_attach_wait(struct m *m, struct g *from, void *arg)
     latency_runnable(from);
     g_transition(from, G_RUNNABLE, GMPT_WAIT_none);
     fetch_sub_acq_rel(&sched.detached, 1);
-    shared_queue_put(from, from, 1);
+    shared_queue_put(from);
     scheduler_submitted();
 }
 

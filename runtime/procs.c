@@ -29,6 +29,7 @@ int procs_start(uint32_t p_room, uint32_t count)
     void *ps = mmap(NULL, p_room * sizeof *sched.ps, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (ps == MAP_FAILED)
         return -ENOMEM;
+    switch_roots_made(ps, p_room * sizeof *sched.ps);
     sched.ps = ps;
     sched.p_room = p_room;
     store_relaxed(&sched.p_count, count);

@@ -17,12 +17,7 @@ static bool overflow(struct p *p, struct g *g, uint32_t head, uint32_t tail)
     uint32_t count = (tail - head) / 2;
     if (!cas_release(&p->runq_head, &head, head + count)) /* B */
         return false;
-    /* Nobody but us fills the slots again. */
-    struct g *first = load_relaxed(&p->runq[head % RUNQ_SLOTS]), *last = first;
-    for (uint32_t i = 1; i < count; i++, last = last->next)
-        last->next = load_relaxed(&p->runq[(head + i) % RUNQ_SLOTS]);
-    last->next = g;
-    shared_queue_put(first, g, count + 1);
+    shared_queue_put_half(p, head, count, g); /* nobody but us fills the slots again */
     return true;
 }
 
@@ -51,9 +46,19 @@ void runq_put_new_owner(struct p *p, struct g *g)
     }
 }
 
+static inline struct g *next_replace(struct p *p, struct g *g)
+{
+    if (runq_is_alone()) {
+        struct g *before = load_relaxed(&p->runnext);
+        store_release(&p->runnext, g); /* C */
+        return before;
+    }
+    return exchange_acq_rel(&p->runnext, g); /* C */
+}
+
 bool runq_put_next_owner(struct p *p, struct g *g)
 {
-    struct g *before = exchange_acq_rel(&p->runnext, g); /* C */
+    struct g *before = next_replace(p, g);
     p->next_is_nested = false;
     if (before) {
         runq_put_owner(p, before);
@@ -67,7 +72,7 @@ bool runq_put_nested_owner(struct p *p, struct g *g)
     if (load_relaxed(&p->runnext) == NULL) { /* as in runq_put_new_owner */
         store_release(&p->runnext, g); /* C */
     } else {
-        struct g *before = exchange_acq_rel(&p->runnext, g); /* C */
+        struct g *before = next_replace(p, g);
         if (before && p->next_is_nested)
             before = nest_push_owner(p, before);
         if (before)
@@ -91,11 +96,14 @@ struct g *runq_get_owner(struct p *p, bool *inherits)
 {
     struct g *next = load_relaxed(&p->runnext);
     /* Only the owner sets runnext, so a CAS that fails found it cleared by a thief. */
-    if (next && cas_acq_rel(&p->runnext, &next, NULL)) { /* C */
+    bool alone = runq_is_alone();
+    if (next && alone)
+        store_relaxed(&p->runnext, NULL);
+    if (next && (alone || cas_acq_rel(&p->runnext, &next, NULL))) { /* C */
         *inherits = true;
         return next;
     }
-    if ((next = nest_pop_owner(p))) {
+    if (nest_any(p) && (next = nest_pop_owner(p))) {
         *inherits = true;
         return next;
     }
@@ -107,7 +115,9 @@ struct g *runq_get_owner(struct p *p, bool *inherits)
         struct g *g = load_relaxed(&p->runq[head % RUNQ_SLOTS]);
         /* The next one's lines come while this one runs; what lies in an unused slot was a G once, or is NULL. */
         prefetch_g(load_relaxed(&p->runq[(head + 1) % RUNQ_SLOTS]));
-        if (cas_acq_rel(&p->runq_head, &head, head + 1)) /* B */
+        if (alone)
+            store_release(&p->runq_head, head + 1); /* B */
+        if (alone || cas_acq_rel(&p->runq_head, &head, head + 1)) /* B */
             return g;
     }
 }

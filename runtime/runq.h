@@ -21,6 +21,16 @@
 
 #include "runtime.h"
 
+/* While there has never been a second P its holder is the only one here, and needs no atomic read-modify-writes: a
+ * second P can only be made by a G of its own (gmpt_gomaxprocs), between two of these calls. */
+static inline bool runq_is_alone(void) { return load_relaxed(&sched.p_made) == 1; }
+
+/* Whether there certainly is something in the ring: a quick look before runq_is_empty_any. */
+static inline bool runq_has_queued_owner(struct p *p)
+{
+    return load_relaxed(&p->runq_tail) != load_relaxed(&p->runq_head);
+}
+
 /* Puts g at the tail; when the ring is full, g and half of the ring go to the global queue. */
 void runq_put_owner(struct p *p, struct g *g);
 /* Makes a new G the next to run if there is none, else the first after it and those that gave way to children: of

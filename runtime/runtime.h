@@ -189,7 +189,8 @@ struct sched {
     ATOMIC(uint32_t) p_count, p_made;
 
     _Alignas(64) struct lock lock; /* of the next block */
-    struct g *queue_head, *queue_tail; /* the global run queue */
+    struct g **queue;                  /* the global run queue: see shared.h */
+    uint32_t queue_mask, queue_first;
     struct p *idle_ps;
     struct m *idle_ms;
     struct m *ms; /* all that were ever made; they are never freed */

@@ -193,7 +193,7 @@ static void after_requeue(struct m *m, struct g *from, void *arg)
 static void after_requeue_global(struct m *m, struct g *from, void *arg)
 {
     (void)m, (void)arg;
-    shared_queue_put(from, from, 1);
+    shared_queue_put(from);
     scheduler_submitted();
 }
 
@@ -209,7 +209,7 @@ void gmpt_yield(void)
     API_ENTER();
     struct m *m = m_self();
     struct p *p = m->p;
-    if (!inbox_or_runq_any(p) && load_relaxed(&sched.queue_size) == 0) {
+    if (!runq_has_queued_owner(p) && !inbox_or_runq_any(p) && load_relaxed(&sched.queue_size) == 0) {
         store_relaxed(&p->tick, load_relaxed(&p->tick) + 1);
         uint32_t starts = load_relaxed(&p->starts) + 1;
         store_relaxed(&p->starts, starts);
@@ -409,16 +409,9 @@ void scheduler_ready_list(struct p *p, struct g *list)
 
 void scheduler_ready_list_global(struct g *list)
 {
-    uint32_t count = 0;
-    struct g *last = NULL;
-    for (struct g *g = list; g; g = g->next, count++) {
+    for (struct g *g = list; g; g = g->next)
         make_runnable(NULL, g);
-        last = g;
-    }
-    if (!count)
-        return;
-    shared_queue_put(list, last, count);
-    while (count--)
+    for (uint32_t count = shared_queue_put_list(list); count > 0; count--)
         submitted();
 }
 

@@ -4,7 +4,38 @@
 #include "inbox.h"
 #include "procs.h"
 
-static void put_locked(struct g *first, struct g *last, uint32_t count);
+#include <sys/mman.h>
+
+int shared_start(uint32_t gs)
+{
+    uint32_t slots = 1;
+    while (slots < gs)
+        slots *= 2;
+    void *queue = mmap(NULL, slots * sizeof *sched.queue, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (queue == MAP_FAILED)
+        return -ENOMEM;
+    sched.queue = queue;
+    sched.queue_mask = slots - 1;
+    return 0;
+}
+
+static inline void put_locked(struct g *g)
+{
+    uint32_t size = load_relaxed(&sched.queue_size);
+    sched.queue[(sched.queue_first + size) & sched.queue_mask] = g;
+    store_release(&sched.queue_size, size + 1); /* S1 */
+}
+
+static inline struct g *get_locked(void)
+{
+    uint32_t size = load_relaxed(&sched.queue_size);
+    struct g *g = sched.queue[sched.queue_first & sched.queue_mask];
+    /* An empty queue begins anew, so that one that is mostly short stays in a few lines. */
+    sched.queue_first = size == 1 ? 0 : sched.queue_first + 1;
+    store_relaxed(&sched.queue_size, size - 1);
+    return g;
+}
 
 static void retire_locked(struct p *p)
 {
@@ -12,10 +43,10 @@ static void retire_locked(struct p *p)
     bool inherits;
     while ((g = list)) {
         list = g->next;
-        put_locked(g, g, 1);
+        put_locked(g);
     }
     while ((g = runq_get_owner(p, &inherits)))
-        put_locked(g, g, 1);
+        put_locked(g);
     store_release(&p->status, P_RETIRED);
 }
 
@@ -80,32 +111,34 @@ struct p *shared_idle_get(void)
     return p;
 }
 
-static void put_locked(struct g *first, struct g *last, uint32_t count)
-{
-    last->next = NULL;
-    if (sched.queue_tail)
-        sched.queue_tail->next = first;
-    else
-        sched.queue_head = first;
-    sched.queue_tail = last;
-    store_release(&sched.queue_size, load_relaxed(&sched.queue_size) + count); /* S1 */
-}
-
-void shared_queue_put(struct g *first, struct g *last, uint32_t count)
+void shared_queue_put(struct g *g)
 {
     lock_acquire(&sched.lock);
-    put_locked(first, last, count);
+    put_locked(g);
     lock_release(&sched.lock);
 }
 
-static struct g *pop_locked(void)
+uint32_t shared_queue_put_list(struct g *list)
 {
-    struct g *g = sched.queue_head;
-    sched.queue_head = g->next;
-    if (!sched.queue_head)
-        sched.queue_tail = NULL;
-    store_relaxed(&sched.queue_size, load_relaxed(&sched.queue_size) - 1);
-    return g;
+    uint32_t count = 0;
+    lock_acquire(&sched.lock);
+    while (list) {
+        struct g *g = list;
+        list = g->next; /* before g can run */
+        put_locked(g);
+        count++;
+    }
+    lock_release(&sched.lock);
+    return count;
+}
+
+void shared_queue_put_half(struct p *p, uint32_t head, uint32_t count, struct g *last)
+{
+    lock_acquire(&sched.lock);
+    for (uint32_t i = 0; i < count; i++)
+        put_locked(load_relaxed(&p->runq[(head + i) % RUNQ_SLOTS]));
+    put_locked(last);
+    lock_release(&sched.lock);
 }
 
 struct g *shared_queue_get_locked(struct p *p, uint32_t max)
@@ -118,13 +151,11 @@ struct g *shared_queue_get_locked(struct p *p, uint32_t max)
         count = size;
     if (count > max)
         count = max;
-    struct g *g = pop_locked();
-    for (uint32_t i = 1; i < count; i++) {
-        struct g *more = pop_locked();
-        uint32_t tail = load_relaxed(&p->runq_tail);
-        store_relaxed(&p->runq[tail % RUNQ_SLOTS], more); /* max is chosen so that there is room */
-        store_release(&p->runq_tail, tail + 1);
-    }
+    struct g *g = get_locked();
+    uint32_t tail = load_relaxed(&p->runq_tail);
+    for (uint32_t i = 1; i < count; i++)
+        store_relaxed(&p->runq[tail++ % RUNQ_SLOTS], get_locked()); /* max is chosen so that there is room */
+    store_release(&p->runq_tail, tail);                             /* A of runq.h */
     return g;
 }
 

@@ -14,6 +14,7 @@
 #include "quit.h"
 #include "scheduler.h"
 #include "seat.h"
+#include "shared.h"
 #include "sysmon.h"
 
 #include <signal.h>
@@ -74,7 +75,9 @@ int gmpt_run(int (*fn)(void *arg), void *arg)
     if (!error) {
         latency_start();
         scheduler_start();
-        error = procs_start(p_room, (uint32_t)p_count);
+        error = shared_start(seats);
+        if (!error)
+            error = procs_start(p_room, (uint32_t)p_count);
     }
     struct main_call call = { fn, arg };
     if (!error) {

@@ -36,6 +36,7 @@
 #include <pthread.h>
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
+#include <sanitizer/lsan_interface.h>
 #endif
 #ifdef SWITCH_TSAN
 #include <sanitizer/tsan_interface.h>
@@ -126,6 +127,15 @@ static inline __attribute__((always_inline)) void switch_stacks(void **save, voi
     );
 #else
 #error "gmptrace runs on x86-64 and aarch64 only"
+#endif
+}
+
+/* Memory of the runtime's own that holds pointers into the heap. */
+static inline void switch_roots_made(void *base, size_t bytes)
+{
+    (void)base, (void)bytes;
+#ifdef SWITCH_ASAN
+    __lsan_register_root_region(base, bytes);
 #endif
 }
 

@@ -34,6 +34,7 @@
 #define NAP_QUIET_NS 1000000 /* the longest while a G may wait beside an idle P */
 #define BUSY_NAP_NS 1000000  /* the longest while a P runs: how late sysmon sees that a slice has begun */
 #define TAKE_NS (SLICE_NS - BUSY_NAP_NS) /* after it saw a slice begin, so that none lasts longer than SLICE_NS */
+#define SIGNAL_GAP_NS 500000             /* for a thread that was sent a signal to get a CPU and meet it */
 #define ASK_NS (TAKE_NS - 1000000)       /* to give way is cheaper than to be taken from */
 #define IDLE_ROUNDS 50 /* rounds without work before naps grow */
 #define INBOX_NS 1000000 /* how long a G waits for the P that it prefers while others are idle */
@@ -81,7 +82,7 @@ static bool look_at_running(struct p *p, struct look *look, int64_t now)
         struct m *m = load_acquire(&p->m);
         if (m)
             fetch_or_acq_rel(&m->attention, ATTENTION_YIELD);
-    } else if (look->asked && now - look->tick_ns >= TAKE_NS &&
+    } else if (look->asked && now - look->tick_ns >= TAKE_NS + (int64_t)look->signals * SIGNAL_GAP_NS &&
                (procs_is_over_limit(p) || (!load_relaxed(&sched.idle_p_count) && others_wait(p, now))) &&
                preempt_take(p, tick, &look->signals)) {
         call_hand_off(p);
@@ -128,12 +129,7 @@ static void look_at_inbox(struct p *p, struct look *look, int64_t now)
     } else if (look->inbox_ns == 0) {
         look->inbox_ns = now;
     } else if (now - look->inbox_ns >= INBOX_NS && (load_relaxed(&sched.idle_p_count) || procs_is_over_limit(p))) {
-        struct g *list = inbox_take(p), *last = list;
-        uint32_t count = list != NULL;
-        for (; last && last->next; last = last->next)
-            count++;
-        if (list)
-            shared_queue_put(list, last, count);
+        shared_queue_put_list(inbox_take(p));
         scheduler_submitted();
         look->inbox_ns = 0;
     }

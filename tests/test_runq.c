@@ -2,6 +2,7 @@
 #include "harness.h"
 
 #include "runtime/runq.h"
+#include "runtime/shared.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,8 @@ static struct p *p_make(void)
     struct p *p = aligned_alloc(64, sizeof *p);
     ck_assert_ptr_nonnull(p);
     memset(p, 0, sizeof *p);
+    if (!sched.queue)
+        ck_assert_int_eq(shared_start(1u << 20), 0);
     return p;
 }
 
@@ -122,12 +125,9 @@ TEST(runq, full_ring_spills_its_older_half)
     ck_assert_uint_eq(load_relaxed(&sched.queue_size), 0);
     runq_put_owner(p, &gs[RUNQ_SLOTS]);
     ck_assert_uint_eq(load_relaxed(&sched.queue_size), RUNQ_SLOTS / 2 + 1);
-    struct g *g = sched.queue_head;
-    for (unsigned i = 0; i < RUNQ_SLOTS / 2; i++, g = g->next)
-        ck_assert_ptr_eq(g, &gs[i]);
-    ck_assert_ptr_eq(g, &gs[RUNQ_SLOTS]);
-    ck_assert_ptr_null(g->next);
-    ck_assert_ptr_eq(sched.queue_tail, g);
+    for (unsigned i = 0; i < RUNQ_SLOTS / 2; i++)
+        ck_assert_ptr_eq(sched.queue[i], &gs[i]);
+    ck_assert_ptr_eq(sched.queue[RUNQ_SLOTS / 2], &gs[RUNQ_SLOTS]);
     for (int i = RUNQ_SLOTS / 2; i < (int)RUNQ_SLOTS; i++)
         ck_assert_int_eq(get(p), i);
     ck_assert_int_eq(get(p), -1);
@@ -275,10 +275,8 @@ TEST(runq, every_g_is_taken_exactly_once_by_owner_or_thieves)
             saw(g);
         free(thieves[i]);
     }
-    uint32_t spilled = 0;
-    for (g = sched.queue_head; g; g = g->next, spilled++)
-        saw(g);
-    ck_assert_uint_eq(spilled, load_relaxed(&sched.queue_size));
+    for (uint32_t i = 0; i < load_relaxed(&sched.queue_size); i++)
+        saw(sched.queue[(sched.queue_first + i) & sched.queue_mask]);
     for (int i = 0; i < RACE_GS; i++)
         ck_assert_msg(load_relaxed(&race_seen[i]) == 1, "G %d was taken %u times", i, load_relaxed(&race_seen[i]));
     free(race_victim);
