@@ -265,6 +265,22 @@ TEST(record, every_event_is_in_the_file)
     ck_assert_uint_eq(reading.counts.gaps, 0);
 }
 
+TEST_TIMEOUT(record, gs_that_change_ps_and_threads_in_every_way_are_followed, 200)
+{
+    for (int seed = 1; seed <= 3; seed++) {
+        for (int p_count = 1; p_count <= 4; p_count += 3) {
+            char command[128];
+            snprintf(command, sizeof command, "GMPT_MAXPROCS=%d $R -o x -- $P/churn %d 100", p_count, seed);
+            ck_assert_int_eq(shell(command), 0);
+            struct reading reading = expect_whole("x", 1, 0);
+            ck_assert_uint_gt(reading.of_type[GMPT_EVENT_proc_limit], 0);
+            ck_assert_uint_eq(reading.counts.lost, 0);
+            ck_assert_uint_eq(reading.counts.gaps, 0);
+            ck_assert_uint_eq(reading.counts.resynced, 0);
+        }
+    }
+}
+
 TEST(record, file_tells_of_command_and_host)
 {
     ck_assert_int_eq(shell("$R -o x -- $P/yielders 2 3"), 0);
