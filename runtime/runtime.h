@@ -9,7 +9,7 @@
  *
  * Who may touch what: a G's fields belong to whoever holds the G: the M that runs it, the queue that it is in (by the
  * queue's rules), or, while it waits, the lock of the object that it waits on. A P's plain fields belong to the
- * M that holds the P, or to whoever moved its status away from P_SYSCALL. */
+ * M that holds the P, or to whoever took it: by moving its status away from P_SYSCALL, or as preempt.h says. */
 #ifndef GMPT_RUNTIME_H
 #define GMPT_RUNTIME_H
 
