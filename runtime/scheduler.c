@@ -33,9 +33,9 @@
  *
  * Invariants
  *  1. A G that is runnable is in exactly one queue, or in the hands of one M.
- *  2. If a G is in a queue and a P is idle, then an M is spinning, or is between S1 and S3, or between G2 and G4, or was
- *     woken for a P and is on its way; or sysmon's next looks will wake somebody, since the P of the queue runs a G, or
- *     is in a blocking call, or no thread could be had for it. For a G in an inbox its own P comes, or else sysmon.
+ *  2. If a G is in a queue and a P is idle, then an M is spinning, or is between S1 and S3, or between G2 and G4, or
+ *     was woken for a P and is on its way; or sysmon's next looks will wake somebody, since the P of the queue runs a
+ *     G, or is in a blocking call, or no thread could be had for it. For a G in an inbox its own P comes, or sysmon.
  *  3. A P is held by one M (P_RUNNING), on the idle list or in one taker's hands (P_IDLE), up for CAS (P_SYSCALL), or
  *     nobody's (P_RETIRED).
  *  4. Every change of a G's state is made by who holds it (runtime.h), in program order after its trace record.

@@ -190,8 +190,8 @@ static bool help_late_timers(int64_t now)
 }
 
 /* No M could be had when there was need of one, so that Gs may lie in the queue of an idle P, of which no other P takes
- * notice while it runs a G: tries again, and gives up when Gs have been runnable for long while every M there is sits in
- * a blocking call, which may wait for just those Gs. */
+ * notice while it runs a G: tries again, and gives up when Gs have been runnable for long while every M there is sits
+ * in a blocking call, which may wait for just those Gs. */
 static void help_refused(int64_t now, bool late_timers)
 {
     static int64_t since_ns;

@@ -1,4 +1,4 @@
-/* A program to be recorded, in which Gs change their Ps and threads in every way there is: taken from while they compute,
+/* A program to be recorded, in which Gs change their Ps and threads in every way: taken from while they compute,
  * stopped by a signal, locked to their thread, in slow and quick calls, sent to the P that they prefer, started before
  * their parent goes on, while the number of Ps changes. churn SEED ROUNDS; its status is 0 when all have ended. */
 #include <gmptrace/gmpt.h>
