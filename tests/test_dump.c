@@ -17,7 +17,7 @@ static struct gmpt_chan *never;
 static ATOMIC(uint32_t) stop, there;
 
 /* The dump as a string. */
-static const char *dumped(void)
+static __attribute__((noinline)) const char *dumped(void)
 {
     int fd = memfd_create("dump", 0);
     EXPECT(fd >= 0);
