@@ -28,12 +28,6 @@
 #define SCAN_WORDS 1024u /* how far up the stack a caller is looked for */
 #define STACK_BYTES_WATCHER (256u * 1024)
 
-#if defined(__clang__) || __GNUC__ >= 8
-#define NO_SANITIZE __attribute__((no_sanitize("address", "thread")))
-#else
-#define NO_SANITIZE
-#endif
-
 bool blockcheck_mutexes;
 
 static struct blockcheck_held *(*held_by_thread)(void);
@@ -190,7 +184,7 @@ static bool is_c_library(const char *module)
 }
 
 /* Whether what lies before the address in code is a call. The code is mapped: names_find knows its module. */
-static NO_SANITIZE bool follows_call(uint64_t address)
+static PEEK bool follows_call(uint64_t address)
 {
 #if defined(__x86_64__)
     const volatile uint8_t *at = (const volatile uint8_t *)(uintptr_t)address;
@@ -207,7 +201,7 @@ static NO_SANITIZE bool follows_call(uint64_t address)
 }
 
 /* An address in the program's call that led to sp, or 0. */
-static NO_SANITIZE uint64_t find_caller(uint64_t sp, uint64_t stack_lo, uint64_t stack_hi)
+static PEEK uint64_t find_caller(uint64_t sp, uint64_t stack_lo, uint64_t stack_hi)
 {
     if (sp % 8 || sp < stack_lo || sp >= stack_hi)
         return 0;
@@ -274,7 +268,7 @@ static bool unchanged(struct p *p, const struct look *look)
            load_relaxed(&look->m->in_runtime) == 0;
 }
 
-static NO_SANITIZE void look_at(struct p *p, struct look *look, int64_t now)
+static PEEK void look_at(struct p *p, struct look *look, int64_t now)
 {
     if (load_relaxed(&p->status) != P_RUNNING || !look->m || !unchanged(p, look)) {
         look->starts = load_relaxed(&p->starts);

@@ -2,13 +2,12 @@
 #include "contexts.h"
 
 #include "scheduler.h"
+#include "timers.h"
 
 int gmpt_sleep_context(struct gmpt_context *context, int64_t ns)
 {
     API_ENTER();
-    int64_t deadline_ns;
-    if (__builtin_add_overflow(clock_now_ns(), ns > 0 ? ns : 0, &deadline_ns) || deadline_ns == GMPT_NEVER)
-        deadline_ns = INT64_MAX - 1;
+    int64_t deadline_ns = timers_moment_in(ns);
     if (ns <= 0 && !gmpt_context_err(context))
         gmpt_yield();
     int result = gmpt_chan_recv_until(gmpt_context_done(context), NULL, deadline_ns);

@@ -55,8 +55,7 @@ struct dump {
 /* ---- looking at one G ---- */
 
 /* Reads a slot that its G may be changing: the caller checks the status before and after. */
-static __attribute__((no_sanitize("thread"))) void read_slot(struct sight *sight, const struct g_slot *slot,
-                                                             const struct g *g)
+static PEEK void read_slot(struct sight *sight, const struct g_slot *slot, const struct g *g)
 {
     sight->id = load_relaxed(&slot->id);
     sight->parent = slot->parent;
@@ -69,8 +68,7 @@ static __attribute__((no_sanitize("thread"))) void read_slot(struct sight *sight
 }
 
 /* The M is in the kernel or in a library, with the G's stack; where the call began was noted. */
-static __attribute__((no_sanitize("thread"))) void read_call(struct sight *sight, const struct g_slot *slot,
-                                                             const struct g *g)
+static PEEK void read_call(struct sight *sight, const struct g_slot *slot, const struct g *g)
 {
     sight->stack.depth = 2;
     sight->stack.pc[0] = (uint64_t)(uintptr_t)g->call.function + 1;

@@ -201,6 +201,5 @@ int gmpt_sleep(int64_t ns)
         gmpt_yield();
         return 0;
     }
-    int64_t now = clock_now_ns();
-    return sleep_until(ns > INT64_MAX - 1 - now ? INT64_MAX - 1 : now + ns, API_SITE(gmpt_sleep));
+    return sleep_until(timers_moment_in(ns), API_SITE(gmpt_sleep));
 }

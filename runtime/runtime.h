@@ -28,6 +28,8 @@
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 #define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
+/* For functions that look at what its owner may be writing, and know it. */
+#define PEEK __attribute__((no_sanitize("address", "thread")))
 
 #define RUNQ_SLOTS 256u
 #define NEST_SLOTS 256u

@@ -10,8 +10,6 @@
 
 #include <unistd.h>
 
-#define PEEK __attribute__((no_sanitize("thread"))) /* at another thread's plain fields */
-
 static uint32_t runq_size(struct p *p)
 {
     return load_relaxed(&p->runq_tail) - load_relaxed(&p->runq_head) + (load_relaxed(&p->runnext) != NULL) +

@@ -122,6 +122,14 @@ static int grow(struct timers *timers)
 
 /* ---- starting and stopping ---- */
 
+int64_t timers_moment_in(int64_t ns)
+{
+    int64_t now_ns = clock_now_ns(), when_ns;
+    if (ns <= 0)
+        return now_ns;
+    return __builtin_add_overflow(now_ns, ns, &when_ns) || when_ns == INT64_MAX ? INT64_MAX - 1 : when_ns;
+}
+
 void timers_init(struct timers *timers)
 {
     store_relaxed(&timers->next_ns, INT64_MAX);

@@ -46,6 +46,9 @@ struct timer_call {
     void (*run)(struct timer_call *call, struct p *p);
 };
 
+/* The moment ns from now; at once when ns is not positive, and never GMPT_NEVER. */
+int64_t timers_moment_in(int64_t ns);
+
 void timers_init(struct timers *timers);
 
 /* Starts it on p's heap; it is idle. Returns 0 or -ENOMEM. */

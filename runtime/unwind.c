@@ -1,14 +1,8 @@
 /* Walks frame pointers. See unwind.h. */
 #include "unwind.h"
 
-#if defined(__clang__) || __GNUC__ >= 8
-#define NO_SANITIZE __attribute__((no_sanitize("address", "thread")))
-#else
-#define NO_SANITIZE
-#endif
-
 /* The stack may be written to meanwhile, and may have redzones: neither is the sanitizers' affair. */
-static NO_SANITIZE uint64_t word_at(uintptr_t address) { return *(const volatile uint64_t *)address; }
+static PEEK uint64_t word_at(uintptr_t address) { return *(const volatile uint64_t *)address; }
 
 static void add(struct unwind *unwind, uint64_t pc)
 {
@@ -29,7 +23,7 @@ void unwind_frames(struct unwind *unwind, uintptr_t frame, uintptr_t lo, uintptr
     }
 }
 
-NO_SANITIZE bool unwind_saved(struct unwind *unwind, const struct g *g, const struct g_slot *slot)
+PEEK bool unwind_saved(struct unwind *unwind, const struct g *g, const struct g_slot *slot)
 {
     uintptr_t lo = slot->stack_lo, hi = slot->stack_hi;
     unwind->depth = 0;

@@ -127,14 +127,6 @@ struct gmpt_timer *usertimer_new_function(void (*fn)(void *args), const void *ar
 
 /* ---- starting ---- */
 
-static int64_t moment_in(int64_t ns)
-{
-    int64_t now_ns = clock_now_ns(), when_ns;
-    if (ns <= 0)
-        return now_ns;
-    return __builtin_add_overflow(now_ns, ns, &when_ns) || when_ns == INT64_MAX ? INT64_MAX - 1 : when_ns;
-}
-
 static struct gmpt_timer *new_channel(void)
 {
     struct gmpt_timer *timer = calloc(1, sizeof *timer);
@@ -154,8 +146,8 @@ static int start_locked(struct gmpt_timer *timer, int64_t ns, void (*fire)(struc
 {
     if (!timer->chan)
         fetch_add_relaxed(&timer->references, 1);
-    int error = timers_start_periodic(m_self()->p, &timer->timer, moment_in(timer->period_ns ? timer->period_ns : ns),
-                                      timer->period_ns, fire);
+    int64_t when_ns = timers_moment_in(timer->period_ns ? timer->period_ns : ns);
+    int error = timers_start_periodic(m_self()->p, &timer->timer, when_ns, timer->period_ns, fire);
     if (!error)
         timer->started = true;
     else if (!timer->chan)
