@@ -9,7 +9,6 @@ CC := gcc
 endif
 OBJCOPY ?= objcopy
 SAN ?=
-OBJCOPY ?= objcopy
 V ?=
 # For another machine: where its libraries are, and what runs its programs.
 SYSROOT ?=
@@ -211,28 +210,34 @@ install: all $(BUILD)/gmptrace.pc
 	install -m 644 include/gmptrace/* $(DESTDIR)$(PREFIX)/include/gmptrace/
 	install -d $(DESTDIR)$(PREFIX)/share/gmptrace
 	install -m 644 scripts/gmptrace-gdb.py $(DESTDIR)$(PREFIX)/share/gmptrace/
-	install -d $(DESTDIR)$(PREFIX)/share/man/man1
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man7
 	install -m 644 cli/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
+	install -m 644 cli/*.7 $(DESTDIR)$(PREFIX)/share/man/man7/
 
 uninstall:
 	rm -rf $(DESTDIR)$(PREFIX)/include/gmptrace $(DESTDIR)$(PREFIX)/share/gmptrace
 	rm -f $(DESTDIR)$(PREFIX)/bin/gmptrace $(DESTDIR)$(PREFIX)/lib/libgmptrace.a \
 		$(DESTDIR)$(PREFIX)/lib/libgmptrace-blockcheck.so \
-		$(DESTDIR)$(PREFIX)/lib/pkgconfig/gmptrace.pc $(DESTDIR)$(PREFIX)/share/man/man1/gmptrace*.1
+		$(DESTDIR)$(PREFIX)/lib/pkgconfig/gmptrace.pc $(DESTDIR)$(PREFIX)/share/man/man1/gmptrace*.1 \
+		$(DESTDIR)$(PREFIX)/share/man/man7/gmptrace.7
 
 clean:
 	rm -rf build
 
 help:
-	@echo 'make demo     install what is missing, build, record the gateway under load, show its leak'
-	@echo 'make check    install what is missing, build, test; SUITE=runq CASE=steal runs what matches'
+	@echo 'make demo           install what is missing, build, record the gateway under load, show its leak'
+	@echo 'make check          install what is missing, build, test; SUITE=runq CASE=steal runs what matches'
 	@echo 'make check-aarch64  the same for aarch64, cross-compiled and under qemu, where Debian has both'
-	@echo 'make all      build the library, the command and the examples under $(BUILD)'
-	@echo 'make stress   randomised stress in plain, yielding and sanitized builds; ROUNDS=5'
-	@echo 'make bench    benchmarks beside their Go peers; ROWS="yield_2 skynet_chan" ROUNDS=3 PS="1 2"'
-	@echo 'make bench-http  an HTTP server with 10,000 connections beside Go; ROUNDS=3 SECONDS_EACH=5'
-	@echo 'make lint     include rules and house rules;  make format  clang-format'
-	@echo 'make install  PREFIX=/usr/local DESTDIR=;     make clean'
-	@echo 'options       CC=clang  SAN=address|thread|undefined  FORCE_YIELD=1  V=1'
+	@echo 'make all            build the library, the command and the examples under $(BUILD)'
+	@echo 'make run-check      build and test only: installs nothing, no lint'
+	@echo 'make stress         randomised stress in plain, yielding and sanitized builds; ROUNDS=5'
+	@echo 'make bench          benchmarks beside their Go peers; ROWS="yield_2 skynet_chan" ROUNDS=3 PS="1 2"'
+	@echo 'make bench-http     an HTTP server with 10,000 connections beside Go; ROUNDS=3 SECONDS_EACH=5'
+	@echo 'make lint           include rules and house rules'
+	@echo 'make format         clang-format on everything'
+	@echo 'make deps           install what the build and the tests need (Debian and its children)'
+	@echo 'make install        PREFIX=/usr/local DESTDIR=; make uninstall takes it away'
+	@echo 'make clean          remove build/'
+	@echo 'options             CC=clang  SAN=address|thread|undefined  FORCE_YIELD=1  V=1'
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
