@@ -90,7 +90,7 @@ struct gmpt_go_options {
  * uses some at the top, a hundred bytes of the smallest and up to 1200 of the others. They cost memory as they are
  * used, by the page, and two small ones share a page. All but the small ones are guarded: an overflow ends the program
  * with a message. On a small one it is noticed when the G next waits or ends, and may have spoilt its neighbour by
- * then.
+ * then; so it is on kernels before 6.13 with stacks beyond the first 16,000.
  *
  * On a small stack the functions of this header can be called, unless they say otherwise: the deepest needs 1400 bytes
  * (on x86-64, a select with a deadline while a trace is taken; a channel's receive needs 800), which leaves 400 for
