@@ -116,6 +116,7 @@ union timer_cell;
 struct timers {
     struct lock lock;
     ATOMIC(int64_t) next_ns; /* the earliest, INT64_MAX = none; written under lock, read by anybody */
+    ATOMIC(uint32_t) pending; /* count as of then */
     struct timer_entry *heap;
     union timer_cell *cells;
     uint32_t count, capacity; /* of entries; there are as many cells as capacity */

@@ -12,6 +12,10 @@
 #include "timers.h"
 
 #define STEAL_ROUNDS 4
+#define THICK_PENDING 1000u /* with so many timers at least, */
+#define THICK_NS 250000     /* the next of which follow each other so closely, */
+#define THICK_TIMES 16      /* so many times in a row, */
+#define COALESCE_NS 500000  /* they are late by up to this much while nothing else runs */
 #define WAKE_AFTER_MAX 8192u
 
 static void become_spinning(struct m *m)
@@ -71,6 +75,22 @@ static int64_t earliest_timer(void)
     return earliest;
 }
 
+/* When timers come thick, to sleep for each costs more than all else about it: then the poller lets COALESCE_NS pass
+ * from one wake-up to the next. A few that are short are not held up. Only who set sched.polling. */
+static int64_t coalesce(int64_t until_ns)
+{
+    static int64_t last_until_ns;
+    static uint32_t thick; /* times in a row */
+    uint32_t pending = 0;
+    for (uint32_t i = 0; i < load_acquire(&sched.p_made); i++)
+        pending += load_relaxed(&sched.ps[i].timers.pending);
+    thick = pending > THICK_PENDING && until_ns - last_until_ns < THICK_NS ? thick + 1 : 0;
+    if (thick > THICK_TIMES && until_ns < last_until_ns + COALESCE_NS)
+        until_ns = last_until_ns + COALESCE_NS;
+    last_until_ns = until_ns;
+    return until_ns;
+}
+
 /* Without a P: sleeps in the poller, if nobody else does, until something is ready or a timer is due. Comes back with a
  * P and true, or without one and false. *list is what became ready, not yet runnable. */
 static bool poll_idle(struct m *m, struct g **list)
@@ -82,6 +102,8 @@ static bool poll_idle(struct m *m, struct g **list)
     store_relaxed(&sched.poll_until_ns, INT64_MAX);
     full_fence(); /* P2: who starts a timer from now on sees `polling`, or we see its timer */
     int64_t until = earliest_timer();
+    if (until != INT64_MAX)
+        until = coalesce(until);
     store_relaxed(&sched.poll_until_ns, until);
     *list = netpoll_wait(until);
     store_release(&sched.polling, 0);

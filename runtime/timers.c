@@ -75,6 +75,7 @@ static void publish_next(struct timers *timers)
         remove_top(timers);
         timers->stopped--;
     }
+    store_relaxed(&timers->pending, timers->count);
     store_relaxed(&timers->next_ns, timers->count ? entries(timers)[0].when_ns : INT64_MAX);
 }
 

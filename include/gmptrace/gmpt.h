@@ -163,7 +163,9 @@ int gmpt_yield_if(void);
  * switches of threads; with it, a yield. Every call that can block, start or wake a G is a safepoint as well. */
 void gmpt_preempt_check(void);
 
-/* Sleeps for ns nanoseconds, or until a deadline. Returns 0 or -ENOMEM. A time that is 0 or has passed only yields. */
+/* Sleeps for ns nanoseconds, or until a deadline. Returns 0 or -ENOMEM. A time that is 0 or has passed only yields.
+ * Never early. With more than a thousand timers pending, and coming thick, an idle program lets those of up to half a
+ * millisecond come together, here and for every deadline. */
 int gmpt_sleep(int64_t ns);
 int gmpt_sleep_until(int64_t deadline_ns);
 
