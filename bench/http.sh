@@ -65,6 +65,10 @@ run() {
     column=$1
     shift
     for kind in busy idle; do
+        # Here, and not by the redirections: those are made by the children, maybe after await has read the words of the
+        # server before.
+        : >"$scratch/server"
+        : >"$scratch/idle"
         "$@" >"$scratch/server" 2>"$scratch/server.err" &
         server=$!
         await "$scratch/server" listening "$server" || { cat "$scratch/server.err" >&2; exit 1; }
