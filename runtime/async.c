@@ -3,6 +3,7 @@
 #include "async.h"
 
 #include "enter.h"
+#include "owncode.h"
 #include "scheduler.h"
 
 #include <link.h>
@@ -24,9 +25,6 @@
 
 #define RED_ZONE_BYTES 128
 #define ROOM_BYTES 4096u /* for the stub and the scheduler, beside the extended registers */
-
-/* The runtime's own code: the Makefile puts it into one section, and the linker names its ends. */
-extern const char __start_gmpt_text[], __stop_gmpt_text[];
 
 void async_stub(void);
 extern const char switch_entry_return[]; /* where a G's function returns to */
@@ -103,16 +101,11 @@ static int note_loads(struct dl_phdr_info *info, size_t size, void *arg)
     return 1;
 }
 
-static bool in_runtime_code(uintptr_t word)
-{
-    return word >= (uintptr_t)__start_gmpt_text && word < (uintptr_t)__stop_gmpt_text;
-}
-
 static bool is_foreign(uintptr_t word)
 {
     if (word < 4096)
         return false;
-    if (in_runtime_code(word))
+    if (owncode_has(word))
         return word != (uintptr_t)switch_entry_return;
     uint32_t count = load_acquire(&other_count);
     for (uint32_t i = 0; i < count; i++)
@@ -123,7 +116,7 @@ static bool is_foreign(uintptr_t word)
 
 static bool may_stop_at(const struct g *g, uintptr_t pc, uintptr_t sp)
 {
-    if (pc < async.program_lo || pc >= async.program_hi || in_runtime_code(pc))
+    if (pc < async.program_lo || pc >= async.program_hi || owncode_has(pc))
         return false;
     uintptr_t lo = g->slot->stack_lo, hi = (uintptr_t)g;
     if (sp < lo || sp >= hi || sp - lo < RED_ZONE_BYTES + ROOM_BYTES + async_xstate_bytes)
@@ -139,7 +132,8 @@ static void on_sigurg(int signal, siginfo_t *info, void *arg)
     ucontext_t *context = arg;
     struct m *m = m_self();
     struct g *g;
-    if (m && !load_relaxed(&m->in_runtime) && !m->call_p && (g = m->current) && (g->flags & GMPT_PURE_COMPUTE)) {
+    bool ours = m && load_relaxed(&m->async_sent) && exchange_acq_rel(&m->async_sent, 0);
+    if (ours && !load_relaxed(&m->in_runtime) && !m->call_p && (g = m->current) && (g->flags & GMPT_PURE_COMPUTE)) {
         greg_t *registers = context->uc_mcontext.gregs;
         uintptr_t pc = (uintptr_t)registers[REG_RIP], sp = (uintptr_t)registers[REG_RSP];
         if (may_stop_at(g, pc, sp)) {
@@ -148,9 +142,10 @@ static void on_sigurg(int signal, siginfo_t *info, void *arg)
             registers[REG_RSP] = (greg_t)sp;
             registers[REG_RIP] = (greg_t)(uintptr_t)async_stub;
         }
-        return;
     }
-    /* Ignored by default. */
+    if (ours)
+        return;
+    /* The program's own, which is ignored by default. */
     if (async.before.sa_flags & SA_SIGINFO)
         async.before.sa_sigaction(signal, info, arg);
     else if (async.before.sa_handler != SIG_DFL && async.before.sa_handler != SIG_IGN)
@@ -191,10 +186,12 @@ void async_send(struct m *m)
 {
     unsigned long long loaded = async.loaded;
     dl_iterate_phdr(note_loads, &loaded);
-    if (loaded != async.loaded && dl_iterate_phdr(note_others, NULL))
+    if (loaded != async.loaded && dl_iterate_phdr(note_others, NULL)) {
         async.on = false; /* more libraries than there is room for: from now on tier T1 */
-    else
-        syscall(SYS_tgkill, getpid(), m->tid, SIGURG);
+        return;
+    }
+    store_release(&m->async_sent, 1);
+    syscall(SYS_tgkill, getpid(), m->tid, SIGURG);
 }
 
 #else

@@ -16,8 +16,10 @@
  *
  * In the handler the M cannot change what it looks at, for it runs on the M's own thread: in_runtime is 0, so the G's
  * code runs, and m->current is that G. sysmon sends the signal only when it has seen the same (preempt_take), so that
- * no other G is ever interrupted in a system call. SIGURG from elsewhere only makes such a G give way once more, and
- * between gmpt_blocking_begin and _end, where it has no P to give, not even that. */
+ * no other G is ever interrupted in a system call, and says so in m->async_sent; one that comes late may find the G
+ * between gmpt_blocking_begin and _end, where it has no P to give, and is then forgotten. A SIGURG that sysmon did not
+ * send is the program's own, whatever it interrupts, and goes to the handler that was there before. Two that the kernel
+ * makes one cannot be told apart. */
 #ifndef GMPT_ASYNC_H
 #define GMPT_ASYNC_H
 
