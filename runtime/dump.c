@@ -385,8 +385,9 @@ static int dump_with(int fd, const char *heading, const struct g *self, uintptr_
     report_print(&dump->report, "%s", heading);
     if (trace_segment.header)
         collect(dump, self, frame);
-    report_print(&dump->report, "%llu goroutines in %llu groups\n", (unsigned long long)dump->gs,
-                 (unsigned long long)dump->groups_printed);
+    report_print(&dump->report, "%llu goroutine%s in %llu group%s\n", (unsigned long long)dump->gs,
+                 dump->gs == 1 ? "" : "s", (unsigned long long)dump->groups_printed,
+                 dump->groups_printed == 1 ? "" : "s");
     int error = report_end(&dump->report);
     names_close(dump->names);
     if (capacity == GROUPS)

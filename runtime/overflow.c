@@ -5,6 +5,8 @@
 #define _GNU_SOURCE
 #include "overflow.h"
 
+#include "names.h"
+#include "owncode.h"
 #include "seat.h"
 
 #include <signal.h>
@@ -26,10 +28,14 @@ static void tell(struct g *g)
         snprintf(advice, sizeof advice, "start it by gmpt_go_with with stack_bytes = %u",
                  seat_stack_bytes((enum stack_class)(class + 1)));
     trace_describe_address(place, sizeof place, slot->fn);
+    struct name name;
+    names_find(names_open(), slot->fn, &name);
     int length = snprintf(message, sizeof message,
-                          "gmptrace: fatal: goroutine %llu (%s%sfunction at %s) overflowed its stack of %u KiB%s; %s\n",
+                          "gmptrace: fatal: goroutine %llu (%s%sfunction %s%sat %s) overflowed its stack of %u KiB%s; "
+                          "%s\n",
                           (unsigned long long)load_relaxed(&slot->id), g->name ? g->name : "", g->name ? ", " : "",
-                          place, seat_stack_bytes(class) / 1024, g->canary ? " (found by its canary)" : "", advice);
+                          name.function ? name.function : "", name.function ? " " : "", place,
+                          seat_stack_bytes(class) / 1024, g->canary ? " (found by its canary)" : "", advice);
     if (length < 0 || write(STDERR_FILENO, message, (size_t)length) < 0)
         _exit(134);
     abort();
@@ -38,15 +44,13 @@ static void tell(struct g *g)
 #ifndef SWITCH_ASAN /* which has a better message of its own for a guard */
 static struct sigaction segv_before;
 
-/* The runtime's code: the Makefile puts it into one section, and the linker names its ends. */
-extern const char __start_gmpt_text[], __stop_gmpt_text[];
-
-static uintptr_t interrupted_pc(const ucontext_t *context)
+/* On aarch64 atomic operations may be small functions of the compiler's, which leave the link register alone. */
+static bool is_in_runtime(const ucontext_t *context)
 {
 #if defined(__x86_64__)
-    return (uintptr_t)context->uc_mcontext.gregs[REG_RIP];
+    return owncode_has((uintptr_t)context->uc_mcontext.gregs[REG_RIP]);
 #elif defined(__aarch64__)
-    return (uintptr_t)context->uc_mcontext.pc;
+    return owncode_has((uintptr_t)context->uc_mcontext.pc) || owncode_has((uintptr_t)context->uc_mcontext.regs[30]);
 #endif
 }
 
@@ -54,9 +58,7 @@ static uintptr_t interrupted_pc(const ucontext_t *context)
  * Returns what is wrong with the caller, or NULL when the fault is another one. */
 static const char *caller_without_p(const siginfo_t *info, const void *context)
 {
-    uintptr_t pc = interrupted_pc(context);
-    if (pc < (uintptr_t)__start_gmpt_text || pc >= (uintptr_t)__stop_gmpt_text ||
-        (uintptr_t)info->si_addr >= sizeof(struct p))
+    if (!is_in_runtime(context) || (uintptr_t)info->si_addr >= sizeof(struct p))
         return NULL;
     const struct m *m = m_self();
     if (!m)

@@ -43,11 +43,11 @@ static const char *part(const char *all, const char *line)
 
 static int64_t total(const char *all)
 {
-    const char *last = strstr(all, " goroutines in ");
-    for (const char *more = last; more; more = strstr(more + 1, " goroutines in "))
+    const char *last = strstr(all, " group");
+    for (const char *more = last; more; more = strstr(more + 1, " group"))
         last = more;
-    while (last && last > all && last[-1] >= '0' && last[-1] <= '9')
-        last--;
+    while (last && last > all && last[-1] != '\n')
+        last--; /* the line that it is in */
     return last ? strtoll(last, NULL, 10) : -1;
 }
 

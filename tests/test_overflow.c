@@ -40,14 +40,14 @@ static int start_deep(void *arg)
 static void child_deep(void) { run_on(1, start_deep); }
 
 /* Runs fn in a child, which must abort with a message that has the id that it told of, and each of the texts. */
-static void expect_message(void (*fn)(void), const char *text, const char *more)
+static void expect_message(void (*fn)(void), const char *function, const char *text, const char *more)
 {
     char err[2048], expected[64];
     long long id = 0;
     ck_assert_int_eq(run_child(fn, err, sizeof err), 128 + SIGABRT);
     ck_assert_msg(sscanf(err, "started %lld", &id) == 1, "the G did not start: %s", err);
     snprintf(expected, sizeof expected, "goroutine %lld ", id);
-    ck_assert_msg(strstr(err, expected) && strstr(err, "function at /") && strstr(err, text) && strstr(err, more),
+    ck_assert_msg(strstr(err, expected) && strstr(err, function) && strstr(err, text) && strstr(err, more),
                   "the message is: %s", err);
 }
 
@@ -60,30 +60,31 @@ static void expect_message(void (*fn)(void), const char *text, const char *more)
 TEST(overflow, a_guard_names_the_g_its_size_and_the_next_class)
 {
     SKIP_IF_SANITIZED();
-    expect_message(child_deep, "overflowed its stack of 64 KiB;", "stack_bytes = 262144");
+    expect_message(child_deep, "function go_deep at /", "overflowed its stack of 64 KiB;", "stack_bytes = 262144");
 }
 
 TEST(overflow, a_g_with_a_name_is_told_by_it)
 {
     SKIP_IF_SANITIZED();
     options.name = "digger";
-    expect_message(child_deep, "(digger, function at", "overflowed its stack of 64 KiB;");
+    expect_message(child_deep, "function go_deep at /",
+                   "(digger, function go_deep at", "overflowed its stack of 64 KiB;");
 }
 
 TEST(overflow, larger_classes_are_guarded)
 {
     SKIP_IF_SANITIZED();
     options.stack_bytes = 100000;
-    expect_message(child_deep, "overflowed its stack of 256 KiB;", "stack_bytes = 1048576");
+    expect_message(child_deep, "function go_deep at /", "overflowed its stack of 256 KiB;", "stack_bytes = 1048576");
     options.stack_bytes = 1 << 20;
-    expect_message(child_deep, "overflowed its stack of 1024 KiB;", "stack_bytes = 8388608");
+    expect_message(child_deep, "function go_deep at /", "overflowed its stack of 1024 KiB;", "stack_bytes = 8388608");
 }
 
 TEST(overflow, of_the_largest_class_there_is_no_advice)
 {
     SKIP_IF_SANITIZED();
     options.stack_bytes = GMPT_STACK_MAX;
-    expect_message(child_deep, "overflowed its stack of 8192 KiB;", "no larger class");
+    expect_message(child_deep, "function go_deep at /", "overflowed its stack of 8192 KiB;", "no larger class");
 }
 
 /* Leaves the 2 KiB by a little, as a function with a buffer does, and comes back. */
@@ -117,14 +118,16 @@ static void child_small(void)
 TEST(overflow, a_dead_canary_is_found_when_the_g_ends)
 {
     SKIP_IF_SANITIZED();
-    expect_message(child_small, "overflowed its stack of 2 KiB (found by its canary);", "stack_bytes = 65536");
+    expect_message(child_small, "function leave_small at /",
+                   "overflowed its stack of 2 KiB (found by its canary);", "stack_bytes = 65536");
 }
 
 TEST(overflow, a_dead_canary_is_found_when_the_g_parks)
 {
     SKIP_IF_SANITIZED();
     parks_after = 1;
-    expect_message(child_small, "overflowed its stack of 2 KiB (found by its canary);", "stack_bytes = 65536");
+    expect_message(child_small, "function leave_small at /",
+                   "overflowed its stack of 2 KiB (found by its canary);", "stack_bytes = 65536");
 }
 
 static void ignore(int signal) { (void)signal; }
@@ -144,7 +147,7 @@ TEST(overflow, a_dead_canary_is_told_of_even_when_the_signal_is_blocked)
 {
     SKIP_IF_SANITIZED();
     parks_after = 1;
-    expect_message(child_small_with_handler, "overflowed its stack of 2 KiB", "");
+    expect_message(child_small_with_handler, "function leave_small at /", "overflowed its stack of 2 KiB", "");
 }
 
 /* ---- other faults ---- */
@@ -167,7 +170,7 @@ TEST(overflow, any_other_fault_ends_the_program_as_usual)
         SKIP("the sanitizer handles the fault itself");
     char err[1024];
     ck_assert_int_eq(run_child(child_crash, err, sizeof err), 128 + SIGSEGV);
-    ck_assert_msg(!strstr(err, "gmptrace"), "the runtime says: %s", err);
+    ck_assert_str_eq(err, "");
 }
 
 static int sleep_in_call(void *arg)

@@ -26,7 +26,7 @@ TEST(quit, dumps_and_ends_with_2)
     ck_assert_int_eq(run_child(child_sleeps, err, sizeof err), 2);
     ck_assert_msg(strncmp(err, "SIGQUIT: quit\n\n", 15) == 0, "%s", err);
     ck_assert_ptr_nonnull(strstr(err, "\ngoroutine 1 ["));
-    ck_assert_ptr_nonnull(strstr(err, "1 goroutines in 1 groups\n"));
+    ck_assert_ptr_nonnull(strstr(err, "1 goroutine in 1 group\n"));
 }
 
 static void hog(void *args)
