@@ -449,6 +449,7 @@ void scheduler_started_first(struct g *g)
     if (unlikely(parent->canary) && seat_is_overflowed(parent, __builtin_frame_address(0)))
         overflow_fatal(parent);
     TRACE(go_yield, p);
+    latency_runnable(parent);
     g_transition(parent, G_RUNNABLE, GMPT_WAIT_none);
     parent->saved_errno = *m->errno_at;
     m->after = after_nest;

@@ -33,7 +33,7 @@
 #define NAP_MAX_NS 10000000
 #define NAP_QUIET_NS 1000000 /* the longest while a G may wait beside an idle P */
 #define BUSY_NAP_NS 1000000  /* the longest while a P runs: how late sysmon sees that a slice has begun */
-#define TAKE_NS (SLICE_NS - BUSY_NAP_NS) /* after it saw a slice begin, so that none lasts longer than SLICE_NS */
+#define TAKE_NS (SLICE_NS - BUSY_NAP_NS) /* after it saw a slice begin, so that a slice ends within SLICE_NS */
 #define SIGNAL_GAP_NS 500000             /* for a thread that was sent a signal to get a CPU and meet it */
 #define ASK_NS (TAKE_NS - 1000000)       /* to give way is cheaper than to be taken from */
 #define IDLE_ROUNDS 50 /* rounds without work before naps grow */
@@ -67,6 +67,12 @@ static bool others_wait(struct p *p, int64_t now)
     return false;
 }
 
+/* How long after it saw the slice begin sysmon may take the P, or send the next signal. */
+static int64_t take_after_ns(const struct look *look)
+{
+    return TAKE_NS + (int64_t)look->signals * SIGNAL_GAP_NS;
+}
+
 /* Returns whether it took the P. */
 static bool look_at_running(struct p *p, struct look *look, int64_t now)
 {
@@ -82,7 +88,7 @@ static bool look_at_running(struct p *p, struct look *look, int64_t now)
         struct m *m = load_acquire(&p->m);
         if (m)
             fetch_or_acq_rel(&m->attention, ATTENTION_YIELD);
-    } else if (look->asked && now - look->tick_ns >= TAKE_NS + (int64_t)look->signals * SIGNAL_GAP_NS &&
+    } else if (look->asked && now - look->tick_ns >= take_after_ns(look) &&
                (procs_is_over_limit(p) || (!load_relaxed(&sched.idle_p_count) && others_wait(p, now))) &&
                preempt_take(p, tick, &look->signals)) {
         call_hand_off(p);
@@ -162,7 +168,7 @@ static int64_t nap_until_due(const struct look *looks, int64_t nap_ns, bool *hog
         struct p *p = &sched.ps[i];
         if (load_relaxed(&p->status) != P_RUNNING)
             continue;
-        int64_t due = looks[i].tick_ns + (looks[i].asked ? TAKE_NS : ASK_NS);
+        int64_t due = looks[i].tick_ns + (looks[i].asked ? take_after_ns(&looks[i]) : ASK_NS);
         if (now + BUSY_NAP_NS < next)
             next = now + BUSY_NAP_NS;
         if (due > now && due < next)
