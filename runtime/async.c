@@ -114,7 +114,7 @@ static bool is_foreign(uintptr_t word)
     return false;
 }
 
-static bool may_stop_at(const struct g *g, uintptr_t pc, uintptr_t sp)
+static PEEK bool may_stop_at(const struct g *g, uintptr_t pc, uintptr_t sp)
 {
     if (pc < async.program_lo || pc >= async.program_hi || owncode_has(pc))
         return false;
@@ -127,7 +127,7 @@ static bool may_stop_at(const struct g *g, uintptr_t pc, uintptr_t sp)
     return true;
 }
 
-static void on_sigurg(int signal, siginfo_t *info, void *arg)
+static PEEK void on_sigurg(int signal, siginfo_t *info, void *arg)
 {
     ucontext_t *context = arg;
     struct m *m = m_self();
