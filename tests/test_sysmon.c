@@ -50,6 +50,31 @@ static int hand_off_without_threads(void *arg)
 
 TEST(sysmon, a_g_that_no_thread_could_be_had_for_runs_when_there_is_one) { RUN(2, hand_off_without_threads); }
 
+static void end_at_once(void *args) { (void)args; }
+
+static int wait_until_it_has_run(void *arg)
+{
+    (void)arg;
+    while (!load_relaxed(&has_run))
+        ;
+    return 0;
+}
+
+/* There are as many threads as there may be: one is in the call, and the other one sleeps in the poller. */
+static int hand_off_to_the_poller(void *arg)
+{
+    (void)arg;
+    run_go(end_at_once); /* for whom a second M is woken, which finds nothing else */
+    while (!load_relaxed(&sched.polling))
+        ;
+    gmpt_max_threads(1);
+    run_go(note_run);
+    gmpt_blocking_slow(wait_until_it_has_run, NULL);
+    return 0;
+}
+
+TEST(sysmon, a_g_that_no_thread_could_be_had_for_is_run_by_the_m_in_the_poller) { RUN(2, hand_off_to_the_poller); }
+
 /* ---- in the inbox of a retired P ---- */
 
 static struct g *left;
