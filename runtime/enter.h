@@ -38,22 +38,22 @@ enum attention {
     ATTENTION_LOCKED = 8, /* the M runs one G only, see osthread.h */
 };
 
-/* Does what attention asks for: waits for sysmon's decision, gets a P when there is none, gives way. The G may go on on
- * another M. When the caller was inside already it does not give way, since locks may be held. */
-void enter_slow(struct m *m, bool was_inside);
+/* Does what attention asks for: waits for sysmon's decision, gets a P when there is none, gives way if it may. The G
+ * may go on on another M. */
+void enter_slow(struct m *m, bool gives_way);
 
 struct api_call {
     uint32_t was_inside;
 };
 
-static inline struct api_call enter_begin(void)
+static inline struct api_call enter_begin(bool gives_way)
 {
     struct m *m = m_self();
     struct api_call call = { load_relaxed(&m->in_runtime) };
     store_relaxed(&m->in_runtime, 1); /* E1 */
     compiler_fence();
     if (unlikely(load_acquire(&m->attention))) /* E2; acquire: sysmon has done with what it saw before it let go */
-        enter_slow(m, call.was_inside);
+        enter_slow(m, gives_way && !call.was_inside);
     return call;
 }
 
@@ -71,7 +71,11 @@ static inline void enter_check(void)
 #endif
 }
 
-#define API_ENTER() __attribute__((cleanup(enter_end), unused)) const struct api_call api_call = enter_begin()
+/* Who is inside already does not give way, since locks may be held; nor does who enters holding a lock of the user's
+ * that others would then wait for. */
+#define API_ENTER() __attribute__((cleanup(enter_end), unused)) const struct api_call api_call = enter_begin(true)
+#define API_ENTER_HOLDING()                                                                                            \
+    __attribute__((cleanup(enter_end), unused)) const struct api_call api_call = enter_begin(false)
 
 /* The other way round: { API_LEAVE_FOR(); user_function(); } */
 static inline struct api_call enter_leave(void)
@@ -83,7 +87,7 @@ static inline struct api_call enter_leave(void)
 static inline void enter_again(const struct api_call *left)
 {
     (void)left;
-    enter_begin();
+    enter_begin(true);
 }
 
 #define API_LEAVE_FOR() __attribute__((cleanup(enter_again), unused)) const struct api_call api_left = enter_leave()

@@ -7,22 +7,28 @@
  * mode when it sees that it starves; here the unlock that would wake the waiter reads the clock instead, so that there
  * are no modes, and newcomers behave the same at all times.
  *
- *     word = id of the G that holds it << 2 | WOKEN | WAITERS; an id of 0 is free
+ *     word = who holds it | WOKEN | WAITERS; who: (seat of the G + 1) << 41 | id of the G (39 bits) << 2, or 0 if it is free
  *
- *     lock     CAS 0 -> own id, or from free with flags to own id with the same flags
- *     unlock   CAS own id -> 0, flags kept, if there are no waiters or one of them is on its way; else unlock_slow
+ *     lock     CAS 0 -> who, or from free with flags to who with the same flags
+ *     unlock   CAS who -> 0, flags kept, if there are no waiters or one of them is on its way; else unlock_slow
  *
  * | word            | writers                      | order            | pairs with                                  |
  * |-----------------|------------------------------|------------------|---------------------------------------------|
- * | id: 0 -> G      | G; an unlock that hands over | acquire          | A: what was done under the mutex            |
- * | id: G -> 0      | who unlocks                  | release          | A                                           |
- * | WAITERS, WOKEN  | under `lock` only            | by CAS, with id  | B: `lock` orders the list                   |
- * | owner_seat      | as id, just after it         | relaxed          | a hint for spinning, checked against the id |
+ * | who: 0 -> G     | G; an unlock that hands over | acquire          | A: what was done under the mutex            |
+ * | who: G -> 0     | who unlocks                  | release          | A                                           |
+ * | WAITERS, WOKEN  | under `lock` only            | by CAS, with who | B: `lock` orders the list                   |
+ *
+ * The seat says whether the holder runs, which decides about spinning. The id is whole in the registry, at the seat.
+ *
+ * While there has never been a second P (runq_is_alone) lock and unlock are plain loads and stores by a G that holds the
+ * one P: it enters the runtime, so that the P cannot be taken from it in between, and who has the P next sees what it
+ * did (enter.h). With more Ps they do not enter; a look at `attention` makes lock a safepoint all the same. Unlock is
+ * none before the mutex is free: a G that gives way while it holds one makes others wait for it.
  *
  * Invariants, at any moment when `lock` is free:
  *  1. WAITERS is set just when the list is not empty.
  *  2. WOKEN is set just when one waiter, no longer in the list, is on its way to try again.
- *  3. If the mutex is free and somebody waits, WOKEN is set. The id goes to 0 only where WAITERS is clear or WOKEN is
+ *  3. If the mutex is free and somebody waits, WOKEN is set. `who` goes to 0 only where WAITERS is clear or WOKEN is
  *     set; WOKEN is cleared only by the CAS with which its G takes the mutex, or finds it held: its holder's unlock
  *     then sees WAITERS without WOKEN. WAITERS is set only by a CAS on a mutex that is held.
  *  4. Who waits has the mutex at last. Waits are woken in the order of their coming, one that lost its race is the
@@ -38,18 +44,19 @@
  * Rejected: unlocking by a plain store, which would halve the uncontended cost: the unlock would have to look for
  * waiters after the store, in memory that the next owner may have freed, and waiters would need a fence on all CPUs. */
 #include "runq.h"
+#include "seat.h"
 #include "waitlist.h"
 
 #define STARVED_NS 1000000
 #define SPIN_ROUNDS 4
 #define SPIN_PAUSES 30
 
-enum { WAITERS = 1, WOKEN = 2, FLAGS = WAITERS | WOKEN, ID_SHIFT = 2 };
+enum { WAITERS = 1, WOKEN = 2, FLAGS = WAITERS | WOKEN, ID_SHIFT = 2, ID_BITS = 39, SEAT_SHIFT = ID_SHIFT + ID_BITS };
+_Static_assert(SEATS_MAX < UINT64_C(1) << (64 - SEAT_SHIFT), "a seat + 1 must fit");
 
 struct mutex {
     ATOMIC(uint64_t) word;
     struct lock lock;
-    ATOMIC(uint32_t) owner_seat;
     struct waitlist waiters;
 };
 _Static_assert(sizeof(struct mutex) <= sizeof(struct gmpt_mutex), "it must fit the public type");
@@ -62,50 +69,100 @@ struct mutex_wait {
 enum { OWNED, TRY_AGAIN }; /* what a waiter is woken with */
 
 static struct mutex *of(struct gmpt_mutex *mutex) { return (struct mutex *)mutex; }
-static inline uint64_t id_of(uint64_t word) { return word >> ID_SHIFT; }
-static inline uint64_t held_by(const struct g *g) { return g->id << ID_SHIFT; }
+static inline uint64_t who_holds(uint64_t word) { return word & ~(uint64_t)FLAGS; }
+
+static inline uint64_t held_by(const struct g *g)
+{
+    return ((uint64_t)g->seat + 1) << SEAT_SHIFT | g->id << (64 - ID_BITS) >> (64 - ID_BITS - ID_SHIFT);
+}
+
+static inline struct g_slot *holder_slot(uint64_t word) { return &trace_segment.registry[(word >> SEAT_SHIFT) - 1]; }
+
+/* The id of the G that holds it. A seat's ids only grow, and it had this one now or before. */
+static uint64_t id_of(uint64_t word)
+{
+    if (who_holds(word) == 0)
+        return 0;
+    const uint64_t span = UINT64_C(1) << ID_BITS;
+    uint64_t id = load_relaxed(&holder_slot(word)->id), low = word >> ID_SHIFT & (span - 1);
+    uint64_t candidate = (id & ~(span - 1)) | low;
+    return candidate > id && candidate >= span ? candidate - span : candidate;
+}
 
 static inline uint64_t waiters_flag_locked(const struct mutex *mutex) { return mutex->waiters.first ? WAITERS : 0; }
 
-static inline bool try_fast(struct mutex *mutex)
+/* Enters the runtime without a call; false, and not entered, if attention has a bit that matters to the caller. */
+static inline bool enter_quick(struct m *m, uint32_t matters, struct api_call *call)
 {
-    struct g *g = g_self();
-    uint64_t word = 0;
-    if (unlikely(!cas_acquire(&mutex->word, &word, held_by(g)))) /* A */
+    call->was_inside = load_relaxed(&m->in_runtime);
+    store_relaxed(&m->in_runtime, 1); /* E1 of enter.h */
+    compiler_fence();
+    if (likely(!(load_acquire(&m->attention) & matters))) /* E2 */
+        return true;
+    store_release(&m->in_runtime, call->was_inside); /* E3 */
+    return false;
+}
+
+static inline void leave_quick(struct m *m, const struct api_call *call)
+{
+    store_release(&m->in_runtime, call->was_inside); /* E3 */
+    compiler_fence();
+}
+
+static inline bool try_alone(struct mutex *mutex, struct m *m)
+{
+    struct api_call call;
+    if (unlikely(!enter_quick(m, ~(uint32_t)ATTENTION_LOCKED, &call)))
         return false;
-    store_relaxed(&mutex->owner_seat, g->seat);
-    return true;
+    uint64_t word = load_acquire(&mutex->word); /* A, for those who look from other threads */
+    bool taken = who_holds(word) == 0;
+    if (taken)
+        store_relaxed(&mutex->word, word | held_by(m->current));
+    leave_quick(m, &call);
+    return taken;
+}
+
+/* No call and no stack in the usual case: a store right before a locked instruction makes it wait. */
+static inline __attribute__((always_inline)) bool try_fast(struct mutex *mutex)
+{
+    struct m *m = m_self();
+    if (runq_is_alone())
+        return try_alone(mutex, m);
+    if (unlikely(load_relaxed(&m->attention) & ~(uint32_t)ATTENTION_LOCKED))
+        return false;
+    uint64_t word = 0, mine = held_by(m->current);
+    if (likely(cas_acquire(&mutex->word, &word, mine))) /* A */
+        return true;
+    return who_holds(word) == 0 && cas_acquire(&mutex->word, &word, word | mine); /* A */
 }
 
 /* Takes it if it is free, whoever else is about to. *word is what was seen last. */
 static bool try_barging(struct mutex *mutex, struct g *g, uint64_t *word)
 {
     *word = load_relaxed(&mutex->word);
-    while (id_of(*word) == 0) {
-        if (cas_acquire(&mutex->word, word, *word | held_by(g))) { /* A */
-            store_relaxed(&mutex->owner_seat, g->seat);
+    while (who_holds(*word) == 0) {
+        if (cas_acquire(&mutex->word, word, *word | held_by(g))) /* A */
             return true;
-        }
     }
     return false;
 }
 
 /* Whether the G that holds it is on a CPU now, as far as one can see from here. */
-static bool owner_runs(struct mutex *mutex, uint64_t word)
+static bool owner_runs(uint64_t word)
 {
-    struct g_slot *slot = &trace_segment.registry[load_relaxed(&mutex->owner_seat)];
-    if (load_relaxed(&slot->id) != id_of(word))
-        return false;
+    struct g_slot *slot = holder_slot(word);
+    if ((load_relaxed(&slot->id) ^ word >> ID_SHIFT) << (64 - ID_BITS))
+        return false; /* it has ended */
     enum g_state state = g_status_state(load_relaxed(&slot->status));
     return state == G_RUNNING || state == G_PREEMPTED;
 }
 
 /* False once spinning on is no use. */
-static bool spin(struct mutex *mutex, uint64_t word, int round)
+static bool spin(uint64_t word, int round)
 {
     struct m *m = m_self();
     if (round == SPIN_ROUNDS || load_relaxed(&sched.p_count) == 1 || load_relaxed(&m->attention) ||
-        !runq_is_empty_any(m->p) || !owner_runs(mutex, word))
+        !runq_is_empty_any(m->p) || !owner_runs(word))
         return false;
     for (int i = 0; i < SPIN_PAUSES; i++)
         cpu_relax();
@@ -120,11 +177,9 @@ static bool take_or_mark_locked(struct mutex *mutex, struct g *g, bool woken, bo
     bool take;
     do {
         uint64_t flags = waiters_flag_locked(mutex) | (woken ? 0 : word & WOKEN);
-        take = id_of(word) == 0;
+        take = who_holds(word) == 0;
         next = take ? held_by(g) | flags : (word & ~(uint64_t)FLAGS) | flags | (waits ? WAITERS : 0);
     } while (!cas_acquire(&mutex->word, &word, next)); /* A, B */
-    if (take)
-        store_relaxed(&mutex->owner_seat, g->seat);
     return take;
 }
 
@@ -163,7 +218,7 @@ static int wait_for_it(struct mutex *mutex, struct g *g, int64_t deadline_ns, st
         if (result != TRY_AGAIN)
             break;
         uint64_t word = load_relaxed(&mutex->word);
-        for (int round = 0; id_of(word) != 0 && spin(mutex, word, round); round++)
+        for (int round = 0; who_holds(word) != 0 && spin(word, round); round++)
             word = load_relaxed(&mutex->word);
     }
     waitlist_end(&self.wait);
@@ -178,7 +233,7 @@ static __attribute__((noinline)) int lock_slow(struct mutex *mutex, int64_t dead
     for (int round = 0;; round++) {
         if (try_barging(mutex, g, &word))
             return 0;
-        if (!spin(mutex, word, round))
+        if (!spin(word, round))
             break;
     }
     struct wait description = { .reason = GMPT_WAIT_mutex, .object = mutex, .site = site };
@@ -205,29 +260,52 @@ int gmpt_mutex_trylock(struct gmpt_mutex *mutex)
 }
 
 /* Frees it unless a waiter has to be told: then returns false. */
-static inline bool free_fast(struct mutex *mutex)
+static bool free_unless_waited_for(struct mutex *mutex)
 {
     uint64_t word = load_relaxed(&mutex->word);
-    while (likely((word & FLAGS) != WAITERS)) {
-        if (unlikely(id_of(word) == 0))
+    do {
+        if (unlikely(who_holds(word) == 0))
             fatal("gmpt_mutex_unlock of a mutex that is not locked (%p)", (void *)mutex);
-        if (likely(cas_release(&mutex->word, &word, word & FLAGS))) /* A */
-            return true;
-    }
-    return false;
+        if ((word & FLAGS) == WAITERS)
+            return false;
+    } while (!cas_release(&mutex->word, &word, word & FLAGS)); /* A */
+    return true;
 }
 
-/* Replaces id and flags under the lock, where newcomers cannot change them but wrong use can. */
-static void set_locked(struct mutex *mutex, uint64_t id, uint64_t flags)
+static inline bool free_alone(struct mutex *mutex, struct m *m)
+{
+    struct api_call call;
+    if (unlikely(!enter_quick(m, ATTENTION_TAKING | ATTENTION_TAKEN, &call)))
+        return false;
+    uint64_t word = load_relaxed(&mutex->word);
+    bool freed = who_holds(word) != 0 && (word & FLAGS) != WAITERS;
+    if (freed)
+        store_release(&mutex->word, word & FLAGS); /* A */
+    leave_quick(m, &call);
+    return freed;
+}
+
+static inline bool free_fast(struct mutex *mutex)
+{
+    struct m *m = m_self();
+    if (runq_is_alone())
+        return free_alone(mutex, m);
+    uint64_t word = load_relaxed(&mutex->word);
+    return likely(who_holds(word) != 0 && (word & FLAGS) != WAITERS) &&
+           likely(cas_release(&mutex->word, &word, word & FLAGS)); /* A */
+}
+
+/* Replaces who and flags under the lock, where newcomers cannot change them but wrong use can. */
+static void set_locked(struct mutex *mutex, uint64_t who, uint64_t flags)
 {
     uint64_t word = load_relaxed(&mutex->word);
-    while (!cas_acq_rel(&mutex->word, &word, id << ID_SHIFT | flags)) /* A, B */
+    while (!cas_acq_rel(&mutex->word, &word, who | flags)) /* A, B */
         ;
 }
 
-static __attribute__((noinline)) void unlock_slow(struct mutex *mutex)
+static void wake_and_free(struct mutex *mutex)
 {
-    API_ENTER();
+    API_ENTER_HOLDING();
     do {
         int64_t now = clock_now_ns();
         lock_acquire(&mutex->lock);
@@ -239,18 +317,23 @@ static __attribute__((noinline)) void unlock_slow(struct mutex *mutex)
         struct g *g = first->g;
         uint64_t flags = waiters_flag_locked(mutex);
         if (now - container_of(first, struct mutex_wait, wait)->since_ns >= STARVED_NS) {
-            set_locked(mutex, g->id, flags);
-            store_relaxed(&mutex->owner_seat, g->seat);
+            set_locked(mutex, held_by(g), flags);
             lock_release(&mutex->lock);
             scheduler_ready(m_self()->p, g, OWNED);
             return;
         }
-        set_locked(mutex, id_of(load_relaxed(&mutex->word)), flags | WOKEN);
+        set_locked(mutex, who_holds(load_relaxed(&mutex->word)), flags | WOKEN);
         lock_release(&mutex->lock);
-        free_fast(mutex); /* WOKEN lets it */
+        free_unless_waited_for(mutex); /* it does not: WOKEN is set */
         scheduler_ready(m_self()->p, g, TRY_AGAIN);
         return;
-    } while (!free_fast(mutex));
+    } while (!free_unless_waited_for(mutex));
+}
+
+static __attribute__((noinline)) void unlock_slow(struct mutex *mutex)
+{
+    if (!free_unless_waited_for(mutex))
+        wake_and_free(mutex);
 }
 
 void gmpt_mutex_unlock(struct gmpt_mutex *mutex)

@@ -101,7 +101,7 @@ static void attach(struct m *m)
     fetch_sub_acq_rel(&sched.detached, 1);
 }
 
-void enter_slow(struct m *m, bool was_inside)
+void enter_slow(struct m *m, bool gives_way)
 {
     uint32_t attention;
     for (unsigned tries = 0; (attention = load_acquire(&m->attention)) & ATTENTION_TAKING; tries++) {
@@ -113,7 +113,7 @@ void enter_slow(struct m *m, bool was_inside)
     if (attention & ATTENTION_TAKEN) {
         fetch_and_acq_rel(&m->attention, ~(uint32_t)ATTENTION_TAKEN);
         attach(m);
-    } else if ((attention & ATTENTION_YIELD) && !was_inside && m->p) {
+    } else if ((attention & ATTENTION_YIELD) && gives_way && m->p) {
         scheduler_preempted();
     }
 }

@@ -270,7 +270,7 @@ void switch_entry_begin(void)
 
 void switch_entry_end(void)
 {
-    enter_begin();
+    enter_begin(true);
     struct m *m = m_self();
     struct g *g = m->current;
     struct p *p = m->p;
@@ -291,7 +291,7 @@ void scheduler_retire(void)
 
 void scheduler_end_main(void)
 {
-    enter_begin();
+    enter_begin(true);
     struct m *m = m_self();
     TRACE(go_exit, m->p);
     g_transition(m->current, G_DEAD, GMPT_WAIT_none);
