@@ -43,6 +43,7 @@ static struct {
     ATOMIC(struct descriptor *) leaves[LEAVES];
     ATOMIC(int32_t) waiters;
     ATOMIC(uint32_t) wake_pending;
+    ATOMIC(uint32_t) polls;
 } poller;
 
 int netpoll_start(void)
@@ -309,6 +310,7 @@ static struct g *poll_once(int64_t timeout_ns)
                            timeout_ns <= 0 ? (int)timeout_ns : (int)((timeout_ns + 999999) / 1000000));
     if (count < 0 && errno != EINTR)
         fatal("netpoll: epoll: %s; has the program closed descriptors that are not its own?", strerror(errno));
+    fetch_add_relaxed(&poller.polls, 1);
     if (timeout_ns != 0)
         fetch_add_acq_rel(&sched.poll_out, 1); /* before anybody is taken out */
     for (int i = 0; i < count; i++) {
@@ -355,6 +357,8 @@ uint32_t netpoll_waiters(void)
     int32_t waiters = load_acquire(&poller.waiters);
     return waiters > 0 ? (uint32_t)waiters : 0;
 }
+
+uint32_t netpoll_polls(void) { return load_relaxed(&poller.polls); }
 
 struct g *netpoll_check(void)
 {

@@ -36,6 +36,8 @@ int netpoll_watch(int fd, struct g *(*ready)(struct g *list));
 void netpoll_watch_count(int32_t change);
 /* How many wait in the poller, the watch counted as what netpoll_watch_count says. */
 uint32_t netpoll_waiters(void);
+/* How often anybody has asked epoll, modulo 2^32. */
+uint32_t netpoll_polls(void);
 
 /* Gs that are ready by now, with wait_result set, linked by next; NULL at once when none waits or an M sleeps in the
  * poller anyway. The caller makes them ready. */

@@ -245,7 +245,7 @@ void sysmon_run(void)
     int64_t nap_ns = NAP_MIN_NS, polled_ns = 0;
     for (uint32_t i = 0; i < load_acquire(&sched.p_made); i++)
         looks[i].tick_ns = load_relaxed(&coarse_now_ns);
-    uint32_t idle_rounds = 0;
+    uint32_t idle_rounds = 0, polls = 0;
     int slack_before = prctl(PR_GET_TIMERSLACK, 0, 0, 0, 0); /* the thread is the user's: it gets it back */
     prctl(PR_SET_TIMERSLACK, SLACK_NS, 0, 0, 0);
     while (!load_acquire(&sched.stopping)) {
@@ -269,13 +269,14 @@ void sysmon_run(void)
         int64_t now = clock_now_ns();
         store_relaxed(&coarse_now_ns, now);
         bool worked = retake(looks, now);
-        if (hogged || now - polled_ns > POLL_GAP_NS) {
+        if (polls != netpoll_polls()) {
+            polls = netpoll_polls();
             polled_ns = now;
+        }
+        if (hogged || now - polled_ns > POLL_GAP_NS) {
             struct g *list = netpoll_check();
-            if (list) {
+            if (list)
                 scheduler_ready_list_global(list);
-                worked = true;
-            }
         }
         help_refused(now, help_late_timers(now));
         latency_calibrate(now);
