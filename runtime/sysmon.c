@@ -1,6 +1,6 @@
 /* The monitor runs on the thread that called gmpt_run, which leaves signals a thread with an ordinary stack to be
  * handled on. Every 20 us to 10 ms, the longer the less there is to do, it
- *   - retakes Ps from blocking calls that have lasted since its last look,
+ *   - retakes Ps from blocking calls that have lasted since its last look, or that Gs wait behind and that woke it,
  *   - asks Gs that have run for a whole slice to yield, and takes their P if they do not (preempt.h),
  *   - polls the network when nobody has for a while,
  *   - sees that timers of busy Ps are fired by somebody, and that Gs that nobody was woken for get an M.
@@ -104,13 +104,17 @@ static bool look_at_running(struct p *p, struct look *look, int64_t now)
     return false;
 }
 
-static bool look_at_call(struct p *p, struct look *look, int64_t now)
+/* woken: a call with Gs behind it has ended a long nap, and has lasted for as long as that takes, which is as long as
+ * it would be given between two looks at best. When it ends just then it costs its G a turn in the queue, once: from
+ * here on sysmon looks often. */
+static bool look_at_call(struct p *p, struct look *look, int64_t now, bool woken)
 {
     uint32_t tick = load_relaxed(&p->call_tick);
     if (tick != look->call_tick) {
         look->call_tick = tick;
         look->call_ns = now;
-        return false;
+        if (!woken || !inbox_or_runq_any(p))
+            return false;
     }
     /* Nobody waits for this P, and others are free: leave it, so that the call ends cheaply. But not for ever, or a
      * hog elsewhere could keep its timers waiting. */
@@ -141,7 +145,7 @@ static void look_at_inbox(struct p *p, struct look *look, int64_t now)
     }
 }
 
-static bool retake(struct look *looks, int64_t now)
+static bool retake(struct look *looks, int64_t now, bool woken)
 {
     bool retook = false;
     for (uint32_t i = 0; i < load_acquire(&sched.p_made); i++) {
@@ -153,7 +157,7 @@ static bool retake(struct look *looks, int64_t now)
             looks[i].tick_ns = now; /* no slice runs */
         look_at_inbox(p, &looks[i], now);
         if (status == P_SYSCALL)
-            retook |= look_at_call(p, &looks[i], now);
+            retook |= look_at_call(p, &looks[i], now, woken);
     }
     return retook;
 }
@@ -261,14 +265,15 @@ void sysmon_run(void)
         int64_t nap_now_ns = nap_until_due(looks, nap_ns, &hogged);
         store_relaxed(&napping_long, nap_now_ns > NAP_MIN_NS);
         futex_wait(&wake_word, 0, nap_now_ns);
-        if (load_acquire(&wake_word)) { /* with sysmon_stop: what was stored before it */
+        bool woken = load_acquire(&wake_word); /* with sysmon_stop: what was stored before it */
+        if (woken) {
             store_relaxed(&wake_word, 0);
             idle_rounds = 0;
-            nap_ns = NAP_MIN_NS; /* the call is seen now, and taken from at the look after the next nap */
+            nap_ns = NAP_MIN_NS;
         }
         int64_t now = clock_now_ns();
         store_relaxed(&coarse_now_ns, now);
-        bool worked = retake(looks, now);
+        bool worked = retake(looks, now, woken);
         if (polls != netpoll_polls()) {
             polls = netpoll_polls();
             polled_ns = now;
