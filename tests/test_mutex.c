@@ -31,6 +31,47 @@ static int alone(void *arg)
 
 TEST(mutex, is_taken_once_at_a_time) { RUN(1, alone); }
 
+/* One P was all there ever was, so locking takes no locked instructions; and Gs lose it, in and out of the lock, about
+ * when they come to lock or unlock. */
+enum { COMPUTERS = 3, COMPUTER_ROUNDS = 40 };
+
+static void compute_for(int64_t ns)
+{
+    for (int64_t end_ns = gmpt_now() + ns; gmpt_now() < end_ns;)
+        continue;
+}
+
+static void compute_and_add(void *p)
+{
+    (void)p;
+    uint32_t state = (uint32_t)gmpt_self();
+    for (int i = 0; i < COMPUTER_ROUNDS; i++) {
+        state = state * 1664525 + 1013904223;
+        compute_for(7000000 + (state >> 10) % 5000000);
+        gmpt_mutex_lock(&mutex);
+        int64_t before = plain;
+        if (i % 8 == 0)
+            compute_for(7000000 + (state >> 8) % 5000000);
+        plain = before + 1;
+        gmpt_mutex_unlock(&mutex);
+    }
+    gmpt_waitgroup_done(&group);
+}
+
+static int add_while_the_p_is_taken(void *arg)
+{
+    (void)arg;
+    gmpt_waitgroup_add(&group, COMPUTERS);
+    for (int i = 0; i < COMPUTERS; i++)
+        run_go(compute_and_add);
+    gmpt_waitgroup_wait(&group);
+    EXPECT_EQ(plain, COMPUTERS * COMPUTER_ROUNDS);
+    EXPECT(load_relaxed(&sched.preempted_t1) > 0);
+    return 0;
+}
+
+TEST(mutex, excludes_gs_that_lose_the_only_p) { RUN(1, add_while_the_p_is_taken); }
+
 #define WORKERS 10
 #define ROUNDS (RUN_SANITIZED ? 500 : 10000)
 

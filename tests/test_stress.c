@@ -304,7 +304,7 @@ static int run_mix_interrupted(void *arg)
 
 TEST(stress, a_mix_on_one_p_conserves_everything) { RUN(1, run_mix); }
 TEST(stress, a_mix_on_two_ps_conserves_everything) { RUN(2, run_mix); }
-TEST(stress, a_mix_on_four_ps_conserves_everything) { RUN(4, run_mix); }
+TEST(stress, a_mix_on_eight_ps_conserves_everything) { RUN(8, run_mix); }
 TEST(stress, a_mix_on_sixteen_ps_conserves_everything) { RUN(16, run_mix); }
 TEST(stress, a_mix_among_signals_conserves_everything) { RUN(4, run_mix_interrupted); }
 TEST(stress, a_mix_among_signals_on_one_p_conserves_everything) { RUN(1, run_mix_interrupted); }

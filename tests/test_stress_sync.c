@@ -191,5 +191,5 @@ static int run_mix(void *arg)
 
 TEST(stress, a_mix_of_locks_on_one_p_conserves_everything) { RUN(1, run_mix); }
 TEST(stress, a_mix_of_locks_on_two_ps_conserves_everything) { RUN(2, run_mix); }
-TEST(stress, a_mix_of_locks_on_four_ps_conserves_everything) { RUN(4, run_mix); }
+TEST(stress, a_mix_of_locks_on_eight_ps_conserves_everything) { RUN(8, run_mix); }
 TEST(stress, a_mix_of_locks_on_sixteen_ps_conserves_everything) { RUN(16, run_mix); }
