@@ -115,8 +115,8 @@ static void make(void *arg)
     shared_idle_put_locked(p);
     lock_release(&sched.lock);
     free(m);
-    /* The M that sleeps in the poller, if there is one, is on no list to be taken from; awake it looks for an idle P. It
-     * sees this one: the P is on the list before the poller is told, and the M takes the lock after. */
+    /* The M that sleeps in the poller, if there is one, is on no list to be taken from; awake it looks for an idle P.
+     * It sees this one: the P is on the list before the poller is told, and the M takes the lock after. */
     netpoll_wake_by(0);
 }
 

@@ -7,7 +7,8 @@
  * mode when it sees that it starves; here the unlock that would wake the waiter reads the clock instead, so that there
  * are no modes, and newcomers behave the same at all times.
  *
- *     word = who holds it | WOKEN | WAITERS; who: (seat of the G + 1) << 41 | id of the G (39 bits) << 2, or 0 if it is free
+ *     word = who holds it | WOKEN | WAITERS
+ *     who  = (seat of the G + 1) << 41 | id of the G (39 bits) << 2, or 0 if it is free
  *
  *     lock     CAS 0 -> who, or from free with flags to who with the same flags
  *     unlock   CAS who -> 0, flags kept, if there are no waiters or one of them is on its way; else unlock_slow
@@ -20,10 +21,12 @@
  *
  * The seat says whether the holder runs, which decides about spinning. The id is whole in the registry, at the seat.
  *
- * While there has never been a second P (runq_is_alone) lock and unlock are plain loads and stores by a G that holds the
- * one P: it enters the runtime, so that the P cannot be taken from it in between, and who has the P next sees what it
- * did (enter.h). With more Ps they do not enter; a look at `attention` makes lock a safepoint all the same. Unlock is
- * none before the mutex is free: a G that gives way while it holds one makes others wait for it.
+ * While there has never been a second P (runq_is_alone) who holds the P locks and unlocks by plain loads and stores: it
+ * enters the runtime, so that the P cannot be taken from it in between, and who has the P next sees what it did
+ * (enter.h). It stores only in a mutex that is free, or that the caller unlocks. A G that lost its P gets one before it
+ * locks, but unlocks first, by CAS: that changes only a mutex that is held, in which nobody else stores. With more Ps
+ * lock and unlock do not enter; a look at `attention` makes lock a safepoint all the same. Unlock is none before the
+ * mutex is free: a G that gives way while it holds one makes others wait for it.
  *
  * Invariants, at any moment when `lock` is free:
  *  1. WAITERS is set just when the list is not empty.
@@ -255,6 +258,7 @@ int gmpt_mutex_lock_until(struct gmpt_mutex *mutex, int64_t deadline_ns)
 
 int gmpt_mutex_trylock(struct gmpt_mutex *mutex)
 {
+    API_ENTER();
     uint64_t word;
     return try_barging(of(mutex), g_self(), &word) ? 0 : -EBUSY;
 }
