@@ -42,6 +42,8 @@ struct run {
     struct recorder *recorder;     /* NULL until the program has a segment */
     struct recorder_moment before; /* the last time that there was no segment */
     bool refused;                  /* the segment cannot be recorded; said already */
+    int64_t duration_ns;           /* how long to record; 0 = until the program ends */
+    int64_t end_ns;                /* CLOCK_MONOTONIC: when that is over; INT64_MAX = never, or not known yet */
     int status;                    /* CLI_OK while all goes well */
 };
 
@@ -144,13 +146,16 @@ static void stop_request(struct run *run, int signal)
         return;
     char name[32]; /* with the "^C" that the terminal shows, the line has 80 columns */
     const char *slash = strrchr(run->argv[0], '/');
-    cli_error("waiting for '%s'; once more ends the recording now",
-              cli_text(name, sizeof name, slash && slash[1] ? slash + 1 : run->argv[0], 15));
+    cli_error("waiting for '%s'; once more %s",
+              cli_text(name, sizeof name, slash && slash[1] ? slash + 1 : run->argv[0], 15),
+              run->file_done ? "leaves it" : "ends the recording now");
 }
 
 /* Waits for a signal, but not for longer than ns, and takes what has come. */
 static void signals_wait(struct run *run, int64_t ns)
 {
+    if (ns < 0)
+        ns = 0;
     struct timespec timeout = { ns / 1000000000, ns % 1000000000 };
     const struct timespec none = { 0, 0 };
     int signal = sigtimedwait(&run->waited, NULL, &timeout);
@@ -202,6 +207,8 @@ static void segment_try(struct run *run)
             cli_error("cannot record '%s': %s", run->argv[0], why);
         else
             cli_error("cannot write '%s': %s; nothing recorded", run->file.path, strerror(-result));
+    } else if (run->duration_ns) {
+        run->end_ns = now.monotonic_ns + run->duration_ns;
     }
 }
 
@@ -265,6 +272,13 @@ static void recording_finish(struct run *run)
                 run->file.path);
 }
 
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
+static int64_t run_left_ns(const struct run *run)
+{
+    return run->end_ns == INT64_MAX ? INT64_MAX : run->end_ns - recorder_moment_now().monotonic_ns;
+}
+
 /* Until the program has ended, or the user has asked twice. */
 static void run_follow(struct run *run)
 {
@@ -273,14 +287,16 @@ static void run_follow(struct run *run)
         if (!run->recorder && !run->refused)
             segment_try(run);
         bool recording = run->recorder && !run->file_done;
-        if (recording && (last || recorder_tick(run->recorder)))
+        if (recording && (last || run_left_ns(run) <= 0 || recorder_tick(run->recorder)))
             recording_finish(run);
         if (last)
             return;
         if (!run->recorder)
             signals_wait(run, run->refused ? IDLE_POLL_NS : SEGMENT_POLL_NS);
+        else if (run->file_done)
+            signals_wait(run, IDLE_POLL_NS);
         else
-            signals_wait(run, run->file_done ? IDLE_POLL_NS : recorder_interval_ns(run->recorder));
+            signals_wait(run, least(recorder_interval_ns(run->recorder), run_left_ns(run)));
     }
 }
 
@@ -369,17 +385,23 @@ static int record_run(int argc, char **argv)
 {
     static const struct option options[] = {
         { "output", required_argument, NULL, 'o' },
+        { "duration", required_argument, NULL, 'd' },
         { "help", no_argument, NULL, 'h' },
         { NULL, 0, NULL, 0 },
     };
     const char *path = DEFAULT_PATH;
+    int64_t duration_ns = 0;
     int option;
     optind = 0;
     opterr = 0;
-    while ((option = getopt_long(argc, argv, "+:o:h", options, NULL)) >= 0) {
+    while ((option = getopt_long(argc, argv, "+:o:d:h", options, NULL)) >= 0) {
         switch (option) {
         case 'o':
             path = optarg;
+            break;
+        case 'd':
+            if (cli_parse_duration(optarg, &duration_ns) || duration_ns == 0)
+                return cli_usage("'%s' is no duration such as 500ms, 10s or 5m", optarg);
             break;
         case 'h':
             fputs(cli_current->help, stdout);
@@ -394,20 +416,25 @@ static int record_run(int argc, char **argv)
         return cli_usage("no program to record");
     if (!*path || strcmp(path, "-") == 0)
         return cli_usage("the output must be a file: standard output is the program's own");
-    struct run run = { .segment_fd = -1, .argv = argv + optind };
+    struct run run = {
+        .segment_fd = -1, .argv = argv + optind, .duration_ns = duration_ns, .end_ns = INT64_MAX
+    };
     return run_whole(&run, path);
 }
 
 const struct cli_command command_record = {
     .name = "record",
     .summary = "run a program and record what its goroutines do",
-    .help = "Usage: gmptrace record [-o FILE] [--] PROG [ARGS...]\n"
+    .help = "Usage: gmptrace record [-o FILE] [-d TIME] [--] PROG [ARGS...]\n"
             "\n"
             "Runs PROG, which must be linked with libgmptrace, and writes every goroutine\n"
             "transition to FILE. Ends with PROG. An earlier FILE is kept as FILE.old, in\n"
             "place of an older one.\n"
             "\n"
             "  -o, --output FILE  where to (default: " DEFAULT_PATH ")\n"
+            "  -d, --duration TIME\n"
+            "                     record for that long (500ms, 10s, 5m) from the start of\n"
+            "                     PROG's runtime; PROG runs on\n"
             "  -h, --help         this text\n"
             "\n"
             "Ctrl-C ends PROG, and the recording is finished whole; pressed again, the\n"

@@ -472,6 +472,25 @@ TEST(record, second_signal_ends_the_recording_and_leaves_the_program)
     expect_whole("x", 0, 0);
 }
 
+TEST(record, duration_ends_the_recording_and_not_the_program)
+{
+    /* The file has its name as soon as it is whole, while the program still runs. */
+    ck_assert_int_eq(shell("true; $R -d 50ms -o x -- $P/until_signal --ignore >said & "
+                           "until [ -e x ]; do sleep 0.01; done; kill -USR1 $(sed -n 's/ready //p' said); wait $!"),
+                     7);
+    ck_assert_int_eq(shell("cat said"), 0);
+    ck_assert_ptr_nonnull(strstr(out, "signals 1"));
+    expect_whole("x", 0, 0);
+}
+
+TEST(record, duration_must_be_one)
+{
+    ck_assert_int_eq(shell("$R -d soon -- true"), 2);
+    ck_assert_ptr_nonnull(strstr(err, "'soon' is no duration"));
+    ck_assert_int_eq(shell("$R --duration 0s -- true"), 2);
+    ck_assert(!exists("gmptrace.data"));
+}
+
 TEST(record, killed_program_has_lost_nothing)
 {
     struct started started = recorder_start(NULL, "spawn_forever", in_dir("count"));
