@@ -45,7 +45,7 @@ static void *m_main(void *arg)
     m->tid = (uint32_t)syscall(SYS_gettid);
     m->errno_at = &errno;
     m->random_state = m->tid * 2654435761u | 1;
-    start_signal_stack();
+    start_signal_stack_use(m->signal_stack);
     switch_adopt_thread(&m->g0);
     machine_acquire(m, m->given);
     scheduler_loop(m);
@@ -82,8 +82,10 @@ static void make(void *arg)
     struct p *p = making->p;
     bool spinning = making->spinning, allowed = making->allowed;
     struct m *m = allowed ? aligned_alloc(64, (sizeof *m + 63) & ~(size_t)63) : NULL;
-    if (m) {
+    void *signal_stack = m ? start_signal_stack_new() : NULL;
+    if (signal_stack) {
         memset(m, 0, sizeof *m);
+        m->signal_stack = signal_stack;
         store_relaxed(&m->in_runtime, 1);
         m->given = p;
         m->spinning = spinning;
@@ -107,13 +109,14 @@ static void make(void *arg)
     }
     fetch_add_relaxed(&machine_refusals, 1);
     lock_acquire(&sched.lock);
-    if (m)
+    if (signal_stack)
         forget_locked(m);
     sched.m_count -= allowed;
     if (spinning) /* under the lock, as in scheduler_wake */
         fetch_sub_acq_rel(&sched.spinning, 1);
     shared_idle_put_locked(p);
     lock_release(&sched.lock);
+    start_signal_stack_free(signal_stack);
     free(m);
     /* The M that sleeps in the poller, if there is one, is on no list to be taken from; awake it looks for an idle P.
      * It sees this one: the P is on the list before the poller is told, and the M takes the lock after. */

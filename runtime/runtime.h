@@ -100,6 +100,7 @@ struct m {
     uint32_t random_state;
     uint32_t tid;
     ATOMIC(uint32_t) async_sent; /* sysmon has sent it a signal that it has not met yet; see async.h */
+    void *signal_stack; /* of its thread */
     int *errno_at; /* this thread's; the value belongs to the G and goes with it */
 };
 

@@ -27,13 +27,23 @@
 #define PS_ROOM_MIN 64 /* so far gmpt_gomaxprocs can go, or to what the program began with if that is more */
 #define SIGNAL_STACK_BYTES (64u * 1024)
 
-void start_signal_stack(void)
+void *start_signal_stack_new(void)
 {
-    stack_t stack = { .ss_size = SIGNAL_STACK_BYTES };
-    stack.ss_sp = mmap(NULL, stack.ss_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (stack.ss_sp == MAP_FAILED)
-        return; /* only the message of an overflow is lost */
-    sigaltstack(&stack, NULL);
+    void *stack = mmap(NULL, SIGNAL_STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return stack == MAP_FAILED ? NULL : stack;
+}
+
+void start_signal_stack_free(void *stack)
+{
+    if (stack)
+        munmap(stack, SIGNAL_STACK_BYTES);
+}
+
+void start_signal_stack_use(void *stack)
+{
+    stack_t description = { .ss_sp = stack, .ss_size = SIGNAL_STACK_BYTES };
+    if (sigaltstack(&description, NULL) < 0)
+        fatal("a stack for signal handlers (sigaltstack): %s", strerror(errno));
 }
 
 struct main_call {

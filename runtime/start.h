@@ -4,8 +4,11 @@
 
 #include "runtime.h"
 
-/* Gives the calling thread a stack for signal handlers, so that an overflow of a G's stack can be told. */
-void start_signal_stack(void);
+/* A stack for a thread's signal handlers. Without it they would run on the G's, where a small one has no room for them,
+ * and an overflow could not be told. NULL when there is no memory. */
+void *start_signal_stack_new(void);
+void start_signal_stack_free(void *stack); /* one that no thread uses; NULL is allowed */
+void start_signal_stack_use(void *stack);  /* for the calling thread */
 
 /* GOMAXPROCS by GMPT_MAXPROCS, the CPUs that the process may use, and the cgroup's quota. -EINVAL when
  * GMPT_MAXPROCS is not a number from 1 to PS_MAX. */
