@@ -142,12 +142,13 @@ static int leave_locked(int signo, const struct sigaction *action)
     return error;
 }
 
-static void restore_locked(int signo)
+/* Should it fail, the signal is still known as changed, and the next one tries again. */
+static int restore_locked(int signo)
 {
-    if (!(signals.changed & bit_of(signo)))
-        return;
-    leave_locked(signo, &signals.before[signo]);
-    signals.changed &= ~bit_of(signo);
+    int error = signals.changed & bit_of(signo) ? leave_locked(signo, &signals.before[signo]) : 0;
+    if (!error)
+        signals.changed &= ~bit_of(signo);
+    return error;
 }
 
 /* Takes the signals away from the channel, or from all if it is NULL. Returns the subscriptions that are empty now. */
@@ -255,7 +256,7 @@ static int take_from_all(int signo, bool ignore)
     struct sigaction action = { .sa_handler = SIG_IGN };
     struct g *woken = NULL;
     struct subscription *gone = NULL;
-    int error = 0;
+    int error;
     if (!may_be_had(signo))
         return -EINVAL;
     sigemptyset(&action.sa_mask);
@@ -263,7 +264,7 @@ static int take_from_all(int signo, bool ignore)
     if (ignore)
         error = leave_locked(signo, &action);
     else
-        restore_locked(signo);
+        error = restore_locked(signo);
     if (!error) {
         woken = deliver_locked(NULL);
         gone = unsubscribe_locked(NULL, bit_of(signo));
