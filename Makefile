@@ -177,15 +177,17 @@ $(BUILD)/examples/%: $(BUILD)/examples/%.o $(LIB)
 $(BUILD)/bench/floors: $(filter $(BUILD)/runtime/switch_%,$(RUNTIME_OBJ))
 
 # Small stacks have no room for the dynamic linker.
-$(BUILD)/bench/parked $(BUILD)/tests/programs/faulty: LDFLAGS += -Wl,-z,now
+$(BUILD)/bench/parked $(BUILD)/tests/programs/faulty $(BUILD)/tests/programs/scopes: LDFLAGS += -Wl,-z,now
 
 $(BUILD)/bench/%: $(BUILD)/bench/%.o $(LIB)
 	$(if $(Q),@echo "  LINK  $@")
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lzstd
 
 # Its calls of these can be made to fail.
-FAILABLE := malloc calloc realloc aligned_alloc mmap madvise mprotect pthread_create epoll_create1 epoll_ctl eventfd
-$(BUILD)/tests/programs/allparts: LDFLAGS += $(FAILABLE:%=-Wl,--wrap=%)
+FAILABLE := malloc calloc realloc aligned_alloc strdup mmap munmap madvise mprotect pthread_create epoll_create1 \
+	epoll_ctl epoll_wait epoll_pwait2 eventfd sigaction sigaltstack getaddrinfo socket setsockopt bind listen connect \
+	accept4 memfd_create ftruncate fcntl
+$(BUILD)/tests/programs/allparts $(BUILD)/tests/programs/scopes: LDFLAGS += $(FAILABLE:%=-Wl,--wrap=%)
 
 $(BUILD)/tests/programs/%: $(BUILD)/tests/programs/%.o $(LIB)
 	$(if $(Q),@echo "  LINK  $@")

@@ -1,87 +1,20 @@
-/* allparts: uses every part of the runtime, and checks what comes out by sums, while one call of one function fails.
+/* allparts: uses what nearly every program does of the runtime, and checks what comes out by sums, while one call of
+ * one function fails (failing.h).
  *
- *     FAIL=malloc:7   the 7th call of malloc fails, as if memory were short
- *     FAIL=malloc:7+  so do all that follow
- *
- * The linker sends the library's and this program's calls of these functions here first (--wrap in the Makefile). Ends
- * with 0 and "calls N" (of that function, in all) when all sums are right, with 3 and a message when the runtime
+ * Ends with 0 and "calls N" (of that function, in all) when all sums are right, with 3 and a message when the runtime
  * reported an error, with 4 when a sum is wrong, and is killed by SIGALRM when it hangs. */
 #define _GNU_SOURCE
+#include "failing.h"
+
 #include <gmptrace/gmpt.h>
 
 #include <arpa/inet.h>
-#include <errno.h>
-#include <pthread.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <unistd.h>
-
-/* ---- failing ---- */
-
-static char failing[32];
-static unsigned fail_at, fail_calls;
-static bool fail_on;
-
-static bool fails(const char *name)
-{
-    if (strcmp(name, failing) != 0)
-        return false;
-    unsigned call = __atomic_add_fetch(&fail_calls, 1, __ATOMIC_RELAXED);
-    return fail_on ? call >= fail_at : call == fail_at;
-}
-
-static void fail_start(void)
-{
-    const char *text = getenv("FAIL");
-    const char *colon = text ? strchr(text, ':') : NULL;
-    if (!colon || (size_t)(colon - text) >= sizeof failing)
-        return;
-    fail_at = (unsigned)strtoul(colon + 1, NULL, 10);
-    fail_on = strchr(colon, '+') != NULL;
-    memcpy(failing, text, (size_t)(colon - text)); /* from here on it counts */
-}
-
-#define WRAP(type, name, parameters, arguments, otherwise)                                                             \
-    type __real_##name parameters;                                                                                     \
-    type __wrap_##name parameters;                                                                                     \
-    type __wrap_##name parameters { return fails(#name) ? otherwise : __real_##name arguments; }
-
-static void *no_memory(void)
-{
-    errno = ENOMEM;
-    return NULL;
-}
-static void *no_mapping(void)
-{
-    errno = ENOMEM;
-    return MAP_FAILED;
-}
-static int minus_one(int error)
-{
-    errno = error;
-    return -1;
-}
-
-WRAP(void *, malloc, (size_t size), (size), no_memory())
-WRAP(void *, calloc, (size_t count, size_t size), (count, size), no_memory())
-WRAP(void *, realloc, (void *old, size_t size), (old, size), no_memory())
-WRAP(void *, aligned_alloc, (size_t alignment, size_t size), (alignment, size), no_memory())
-WRAP(void *, mmap, (void *at, size_t size, int protection, int flags, int fd, off_t offset),
-     (at, size, protection, flags, fd, offset), no_mapping())
-WRAP(int, madvise, (void *at, size_t size, int advice), (at, size, advice), minus_one(ENOMEM))
-WRAP(int, mprotect, (void *at, size_t size, int protection), (at, size, protection), minus_one(ENOMEM))
-WRAP(int, pthread_create, (pthread_t * thread, const pthread_attr_t *attributes, void *(*fn)(void *), void *arg),
-     (thread, attributes, fn, arg), EAGAIN)
-WRAP(int, epoll_create1, (int flags), (flags), minus_one(EMFILE))
-WRAP(int, epoll_ctl, (int epoll, int operation, int fd, struct epoll_event *event), (epoll, operation, fd, event),
-     minus_one(ENOSPC))
-WRAP(int, eventfd, (unsigned value, int flags), (value, flags), minus_one(EMFILE))
 
 /* ---- the work ---- */
 
