@@ -109,10 +109,11 @@ int recorder_open(struct recorder **out, int segment_fd, int out_fd, const struc
         return -ENOMEM;
     }
     recorder->segment = segment;
+    uint32_t maxprocs = load_relaxed(&segment.header->maxprocs); /* the reader refuses more than there can be */
     struct writer_info head = {
         .pid = segment.pid,
         .p_count = segment.p_count,
-        .maxprocs = load_relaxed(&segment.header->maxprocs),
+        .maxprocs = maxprocs <= segment.p_count ? maxprocs : 0,
         .clock = (int)segment.clock,
         .command = info->command,
         .host = info->host,
