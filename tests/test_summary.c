@@ -720,6 +720,16 @@ TEST(summary, damaged_clocks_do_no_harm)
     summary_close(summary);
 }
 
+TEST(summary, a_damaged_limit_does_no_harm)
+{
+    struct summary *summary = opened_with_main();
+    struct gmpt_event event = { .type = GMPT_EVENT_proc_limit, .time_ns = 0 };
+    event.proc_limit.count = UINT32_MAX;
+    ck_assert_int_eq(summary_add(summary, &event), 0);
+    ck_assert_int_eq(finished(summary, INT64_MAX)->p_room_ns, INT64_MAX);
+    summary_close(summary);
+}
+
 TEST(summary, any_order_of_events_keeps_the_books)
 {
     struct summary *summary = opened();

@@ -449,8 +449,12 @@ static void limit_until(struct summary *summary, int64_t until_ns)
     struct summary_totals *totals = &summary->totals;
     if (!summary->limit && summary->trace)
         summary->limit = gmpt_trace_info(summary->trace)->maxprocs;
-    if (until_ns > summary->limit_ns)
-        totals->p_room_ns += (until_ns - summary->limit_ns) * summary->limit;
+    int64_t room_ns;
+    if (until_ns > summary->limit_ns) {
+        if (__builtin_mul_overflow(until_ns - summary->limit_ns, summary->limit, &room_ns))
+            room_ns = INT64_MAX;
+        time_sum(&totals->p_room_ns, room_ns);
+    }
     summary->limit_ns = until_ns;
     if (summary->limit > totals->p_count)
         totals->p_count = summary->limit;
