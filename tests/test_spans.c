@@ -197,3 +197,35 @@ TEST(spans, names_over_the_limit_are_one_kind)
     ck_assert_uint_le(count, SPANS_KINDS_MAX + 1);
     spans_close(spans);
 }
+
+/* An end looks for its begin from the innermost region outwards, so that without a bound a small file takes hours. */
+TEST_TIMEOUT(spans, regions_in_very_many_others_are_counted_only, 20)
+{
+    const uint64_t many = 400000;
+    open_spans();
+    for (uint64_t i = 0; i < many; i++)
+        begin(0, 5, 7);
+    for (uint64_t i = 0; i < many; i++)
+        end(1, 5, 8);
+    ck_assert_int_eq(spans_finish(spans), 0);
+    struct span_kind kind = kind_named(spans_regions, 7);
+    ck_assert_uint_eq(kind.begun, many);
+    ck_assert_uint_eq(kind.ended, 0);
+    ck_assert_uint_eq(spans_unmatched(spans), many);
+    spans_close(spans);
+}
+
+TEST(spans, regions_that_overlap_without_end_are_not_inside_each_other)
+{
+    const uint64_t many = 100000;
+    open_spans();
+    begin(0, 5, 1);
+    for (uint64_t i = 1; i <= many; i++) {
+        begin(0, 5, 1 + i % 2);
+        end(1, 5, 1 + (i - 1) % 2);
+    }
+    ck_assert_int_eq(spans_finish(spans), 0);
+    ck_assert_uint_eq(kind_named(spans_regions, 1).ended + kind_named(spans_regions, 2).ended, many);
+    ck_assert_uint_eq(spans_unmatched(spans), 0);
+    spans_close(spans);
+}

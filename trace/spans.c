@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define OPEN_MAX (1u << 20) /* further ones are counted, but their end finds no begin */
+#define NEST_MAX 256        /* likewise, of one G's regions: an end looks through all of them */
 
 struct kind {
     uint64_t name, begun, ended;
@@ -29,6 +30,7 @@ struct open_span {
     struct kind *kind;
     int64_t begin_ns;
     struct open_span *outer; /* the same G's region around this one */
+    uint32_t depth;          /* how many are around it */
 };
 
 struct spans {
@@ -167,11 +169,18 @@ static int regions_set(struct spans *spans, uint64_t g, struct open_span *before
 
 static int region_begin(struct spans *spans, const struct gmpt_event *event)
 {
-    struct open_span *span;
+    struct open_span *span, *outer = table_find(&spans->open_regions, table_mix(event->g), NULL, NULL);
+    if (outer && outer->depth + 1 >= NEST_MAX) {
+        struct kind *kind = kind_get(&spans->regions, event->user_region_begin.name);
+        if (kind)
+            kind->begun++;
+        return kind ? 0 : -ENOMEM;
+    }
     int result = span_begin(spans, &spans->regions, event->user_region_begin.name, event->g, event->time_ns, &span);
     if (result || !span)
         return result;
-    span->outer = table_find(&spans->open_regions, table_mix(event->g), NULL, NULL);
+    span->outer = outer;
+    span->depth = outer ? outer->depth + 1 : 0;
     result = regions_set(spans, event->g, span->outer, span);
     if (result)
         free(span); /* it is the G's first: with another one taken out there is room */
@@ -185,10 +194,13 @@ static int region_end(struct spans *spans, const struct gmpt_event *event)
         if (span->kind->name != event->user_region_end.name)
             continue;
         int result = 0;
-        if (link == &head)
+        if (link == &head) {
             result = regions_set(spans, event->g, span, span->outer);
-        else
+        } else {
             *link = span->outer;
+            for (struct open_span *inner = head; inner != span->outer; inner = inner->outer)
+                inner->depth--;
+        }
         int ended = span_end(spans, span, event->time_ns);
         return result ? result : ended;
     }
