@@ -5,6 +5,7 @@
 #include "nameset.h"
 #include "order.h"
 #include "sections.h"
+#include "table.h"
 
 #include <gmptrace/trace.h>
 
@@ -36,6 +37,7 @@ struct gmpt_trace {
     struct event_schema schema;
     struct order order;
     struct module_entry **modules; /* by start address */
+    struct table known_modules;    /* the same by their content */
     size_t module_count, module_room;
     uint64_t hold_ticks;         /* the newest frame's snapshot */
     uint64_t earlier_hold_ticks; /* of the last frame with another one */
@@ -84,22 +86,57 @@ static int info_load(struct gmpt_trace *trace, const struct section *section)
     return result ? result : info_string(section, "host", &trace->host, &trace->info.host);
 }
 
-/* Modules with the same range and path are one; others may follow each other at the same address. */
+struct module_key {
+    const struct gmpt_module *module;
+    const char *path;
+    size_t path_bytes;
+};
+
+static bool module_equals(const void *entry, const void *key)
+{
+    const struct module_entry *own = entry;
+    const struct module_key *other = key;
+    return own->module.start == other->module->start && own->module.end == other->module->end &&
+           strlen(own->path) == other->path_bytes && memcmp(own->path, other->path, other->path_bytes) == 0;
+}
+
+static uint64_t module_hash(const struct module_key *key)
+{
+    uint64_t hash = table_mix(key->module->start ^ table_mix(key->module->end));
+    for (size_t i = 0; i < key->path_bytes; i++)
+        hash = table_mix(hash ^ (uint8_t)key->path[i]);
+    return hash;
+}
+
+/* Where a module that starts there goes: behind those that start there or before. */
+static size_t module_place(const struct gmpt_trace *trace, uint64_t start)
+{
+    size_t low = 0, high = trace->module_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (trace->modules[middle]->module.start <= start)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* Modules with the same range and path are one; others may follow each other at the same address. A file may have very
+ * many, so none is looked for one by one. */
 static int module_load(struct gmpt_trace *trace, const struct section *section)
 {
     struct gmpt_module module;
-    const char *path;
-    size_t path_bytes;
-    int result = section_module(section, &module, &path, &path_bytes);
-    if (result || path_bytes > MODULE_PATH_MAX)
+    struct module_key key = { &module, NULL, 0 };
+    int result = section_module(section, &module, &key.path, &key.path_bytes);
+    const char *nul = result ? NULL : memchr(key.path, 0, key.path_bytes);
+    if (result || key.path_bytes > MODULE_PATH_MAX)
         return -EPROTO;
-    size_t at = 0;
-    for (; at < trace->module_count && trace->modules[at]->module.start <= module.start; at++) {
-        const struct module_entry *other = trace->modules[at];
-        if (other->module.start == module.start && other->module.end == module.end &&
-            strlen(other->path) == path_bytes && memcmp(other->path, path, path_bytes) == 0)
-            return 0;
-    }
+    if (nul)
+        key.path_bytes = (size_t)(nul - key.path);
+    uint64_t hash = module_hash(&key);
+    if (table_find(&trace->known_modules, hash, module_equals, &key))
+        return 0;
     if (trace->module_count == MODULES_MAX)
         return -EPROTO;
     if (trace->module_count == trace->module_room) {
@@ -110,13 +147,16 @@ static int module_load(struct gmpt_trace *trace, const struct section *section)
         trace->modules = modules;
         trace->module_room = room;
     }
-    struct module_entry *entry = malloc(sizeof *entry + path_bytes + 1);
-    if (!entry)
+    struct module_entry *entry = malloc(sizeof *entry + key.path_bytes + 1);
+    if (!entry || table_insert(&trace->known_modules, hash, entry)) {
+        free(entry);
         return -ENOMEM;
+    }
     entry->module = module;
     entry->module.path = entry->path;
-    memcpy(entry->path, path, path_bytes);
-    entry->path[path_bytes] = 0;
+    memcpy(entry->path, key.path, key.path_bytes);
+    entry->path[key.path_bytes] = 0;
+    size_t at = module_place(trace, module.start);
     memmove(trace->modules + at + 1, trace->modules + at, (trace->module_count - at) * sizeof *trace->modules);
     trace->modules[at] = entry;
     trace->module_count++;
@@ -421,6 +461,7 @@ void gmpt_trace_close(struct gmpt_trace *trace)
     for (size_t i = 0; i < trace->module_count; i++)
         free(trace->modules[i]);
     free(trace->modules);
+    table_clear(&trace->known_modules);
     free(trace->command);
     free(trace->host);
     free(trace);
