@@ -42,6 +42,7 @@ PPROF_SRC := $(wildcard pprof/*.c)
 CLI_SRC := $(wildcard cli/*.c)
 TEST_SRC := $(wildcard tests/*.c)
 EXAMPLES := $(basename $(notdir $(wildcard examples/*.c)))
+FUZZ_SRC := $(wildcard fuzz/target_*.c)
 BENCHES := $(basename $(notdir $(wildcard bench/*.c)))
 TEST_PROGRAMS := $(basename $(notdir $(wildcard tests/programs/*.c)))
 
@@ -53,6 +54,7 @@ PROTO_OBJ := $(BUILD)/pprof/profile.pb-c.o
 PPROF_OBJ := $(call objects,$(PPROF_SRC)) $(PROTO_OBJ)
 CLI_OBJ := $(call objects,$(CLI_SRC))
 TEST_OBJ := $(call objects,$(TEST_SRC))
+FUZZ_OBJ := $(call objects,$(FUZZ_SRC))
 
 LIB := $(BUILD)/libgmptrace.a
 TOOL := $(BUILD)/gmptrace
@@ -64,7 +66,7 @@ TEST_PROGRAM_BIN := $(addprefix $(BUILD)/tests/programs/,$(TEST_PROGRAMS))
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all demo check check-aarch64 deps stress bench bench-http lint format install uninstall clean help
+.PHONY: all demo check check-aarch64 deps stress fuzz bench bench-http lint format install uninstall clean help
 
 all: $(LIB) $(TOOL) $(BLOCKCHECK) $(EXAMPLE_BIN)
 
@@ -97,6 +99,11 @@ stress:
 		STRESS_SEED=$$seed STRESS_ROUNDS=1500 STRESS_SIGNALS=1 \
 			$(MAKE) --no-print-directory $$variant run-check SUITE=stress || exit 1; \
 	done; done
+
+# The targets in fuzz/ under clang's libFuzzer; a build of its own below build/fuzz. `make check` runs their corpus.
+SECONDS_EACH ?= 60
+fuzz:
+	+$(Q)MAKE=$(MAKE) SECONDS_EACH=$(SECONDS_EACH) TARGETS="$(TARGETS)" scripts/fuzz.sh
 
 bench: all $(BENCH_BIN)
 	$(Q)BUILD=$(BUILD) bench/run.sh $(ROWS)
@@ -194,9 +201,17 @@ $(BUILD)/tests/programs/%: $(BUILD)/tests/programs/%.o $(LIB)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lzstd
 
 # The tests see the internals, so they link the objects and not the library; cli/main.c has the other main().
-$(CHECKER): $(TEST_OBJ) $(RUNTIME_OBJ) $(TRACE_OBJ) $(PPROF_OBJ) $(filter-out %/cli/main.o,$(CLI_OBJ))
+$(CHECKER): $(TEST_OBJ) $(FUZZ_OBJ) $(RUNTIME_OBJ) $(TRACE_OBJ) $(PPROF_OBJ) $(filter-out %/cli/main.o,$(CLI_OBJ))
 	$(if $(Q),@echo "  LINK  $@")
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $$(pkg-config --libs check) $(TOOL_LIBS)
+
+$(BUILD)/fuzz/libfuzzer_%.o: fuzz/libfuzzer.c Makefile
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(BASE_CFLAGS) $(CFLAGS) -DFUZZ_TARGET=fuzz_$* -MMD -MP -c $< -o $@
+
+$(BUILD)/fuzz/run_%: $(BUILD)/fuzz/libfuzzer_%.o $(FUZZ_OBJ) $(TRACE_OBJ)
+	$(if $(Q),@echo "  LINK  $@")
+	$(Q)$(CC) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ -lzstd
 
 $(BUILD)/gmptrace.pc: Makefile
 	@mkdir -p $(@D)
@@ -233,6 +248,7 @@ help:
 	@echo 'make all            build the library, the command and the examples under $(BUILD)'
 	@echo 'make run-check      build and test only: installs nothing, no lint'
 	@echo 'make stress         randomised stress in plain, yielding and sanitized builds; ROUNDS=5'
+	@echo 'make fuzz           the reader and the recorder under libFuzzer; SECONDS_EACH=60 TARGETS="file text"'
 	@echo 'make bench          benchmarks beside their Go peers; ROWS="yield_2 skynet_chan" ROUNDS=3 PS="1 2"'
 	@echo 'make bench-http     an HTTP server with 10,000 connections beside Go; ROUNDS=3 SECONDS_EACH=5'
 	@echo 'make lint           include rules and house rules'
