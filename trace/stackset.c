@@ -99,16 +99,17 @@ int stackset_add(struct stackset *set, uint32_t ring, uint32_t ordinal, const ui
     }
     struct stackset_run *run = set->runs[ring];
     if (!run || ordinal != run->first + run->count) {
-        if (set->run_count == STACKSET_RUNS_MAX) {
+        uint32_t number = run ? run->number + 1 : 0;
+        if (number == STACKSET_RUNS_MAX) {
             set->refused++;
             return 0;
         }
         if (!(run = calloc(1, sizeof *run)))
             return -ENOMEM;
         run->first = ordinal;
+        run->number = number;
         run->older = set->runs[ring];
         set->runs[ring] = run;
-        set->run_count++;
     }
     if (run->count == run->room) {
         uint32_t room = run->room ? run->room * 2 : 16;

@@ -14,13 +14,14 @@
 #define STACKSET_STACKS_MAX (4u << 20)    /* distinct ones; further ones have index 0 */
 #define STACKSET_WORDS_MAX (64u << 20)    /* addresses in them */
 #define STACKSET_ORDINALS_MAX (16u << 20) /* of all rings */
-#define STACKSET_RUNS_MAX 4096            /* of all rings; looking an ordinal up walks its ring's */
+#define STACKSET_RUNS_MAX 256             /* of a ring; looking an ordinal up walks them */
 
 struct stackset_block;
 
 /* Ordinals [first, first + count) of a ring. A ring has one run, and one more for each hole in its numbering. */
 struct stackset_run {
     uint32_t first, count, room;
+    uint32_t number; /* of older ones */
     uint32_t *index;
     struct stackset_run *older;
 };
@@ -29,7 +30,7 @@ struct stackset_run {
 struct stackset {
     struct table table;              /* hash of content -> struct stackset_entry */
     struct stackset_entry **entries; /* by index - 1 */
-    uint32_t count, room, run_count;
+    uint32_t count, room;
     size_t words, ordinals;
     uint64_t refused; /* stacks over one of the limits */
     struct stackset_block *blocks;
