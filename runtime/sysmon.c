@@ -265,6 +265,7 @@ void sysmon_run(void)
         int64_t nap_now_ns = nap_until_due(looks, nap_ns, &hogged);
         store_relaxed(&napping_long, nap_now_ns > NAP_MIN_NS);
         futex_wait(&wake_word, 0, nap_now_ns);
+        store_relaxed(&napping_long, 0); /* a call that begins now must not count as one that ended the nap */
         bool woken = load_acquire(&wake_word); /* with sysmon_stop: what was stored before it */
         if (woken) {
             store_relaxed(&wake_word, 0);
