@@ -125,15 +125,14 @@ static struct gmpt_context *mark(struct gmpt_context *context, struct reason *re
     return list;
 }
 
-/* Cancels it and all below. The caller holds a reference to it and a P, and no lock. */
+/* Cancels it and all below. The caller holds a reference to it and a P, and no lock. It may be on the list of another
+ * cancel by now, its parent's, so its next_cancelled is not for this one. */
 static void cancel(struct gmpt_context *first, struct reason *reason)
 {
-    struct gmpt_context *list = gmpt_context_retain(first);
-    list->next_cancelled = NULL;
-    while (list) {
-        struct gmpt_context *context = list;
+    struct gmpt_context *context = gmpt_context_retain(first), *rest = NULL;
+    while (context) {
         struct gmpt_timer *functions;
-        list = mark(context, reason, context->next_cancelled, &functions);
+        struct gmpt_context *list = mark(context, reason, rest, &functions);
         while (functions) {
             struct gmpt_timer *function = functions;
             functions = function->next;
@@ -142,6 +141,8 @@ static void cancel(struct gmpt_context *first, struct reason *reason)
         if (context == first)
             leave_parent(context);
         gmpt_context_release(context);
+        context = list;
+        rest = list ? list->next_cancelled : NULL;
     }
 }
 

@@ -257,6 +257,48 @@ static int race_cancel(void *arg)
 TEST(context, children_come_and_go_while_the_parent_is_cancelled) { RUN(4, race_cancel); }
 TEST(context, children_come_and_go_on_one_p) { RUN(1, race_cancel); }
 
+/* A child that is cancelled on its own account while its parent's cancel is on the way to it takes nobody along. */
+enum { SIBLINGS = 300 };
+static struct gmpt_context *siblings[SIBLINGS];
+
+static void cancel_some(void *args)
+{
+    uint32_t start = *(uint32_t *)args;
+    store_release(&counter, 1);
+    while (!gmpt_context_err(parent)) /* on a thread of its own: the time that the parent's cancel takes is short */
+        cpu_relax();
+    for (uint32_t i = 0; i < SIBLINGS; i += 10)
+        gmpt_context_cancel(siblings[(start + i) % SIBLINGS]);
+    gmpt_waitgroup_done(&ended);
+}
+
+static int race_siblings(void *arg)
+{
+    (void)arg;
+    uint32_t random_state = 4711;
+    for (int i = 0; i < ROUNDS * 10; i++) {
+        parent = gmpt_context_with_cancel(gmpt_context_background());
+        for (int j = 0; j < SIBLINGS; j++)
+            siblings[j] = gmpt_context_with_cancel(parent);
+        gmpt_waitgroup_add(&ended, 1);
+        store_relaxed(&counter, 0);
+        uint32_t start = random_next(&random_state) % SIBLINGS;
+        EXPECT(gmpt_go(cancel_some, &start, sizeof start) > 0);
+        while (!load_acquire(&counter))
+            cpu_relax();
+        gmpt_context_cancel(parent);
+        gmpt_waitgroup_wait(&ended);
+        for (int j = 0; j < SIBLINGS; j++) {
+            EXPECT_EQ(gmpt_context_err(siblings[j]), -ECANCELED);
+            gmpt_context_release(siblings[j]);
+        }
+        gmpt_context_release(parent);
+    }
+    return 0;
+}
+
+TEST(context, a_child_that_is_cancelled_meanwhile_keeps_its_siblings) { RUN(4, race_siblings); }
+
 /* Each is released or cancelled about when its deadline fires. */
 static int race_deadline(void *arg)
 {
