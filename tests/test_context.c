@@ -276,7 +276,7 @@ static int race_siblings(void *arg)
 {
     (void)arg;
     uint32_t random_state = 4711;
-    for (int i = 0; i < ROUNDS * 10; i++) {
+    for (int i = 0; i < ROUNDS * 2; i++) {
         parent = gmpt_context_with_cancel(gmpt_context_background());
         for (int j = 0; j < SIBLINGS; j++)
             siblings[j] = gmpt_context_with_cancel(parent);
