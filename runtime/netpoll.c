@@ -37,9 +37,11 @@ struct descriptor {
     struct side sides[2];    /* reading, writing */
 };
 
+typedef struct g *watched_fn(struct g *list);
+
 static struct {
     int epoll_fd, wake_fd;
-    struct g *(*watched)(struct g *list); /* set before epoll knows of it */
+    ATOMIC(watched_fn *) watched; /* set before epoll knows of it, by a release that those who are told of it acquire */
     ATOMIC(struct descriptor *) leaves[LEAVES];
     ATOMIC(int32_t) waiters;
     ATOMIC(uint32_t) wake_pending;
@@ -315,7 +317,7 @@ static struct g *poll_once(int64_t timeout_ns)
         fetch_add_acq_rel(&sched.poll_out, 1); /* before anybody is taken out */
     for (int i = 0; i < count; i++) {
         if (events[i].data.fd == WATCHED_FD) {
-            list = poller.watched(list);
+            list = load_acquire(&poller.watched)(list);
             continue;
         }
         if (events[i].data.fd == WAKE_FD) {
@@ -342,7 +344,7 @@ static struct g *poll_once(int64_t timeout_ns)
 int netpoll_watch(int fd, struct g *(*ready)(struct g *list))
 {
     struct epoll_event event = { .events = EPOLLIN, .data.fd = WATCHED_FD };
-    poller.watched = ready;
+    store_release(&poller.watched, ready);
     int before = errno, result = 0;
     if (epoll_ctl(poller.epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0)
         result = -errno;
