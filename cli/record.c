@@ -276,7 +276,11 @@ static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 static int64_t run_left_ns(const struct run *run)
 {
-    return run->end_ns == INT64_MAX ? INT64_MAX : run->end_ns - recorder_moment_now().monotonic_ns;
+    struct timespec now;
+    if (run->end_ns == INT64_MAX)
+        return INT64_MAX;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return run->end_ns - (now.tv_sec * INT64_C(1000000000) + now.tv_nsec);
 }
 
 /* Until the program has ended, or the user has asked twice. */

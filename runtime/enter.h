@@ -62,6 +62,24 @@ static inline void enter_end(const struct api_call *call)
     store_release(&m_self()->in_runtime, call->was_inside); /* E3 */
 }
 
+/* Enters the runtime without a call; false, and not entered, if attention has a bit that matters to the caller. */
+static inline bool enter_quick(struct m *m, uint32_t matters, struct api_call *call)
+{
+    call->was_inside = load_relaxed(&m->in_runtime);
+    store_relaxed(&m->in_runtime, 1); /* E1 */
+    compiler_fence();
+    if (likely(!(load_acquire(&m->attention) & matters))) /* E2 */
+        return true;
+    store_release(&m->in_runtime, call->was_inside); /* E3 */
+    return false;
+}
+
+static inline void leave_quick(struct m *m, const struct api_call *call)
+{
+    store_release(&m->in_runtime, call->was_inside); /* E3 */
+    compiler_fence();
+}
+
 /* In builds that hunt for races: what follows uses the P, so the M must be inside. */
 static inline void enter_check(void)
 {

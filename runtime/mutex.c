@@ -94,30 +94,12 @@ static uint64_t id_of(uint64_t word)
 
 static inline uint64_t waiters_flag_locked(const struct mutex *mutex) { return mutex->waiters.first ? WAITERS : 0; }
 
-/* Enters the runtime without a call; false, and not entered, if attention has a bit that matters to the caller. */
-static inline bool enter_quick(struct m *m, uint32_t matters, struct api_call *call)
-{
-    call->was_inside = load_relaxed(&m->in_runtime);
-    store_relaxed(&m->in_runtime, 1); /* E1 of enter.h */
-    compiler_fence();
-    if (likely(!(load_acquire(&m->attention) & matters))) /* E2 */
-        return true;
-    store_release(&m->in_runtime, call->was_inside); /* E3 */
-    return false;
-}
-
-static inline void leave_quick(struct m *m, const struct api_call *call)
-{
-    store_release(&m->in_runtime, call->was_inside); /* E3 */
-    compiler_fence();
-}
-
 static inline bool try_alone(struct mutex *mutex, struct m *m)
 {
     struct api_call call;
     if (unlikely(!enter_quick(m, ~(uint32_t)ATTENTION_LOCKED, &call)))
         return false;
-    uint64_t word = load_acquire(&mutex->word); /* A, for those who look from other threads */
+    uint64_t word = load_acquire(&mutex->word); /* A: with the unlock of a G that lost its P */
     bool taken = who_holds(word) == 0;
     if (taken)
         store_relaxed(&mutex->word, word | held_by(m->current));

@@ -269,9 +269,7 @@ TEST_TIMEOUT(record, gs_that_change_ps_and_threads_in_every_way_are_followed, 20
 {
     for (int seed = 1; seed <= 3; seed++) {
         for (int p_count = 1; p_count <= 4; p_count += 3) {
-            char command[128];
-            snprintf(command, sizeof command, "GMPT_MAXPROCS=%d $R -o x -- $P/churn %d 100", p_count, seed);
-            ck_assert_int_eq(shell(command), 0);
+            ck_assert_int_eq(shell("GMPT_MAXPROCS=%d $R -o x -- $P/churn %d 100", p_count, seed), 0);
             struct reading reading = expect_whole("x", 1, 0);
             ck_assert_uint_gt(reading.of_type[GMPT_EVENT_proc_limit], 0);
             ck_assert_uint_eq(reading.counts.lost, 0);
