@@ -75,7 +75,7 @@ void call_end(void)
         if (likely(load_relaxed(&p->m) == m)) {
             store_relaxed(&p->status, P_RUNNING);
             TRACE(syscall_end, p);
-            g_transition(g, G_RUNNING, GMPT_WAIT_none);
+            g_transition_running(g);
             return;
         }
         /* It was retaken, and its next M is in a call of its own now: that one finds it gone. */
@@ -86,7 +86,7 @@ void call_end(void)
     if (p) {
         machine_acquire(m, p);
         TRACE(syscall_resume, p, g);
-        g_transition(g, G_RUNNING, GMPT_WAIT_none);
+        g_transition_running(g);
         p->current = g;
         return;
     }

@@ -96,7 +96,7 @@ static void attach(struct m *m)
     }
     machine_acquire(m, p);
     TRACE(go_attach, p, g);
-    g_transition(g, G_RUNNING, GMPT_WAIT_none);
+    g_transition_running(g);
     p->current = g;
     fetch_sub_acq_rel(&sched.detached, 1);
 }

@@ -247,6 +247,13 @@ static inline void g_transition(struct g *g, enum g_state state, enum gmpt_wait_
     store_release(&g->slot->status, g_status_make(++g->seq, reason, state));
 }
 
+/* W4 of unwind.h and T of segment.h: it runs before it writes on its stack or tells of another wait. */
+static inline void g_transition_running(struct g *g)
+{
+    g_transition(g, G_RUNNING, GMPT_WAIT_none);
+    store_fence();
+}
+
 static inline int64_t clock_now_ns(void)
 {
     struct timespec now;

@@ -77,7 +77,7 @@ static inline void begin_run(struct m *m, struct p *p, struct g *g, bool inherit
 {
     TRACE(go_start, p, g);
     latency_running(p, g);
-    g_transition(g, G_RUNNING, GMPT_WAIT_none);
+    g_transition_running(g);
     store_relaxed(&p->starts, load_relaxed(&p->starts) + 1);
     if (!inherits)
         store_relaxed(&p->tick, load_relaxed(&p->tick) + 1);
@@ -165,7 +165,6 @@ int scheduler_park(const struct wait *wait, after_switch_fn *after, void *arg)
     struct p *p = m->p;
     if (unlikely(blockcheck_mutexes))
         blockcheck_park(g, wait->reason);
-    store_fence(); /* T of segment.h: the slot is running before it tells of another wait */
     g->slot->wait_object = (uint64_t)(uintptr_t)wait->object;
     g->slot->wait_since_ns = load_relaxed(&coarse_now_ns);
     g->slot->wait_bounded = wait->bounded;

@@ -74,6 +74,18 @@ static inline void *switch_prepare(void *top, void (*fn)(void *), void *args)
     return sp;
 }
 
+/* Registers that a compiler may use only where it is told of the machine that has them. */
+#if defined(__AVX512F__)
+#define SWITCH_CLOBBERS_WIDE                                                                                          \
+    , "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24", "xmm25", "xmm26", "xmm27",     \
+        "xmm28", "xmm29", "xmm30", "xmm31", "k1", "k2", "k3", "k4", "k5", "k6", "k7"
+#elif defined(__ARM_FEATURE_SVE)
+#define SWITCH_CLOBBERS_WIDE                                                                                          \
+    , "p0", "p1", "p2", "p3", "p4", "p5", "p6", "p7", "p8", "p9", "p10", "p11", "p12", "p13", "p14", "p15"
+#else
+#define SWITCH_CLOBBERS_WIDE
+#endif
+
 /* Saves the running context in *save and goes on with the one at sp; comes back when somebody switches to *save. */
 static inline __attribute__((always_inline)) void switch_stacks(void **save, void *sp)
 {
@@ -94,12 +106,7 @@ static inline __attribute__((always_inline)) void switch_stacks(void **save, voi
                      :
                      : "rax", "rbx", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "memory", "cc",
                        "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10",
-                       "xmm11", "xmm12", "xmm13", "xmm14", "xmm15"
-#if defined(__AVX512F__)
-                       , "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24", "xmm25",
-                       "xmm26", "xmm27", "xmm28", "xmm29", "xmm30", "xmm31", "k1", "k2", "k3", "k4", "k5", "k6", "k7"
-#endif
-    );
+                       "xmm11", "xmm12", "xmm13", "xmm14", "xmm15" SWITCH_CLOBBERS_WIDE);
 #elif defined(__aarch64__)
     /* There is no red zone, and the stack pointer stays a multiple of 16. */
     register void **save_in __asm__("x0") = save;
@@ -119,12 +126,7 @@ static inline __attribute__((always_inline)) void switch_stacks(void **save, voi
                        "x17", "x18", "x19", "x20", "x21", "x22", "x23", "x24", "x25", "x26", "x27", "x28", "x30",
                        "memory", "cc", "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v12",
                        "v13", "v14", "v15", "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24", "v25", "v26",
-                       "v27", "v28", "v29", "v30", "v31"
-#if defined(__ARM_FEATURE_SVE)
-                       , "p0", "p1", "p2", "p3", "p4", "p5", "p6", "p7", "p8", "p9", "p10", "p11", "p12", "p13", "p14",
-                       "p15"
-#endif
-    );
+                       "v27", "v28", "v29", "v30", "v31" SWITCH_CLOBBERS_WIDE);
 #else
 #error "gmptrace runs on x86-64 and aarch64 only"
 #endif
@@ -154,7 +156,7 @@ static inline __attribute__((always_inline)) void switch_call_on(const struct co
                      :
                      : "rbx", "rcx", "rsi", "r8", "r9", "r10", "r11", "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3",
                        "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14",
-                       "xmm15");
+                       "xmm15" SWITCH_CLOBBERS_WIDE);
 #elif defined(__aarch64__)
     register void *arg_in __asm__("x0") = arg;
     register uintptr_t sp_in __asm__("x1") = sp;
@@ -166,9 +168,9 @@ static inline __attribute__((always_inline)) void switch_call_on(const struct co
                      : "+r"(arg_in), "+r"(sp_in), "+r"(fn_in)
                      :
                      : "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13", "x14", "x15", "x16", "x17",
-                       "x20", "x30", "memory", "cc", "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10",
-                       "v11", "v12", "v13", "v14", "v15", "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24",
-                       "v25", "v26", "v27", "v28", "v29", "v30", "v31");
+                       "x18", "x20", "x30", "memory", "cc", "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9",
+                       "v10", "v11", "v12", "v13", "v14", "v15", "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23",
+                       "v24", "v25", "v26", "v27", "v28", "v29", "v30", "v31" SWITCH_CLOBBERS_WIDE);
 #endif
 }
 

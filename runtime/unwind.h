@@ -7,7 +7,7 @@
  *     W1 context.sp = NULL, as it arrives        R1 status (acquire): waiting or runnable
  *     W2 status = waiting (release)              R2 context.sp: NULL says that it has not left its stack yet
  *     W3 context.sp = its stack pointer          R3 its stack
- *     W4 status = running, before it goes on     R4 status again (after a load fence): the same as at R1
+ *     W4 status = running, then a store fence    R4 status again (after a load fence): the same as at R1
  *
  * R2 after R1 sees W1 or what came later; so a pointer that is not NULL is that of this wait, and an R4 that sees the
  * status of R1 says that nothing ran on the stack before R3 was done. Nothing outside the G's stack is read, whatever a

@@ -79,6 +79,26 @@ TEST(spans, tasks_last_from_begin_to_end_on_any_g)
     spans_close(spans);
 }
 
+TEST(spans, regions_too_deep_to_follow_leave_the_outer_ones_alone)
+{
+    open_spans();
+    for (int i = 0; i < 260; i++)
+        begin(i, 1, 7);
+    for (int i = 0; i < 4; i++)
+        end(1000, 1, 7);
+    begin(1500, 1, 7);
+    end(1600, 1, 7);
+    for (int i = 0; i < 256; i++)
+        end(2000, 1, 7);
+    ck_assert_int_eq(spans_finish(spans), 0);
+    struct span_kind kind = kind_named(spans_regions, 7);
+    ck_assert_uint_eq(kind.begun, 261);
+    ck_assert_uint_eq(kind.ended, 256);
+    ck_assert_int_eq(kind.total_ns, 256 * 2000 - 255 * 256 / 2);
+    ck_assert_uint_eq(spans_unmatched(spans), 5);
+    spans_close(spans);
+}
+
 TEST(spans, regions_nest_on_each_g)
 {
     open_spans();

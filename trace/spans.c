@@ -31,6 +31,7 @@ struct open_span {
     int64_t begin_ns;
     struct open_span *outer; /* the same G's region around this one */
     uint32_t depth;          /* how many are around it */
+    uint64_t unseen;         /* begun inside this one and counted only: the next ends are theirs */
 };
 
 struct spans {
@@ -169,16 +170,21 @@ static int regions_set(struct spans *spans, uint64_t g, struct open_span *before
 
 static int region_begin(struct spans *spans, const struct gmpt_event *event)
 {
-    struct open_span *span, *outer = table_find(&spans->open_regions, table_mix(event->g), NULL, NULL);
-    if (outer && outer->depth + 1 >= NEST_MAX) {
+    struct open_span *span = NULL, *outer = table_find(&spans->open_regions, table_mix(event->g), NULL, NULL);
+    if (outer && (outer->unseen || outer->depth + 1 >= NEST_MAX)) {
         struct kind *kind = kind_get(&spans->regions, event->user_region_begin.name);
-        if (kind)
-            kind->begun++;
-        return kind ? 0 : -ENOMEM;
+        if (!kind)
+            return -ENOMEM;
+        kind->begun++;
+        outer->unseen++;
+        return 0;
     }
     int result = span_begin(spans, &spans->regions, event->user_region_begin.name, event->g, event->time_ns, &span);
-    if (result || !span)
+    if (result || !span) {
+        if (outer)
+            outer->unseen++;
         return result;
+    }
     span->outer = outer;
     span->depth = outer ? outer->depth + 1 : 0;
     result = regions_set(spans, event->g, span->outer, span);
@@ -190,6 +196,11 @@ static int region_begin(struct spans *spans, const struct gmpt_event *event)
 static int region_end(struct spans *spans, const struct gmpt_event *event)
 {
     struct open_span *head = table_find(&spans->open_regions, table_mix(event->g), NULL, NULL);
+    if (head && head->unseen) {
+        head->unseen--;
+        spans->unmatched++;
+        return 0;
+    }
     for (struct open_span **link = &head, *span; (span = *link); link = &span->outer) {
         if (span->kind->name != event->user_region_end.name)
             continue;
