@@ -254,6 +254,20 @@ TEST(summary, a_p_that_was_taken_away_leaves_its_g_in_the_call)
     summary_close(summary);
 }
 
+TEST(summary, a_g_that_went_on_elsewhere_after_its_call_is_not_lost_by_its_old_p)
+{
+    struct summary *summary = opened_with_main();
+    create(summary, 0, 5, 2, WORK_FN, 1);
+    feed(summary, GMPT_EVENT_syscall_begin, 0, 10, 1, 5, 0, 0, 0);
+    feed(summary, GMPT_EVENT_proc_retake, -1, 20, 0, 0, 1, 0, 0);
+    feed(summary, GMPT_EVENT_syscall_resume, 1, 30, 1, 1, 4, 0, 0);
+    start(summary, 0, 40, 2);
+    const struct summary_totals *totals = finished(summary, 100);
+    ck_assert_int_eq(totals->state_ns[GMPT_G_RUNNING], 10 + 70 + 60);
+    ck_assert_int_eq(totals->state_ns[0], 0);
+    summary_close(summary);
+}
+
 TEST(summary, a_g_whose_p_was_taken_runs_on_without_it)
 {
     struct summary *summary = opened_with_main();

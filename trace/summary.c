@@ -37,6 +37,7 @@ struct live_g {
     int64_t since_ns;
     uint64_t object;
     uint32_t create_stack, wait_stack;
+    int32_t p; /* valid while it runs */
     uint8_t state, reason;
     bool bounded, main;
     struct live_g *next_free;
@@ -325,11 +326,14 @@ static int add_run(struct summary *summary, const struct gmpt_event *event, stru
     struct current *current = current_of(summary, event);
     if (current) {
         struct live_g *before = current->g;
-        if (before && before != g && before->id == current->id && before->state == GMPT_G_RUNNING)
+        /* One that was in a call may have gone on elsewhere since. */
+        if (before && before != g && before->id == current->id && before->state == GMPT_G_RUNNING &&
+            before->p == event->p)
             state_enter(summary, before, STATE_LOST, summary->now_ns);
         *current = (struct current){ g, g->id };
     }
     state_enter(summary, g, GMPT_G_RUNNING, summary->now_ns);
+    g->p = event->p;
     return result;
 }
 

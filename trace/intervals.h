@@ -1,0 +1,86 @@
+/* The life of every G in pieces: one pass that turns ordered events into closed intervals.
+ *
+ *     go_create      go_start          go_block             go_unblock   go_start        go_exit
+ *         |- runnable -|---- running ----|----- waiting ------|- runnable -|--- running ----|
+ *
+ * Feed every event in order, then finish. Each interval is handed over once, when it ends; those that still go on are
+ * handed over by intervals_finish, by the numbers of their Gs. So intervals come ordered by their ends, and a G's own
+ * in their order. What is done with them is the caller's: a profile sums them up, an export draws them. Memory is
+ * bounded by the Gs that live.
+ *
+ * 1. The intervals of a G follow each other without a hole and without overlapping, from the moment that it was created
+ *    (or first seen) to its end or the trace's: so their lengths add up to its life, to the nanosecond.
+ * 2. A G's clock never runs back: a moment before its last transition counts as that transition's moment. An interval
+ *    may be empty then, and is handed over all the same, since it has happened.
+ * 3. What the trace does not tell is not made up: a stack, waker or P that is not known is 0 or -1. Of a G that ran
+ * when its ring lost records nobody knows what it has done since; that time has the state INTERVAL_LOST.
+ * 4. Labels that change in the midst of an interval split it. All parts but the first are `continued`.
+ *
+ * Summing up state by state gives what summary.h has in state_ns and wait_ns. */
+#ifndef GMPT_INTERVALS_H
+#define GMPT_INTERVALS_H
+
+#include <gmptrace/trace.h>
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct intervals;
+
+/* A G, as far as it is known by now. */
+struct interval_g {
+    uint64_t id, parent;   /* 0 = not known, or nobody */
+    uint64_t fn;           /* 0 = not known */
+    uint32_t create_stack; /* 0 = not known */
+    uint32_t labels, name; /* numbers for gmpt_trace_label and gmpt_trace_string; 0 = none */
+    int64_t created_ns;    /* or when it was first seen */
+    bool main;             /* the main G */
+};
+
+#define INTERVAL_LOST ((enum gmpt_g_state)0)
+#define INTERVAL_TRACE_END ((enum gmpt_event_type)0)
+
+struct interval {
+    const struct interval_g *g;              /* valid during the call */
+    int64_t begin_ns, end_ns;                /* [begin, end) */
+    enum gmpt_g_state state;                 /* never GMPT_G_DEAD */
+    enum gmpt_event_type began_by, ended_by; /* the kinds of the events at both ends; ended_by INTERVAL_TRACE_END: it
+                                                had not ended; a continued interval began by go_labels */
+    enum gmpt_wait_reason reason;            /* of a wait; else GMPT_WAIT_none */
+    bool bounded;                            /* of a wait: a deadline would end it */
+    bool continued;
+    uint64_t object; /* of a wait; 0 = none */
+    uint32_t stack;  /* of a wait or call, where; of being runnable after one, where that was; 0 = not known */
+    int32_t p;      /* the P in whose ring the event at the beginning lay: it ran there, blocked there, was queued there
+                       by whoever woke it; -1 = none */
+    int32_t end_p;  /* the same for the event at its end */
+    uint64_t waker; /* the G that ended this wait, or of being runnable, that ended the wait before or created it; 0 =
+                       none did (a timer, the poller), or not known */
+    uint64_t waker_fn; /* its function; 0 = not known */
+};
+
+/* closed takes each interval; anything but 0 from it stops, and is what intervals_add or intervals_finish returns. The
+ * trace that the events come from tells what it knows of Gs whose beginning was lost; it may be NULL. Returns NULL with
+ * errno ENOMEM. */
+struct intervals *intervals_open(const struct gmpt_trace *trace,
+                                 int (*closed)(void *arg, const struct interval *interval), void *arg);
+void intervals_close(struct intervals *intervals); /* NULL: nothing */
+
+/* Returns 0, -ENOMEM, or what the callback returned. */
+int intervals_add(struct intervals *intervals, const struct gmpt_event *event);
+/* Ends all that still goes on, at end_ns or the last event, whichever is later. For end_ns gmpt_trace_info has
+ * duration_ns. Nothing may be added afterwards. */
+int intervals_finish(struct intervals *intervals, int64_t end_ns);
+
+/* The G with this id while it lives; NULL = there is none. Valid until the next event is added. */
+const struct interval_g *intervals_g(const struct intervals *intervals, uint64_t id);
+/* The G that runs on this P now; NULL = none, or not known. */
+const struct interval_g *intervals_running(const struct intervals *intervals, int32_t p);
+/* When the last event was, or the end after intervals_finish. */
+int64_t intervals_end_ns(const struct intervals *intervals);
+
+/* Cuts the interval to what lies in [from, to). Returns false when that is nothing; an empty interval is in the window
+ * when its moment is. */
+bool interval_clip(struct interval *interval, int64_t from_ns, int64_t to_ns);
+
+#endif
