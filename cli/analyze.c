@@ -26,6 +26,8 @@ static void exit_print(const struct gmpt_trace_info *info)
         printf("exited with status %d", info->exit_code);
     else if (info->exit_kind == 2)
         printf("ended by signal %d", info->exit_code);
+    else if (info->exit_kind == 3)
+        fputs("ended, nobody knows how", stdout);
     else
         fputs("still running when the recording ended", stdout);
 }
@@ -47,7 +49,10 @@ static void head_print(const struct load *load)
     printf("\n  ran         %s, process %" PRIu32 ", ", cli_duration(a, totals->length_ns), info->pid);
     exit_print(info);
     putchar('\n');
-    cli_wrap(HEAD_INDENT, "  goroutines  %s created, %s ended, %s alive at the end, %s at peak",
+    char before[64] = "";
+    if (info->attached)
+        snprintf(before, sizeof before, "%s there before, ", cli_count(a, totals->gs_before));
+    cli_wrap(HEAD_INDENT, "  goroutines  %s%s created, %s ended, %s alive at the end, %s at peak", before,
              cli_count(a, totals->gs_created), cli_count(b, totals->gs_ended), cli_count(c, totals->gs_alive),
              cli_count(d, totals->gs_peak));
     double capacity_ns = (double)totals->p_room_ns;
@@ -252,7 +257,7 @@ static void latency_json(const struct summary_latency *latency)
 
 static void head_json(const struct load *load)
 {
-    static const char *const exit_kinds[] = { "running", "exited", "signalled" };
+    static const char *const exit_kinds[] = { "running", "exited", "signalled", "ended" };
     const struct gmpt_trace_info *info = gmpt_trace_info(load->trace);
     const struct summary_totals *totals = summary_totals(load->summary);
     char why[256];
@@ -262,6 +267,7 @@ static void head_json(const struct load *load)
     cli_json_string(stdout, info->host ? info->host : "");
     printf(",\n  \"pid\": %" PRIu32 ",\n  \"start_realtime_ns\": %" PRId64 ",\n  \"duration_ns\": %" PRId64 ",\n",
            info->pid, info->start_realtime_ns, totals->length_ns);
+    printf("  \"attached\": %s,\n", info->attached ? "true" : "false");
     printf("  \"p_count\": %" PRIu32 ",\n  \"m_count\": %" PRIu32 ",\n", totals->p_count, totals->m_count);
     printf("  \"whole\": %s,\n  \"exact\": %s,\n", load_whole(load) ? "true" : "false",
            load_exact(load) ? "true" : "false");
@@ -271,7 +277,7 @@ static void head_json(const struct load *load)
     else
         cli_json_string(stdout, load_missing(load, why));
     puts(",");
-    if (info->whole && info->exit_kind >= 0 && info->exit_kind <= 2)
+    if (info->whole && info->exit_kind >= 0 && info->exit_kind <= 3)
         printf("  \"exit\": {\"kind\": \"%s\", \"code\": %d},\n", exit_kinds[info->exit_kind], info->exit_code);
     else
         fputs("  \"exit\": null,\n", stdout);
@@ -279,9 +285,9 @@ static void head_json(const struct load *load)
 
 static void totals_json(const struct summary_totals *totals)
 {
-    printf("  \"goroutines\": {\"created\": %" PRIu64 ", \"ended\": %" PRIu64 ", \"alive\": %" PRIu64
+    printf("  \"goroutines\": {\"before\": %" PRIu64 ", \"created\": %" PRIu64 ", \"ended\": %" PRIu64 ", \"alive\": %" PRIu64
            ", \"peak\": %" PRIu64 "},\n",
-           totals->gs_created, totals->gs_ended, totals->gs_alive, totals->gs_peak);
+           totals->gs_before, totals->gs_created, totals->gs_ended, totals->gs_alive, totals->gs_peak);
     printf("  \"state_ns\": {\"runnable\": %" PRId64 ", \"running\": %" PRId64 ", \"waiting\": %" PRId64
            ", \"syscall\": %" PRId64 ", \"preempted\": %" PRId64 "},\n",
            totals->state_ns[GMPT_G_RUNNABLE], totals->state_ns[GMPT_G_RUNNING], totals->state_ns[GMPT_G_WAITING],

@@ -1,10 +1,13 @@
-/* gmptrace record: runs a program with a shared segment to trace into, and writes what comes out to a file.
+/* gmptrace record: runs a program with a shared segment to trace into, or attaches to one that runs, and writes what
+ * comes out to a file.
  *
- * The segment's memfd is inherited through any wrapper, so it is the program that first starts the runtime with it that
- * is recorded. The recorder holds its own mapping: a program that is killed loses nothing that it has committed. */
+ * When it starts the program, the segment's memfd is inherited through any wrapper, so it is the program that first
+ * starts the runtime with it that is recorded. The recorder holds its own mapping: a program that is killed loses
+ * nothing that it has committed. */
 #define _GNU_SOURCE
 #include "cli.h"
 #include "outfile.h"
+#include "target.h"
 
 #include "trace/recorder.h"
 
@@ -31,13 +34,17 @@
 struct run {
     struct outfile file;
     bool file_done; /* its fd is closed, and it is kept or dropped */
-    int segment_fd;
+    int segment_fd; /* the recorder's own open */
+    int passed_fd;  /* what the program inherits */
+    bool attach;    /* to a target that runs */
+    struct target target;
+    const char *name; /* of the program, for messages */
     sigset_t waited, old_mask;
     struct sigaction old_child_action;
-    char **argv; /* of the program */
+    char **argv; /* of the program, when it is started here */
     pid_t pid;
     bool ended;
-    int wait_status; /* valid when ended */
+    int wait_status; /* valid when ended, and not attached */
     int stop_requests;
     struct recorder *recorder;     /* NULL until the program has a segment */
     struct recorder_moment before; /* the last time that there was no segment */
@@ -83,7 +90,7 @@ static void signals_take(struct run *run)
 static void child_exec(struct run *run, int error_fd)
 {
     char number[16];
-    snprintf(number, sizeof number, "%d", run->segment_fd);
+    snprintf(number, sizeof number, "%d", run->passed_fd);
     sigaction(SIGCHLD, &run->old_child_action, NULL);
     sigprocmask(SIG_SETMASK, &run->old_mask, NULL);
     if (setenv(SEGMENT_FD_ENV, number, 1) == 0)
@@ -119,9 +126,11 @@ static int child_start(struct run *run)
     return -error;
 }
 
-static void child_reap(struct run *run)
+static void end_check(struct run *run)
 {
-    if (!run->ended && waitpid(run->pid, &run->wait_status, WNOHANG) == run->pid)
+    if (run->attach)
+        run->ended = run->ended || target_ended(&run->target);
+    else if (!run->ended && waitpid(run->pid, &run->wait_status, WNOHANG) == run->pid)
         run->ended = true;
 }
 
@@ -138,7 +147,7 @@ static bool terminal_reaches_child(const struct run *run)
 
 static void stop_request(struct run *run, int signal)
 {
-    if (++run->stop_requests > 1 || run->ended)
+    if (++run->stop_requests > 1 || run->ended || run->attach)
         return;
     if (signal == SIGTERM || !terminal_reaches_child(run))
         kill(run->pid, signal);
@@ -160,11 +169,11 @@ static void signals_wait(struct run *run, int64_t ns)
     const struct timespec none = { 0, 0 };
     int signal = sigtimedwait(&run->waited, NULL, &timeout);
     for (; signal > 0; signal = sigtimedwait(&run->waited, NULL, &none)) {
-        child_reap(run); /* before a signal is passed on: its pid may be another's by then */
+        end_check(run); /* before a signal is passed on: its pid may be another's by then */
         if (signal != SIGCHLD)
             stop_request(run, signal);
     }
-    child_reap(run);
+    end_check(run);
 }
 
 /* ---- The recording ---------------------------------------------------------------------------------------------- */
@@ -188,12 +197,15 @@ static void segment_try(struct run *run)
     struct utsname machine;
     if (uname(&machine) == 0)
         snprintf(host, sizeof host, "%s %s", machine.nodename, machine.release);
-    command_text(command, sizeof command, run->argv);
+    if (run->argv)
+        command_text(command, sizeof command, run->argv);
     struct recorder_info info = {
-        .command = command,
+        .command = run->attach ? run->target.command : command,
         .host = host,
         .level = COMPRESSION_LEVEL,
         .start = run->before,
+        .attach = run->attach,
+        .stacks_pid = run->target.pid,
     };
     struct recorder_moment now = recorder_moment_now();
     const char *why = NULL;
@@ -202,13 +214,13 @@ static void segment_try(struct run *run)
         run->before = now;
     } else if (result) {
         run->refused = true;
-        run->status = result == -EPROTO ? CLI_USAGE : CLI_MACHINE;
+        run->status = result == -EPROTO || result == -EBUSY ? CLI_USAGE : CLI_MACHINE;
         if (why)
-            cli_error("cannot record '%s': %s", run->argv[0], why);
+            cli_error("cannot record '%s': %s", run->name, why);
         else
             cli_error("cannot write '%s': %s; nothing recorded", run->file.path, strerror(-result));
     } else if (run->duration_ns) {
-        run->end_ns = now.monotonic_ns + run->duration_ns;
+        run->end_ns = run->duration_ns + (run->attach ? recorder_moment_now() : now).monotonic_ns;
     }
 }
 
@@ -242,7 +254,9 @@ static void file_finish(struct run *run, bool keep)
 static void recording_finish(struct run *run)
 {
     int kind = 0, code = 0;
-    if (run->ended && WIFEXITED(run->wait_status)) {
+    if (run->ended && run->attach) {
+        kind = 3;
+    } else if (run->ended && WIFEXITED(run->wait_status)) {
         kind = 1;
         code = WEXITSTATUS(run->wait_status);
     } else if (run->ended) {
@@ -287,7 +301,7 @@ static int64_t run_left_ns(const struct run *run)
 static void run_follow(struct run *run)
 {
     for (;;) {
-        bool last = run->ended || run->stop_requests > 1;
+        bool last = run->ended || run->stop_requests > (run->attach ? 0 : 1) || (run->attach && run->file_done);
         if (!run->recorder && !run->refused)
             segment_try(run);
         bool recording = run->recorder && !run->file_done;
@@ -304,12 +318,17 @@ static void run_follow(struct run *run)
     }
 }
 
-/* PROG has gone its way, and no segment was seen. Why, as far as can be told from here. */
-/* Says why nothing was recorded; returns the exit status for it. */
+/* PROG has gone its way, and no segment was seen. Says why, as far as can be told from here; returns the exit
+ * status for it. */
 static int nothing_say(const struct run *run)
 {
-    const char *name = run->argv[0];
+    const char *name = run->name;
     int status = run->wait_status;
+    if (run->attach) {
+        cli_error("%s %s: nothing recorded", name,
+                  run->ended ? "ended before it could be recorded" : "has not laid out its shared memory so far");
+        return CLI_USAGE;
+    }
     struct rlimit limit;
     if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY) {
         cli_error("nothing recorded: the limit on file sizes (ulimit -f) leaves no room for the trace's buffers");
@@ -326,22 +345,42 @@ static int nothing_say(const struct run *run)
     else
         cli_error("'%s' did not start the gmptrace runtime: nothing recorded; is it linked with libgmptrace? "
                   "(One that closes descriptor %d, or goes on in the background, is not seen.)",
-                  name, run->segment_fd);
+                  name, run->passed_fd);
     return CLI_USAGE;
 }
 
 static int segment_make(struct run *run)
 {
+    char path[32];
     int low = memfd_create(SEGMENT_NAME, MFD_ALLOW_SEALING);
     if (low < 0)
         return -errno;
-    run->segment_fd = fcntl(low, F_DUPFD, SEGMENT_FD_LEAST);
-    if (run->segment_fd < 0) {
-        run->segment_fd = low;
-        return 0;
+    run->passed_fd = fcntl(low, F_DUPFD, SEGMENT_FD_LEAST);
+    if (run->passed_fd < 0)
+        run->passed_fd = low;
+    else
+        close(low);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", run->passed_fd);
+    run->segment_fd = open(path, O_RDWR | O_CLOEXEC);
+    return run->segment_fd < 0 ? -errno : segment_lock(run->segment_fd);
+}
+
+/* Before the target could emit its first event. */
+static int target_start(struct run *run)
+{
+    int result;
+    if (run->attach)
+        return CLI_OK;
+    if ((result = segment_make(run))) {
+        cli_error("cannot make shared memory: %s", strerror(-result));
+        return CLI_MACHINE;
     }
-    close(low);
-    return 0;
+    run->before = recorder_moment_now();
+    if ((result = child_start(run))) {
+        cli_error("cannot run '%s': %s", run->name, strerror(-result));
+        return CLI_USAGE;
+    }
+    return CLI_OK;
 }
 
 static int run_whole(struct run *run, const char *path)
@@ -351,26 +390,16 @@ static int run_whole(struct run *run, const char *path)
         cli_error("cannot write '%s': %s", path, strerror(-result));
         return CLI_MACHINE;
     }
-    run->status = CLI_MACHINE;
-    if ((result = segment_make(run))) {
-        cli_error("cannot make shared memory: %s", strerror(-result));
-        goto out;
-    }
     signals_take(run);
-    run->before = recorder_moment_now();
-    if ((result = child_start(run))) {
-        cli_error("cannot run '%s': %s", run->argv[0], strerror(-result));
-        run->status = CLI_USAGE;
+    if ((run->status = target_start(run)))
         goto out;
-    }
     signal(SIGPIPE, SIG_IGN); /* a fifo whose reader is gone, or a size limit, is an error to be told */
     signal(SIGXFSZ, SIG_IGN);
     run->status = CLI_OK;
     run_follow(run);
-    if (!run->recorder && !run->refused) {
+    if (!run->recorder && !run->refused)
         run->status = nothing_say(run);
-    }
-    if (run->status == CLI_OK && run->ended)
+    if (run->status == CLI_OK && run->ended && !run->attach)
         run->status = WIFSIGNALED(run->wait_status) ? 128 + WTERMSIG(run->wait_status) : WEXITSTATUS(run->wait_status);
 out:
     if (!run->file_done) {
@@ -379,10 +408,22 @@ out:
         file_finish(run, false);
     }
     recorder_close(run->recorder);
-    if (run->segment_fd >= 0)
+    if (run->attach)
+        target_close(&run->target);
+    else if (run->segment_fd >= 0)
         close(run->segment_fd);
+    if (run->passed_fd >= 0)
+        close(run->passed_fd);
     outfile_close(&run->file);
     return run->status;
+}
+
+static pid_t pid_parse(const char *text)
+{
+    char *end;
+    errno = 0;
+    long pid = strtol(text, &end, 10);
+    return errno || *end || end == text || pid <= 0 || pid > INT32_MAX ? 0 : (pid_t)pid;
 }
 
 static int record_run(int argc, char **argv)
@@ -390,15 +431,17 @@ static int record_run(int argc, char **argv)
     static const struct option options[] = {
         { "output", required_argument, NULL, 'o' },
         { "duration", required_argument, NULL, 'd' },
+        { "pid", required_argument, NULL, 'p' },
         { "help", no_argument, NULL, 'h' },
         { NULL, 0, NULL, 0 },
     };
     const char *path = DEFAULT_PATH;
     int64_t duration_ns = 0;
+    pid_t pid = 0;
     int option;
     optind = 0;
     opterr = 0;
-    while ((option = getopt_long(argc, argv, "+:o:d:h", options, NULL)) >= 0) {
+    while ((option = getopt_long(argc, argv, "+:o:d:p:h", options, NULL)) >= 0) {
         switch (option) {
         case 'o':
             path = optarg;
@@ -406,6 +449,11 @@ static int record_run(int argc, char **argv)
         case 'd':
             if (cli_parse_duration(optarg, &duration_ns) || duration_ns == 0)
                 return cli_usage("'%s' is no duration such as 500ms, 10s or 5m", optarg);
+            break;
+        case 'p':
+            pid = pid_parse(optarg);
+            if (pid == 0)
+                return cli_usage("'%s' is no process id", optarg);
             break;
         case 'h':
             fputs(cli_current->help, stdout);
@@ -416,13 +464,26 @@ static int record_run(int argc, char **argv)
             return cli_usage("unknown option '%s'", argv[optind - 1]);
         }
     }
-    if (optind >= argc)
+    if (optind >= argc && !pid)
         return cli_usage("no program to record");
+    if (optind < argc && pid)
+        return cli_usage("either a program to start or -p, not both");
     if (!*path || strcmp(path, "-") == 0)
         return cli_usage("the output must be a file: standard output is the program's own");
-    struct run run = {
-        .segment_fd = -1, .argv = argv + optind, .duration_ns = duration_ns, .end_ns = INT64_MAX
-    };
+    struct run run = { .segment_fd = -1, .passed_fd = -1, .duration_ns = duration_ns, .end_ns = INT64_MAX };
+    char name[64];
+    if (pid) {
+        int status = target_open(&run.target, pid);
+        if (status)
+            return status;
+        snprintf(name, sizeof name, "process %d", (int)pid);
+        run.attach = true;
+        run.segment_fd = run.target.segment_fd;
+        run.name = name;
+    } else {
+        run.argv = argv + optind;
+        run.name = run.argv[0];
+    }
     return run_whole(&run, path);
 }
 
@@ -430,15 +491,18 @@ const struct cli_command command_record = {
     .name = "record",
     .summary = "run a program and record what its goroutines do",
     .help = "Usage: gmptrace record [-o FILE] [-d TIME] [--] PROG [ARGS...]\n"
+            "       gmptrace record [-o FILE] [-d TIME] -p PID\n"
             "\n"
             "Runs PROG, which must be linked with libgmptrace, and writes every goroutine\n"
             "transition to FILE. Ends with PROG. An earlier FILE is kept as FILE.old, in\n"
-            "place of an older one.\n"
+            "place of an older one. With -p it attaches to a program that runs already,\n"
+            "whose goroutines are then known as they are at that moment, and detaches.\n"
             "\n"
             "  -o, --output FILE  where to (default: " DEFAULT_PATH ")\n"
             "  -d, --duration TIME\n"
             "                     record for that long (500ms, 10s, 5m) from the start of\n"
             "                     PROG's runtime; PROG runs on\n"
+            "  -p, --pid PID      attach to this process; Ctrl-C detaches\n"
             "  -h, --help         this text\n"
             "\n"
             "Ctrl-C ends PROG, and the recording is finished whole; pressed again, the\n"

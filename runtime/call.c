@@ -32,6 +32,7 @@ void call_begin(bool known_slow, struct api_site site)
     m->p = NULL;
     store_relaxed(&p->call_tick, load_relaxed(&p->call_tick) + 1);
     if (known_slow) {
+        trace_p_held(p, 0);
         TRACE(proc_retake, p->index, g->id);
         p->current = NULL;
         store_release(&p->status, P_IDLE);

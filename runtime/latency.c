@@ -4,7 +4,7 @@
 #define SCALE_BITS 24
 #define CALIBRATE_NS 100000000 /* long enough for one part in 100,000 */
 
-uint32_t latency_mask = LATENCY_ONE_IN - 1;
+ATOMIC(uint32_t) latency_mask = LATENCY_ONE_IN - 1;
 
 static enum segment_clock clock_kind;
 static uint64_t first_ticks;
@@ -21,10 +21,17 @@ static void measure(int64_t now_ns)
         store_relaxed(&scale, ((uint64_t)(now_ns - first_ns) << SCALE_BITS) / ticks);
 }
 
+void latency_count_all(bool all)
+{
+    uint32_t mask = all ? 0 : LATENCY_ONE_IN - 1;
+    if (load_relaxed(&latency_mask) != mask)
+        store_relaxed(&latency_mask, mask);
+}
+
 void latency_start(void)
 {
     clock_kind = (enum segment_clock)trace_segment.header->clock;
-    latency_mask = load_relaxed(&trace_segment.header->tracing) ? 0 : LATENCY_ONE_IN - 1;
+    latency_count_all(load_relaxed(&trace_segment.header->tracing) != 0);
     first_ns = clock_now_ns();
     first_ticks = latency_ticks();
     int64_t now_ns = first_ns;

@@ -12,10 +12,12 @@
 #define LATENCY_ONE_IN 32u
 
 /* LATENCY_ONE_IN - 1, or 0 while all are counted. */
-extern uint32_t latency_mask;
+extern ATOMIC(uint32_t) latency_mask;
 
 /* After the trace has chosen its clock. */
 void latency_start(void);
+/* By sysmon: from now on all are counted, or one in LATENCY_ONE_IN. */
+void latency_count_all(bool all);
 /* By sysmon: measures the clock against CLOCK_MONOTONIC. */
 void latency_calibrate(int64_t now_ns);
 
@@ -25,7 +27,7 @@ void latency_count(struct p *p, struct g *g);
 /* Before the transition to runnable. */
 static inline void latency_runnable(struct g *g)
 {
-    if (unlikely((((g->seq >> 1) + (uint32_t)g->id) & latency_mask) == 0))
+    if (unlikely((((g->seq >> 1) + (uint32_t)g->id) & load_relaxed(&latency_mask)) == 0))
         g->ready_ticks = latency_ticks();
 }
 

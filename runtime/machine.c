@@ -25,12 +25,14 @@ void machine_acquire(struct m *m, struct p *p)
     m->p = p;
     store_release(&p->m, m); /* with sysmon: the M is laid out before it can be seen */
     store_relaxed(&p->status, P_RUNNING);
+    trace_p_held(p, m->tid);
     TRACE(proc_start, p, m->tid);
 }
 
 struct p *machine_release(struct m *m)
 {
     struct p *p = m->p;
+    trace_p_held(p, 0);
     TRACE(proc_stop, p);
     m->p = NULL;
     store_relaxed(&p->m, NULL);

@@ -57,7 +57,7 @@ void gmpt_metrics_read(struct gmpt_metrics *metrics)
     memset(metrics, 0, sizeof *metrics);
     count_gs(metrics);
     sum_ps(metrics);
-    metrics->latency_one_in = latency_mask + 1;
+    metrics->latency_one_in = load_relaxed(&latency_mask) + 1;
     metrics->preempted_t0 = load_relaxed(&sched.preempted_t0);
     metrics->preempted_t1 = load_relaxed(&sched.preempted_t1);
     metrics->preempted_t2 = load_relaxed(&sched.preempted_t2);

@@ -57,6 +57,7 @@ bool preempt_take(struct p *p, uint32_t tick, uint32_t *signals)
         fetch_and_acq_rel(&m->attention, ~(uint32_t)ATTENTION_TAKING);
         return false;
     }
+    trace_p_held(p, 0);
     TRACE(go_detach, p);
     g_transition(g, G_PREEMPTED, GMPT_WAIT_none);
     fetch_add_relaxed(&sched.detached, 1);

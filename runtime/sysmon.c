@@ -124,6 +124,7 @@ static bool look_at_call(struct p *p, struct look *look, int64_t now, bool woken
     uint32_t expected = P_SYSCALL;
     if (!cas_acq_rel(&p->status, &expected, P_IDLE))
         return false;
+    trace_p_held(p, 0);
     TRACE(proc_retake, p->index, p->call_g);
     p->current = NULL;
     call_hand_off(p);
@@ -286,6 +287,7 @@ void sysmon_run(void)
         }
         help_refused(now, help_late_timers(now));
         latency_calibrate(now);
+        trace_watch(now);
         schedtrace_check(now);
         quit_check();
         deadlock_check();

@@ -2,10 +2,15 @@
 #define _GNU_SOURCE
 #include "tracepoint.h"
 
+#include "latency.h"
 #include "memcheck.h"
+#include "owncode.h"
 #include "runtime.h"
 #include "seat.h"
 #include "sysmon.h"
+#include "unwind.h"
+
+#include "trace/savedstack.h"
 
 #include <fcntl.h>
 #include <link.h>
@@ -19,6 +24,7 @@
 #endif
 
 #define RING_BYTES (16u << 20)
+#define LOCK_LOOK_NS 200000000 /* how often it is looked whether there is still a recorder */
 
 struct segment trace_segment;
 
@@ -275,7 +281,7 @@ int trace_start(uint32_t p_room, uint32_t maxprocs, uint32_t seats)
     if (error)
         return error;
     memcheck_reserved(trace_segment.registry, seats * sizeof *trace_segment.registry);
-    if (!recorded) /* the stack tables and the rings, to the end; a recorder that comes later must undo this */
+    if (!recorded) /* the stack tables and the rings, to the end; a ring that is used tells so in turn() */
         memcheck_reserved(trace_segment.stacks,
                           (size_t)(trace_segment.base + trace_segment.bytes - (uint8_t *)trace_segment.stacks));
     trace_segment.header->clock = trace.clock;
@@ -283,7 +289,13 @@ int trace_start(uint32_t p_room, uint32_t maxprocs, uint32_t seats)
     ring_init(&trace.ring, &trace_segment, p_room);
     dictionary_init(&trace.dictionary, &trace_segment);
     trace_note_modules();
-    store_relaxed(&trace_segment.header->tracing, recorded);
+    trace_segment.header->saved_sp_offset = offsetof(struct g, context) + offsetof(struct context, sp);
+    trace_segment.header->saved_call_offset = offsetof(struct g, call);
+    trace_segment.header->entry_pc = (uint64_t)(uintptr_t)switch_entry;
+    trace_segment.header->code_lo = (uint64_t)(uintptr_t)__start_gmpt_text;
+    trace_segment.header->code_hi = (uint64_t)(uintptr_t)__stop_gmpt_text;
+    if (recorded)
+        store_relaxed(&trace_segment.header->tracing, segment_next_epoch(&trace_segment));
     if (recorded)
         ring_prefault(&trace.ring);
     pthread_atfork(NULL, NULL, after_fork_in_child);
@@ -304,13 +316,131 @@ void trace_main_returned(void)
     store_release(&trace_segment.header->main_returned, 1);
 }
 
+/* ---- epochs ---- */
+
+/* The address of a stack that may be in another ring's table. */
+static uint64_t stack_elsewhere(uint32_t ring, uint32_t ordinal)
+{
+    return ordinal ? (uint64_t)(ring + 1) << 32 | ordinal : 0;
+}
+
+static uint64_t creation_stack(struct ring *ring, const struct g_slot *slot)
+{
+    if (slot->create_stack || !slot->create_pc)
+        return stack_elsewhere(slot->create_ring, slot->create_stack);
+    return ring_stack(ring, &slot->create_pc, 1);
+}
+
+/* From its saved frames, when nobody noted it as the wait began. */
+static uint64_t wait_stack(struct ring *ring, const struct g *g)
+{
+    const struct g_slot *slot = g->slot;
+    struct unwind unwind;
+    if (slot->wait_stack)
+        return stack_elsewhere(slot->wait_ring, slot->wait_stack);
+    if (!unwind_saved(&unwind, g, slot))
+        return 0;
+    uint32_t first = savedstack_private(unwind.pc, unwind.depth, (uintptr_t)__start_gmpt_text,
+                                        (uintptr_t)__stop_gmpt_text);
+    for (uint32_t i = first; i < unwind.depth; i++)
+        unwind.pc[i]++; /* a trace has return addresses */
+    return ring_stack(ring, unwind.pc + first, unwind.depth - first);
+}
+
+/* What the recorder cannot read from the slot any more once the next record about g is there. */
+static void tell(struct ring *ring, const struct g *g)
+{
+    struct g_slot *slot = g->slot;
+    uint64_t now = ticks(), status = load_relaxed(&slot->status);
+    enum g_state state = g_status_state(status);
+    const uint64_t was[] = { g->id, g->seq, state, slot->parent, slot->fn, creation_stack(ring, slot) };
+    ring_emit_fields(ring, GMPT_EVENT_go_was, now, was, 6);
+    if (state == G_WAITING || state == G_SYSCALL) {
+        int64_t waited_ns = load_relaxed(&coarse_now_ns) - slot->wait_since_ns;
+        bool waits = state == G_WAITING;
+        const uint64_t waited[] = { g->id,
+                                    g_status_reason(status),
+                                    waits ? slot->wait_object : 0,
+                                    waits && slot->wait_bounded,
+                                    waited_ns > 0 ? (uint64_t)waited_ns : 0,
+                                    waits ? wait_stack(ring, g)
+                                          : stack_elsewhere(slot->wait_ring, slot->wait_stack) };
+        ring_emit_fields(ring, GMPT_EVENT_go_waited, now, waited, 6);
+    }
+    store_relaxed(&slot->told, ring->epoch);
+    if (load_relaxed(&slot->labels))
+        ring_emit(ring, GMPT_EVENT_go_labels, now, 2, g->id, load_relaxed(&slot->labels), 0, 0);
+    if (load_relaxed(&slot->name))
+        ring_emit(ring, GMPT_EVENT_go_name, now, 2, g->id, load_relaxed(&slot->name), 0, 0);
+}
+
+/* The first record of a ring in an epoch is about to be written, or tracing has ended meanwhile: false. */
+static __attribute__((noinline)) bool turn(struct ring *ring, uint32_t epoch)
+{
+    if (epoch == 0)
+        return false;
+    load_fence(); /* what the recorder has consumed is seen, as `tracing` is */
+    memcheck_used(segment_subbuffer(&trace_segment, ring->index, 0),
+                  (size_t)trace_segment.subbuffers * SUBBUFFER_BYTES);
+    memcheck_used(ring->stack_words, trace_segment.stacks_words * sizeof(uint64_t));
+    ring_turn(ring, epoch);
+    if (ring == &trace.ring)
+        return true;
+    const struct g *current = container_of(ring, struct p, ring)->current;
+    if (current && load_relaxed(&current->slot->told) != epoch)
+        tell(ring, current);
+    return true;
+}
+
+/* Whether a record may be written now; the ring is in the epoch then. */
+static inline __attribute__((always_inline)) bool follow(struct ring *ring)
+{
+    uint32_t epoch = load_relaxed(&trace_segment.header->tracing);
+    return likely(ring->epoch == epoch) || turn(ring, epoch);
+}
+
+/* Before a record that names g. False when there must be none: tracing has ended, or g is being made and was not yet
+ * told of, so that the first that is told of it will be later. */
+static inline __attribute__((always_inline)) bool follow_g(struct ring *ring, const struct g *g)
+{
+    if (unlikely(!follow(ring)))
+        return false;
+    if (likely(load_relaxed(&g->slot->told) == ring->epoch))
+        return true;
+    if (g->seq == 0)
+        return false;
+    tell(ring, g);
+    return true;
+}
+
+void trace_watch(int64_t now_ns)
+{
+    static int64_t looked_ns;
+    uint32_t epoch = load_relaxed(&trace_segment.header->tracing);
+    latency_count_all(epoch != 0);
+    if (likely(epoch == 0) || trace_segment.fd < 0 || now_ns - looked_ns < LOCK_LOOK_NS)
+        return;
+    looked_ns = now_ns;
+    if (!segment_is_locked(trace_segment.fd))
+        cas_acq_rel(&trace_segment.header->tracing, &epoch, 0); /* not when the next recorder has begun its own */
+}
+
+void trace_p_held(struct p *p, uint32_t tid) { store_relaxed(&p->ring.control->tid, tid); }
+
 /* ---- records ---- */
 
-#define EMIT0(ring, name) ring_emit(ring, GMPT_EVENT_##name, ticks(), 0, 0, 0, 0, 0)
-#define EMIT1(ring, name, a) ring_emit(ring, GMPT_EVENT_##name, ticks(), 1, a, 0, 0, 0)
-#define EMIT2(ring, name, a, b) ring_emit(ring, GMPT_EVENT_##name, ticks(), 2, a, b, 0, 0)
-#define EMIT3(ring, name, a, b, c) ring_emit(ring, GMPT_EVENT_##name, ticks(), 3, a, b, c, 0)
-#define EMIT4(ring, name, a, b, c, d) ring_emit(ring, GMPT_EVENT_##name, ticks(), 4, a, b, c, d)
+#define EMIT_WHEN(follows, ring, name, count, a, b, c, d)                                                              \
+    do {                                                                                                               \
+        if (likely(follows))                                                                                           \
+            ring_emit(ring, GMPT_EVENT_##name, ticks(), count, a, b, c, d);                                            \
+    } while (0)
+#define EMIT0(ring, name) EMIT_WHEN(follow(ring), ring, name, 0, 0, 0, 0, 0)
+#define EMIT1(ring, name, a) EMIT_WHEN(follow(ring), ring, name, 1, a, 0, 0, 0)
+#define EMIT2(ring, name, a, b) EMIT_WHEN(follow(ring), ring, name, 2, a, b, 0, 0)
+#define EMIT3(ring, name, a, b, c) EMIT_WHEN(follow(ring), ring, name, 3, a, b, c, 0)
+#define EMIT4(ring, name, a, b, c, d) EMIT_WHEN(follow(ring), ring, name, 4, a, b, c, d)
+/* A record that names a G which exists, and one more number. */
+#define EMIT_G(ring, name, g, number) EMIT_WHEN(follow_g(ring, g), ring, name, 2, (g)->id, number, 0, 0)
 
 void trace_emit_proc_start(struct p *p, uint32_t tid) { EMIT1(&p->ring, proc_start, tid); }
 
@@ -345,9 +475,10 @@ void trace_emit_go_create(struct p *p, struct g *g, struct api_site site)
     g->slot->create_stack = stack;
     g->slot->create_ring = (uint16_t)p->index;
     EMIT3(&p->ring, go_create, g->id, g->slot->fn, stack);
+    store_relaxed(&g->slot->told, p->ring.epoch);
 }
 
-void trace_emit_go_start(struct p *p, struct g *g) { EMIT2(&p->ring, go_start, g->id, (uint32_t)(g->seq + 1)); }
+void trace_emit_go_start(struct p *p, struct g *g) { EMIT_G(&p->ring, go_start, g, (uint32_t)(g->seq + 1)); }
 
 void trace_emit_go_yield(struct p *p) { EMIT0(&p->ring, go_yield); }
 
@@ -364,11 +495,11 @@ void trace_emit_go_block(struct p *p, struct g *g)
 void trace_emit_go_unblock(struct p *p, struct g *g)
 {
     if (p) {
-        EMIT2(&p->ring, go_unblock, g->id, (uint32_t)(g->seq + 1));
+        EMIT_G(&p->ring, go_unblock, g, (uint32_t)(g->seq + 1));
         return;
     }
     lock_acquire(&trace.lock);
-    EMIT2(&trace.ring, go_unblock, g->id, (uint32_t)(g->seq + 1));
+    EMIT_G(&trace.ring, go_unblock, g, (uint32_t)(g->seq + 1));
     lock_release(&trace.lock);
 }
 
@@ -384,33 +515,33 @@ void trace_emit_syscall_end(struct p *p) { EMIT0(&p->ring, syscall_end); }
 
 void trace_emit_syscall_resume(struct p *p, struct g *g)
 {
-    EMIT2(&p->ring, syscall_resume, g->id, (uint32_t)(g->seq + 1));
+    EMIT_G(&p->ring, syscall_resume, g, (uint32_t)(g->seq + 1));
 }
 
 void trace_emit_syscall_exit(struct g *g)
 {
     lock_acquire(&trace.lock);
-    EMIT2(&trace.ring, syscall_exit, g->id, (uint32_t)(g->seq + 1));
+    EMIT_G(&trace.ring, syscall_exit, g, (uint32_t)(g->seq + 1));
     lock_release(&trace.lock);
 }
 
 void trace_emit_go_detach(struct p *p) { EMIT0(&p->ring, go_detach); }
 
-void trace_emit_go_attach(struct p *p, struct g *g) { EMIT2(&p->ring, go_attach, g->id, (uint32_t)(g->seq + 1)); }
+void trace_emit_go_attach(struct p *p, struct g *g) { EMIT_G(&p->ring, go_attach, g, (uint32_t)(g->seq + 1)); }
 
 void trace_emit_go_attach_wait(struct g *g)
 {
     lock_acquire(&trace.lock);
-    EMIT2(&trace.ring, go_attach_wait, g->id, (uint32_t)(g->seq + 1));
+    EMIT_G(&trace.ring, go_attach_wait, g, (uint32_t)(g->seq + 1));
     lock_release(&trace.lock);
 }
 
 void trace_emit_go_labels(struct p *p, struct g *g)
 {
-    EMIT2(&p->ring, go_labels, g->id, load_relaxed(&g->slot->labels));
+    EMIT_G(&p->ring, go_labels, g, load_relaxed(&g->slot->labels));
 }
 
-void trace_emit_go_name(struct p *p, struct g *g) { EMIT2(&p->ring, go_name, g->id, load_relaxed(&g->slot->name)); }
+void trace_emit_go_name(struct p *p, struct g *g) { EMIT_G(&p->ring, go_name, g, load_relaxed(&g->slot->name)); }
 
 void trace_emit_user_task_begin(struct p *p, const struct gmpt_task *task, uint32_t name)
 {

@@ -40,6 +40,10 @@ void trace_set_maxprocs(uint32_t count);
 /* Adds what was loaded since to the list of modules. */
 void trace_note_modules(void);
 void trace_start_p(struct p *p); /* makes the P's ring */
+/* By sysmon at every look: notices that tracing has begun or ended, and ends it when there is no recorder. */
+void trace_watch(int64_t now_ns);
+/* Tells the outside which thread holds the P, 0 = none. */
+void trace_p_held(struct p *p, uint32_t tid);
 /* Tells the outside that the main G has returned. */
 void trace_main_returned(void);
 /* Writes an address as "MODULE+0xOFFSET", which addr2line takes. Async-signal-safe but for snprintf. */

@@ -4,9 +4,11 @@
 
 #include "runtime/runtime.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -96,4 +98,15 @@ int run_child(void (*fn)(void), char *err, size_t size)
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         ;
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+int run_pass_segment(void)
+{
+    char number[16], path[48];
+    int memfd = memfd_create("recorder", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    snprintf(number, sizeof number, "%d", memfd);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", memfd);
+    REQUIRE(segment_lock(open(path, O_RDWR | O_CLOEXEC)) == 0);
+    setenv(SEGMENT_FD_ENV, number, 1);
+    return memfd;
 }

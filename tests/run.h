@@ -48,6 +48,9 @@ const char *run_complaint(void); /* "" when all was as expected */
             ck_abort_msg("%s", #condition);                                                                            \
     } while (0)
 
+/* The next run is a recorded program's: passes it a memfd, returned, with the lock that a recorder would have. */
+int run_pass_segment(void);
+
 /* Starts fn without arguments; for Gs whose state is static. */
 void run_go(void (*fn)(void *args));
 

@@ -33,7 +33,7 @@ static void fixture_open_sized(struct fixture *f, size_t ring_bytes)
     ck_assert_int_eq(segment_open(&f->outside, f->target.fd, &why), 0);
     for (uint32_t i = 0; i < 2; i++)
         ring_init(&f->ring[i], &f->target, i);
-    f->drain = drain_open(&f->outside);
+    f->drain = drain_open(&f->outside, 0, false);
     ck_assert_ptr_nonnull(f->drain);
 }
 

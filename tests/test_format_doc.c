@@ -21,7 +21,7 @@ static const char *kind_doc(enum event_kind kind)
     case EVENT_KIND_seq:
         return "the number of the G's transition";
     case EVENT_KIND_stack:
-        return "an ordinal in the ring's own stacks, 0 = not known";
+        return "an ordinal in the ring's own stacks, 0 = not known; with ring + 1 in the upper 32 bits, in that ring's";
     case EVENT_KIND_addr:
         return "an address";
     case EVENT_KIND_num:

@@ -27,7 +27,7 @@ static void open_all(void)
     segment_publish(&target);
     ck_assert_int_eq(segment_open(&outside, target.fd, &why), 0);
     ring_init(&ring, &target, 0);
-    drain = drain_open(&outside);
+    drain = drain_open(&outside, 0, false);
     snprintf(path, sizeof path, "%s/names.data", harness_tmpdir());
     writer = writer_open(open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), &info, 1);
     ck_assert(drain && writer);

@@ -18,10 +18,7 @@ static struct segment view;
 
 static void pass_memfd(void)
 {
-    char text[16];
-    recorder_fd = memfd_create("recorder", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    snprintf(text, sizeof text, "%d", recorder_fd);
-    setenv(SEGMENT_FD_ENV, text, 1);
+    recorder_fd = run_pass_segment();
 }
 
 /* Runs fn as a recorded program. */

@@ -21,10 +21,8 @@ static struct gmpt_trace *record(int p_count, int (*fn)(void *arg))
 {
     struct segment view;
     const char *why;
-    char text[16], path[256];
-    int memfd = memfd_create("recorder", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    snprintf(text, sizeof text, "%d", memfd);
-    setenv(SEGMENT_FD_ENV, text, 1);
+    char path[256];
+    int memfd = run_pass_segment();
     RUN(p_count, fn);
     ck_assert_int_eq(segment_open(&view, memfd, &why), 0);
 
@@ -35,7 +33,7 @@ static struct gmpt_trace *record(int p_count, int (*fn)(void *arg))
     };
     struct writer_clock clock = { 0, 0, 0 };
     struct writer *writer = writer_open(fd, &info, 1);
-    struct drain *drain = drain_open(&view);
+    struct drain *drain = drain_open(&view, load_relaxed(&view.header->tracing), false);
     ck_assert(writer && drain);
     drain_begin(drain);
     while (!drain_collect(drain))

@@ -47,6 +47,8 @@ struct drain_cursor {
     bool skipping; /* its rest does not hold together */
     bool inexact;  /* a part was left out, or losses were not accounted for: their check says no more */
     bool broken;   /* the control block does not hold together: the ring is not read any more */
+    bool turned;   /* a sub-buffer of the epoch has been seen */
+    uint64_t lost_base; /* lost before that one, in earlier epochs; valid when turned */
     uint32_t offset, records;
     uint64_t lost_before;
     struct drain_state state;
@@ -63,6 +65,7 @@ struct drain_part {
 
 struct drain {
     const struct segment *segment;
+    uint32_t epoch;
     uint64_t dictionary_words; /* read so far */
     uint32_t dictionary_entries;
     bool dictionary_broken;
@@ -105,12 +108,13 @@ static void copy_out(void *to, const void *from, size_t size)
     __asm__ volatile("" : : "r"(to) : "memory");
 }
 
-struct drain *drain_open(const struct segment *segment)
+struct drain *drain_open(const struct segment *segment, uint32_t epoch, bool from_now)
 {
     struct drain *drain = calloc(1, sizeof *drain);
     if (!drain)
         return NULL;
     drain->segment = segment;
+    drain->epoch = epoch;
     drain->cursors = calloc(segment->ring_count, sizeof *drain->cursors);
     drain->parts = calloc(PARTS_MAX, sizeof *drain->parts);
     drain->batch = malloc(DRAIN_BATCH_BYTES);
@@ -120,8 +124,11 @@ struct drain *drain_open(const struct segment *segment)
         return NULL;
     }
     for (uint32_t ring = 0; ring < segment->ring_count; ring++) {
-        drain->cursors[ring].sequence = load_relaxed(&segment->rings[ring].consumed);
-        drain->cursors[ring].inexact = drain->cursors[ring].sequence != 0;
+        struct segment_ring *control = &segment->rings[ring];
+        if (from_now)
+            store_release(&control->consumed, load_acquire(&control->opened));
+        drain->cursors[ring].sequence = load_relaxed(&control->consumed);
+        drain->cursors[ring].inexact = !from_now && drain->cursors[ring].sequence != 0;
     }
     return drain;
 }
@@ -183,8 +190,16 @@ static bool subbuffer_begin(struct drain *drain, uint32_t ring)
                    (unsigned long long)cursor->sequence);
         return false;
     }
+    if (head.epoch != drain->epoch) { /* the last records of an earlier one, which came while this one began */
+        cursor->skipping = true;
+        return true;
+    }
+    if (!cursor->turned) {
+        cursor->turned = true;
+        cursor->lost_base = head.lost_before;
+    }
     cursor->offset = cursor->records = 0;
-    cursor->lost_before = head.lost_before;
+    cursor->lost_before = head.lost_before - cursor->lost_base;
     cursor->state = (struct drain_state){ head.base_ticks, head.current_g, head.current_seq, head.tid };
     cursor->begun = true;
     return true;
@@ -294,10 +309,10 @@ static bool subbuffer_take(struct drain *drain, uint32_t ring)
     struct drain_cursor *cursor = &drain->cursors[ring];
     if (cursor->skipping)
         return true;
-    if (!cursor->begun && !subbuffer_begin(drain, ring)) {
+    if (!cursor->begun && !subbuffer_begin(drain, ring))
         cursor->skipping = cursor->inexact = true;
+    if (cursor->skipping)
         return true;
-    }
     const struct subbuffer *shared = segment_subbuffer(drain->segment, ring, cursor->sequence);
     uint64_t commit = load_acquire(&shared->commit); /* A */
     uint32_t bytes = (uint32_t)commit, records = (uint32_t)(commit >> 32);
@@ -563,11 +578,19 @@ int drain_write(struct drain *drain, struct writer *writer, const struct writer_
 
 /* ---- Accounts --------------------------------------------------------------------------------------------------- */
 
+/* In this epoch, by the ring's own counter; what else the target may say of it is damage. */
+static uint64_t ring_lost(const struct drain *drain, uint32_t ring)
+{
+    const struct drain_cursor *cursor = &drain->cursors[ring];
+    uint64_t lost = load_relaxed(&drain->segment->rings[ring].lost);
+    return cursor->turned && lost > cursor->lost_base ? lost - cursor->lost_base : 0;
+}
+
 void drain_ends(struct drain *drain, struct writer_ring_end *ends)
 {
     for (uint32_t ring = 0; ring < drain->segment->ring_count; ring++) {
         const struct drain_cursor *cursor = &drain->cursors[ring];
-        uint64_t lost = load_relaxed(&drain->segment->rings[ring].lost);
+        uint64_t lost = ring_lost(drain, ring);
         if (cursor->marked > lost)
             damage_add(drain, "ring %u lost %llu records, but its markers tell of %llu", ring, (unsigned long long)lost,
                        (unsigned long long)cursor->marked);
@@ -586,7 +609,7 @@ struct drain_counts drain_counts(const struct drain *drain)
         counts.kept += drain->cursors[ring].kept;
         counts.marked += drain->cursors[ring].marked;
         counts.dropped += drain->cursors[ring].dropped;
-        counts.lost += load_relaxed(&drain->segment->rings[ring].lost);
+        counts.lost += ring_lost(drain, ring);
     }
     return counts;
 }

@@ -29,9 +29,10 @@ struct drain_counts {
     uint64_t damaged; /* places that do not hold together */
 };
 
-/* Begins where the segment's last consumer stopped. The segment, which segment_open has checked, must outlive the
- * drain. NULL with errno ENOMEM. */
-struct drain *drain_open(const struct segment *segment);
+/* For the records of this epoch; others are passed over. Begins where the segment's last consumer stopped, or,
+ * from_now, with what comes from now on, as is right before the epoch begins: the rings are empty for it then. The
+ * segment, which segment_open has checked, must outlive the drain. NULL with errno ENOMEM. */
+struct drain *drain_open(const struct segment *segment, uint32_t epoch, bool from_now);
 void drain_close(struct drain *drain);
 
 /* Starts a round: what has been committed by now will be read. Call it after the round before is done. */

@@ -192,9 +192,10 @@ int order_add(struct order *order, const struct writer_events *events, struct fr
     } else if (!same && !next && !lane->unsure) {
         order->counts.gaps++;
     }
+    bool missing = sync && (lane->seen || !order->attached);
     if (events->size && events->bytes[0] == GMPT_EVENT_lost)
-        sync = true;
-    if (sync)
+        sync = missing = true;
+    if (missing)
         order->excused = true;
     lane->seen = true;
     lane->unsure = false;
@@ -226,7 +227,8 @@ int order_add(struct order *order, const struct writer_events *events, struct fr
         return 0;
     }
     lane->first = lane->last = part;
-    lane->p = order->p_count && lane->index == order->p_count ? -1 : (int32_t)lane->index;
+    bool of_no_p = order->p_count && (lane->index == order->p_count || lane->index == order->p_count + 1);
+    lane->p = of_no_p ? -1 : (int32_t)lane->index;
     if (lane_advance(order, lane))
         heap_push(order, lane);
     return 0;
@@ -281,6 +283,7 @@ static inline void g_set(struct order *order, struct gtable_g *g, uint32_t seq, 
     g->seq = seq;
     g->g.state = state;
     g->g.state_since_ns = now_ns;
+    g->g.waited_before_ns = 0;
     if (__builtin_expect(order->blocked_count > 0, 0))
         lanes_wake(order, g->g.id);
 }
@@ -372,19 +375,20 @@ static int g_created(struct order *order, struct order_lane *lane, const struct 
     return 0;
 }
 
-/* Invariant 5: the lane's current G is the one in its part's head, if that is newer than what is known. */
+/* Invariant 6: the lane's current G is the one in its part's head, if that is newer than what is known. */
 static int lane_sync(struct order *order, struct order_lane *lane)
 {
     const struct order_part *part = lane->first;
     int64_t now_ns = clockmap_ns(order->clocks, lane->ticks);
     struct gtable_g *g = part->current_g ? gtable_find(&order->gs, part->current_g) : NULL;
-    bool new = part->current_g && !g;
+    bool told = part->bytes < part->end && part->bytes[0] == GMPT_EVENT_go_was;
+    bool new = part->current_g && !g && !told;
     if (new) {
         int result = g_add(order, part->current_g, now_ns, &g);
         if (result)
             return result;
     }
-    if (new || (g && seq_after(part->current_seq, g->seq))) {
+    if (new || (g && !told && seq_after(part->current_seq, g->seq))) {
         order->counts.resynced++;
         g_set(order, g, part->current_seq, GMPT_G_RUNNING, now_ns);
     }
@@ -392,6 +396,57 @@ static int lane_sync(struct order *order, struct order_lane *lane)
     lane->current_id = part->current_g;
     lane->current_seq = part->current_seq;
     return 0;
+}
+
+/* What a G was like before the first record about it; invariant 5. */
+static int g_was(struct order *order, struct order_lane *lane, struct gmpt_event *event)
+{
+    uint64_t id = event->go_was.g;
+    uint32_t seq = lane->was_seq = (uint32_t)event->go_was.seq, state = (uint32_t)event->go_was.state;
+    if (id == 0 || state < GMPT_G_RUNNABLE || state >= GMPT_G_STATES || state == GMPT_G_DEAD) {
+        order_misfit(order);
+        event->g = 0;
+        return 0;
+    }
+    struct gtable_g *g = gtable_find(&order->gs, id);
+    if (!g) {
+        int result = g_add(order, id, 0, &g);
+        if (result)
+            return result;
+        g->g.was_there = 1;
+        g_set(order, g, seq, (enum gmpt_g_state)state, 0);
+    } else if (seq_after(seq, g->seq)) {
+        g_set(order, g, seq, (enum gmpt_g_state)state, event->time_ns);
+    } else {
+        event->g = 0;
+    }
+    if (!g->g.fn) {
+        g->g.parent = event->go_was.parent;
+        g->g.fn = event->go_was.fn;
+        g->g.create_stack = (uint32_t)event->go_was.stack;
+    }
+    if (!lane->current && lane->current_id == id && lane->current_seq == seq)
+        lane->current = g;
+    return 0;
+}
+
+static void g_waited(struct order *order, const struct order_lane *lane, struct gmpt_event *event)
+{
+    struct gtable_g *g = event->go_waited.g ? gtable_find(&order->gs, event->go_waited.g) : NULL;
+    if (!g)
+        order_misfit(order);
+    if (!g || (g->g.state != GMPT_G_WAITING && g->g.state != GMPT_G_SYSCALL) || g->seq != lane->was_seq) {
+        event->g = 0;
+        return;
+    }
+    g->g.reason = event->go_waited.reason < GMPT_WAIT_REASONS ? (enum gmpt_wait_reason)event->go_waited.reason
+                                                              : GMPT_WAIT_none;
+    g->g.wait_object = event->go_waited.object;
+    g->g.bounded = event->go_waited.bounded != 0;
+    g->g.wait_stack = (uint32_t)event->go_waited.stack;
+    int64_t waited_ns = event->go_waited.waited_ns < INT64_MAX ? (int64_t)event->go_waited.waited_ns : INT64_MAX;
+    int64_t before_ns = waited_ns - (event->time_ns - g->g.state_since_ns);
+    g->g.waited_before_ns = before_ns > 0 && g->g.state_since_ns == 0 ? before_ns : 0;
 }
 
 static void lane_takes(struct order_lane *lane, struct gtable_g *g)
@@ -510,6 +565,15 @@ static int head_accept(struct order *order, struct order_lane *lane, struct gmpt
         if (lane->left + 1 != lane->first->count)
             lane->current = NULL; /* not the part's first record, so no sync told who runs now */
         break;
+    case GMPT_EVENT_go_was:
+        event->go_was.stack = stackset_index(order->stacks, lane->index, event->go_was.stack);
+        event->g = event->go_was.g;
+        return g_was(order, lane, event);
+    case GMPT_EVENT_go_waited:
+        event->go_waited.stack = stackset_index(order->stacks, lane->index, event->go_waited.stack);
+        event->g = event->go_waited.g;
+        g_waited(order, lane, event);
+        return 0;
     case GMPT_EVENT_proc_start:
     case GMPT_EVENT_proc_stop:
         current_leaves(order, lane);

@@ -30,8 +30,12 @@
  * 2. Without losses, a record that carries number n of a G comes after the one that made it n - 1.
  * 3. A G's number never goes back: a forced record with an old number is given out but changes nothing.
  * 4. Every call makes progress: it gives a record out, or asks for a frame; at the end it forces what is left.
- * 5. A lane that skipped something (a hole, a `lost` record, damage) takes its current G from its part's head, at the
- *    time of that head (the sync below), before its next record.
+ * 5. In a recording that began in the midst of things each G that was there has a go_was before any other record of its
+ *    lane that names it, with the number before that record's. It is enabled always, and makes the G known, in that
+ *    state since the trace's start; one with an older number, or the same, tells nothing new.
+ * 6. A lane that skipped something (a hole, a `lost` record, damage) takes its current G from its part's head, at the
+ *    time of that head (the sync below), before its next record. So does a lane's first part that does not begin a
+ *    trace; when a go_was of that G follows at once, it is left to that.
  *
  * Rejected: sorting by time with a window (a wrong order where clocks differ by more than the work between two
  * records), and waiting without a limit (one lost record would hold its lane to the end of the file). */
@@ -63,6 +67,7 @@ struct order_lane {
     struct gtable_g *current; /* valid while its id is current_id; NULL = none or not known */
     uint64_t current_id;
     uint32_t current_seq; /* its number, as far as this lane knows */
+    uint32_t was_seq;     /* of the last go_was */
 
     uint32_t text_bytes; /* gathered for the next user_log */
     char *text;          /* GMPT_LOG_BYTES_MAX; NULL before the first */
@@ -85,6 +90,7 @@ struct order {
     uint32_t heap_count, blocked_count;
     uint64_t hold_ticks, force_ticks, patience_ticks;
     bool excused;          /* something is missing: what does not fit is no bug */
+    bool attached;         /* the recording began in the midst of things: go_was tells what there was */
     uint32_t damaged;      /* places of the file that could not be read */
     struct gtable_g *dead; /* ended with the last record given out */
     struct gtable gs;

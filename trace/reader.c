@@ -82,6 +82,7 @@ static int info_load(struct gmpt_trace *trace, const struct section *section)
     trace->info.maxprocs = maxprocs > 0 ? (uint32_t)maxprocs : trace->info.p_count;
     if (pid > 0)
         trace->info.pid = (uint32_t)pid;
+    trace->info.attached = trace->order.attached = section_info_number(section, "attached") == 1;
     int result = info_string(section, "command", &trace->command, &trace->info.command);
     return result ? result : info_string(section, "host", &trace->host, &trace->info.host);
 }

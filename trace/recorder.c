@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include "recorder.h"
 
+#include "census.h"
 #include "ring.h"
 
 #include <errno.h>
@@ -22,7 +23,11 @@ struct recorder {
     struct segment segment;
     struct drain *drain;
     struct writer *writer;
-    struct writer_clock settled; /* before the last round that is done */
+    struct census *census;       /* while it goes on */
+    uint64_t census_records;     /* of one that is over */
+    bool attached;
+    uint32_t epoch;
+    struct writer_clock settled; /* before the last round that is done; during the census, before tracing was on */
     int64_t frame_ns;            /* monotonic time of the last frame */
     int64_t interval_ns;
     int level; /* of compression, when there is time */
@@ -65,9 +70,10 @@ static struct writer_clock moment_clock(const struct recorder_moment *moment, ui
     };
 }
 
-static void tracing_set(struct recorder *recorder, uint32_t on)
+/* What the target emits from here on is of no epoch that anybody reads. */
+static void tracing_end(struct recorder *recorder)
 {
-    store_release(&recorder->segment.header->tracing, on);
+    store_release(&recorder->segment.header->tracing, 0);
 }
 
 static void counts_update(struct recorder *recorder)
@@ -86,7 +92,7 @@ static int frame_account(struct recorder *recorder, int result)
     counts_update(recorder);
     if (result) {
         recorder->error = result;
-        tracing_set(recorder, 0);
+        tracing_end(recorder);
         return result;
     }
     recorder->frame_ns = clock_ns(CLOCK_MONOTONIC);
@@ -109,6 +115,15 @@ int recorder_open(struct recorder **out, int segment_fd, int out_fd, const struc
         return -ENOMEM;
     }
     recorder->segment = segment;
+    if ((result = segment_lock(segment_fd))) {
+        *why = result == -EBUSY ? "it is being recorded already" : "its shared memory cannot be locked";
+        recorder_close(recorder);
+        return result;
+    }
+    /* A program that was started to be recorded has begun the first epoch itself. */
+    uint32_t running = load_acquire(&segment.header->tracing);
+    recorder->attached = info->attach;
+    recorder->epoch = info->attach || !running ? segment_next_epoch(&segment) : running;
     uint32_t maxprocs = load_relaxed(&segment.header->maxprocs); /* the reader refuses more than there can be */
     struct writer_info head = {
         .pid = segment.pid,
@@ -117,9 +132,12 @@ int recorder_open(struct recorder **out, int segment_fd, int out_fd, const struc
         .clock = (int)segment.clock,
         .command = info->command,
         .host = info->host,
+        .attached = info->attach,
     };
-    recorder->drain = drain_open(&recorder->segment);
-    if (recorder->drain)
+    recorder->drain = drain_open(&recorder->segment, recorder->epoch, info->attach);
+    if (info->attach)
+        recorder->census = census_open(&recorder->segment, recorder->epoch, info->stacks_pid);
+    if (recorder->drain && (recorder->census || !info->attach))
         recorder->writer = writer_open(out_fd, &head, info->level);
     if (!recorder->writer) {
         result = -errno;
@@ -128,10 +146,15 @@ int recorder_open(struct recorder **out, int segment_fd, int out_fd, const struc
         recorder_close(recorder);
         return result;
     }
-    recorder->settled = moment_clock(&info->start, segment.clock);
+    struct recorder_moment start = info->start;
+    if (info->attach) {
+        segment_prepare_rings(&segment, maxprocs);
+        start = recorder_moment_now();
+    }
+    recorder->settled = moment_clock(&start, segment.clock);
     recorder->interval_ns = TICK_FAST_NS;
     recorder->level = info->level;
-    tracing_set(recorder, 1);
+    store_release(&recorder->segment.header->tracing, recorder->epoch);
     recorder->frame_ns = clock_ns(CLOCK_MONOTONIC);
     *out = recorder;
     return 0;
@@ -163,8 +186,26 @@ static int round_run(struct recorder *recorder)
     }
     if (!recorder->started && drain_pending(recorder->drain) > 0 && start_write(recorder))
         return recorder->error;
-    recorder->settled = moment_clock(&now, recorder->segment.clock);
+    if (!recorder->census)
+        recorder->settled = moment_clock(&now, recorder->segment.clock);
     return 0;
+}
+
+/* The census's next part as a frame; the first comes after one with the stacks and names that slots refer to. Its time
+ * is before all records, and as long as it goes on no frame has a later snapshot: the reader keeps what it has. */
+static int census_run(struct recorder *recorder)
+{
+    if (!recorder->started && frame_write(recorder))
+        return recorder->error;
+    writer_put_clock(recorder->writer, &recorder->settled);
+    int more = census_step(recorder->census, recorder->writer, recorder->settled.ticks);
+    int result = more < 0 ? more : writer_frame(recorder->writer);
+    recorder->census_records = census_records(recorder->census);
+    if (more <= 0) {
+        census_close(recorder->census);
+        recorder->census = NULL;
+    }
+    return frame_account(recorder, result);
 }
 
 static bool frame_due(const struct recorder *recorder)
@@ -179,10 +220,16 @@ int recorder_tick(struct recorder *recorder)
 {
     if (recorder->error || recorder->finished)
         return recorder->error;
+    if (recorder->census && census_run(recorder))
+        return recorder->error;
     int result = round_run(recorder);
     if (result)
         return result;
-    if (drain_crowded(recorder->drain) || !recorder->started)
+    if (recorder->census)
+        recorder->interval_ns = 0;
+    else if (drain_crowded(recorder->drain) || !recorder->started)
+        recorder->interval_ns = TICK_FAST_NS;
+    else if (recorder->interval_ns == 0)
         recorder->interval_ns = TICK_FAST_NS;
     else if (recorder->interval_ns < TICK_SLOW_NS)
         recorder->interval_ns = recorder->interval_ns * 2 < TICK_SLOW_NS ? recorder->interval_ns * 2 : TICK_SLOW_NS;
@@ -196,20 +243,26 @@ int recorder_finish(struct recorder *recorder, int exit_kind, int exit_code)
     if (recorder->finished)
         return recorder->error;
     recorder->finished = true;
-    tracing_set(recorder, 0);
-    struct writer_ring_end *ends = calloc(recorder->segment.ring_count, sizeof *ends);
+    tracing_end(recorder);
+    uint32_t rings = recorder->segment.ring_count + recorder->attached;
+    struct writer_ring_end *ends = calloc(rings, sizeof *ends);
     if (!ends && recorder->error == 0)
         recorder->error = -ENOMEM;
+    while (recorder->error == 0 && recorder->census)
+        census_run(recorder);
     if (recorder->error == 0 && round_run(recorder) == 0 && frame_write(recorder) == 0) {
         drain_ends(recorder->drain, ends);
+        if (recorder->attached)
+            ends[rings - 1].emitted = recorder->census_records;
         struct recorder_moment end = recorder_moment_now();
         struct writer_clock end_clock = moment_clock(&end, recorder->segment.clock);
         writer_put_clock(recorder->writer, &end_clock);
-        writer_put_end(recorder->writer, exit_kind, exit_code, ends, recorder->segment.ring_count);
+        writer_put_end(recorder->writer, exit_kind, exit_code, ends, rings);
         recorder->error = writer_frame(recorder->writer);
         counts_update(recorder);
     }
     free(ends);
+    segment_release_rings(&recorder->segment);
     int closed = writer_close(recorder->writer);
     recorder->writer = NULL;
     if (recorder->error == 0)
@@ -227,6 +280,7 @@ void recorder_close(struct recorder *recorder)
         return;
     if (recorder->writer)
         writer_close(recorder->writer);
+    census_close(recorder->census);
     drain_close(recorder->drain);
     segment_close(&recorder->segment);
     free(recorder);

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct recorder;
 
@@ -21,7 +22,9 @@ struct recorder_moment {
 struct recorder_info {
     const char *command, *host;
     int level;                    /* of compression, 1-19 */
-    struct recorder_moment start; /* from before the target could emit its first event */
+    struct recorder_moment start; /* from before the target could emit its first event; unless it is attached to */
+    bool attach;                  /* it runs already, and was not started to be recorded */
+    pid_t stacks_pid;             /* attached: whose memory has the stacks of waiting Gs; 0 = not to be read */
 };
 
 struct recorder_counts {
@@ -31,9 +34,10 @@ struct recorder_counts {
 
 struct recorder_moment recorder_moment_now(void);
 
-/* Opens the segment in segment_fd and starts a file on out_fd, which recorder_close closes from then on. Switches
- * tracing on. Returns 0; -EAGAIN when the target has not laid out its segment yet; another -errno, *why being a
- * sentence, or NULL when it is out_fd that cannot be written. On failure out_fd is still the caller's. */
+/* Opens the segment in segment_fd, an open of its own (segment_lock), and starts a file on out_fd, which
+ * recorder_close closes from then on. Switches tracing on. Returns 0; -EBUSY when somebody else records it; -EAGAIN
+ * when the target has not laid out its segment yet; another -errno, *why being a sentence, or NULL when it is out_fd
+ * that cannot be written. On failure out_fd is still the caller's. */
 int recorder_open(struct recorder **recorder, int segment_fd, int out_fd, const struct recorder_info *info,
                   const char **why);
 

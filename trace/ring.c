@@ -19,7 +19,25 @@ void ring_init(struct ring *ring, struct segment *segment, uint32_t index)
     ring->control = &segment->rings[index];
     ring->index = index;
     ring->stack_words = segment_stacks(segment, index);
-    ring->position = (uint8_t *)1; /* past the limit: the first record begins the first sub-buffer */
+    ring_turn(ring, 0);
+}
+
+void ring_turn(struct ring *ring, uint32_t epoch)
+{
+    ring->epoch = epoch;
+    ring->limit = NULL;
+    ring->position = (uint8_t *)1; /* past the limit: the next record begins a sub-buffer */
+    ring->lost_pending = 0;
+}
+
+void ring_emit_fields(struct ring *ring, uint8_t code, uint64_t ticks, const uint64_t *fields, int count)
+{
+    uint8_t *p = ring_begin(ring, code, ticks);
+    if (!p)
+        return;
+    for (int i = 0; i < count; i++)
+        p = leb_put(p, fields[i]);
+    ring_commit(ring, p);
 }
 
 void ring_destroy(struct ring *ring)
@@ -56,6 +74,7 @@ bool ring_advance(struct ring *ring, uint64_t ticks)
     head->current_seq = 0;
     head->tid = 0;
     head->lost_before = ring->lost;
+    head->epoch = ring->epoch;
     if (ring->describe)
         ring->describe(ring, head);
     store_relaxed(&head->commit, 0);

@@ -24,7 +24,7 @@
 #include <x86intrin.h>
 #endif
 
-#define RING_FIELDS_MAX 4
+#define RING_FIELDS_MAX 6
 #define RING_RECORD_MAX (1 + LEB_MAX_BYTES * (1 + RING_FIELDS_MAX))
 #define RING_STACK_SLOTS 32768u /* in a ring's hash table; half of them may be in use */
 
@@ -42,6 +42,7 @@ struct ring {
     uint64_t lost;                              /* in all */
     uint64_t lost_pending;                      /* of these, not yet told by a `lost` record */
     uint64_t lost_first_ticks, lost_last_ticks; /* of the pending ones */
+    uint32_t epoch;                             /* of the next record; see segment.h */
 
     /* Tells who runs on the P as a sub-buffer begins; may be NULL. */
     void (*describe)(const struct ring *ring, struct subbuffer *head);
@@ -69,24 +70,45 @@ static inline uint64_t ring_ticks(enum segment_clock clock)
 void ring_init(struct ring *ring, struct segment *segment, uint32_t index);
 void ring_destroy(struct ring *ring); /* frees process memory; the segment is left alone */
 
+/* The next record belongs to another epoch: it begins a sub-buffer. What the last one has lost since its last record
+ * stays in the counters, and no marker of this one tells of it. */
+void ring_turn(struct ring *ring, uint32_t epoch);
+
 /* Begins a sub-buffer. Returns false, and counts a loss, when the consumer has left no room. */
 bool ring_advance(struct ring *ring, uint64_t ticks);
 
 /* Touches every page of the ring, so that emitting does not fault. */
 void ring_prefault(struct ring *ring);
 
-/* Appends a record with this code and count fields; count is a constant at every call. */
-static inline __attribute__((always_inline)) void ring_emit(struct ring *ring, uint8_t code, uint64_t ticks, int count,
-                                                            uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+/* The code and the time of a record. Returns where its fields go, or NULL when there is no room. */
+static inline __attribute__((always_inline)) uint8_t *ring_begin(struct ring *ring, uint8_t code, uint64_t ticks)
 {
     if (__builtin_expect(ring->position > ring->limit, 0) && !ring_advance(ring, ticks))
-        return;
+        return NULL;
     /* A P's next M may sit on a CPU whose counter is a few ticks behind. */
     uint64_t delta = ticks > ring->last_ticks ? ticks - ring->last_ticks : 0;
     ring->last_ticks += delta;
     uint8_t *p = ring->position;
     *p++ = code;
-    p = leb_put(p, delta);
+    return leb_put(p, delta);
+}
+
+/* The record ends at p, and counts. */
+static inline __attribute__((always_inline)) void ring_commit(struct ring *ring, uint8_t *p)
+{
+    ring->position = p;
+    ring->count++;
+    uint64_t bytes = (uint64_t)(p - (uint8_t *)(ring->open + 1));
+    store_release(&ring->open->commit, ring->count << 32 | bytes); /* A */
+}
+
+/* Appends a record with this code and count fields; count is a constant at every call. */
+static inline __attribute__((always_inline)) void ring_emit(struct ring *ring, uint8_t code, uint64_t ticks, int count,
+                                                            uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+{
+    uint8_t *p = ring_begin(ring, code, ticks);
+    if (__builtin_expect(!p, 0))
+        return;
     if (count > 0)
         p = leb_put(p, a);
     if (count > 1)
@@ -95,11 +117,11 @@ static inline __attribute__((always_inline)) void ring_emit(struct ring *ring, u
         p = leb_put(p, c);
     if (count > 3)
         p = leb_put(p, d);
-    ring->position = p;
-    ring->count++;
-    uint64_t bytes = (uint64_t)(p - (uint8_t *)(ring->open + 1));
-    store_release(&ring->open->commit, ring->count << 32 | bytes); /* A */
+    ring_commit(ring, p);
 }
+
+/* The same for the rarer records that have more. */
+void ring_emit_fields(struct ring *ring, uint8_t code, uint64_t ticks, const uint64_t *fields, int count);
 
 /* The ordinal of a stack in this ring's table, entering it if it is new; 0 when the table is full. */
 uint32_t ring_stack(struct ring *ring, const uint64_t *pc, uint32_t count);

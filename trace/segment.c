@@ -10,6 +10,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
 #define PAGE_BYTES 4096u
 #define STACK_TABLE_WORDS (512u * 1024) /* 4 MiB a ring, of which pages in use cost memory */
 #define DICTIONARY_WORDS (512u * 1024)  /* 4 MiB, likewise */
@@ -130,6 +134,42 @@ out:
 void segment_publish(struct segment *segment)
 {
     store_release(&segment->header->magic, SEGMENT_MAGIC);
+}
+
+int segment_lock(int fd)
+{
+    struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+    if (fcntl(fd, F_OFD_SETLK, &whole) == 0)
+        return 0;
+    return errno == EAGAIN || errno == EACCES ? -EBUSY : -errno;
+}
+
+bool segment_is_locked(int fd)
+{
+    struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+    return fcntl(fd, F_OFD_GETLK, &whole) < 0 || whole.l_type != F_UNLCK; /* not known: leave it to the recorder */
+}
+
+void segment_prepare_rings(const struct segment *segment, uint32_t p_count)
+{
+    size_t ring_bytes = (size_t)segment->subbuffers * SUBBUFFER_BYTES;
+    size_t ps = p_count < segment->p_count ? p_count : segment->p_count;
+    madvise(segment->subbuffer_base, ps * ring_bytes, MADV_POPULATE_WRITE);
+    madvise(segment->subbuffer_base + segment->p_count * ring_bytes, ring_bytes, MADV_POPULATE_WRITE);
+}
+
+void segment_release_rings(const struct segment *segment)
+{
+    madvise(segment->subbuffer_base, (size_t)segment->ring_count * segment->subbuffers * SUBBUFFER_BYTES, MADV_REMOVE);
+}
+
+uint32_t segment_next_epoch(const struct segment *segment)
+{
+    uint32_t epoch = load_relaxed(&segment->header->epoch) + 1;
+    if (epoch == 0)
+        epoch = 1;
+    store_relaxed(&segment->header->epoch, epoch);
+    return epoch;
 }
 
 static bool lies_inside(uint64_t offset, uint64_t count, uint64_t unit_bytes, uint64_t total_bytes)

@@ -23,17 +23,30 @@
  * | fields, id     | holder of the G | anybody | store_fence   | T: after the status that ended the last wait (or G), |
  * |                |                 |         |               | with load_fence between the fields and status again  |
  *
- * Numbers begin anew with each G of a slot, so the reader compares `id` as well. */
+ * Numbers begin anew with each G of a slot, so the reader compares `id` as well.
+ *
+ * Tracing goes by epochs. `tracing` is the number of the epoch, 0 while it is off. A recorder holds an open-file-
+ * description lock on the file, begins an epoch that was never used before, and ends it by storing 0; it may begin
+ * another without a pause. A producer that finds its ring in another epoch begins a new sub-buffer, which bears the
+ * number, so what is left in the rings of an older epoch cannot be mistaken for this one's; and before it emits the
+ * first record about a G in an epoch, it tells the state of that G (go_was), and notes the epoch in the slot's `told`.
+ * So of the Gs that were there before, those whose slot has another number have no record in this epoch up to that
+ * `status`: their slot says all. The target looks now and then whether the lock is held: when it is not, the recorder
+ * has died, and it stores 0 itself.
+ *
+ * One transition of a G may fall between: its hook saw the epoch before, and its status was stored when the slot had
+ * been read. Whoever tells of that G next begins with go_was, which has the later number. */
 #ifndef GMPT_SEGMENT_H
 #define GMPT_SEGMENT_H
 
 #include "atomics.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #define SEGMENT_MAGIC 0x31474553544d4741ull /* "AGMTSEG1", little endian */
-#define SEGMENT_VERSION 2
+#define SEGMENT_VERSION 3
 #define SEGMENT_NAME "gmptrace"          /* /proc/PID/fd shows memfd:gmptrace */
 #define SEGMENT_FD_ENV "GMPT_SEGMENT_FD" /* the recorder passes an empty memfd by this number */
 
@@ -88,7 +101,9 @@ struct g_slot {
     ATOMIC(uint32_t) name;   /* likewise, a string */
     ATOMIC(uint64_t) scope;  /* 0 = none */
     uint64_t task;           /* the user's task that it works for, 0 = none */
-    uint8_t reserved[24];
+    uint64_t create_pc;      /* where the call that started it returns to, 0 = not known */
+    ATOMIC(uint32_t) told;   /* the last epoch that has a record of it */
+    uint8_t reserved[12];
 };
 _Static_assert(sizeof(struct g_slot) == 128, "the registry's layout is part of the segment's version");
 
@@ -99,6 +114,7 @@ struct segment_ring {
     ATOMIC(uint64_t) lost;                 /* records that found no room */
     ATOMIC(uint64_t) stacks_used;          /* 8-byte words in use in the ring's stack table */
     ATOMIC(uint64_t) stacks_lost;          /* stacks that found no room there */
+    ATOMIC(uint32_t) tid;                  /* the M that holds the P, 0 = none; the no-P ring has none */
     /* written by the recorder; the target masks it and never follows it */
     _Alignas(128) ATOMIC(uint64_t) consumed; /* sub-buffers it has done with, all below `opened` */
 };
@@ -115,7 +131,8 @@ struct subbuffer {
     uint32_t tid;         /* the M that holds the P as the sub-buffer begins */
     uint64_t lost_before; /* the ring's cumulative losses as the sub-buffer begins */
     ATOMIC(uint64_t) commit; /* records << 32 | bytes of them; one store commits a record and counts it */
-    uint64_t reserved;
+    uint32_t epoch;
+    uint32_t reserved;
 };
 _Static_assert(sizeof(struct subbuffer) == 64, "part of the segment's version");
 
@@ -151,8 +168,13 @@ struct segment_header {
     ATOMIC(uint32_t) module_count;  /* modules [0, module_count) are valid */
     ATOMIC(uint32_t) main_returned; /* 1 once the main G has returned */
     ATOMIC(uint32_t) maxprocs;      /* Ps that there are: GOMAXPROCS */
-    ATOMIC(uint32_t) tracing;       /* recorder: 1 = emit events */
+    ATOMIC(uint32_t) tracing;       /* recorder: the epoch, 0 = off; also the target, which may store 0 */
     ATOMIC(uint64_t) dictionary_used; /* words [0, dictionary_used) are whole entries */
+    ATOMIC(uint32_t) epoch;           /* recorder: the last one that was begun */
+    uint32_t saved_sp_offset;   /* a G's saved stack pointer lies at its stack_hi + this: see unwind.h */
+    uint32_t saved_call_offset; /* likewise, function and caller of the blocking call that it is in */
+    uint64_t entry_pc;         /* what a G that has not run yet has saved as its address */
+    uint64_t code_lo, code_hi; /* the runtime's own code */
 };
 
 /* A mapped segment, from either side. */
@@ -188,6 +210,20 @@ int segment_open(struct segment *segment, int fd, const char **why);
 
 /* Unmaps; fd stays open. */
 void segment_close(struct segment *segment);
+
+/* The recorder's: takes the lock, which lasts until fd and what was duplicated from it are closed, so fd is an open of
+ * its own that no other process has. -EBUSY: another recorder has it. */
+int segment_lock(int fd);
+/* The target's, through its own open: whether a recorder has the lock. */
+bool segment_is_locked(int fd);
+
+/* The recorder's, before an epoch and after it: the memory of the rings of the first p_count Ps and the no-P ring is
+ * there, so that the target need not wait for it as it emits; or is given back. */
+void segment_prepare_rings(const struct segment *segment, uint32_t p_count);
+void segment_release_rings(const struct segment *segment);
+
+/* Begins an epoch: the number for `tracing`, noted as used. */
+uint32_t segment_next_epoch(const struct segment *segment);
 
 /* The sub-buffer with this sequence number; the number is masked, so any value is safe. */
 static inline struct subbuffer *segment_subbuffer(const struct segment *segment, uint32_t ring, uint64_t sequence)

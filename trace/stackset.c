@@ -57,8 +57,7 @@ static struct stackset_entry *entry_new(struct stackset *set, uint32_t count)
     return entry;
 }
 
-/* The index of the stack with this content, which is entered if it is new; 0 in *index when there are too many. */
-static int stack_intern(struct stackset *set, const uint64_t *pc, uint32_t count, uint32_t *index)
+int stackset_intern(struct stackset *set, const uint64_t *pc, uint32_t count, uint32_t *index)
 {
     uint64_t hash = stack_hash(pc, count);
     struct stack_key key = { pc, count };
@@ -119,7 +118,7 @@ int stackset_add(struct stackset *set, uint32_t ring, uint32_t ordinal, const ui
         run->index = index;
         run->room = room;
     }
-    int result = stack_intern(set, pc, count, &run->index[run->count]);
+    int result = stackset_intern(set, pc, count, &run->index[run->count]);
     if (result == 0) {
         run->count++;
         set->ordinals++;

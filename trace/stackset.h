@@ -40,11 +40,20 @@ struct stackset {
 void stackset_clear(struct stackset *set);
 /* Enters a stack of a ring under its ordinal. Returns 0 or -ENOMEM. */
 int stackset_add(struct stackset *set, uint32_t ring, uint32_t ordinal, const uint64_t *pc, uint32_t count);
+/* The index of the stack with this content, which is entered if it is new and becomes the last; 0 when there are too
+ * many. Returns 0 or -ENOMEM. */
+int stackset_intern(struct stackset *set, const uint64_t *pc, uint32_t count, uint32_t *index);
 struct gmpt_stack stackset_get(const struct stackset *set, uint32_t index);
 
-/* The index of a ring's stack, or 0 when it is not known. */
+/* The index of a ring's stack, or of another ring's (see events.def), or 0 when it is not known. */
 static inline uint32_t stackset_index(const struct stackset *set, uint32_t ring, uint64_t ordinal)
 {
+    if (__builtin_expect(ordinal >> 32 != 0, 0)) {
+        if ((ordinal >> 32) > SECTION_RINGS_MAX)
+            return 0;
+        ring = (uint32_t)(ordinal >> 32) - 1;
+        ordinal = (uint32_t)ordinal;
+    }
     for (const struct stackset_run *run = set->runs[ring]; run; run = run->older)
         if (ordinal >= run->first && ordinal - run->first < run->count)
             return run->index[ordinal - run->first];

@@ -35,6 +35,7 @@ struct live_g {
     struct site *site;
     struct suspect *suspect; /* the place that counts it now, or NULL */
     int64_t since_ns;
+    int64_t before_ns; /* how long it had been in that state before the trace's start */
     uint64_t object;
     uint32_t create_stack, wait_stack;
     int32_t p; /* valid while it runs */
@@ -237,9 +238,7 @@ static struct live_g *live_g_make(struct summary *summary, uint64_t id, uint64_t
         live_g_free(summary, g);
         return NULL;
     }
-    site->created++;
     site->alive++;
-    summary->totals.gs_created++;
     if (++summary->totals.gs_alive > summary->totals.gs_peak)
         summary->totals.gs_peak = summary->totals.gs_alive;
     return g;
@@ -272,6 +271,15 @@ static void state_enter(struct summary *summary, struct live_g *g, unsigned stat
     }
     g->state = (uint8_t)state;
     g->since_ns = time_ns;
+    g->before_ns = 0;
+}
+
+static void created_count(struct summary *summary, struct live_g *g)
+{
+    if (!g)
+        return;
+    g->site->created++;
+    summary->totals.gs_created++;
 }
 
 static struct current *current_of(struct summary *summary, const struct gmpt_event *event)
@@ -292,8 +300,10 @@ static int event_g(struct summary *summary, const struct gmpt_event *event, stru
     if (event->g == 0)
         return 0;
     *g = live_g_find(summary, event->g);
-    if (!*g)
+    if (!*g) {
         *g = live_g_make(summary, event->g, 0, 0, summary->now_ns);
+        created_count(summary, *g);
+    }
     return *g ? 0 : -ENOMEM;
 }
 
@@ -306,6 +316,7 @@ static int add_create(struct summary *summary, const struct gmpt_event *event)
     struct live_g *g = live_g_make(summary, id, event->go_create.fn, stack, summary->now_ns);
     if (!g)
         return -ENOMEM;
+    created_count(summary, g);
     struct current *current = current_of(summary, event);
     g->main = !summary->main_seen && !(current && current->id);
     summary->main_seen = true;
@@ -337,14 +348,12 @@ static int add_run(struct summary *summary, const struct gmpt_event *event, stru
     return result;
 }
 
-static int add_block(struct summary *summary, const struct gmpt_event *event, struct live_g *g)
+/* What the G waits for, and which place counts it for that; its state and wait_stack are set. */
+static int wait_note(struct summary *summary, struct live_g *g, uint64_t reason, uint64_t object, bool bounded)
 {
-    state_enter(summary, g, GMPT_G_WAITING, summary->now_ns);
-    uint64_t reason = event->go_block.reason;
     g->reason = reason < GMPT_WAIT_REASONS ? (uint8_t)reason : GMPT_WAIT_none;
-    g->bounded = event->go_block.bounded != 0;
-    g->object = event->go_block.object;
-    g->wait_stack = stack_canonical(summary, event->go_block.stack);
+    g->bounded = bounded;
+    g->object = object;
     if (!summary->reason_suspect[g->reason] || g->bounded || g->main)
         return 0;
     struct suspect *suspect = g->site->last_suspect;
@@ -359,6 +368,47 @@ static int add_block(struct summary *summary, const struct gmpt_event *event, st
     g->suspect = suspect;
     suspect_enter(suspect, g->since_ns);
     return 0;
+}
+
+static int add_block(struct summary *summary, const struct gmpt_event *event, struct live_g *g)
+{
+    state_enter(summary, g, GMPT_G_WAITING, summary->now_ns);
+    g->wait_stack = stack_canonical(summary, event->go_block.stack);
+    return wait_note(summary, g, event->go_block.reason, event->go_block.object, event->go_block.bounded != 0);
+}
+
+/* A G that was there before the trace's start; `g` is 0 when it is known better. */
+static int add_was(struct summary *summary, const struct gmpt_event *event)
+{
+    uint64_t id = event->g;
+    if (id == 0 || event->go_was.state >= GMPT_G_STATES)
+        return 0;
+    struct live_g *g = live_g_find(summary, id);
+    if (!g) {
+        uint32_t stack = stack_canonical(summary, event->go_was.stack);
+        if (!(g = live_g_make(summary, id, event->go_was.fn, stack, 0)))
+            return -ENOMEM;
+        summary->totals.gs_before++;
+        g->main = event->go_was.parent == 0;
+        summary->main_seen |= g->main;
+        g->site->main |= g->main;
+    }
+    state_enter(summary, g, (unsigned)event->go_was.state, g->since_ns == 0 ? 0 : summary->now_ns);
+    return 0;
+}
+
+static int add_waited(struct summary *summary, const struct gmpt_event *event)
+{
+    struct live_g *g = event->g ? live_g_find(summary, event->g) : NULL;
+    if (!g || g->suspect)
+        return 0;
+    uint64_t waited_ns = event->go_waited.waited_ns, within_ns = (uint64_t)(summary->now_ns - g->since_ns);
+    if (g->since_ns == 0 && waited_ns > within_ns)
+        g->before_ns = waited_ns - within_ns < TIME_MAX_NS / 2 ? (int64_t)(waited_ns - within_ns) : TIME_MAX_NS / 2;
+    g->wait_stack = stack_canonical(summary, event->go_waited.stack);
+    if (g->state != GMPT_G_WAITING)
+        return 0;
+    return wait_note(summary, g, event->go_waited.reason, event->go_waited.object, event->go_waited.bounded != 0);
 }
 
 static void add_exit(struct summary *summary, struct live_g *g)
@@ -473,6 +523,12 @@ int summary_add(struct summary *summary, const struct gmpt_event *event)
     switch (event->type) {
     case GMPT_EVENT_go_create:
         return add_create(summary, event);
+    case GMPT_EVENT_go_was:
+        return add_was(summary, event);
+    case GMPT_EVENT_go_waited:
+        return add_waited(summary, event);
+    case GMPT_EVENT_proc_was:
+        return add_thread(summary, event->proc_was.tid);
     case GMPT_EVENT_proc_start:
         return add_thread(summary, event->proc_start.tid);
     case GMPT_EVENT_proc_steal:
@@ -559,6 +615,8 @@ static int site_compare(const void *a_arg, const void *b_arg)
     const struct summary_site *a = a_arg, *b = b_arg;
     if (a->created != b->created)
         return a->created > b->created ? -1 : 1;
+    if (a->alive != b->alive)
+        return a->alive > b->alive ? -1 : 1;
     if (a->fn != b->fn)
         return a->fn < b->fn ? -1 : 1;
     return (a->create_stack > b->create_stack) - (a->create_stack < b->create_stack);
@@ -589,6 +647,7 @@ static int groups_collect(struct summary *summary)
             continue;
         int64_t age_ns = summary->end_ns > g->since_ns ? summary->end_ns - g->since_ns : 0;
         state_account(summary, g, age_ns);
+        age_ns += g->before_ns;
         struct summary_group group = group_of(g);
         uint64_t hash = group_hash(&group);
         struct summary_group *known = table_find(&table, hash, group_equal, &group);

@@ -32,6 +32,7 @@ struct summary_totals {
     uint32_t p_count; /* GOMAXPROCS; the largest, if it was changed */
     int64_t p_room_ns; /* GOMAXPROCS over time: what p_busy_ns could be at most */
     uint32_t m_count; /* distinct threads that held a P */
+    uint64_t gs_before; /* were there before the trace's start, which attached to the program */
     uint64_t gs_created, gs_ended, gs_alive, gs_peak;
     int64_t state_ns[GMPT_G_STATES];    /* by enum gmpt_g_state, summed over Gs */
     int64_t wait_ns[GMPT_WAIT_REASONS]; /* the waiting part by reason */

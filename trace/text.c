@@ -66,6 +66,7 @@ static int dump_info(const struct section *section, FILE *out)
     static const char *const keys[][2] = {
         { "pid", "pid" },         { "p_count", "p_count" }, { "clock", "clock_kind" },
         { "command", "command" }, { "host", "host" },       { "maxprocs", "maxprocs" },
+        { "attached", "attached" },
     };
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
         size_t length;
@@ -332,6 +333,8 @@ static int build_head(struct build *build, const char *key, char *rest)
         build->info.p_count = (uint32_t)number;
     else if (strcmp(key, "maxprocs") == 0 && is_number)
         build->info.maxprocs = (uint32_t)number;
+    else if (strcmp(key, "attached") == 0 && is_number)
+        build->info.attached = number == 1;
     else if (strcmp(key, "clock_kind") == 0 && strcmp(rest, "tsc") == 0)
         build->info.clock = SEGMENT_CLOCK_TSC;
     else if (strcmp(key, "clock_kind") == 0 && strcmp(rest, "monotonic") == 0)

@@ -373,6 +373,8 @@ static int preamble_make(struct writer *writer, const struct writer_info *info)
     fprintf(file, "pid %u\np_count %u\nclock %s\n", info->pid, info->p_count, section_clock_name(info->clock));
     if (info->maxprocs)
         fprintf(file, "maxprocs %u\n", info->maxprocs);
+    if (info->attached)
+        fprintf(file, "attached 1\n");
     info_line(file, "command", info->command);
     info_line(file, "host", info->host);
     info_line(file, "version", GMPT_VERSION);

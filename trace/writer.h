@@ -8,6 +8,7 @@
 
 #include <gmptrace/trace.h>
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,6 +19,7 @@ struct writer_info {
     int clock; /* enum segment_clock */
     const char *command, *host;
     uint32_t maxprocs; /* 0 = not known */
+    bool attached;     /* the recording begins in the midst of things: see census.h */
 };
 
 struct writer_clock {

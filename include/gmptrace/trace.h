@@ -41,7 +41,7 @@ enum gmpt_event_type {
     ;
 #include "events.def"
 
-#define GMPT_EVENT_FIELDS_MAX 4
+#define GMPT_EVENT_FIELDS_MAX 6
 #define GMPT_LOG_BYTES_MAX 448 /* of a log message's text that a trace keeps */
 
 enum gmpt_wait_reason {
@@ -65,7 +65,8 @@ struct gmpt_event {
     enum gmpt_event_type type;
     int32_t p;       /* the P whose ring it comes from; -1 for the no-P ring */
     int64_t time_ns; /* since the trace's start; may step back by the skew between CPUs, after a gap by up to 1 ms */
-    uint64_t g;      /* the G that the event is about: the current one, or the one its fields name; 0 = none */
+    uint64_t g;      /* the G that the event is about: the current one, or the one its fields name; 0 = none, also of
+                        a go_was or go_waited that tells nothing new */
     union {          /* the fields in the order of events.def, by number and by name; stacks are indices for */
         uint64_t field[GMPT_EVENT_FIELDS_MAX + 1]; /* gmpt_trace_stack(), valid for the whole trace */
 #define EVENT(code, name, doc) struct gmpt_event_##name name;
@@ -87,13 +88,16 @@ struct gmpt_trace_info {
     uint32_t pid;
     uint32_t p_count;  /* the Ps that there could be have indexes below this */
     uint32_t maxprocs; /* GOMAXPROCS as the recording began */
+    int attached;      /* 1 when the program was running already as the recording began: what there was then is told
+                          by go_was, and by the first record about each G */
     const char *command; /* the program and its arguments, separated by spaces */
     const char *host;    /* node name and kernel release */
     int64_t start_realtime_ns; /* since 1970-01-01 UTC */
     int64_t duration_ns; /* from the first clock snapshot to the last one read so far */
     int whole;     /* 1 when all was read, to the end: nothing was cut off, damaged or skipped, though records may have
                       been lost as they were recorded; valid after gmpt_trace_next returned 0 */
-    int exit_kind; /* when whole: 0 the program ran on, 1 it exited with exit_code, 2 signal exit_code ended it */
+    int exit_kind; /* when whole: 0 the program ran on, 1 it exited with exit_code, 2 signal exit_code ended it, 3 it
+                      ended, and whoever had attached to it cannot know how */
     int exit_code;
     int64_t file_bytes;         /* the file's size now */
     int64_t expected_bytes;     /* its size when it was finished; 0 = it never was */
@@ -135,10 +139,12 @@ struct gmpt_g {
     enum gmpt_wait_reason reason; /* valid while waiting */
     uint64_t wait_object;         /* likewise */
     int bounded;                  /* likewise: a deadline ends the wait */
+    int was_there;                /* it was there before the trace's start */
     uint32_t create_stack;        /* 0 = not known */
     uint32_t wait_stack;          /* of the wait or blocking call; 0 = not known */
-    int64_t created_ns;           /* since the trace's start */
-    int64_t state_since_ns;       /* when it entered its state */
+    int64_t created_ns;           /* since the trace's start; 0 when it was there before */
+    int64_t state_since_ns;       /* when it entered its state; 0 when it was in it before the trace's start */
+    int64_t waited_before_ns;     /* and for how long, by a coarse clock, if it waited or was in a call; else 0 */
     uint32_t labels;              /* the number of its label set; 0 = none */
     uint32_t name;                /* the number of its name; 0 = none */
 };

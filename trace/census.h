@@ -1,0 +1,32 @@
+/* The Gs and Ps that are there when a recording begins in the midst of things.
+ *
+ * The recorder reads the registry once tracing is on, and writes what it finds as records of a ring of its own, number
+ * ring_count of the segment, at the time from right before tracing was on. A G whose slot says that the epoch has a
+ * record of it is left out: the program itself told its state before that record (segment.h). A slot that does not
+ * stand still belongs to such a G. So every G that was there is told of once, with a number that fits its next record.
+ *
+ * Stacks that nobody noted are read from the program's memory by the saved frame pointers, with the slot's status as
+ * the sequence lock (unwind.h has the argument); nothing is asked of the program. What it has written is not trusted:
+ * addresses are only looked at inside the stack that was copied. */
+#ifndef GMPT_CENSUS_H
+#define GMPT_CENSUS_H
+
+#include "segment.h"
+#include "writer.h"
+
+#include <sys/types.h>
+
+struct census;
+
+/* pid: of the program, to read stacks from; 0 = do not. The segment must outlive the census. NULL: no memory. */
+struct census *census_open(const struct segment *segment, uint32_t epoch, pid_t pid);
+
+/* Puts the next few thousand slots into the writer: stacks, then records, at base_ticks. The first call comes after the
+ * epoch has begun. Returns 1 when there are more, 0 when all are
+ * done, or -ENOMEM. */
+int census_step(struct census *census, struct writer *writer, uint64_t base_ticks);
+
+uint64_t census_records(const struct census *census); /* so far */
+void census_close(struct census *census);             /* NULL is allowed */
+
+#endif
