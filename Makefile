@@ -66,7 +66,7 @@ TEST_PROGRAM_BIN := $(addprefix $(BUILD)/tests/programs/,$(TEST_PROGRAMS))
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all demo check check-aarch64 deps stress fuzz bench bench-http lint format install uninstall clean help
+.PHONY: all demo check check-aarch64 deps stress fuzz bench bench-http bench-trace lint format install uninstall clean help
 
 all: $(LIB) $(TOOL) $(BLOCKCHECK) $(EXAMPLE_BIN)
 
@@ -110,6 +110,9 @@ bench: all $(BENCH_BIN)
 
 bench-http: all $(BENCH_BIN)
 	$(Q)BUILD=$(BUILD) bench/http.sh
+
+bench-trace: all $(BENCH_BIN)
+	$(Q)BUILD=$(BUILD) CC=$(CC) bench/trace.sh $(ROWS)
 
 lint:
 	$(Q)scripts/lint.sh
@@ -186,6 +189,11 @@ $(BUILD)/bench/floors: $(filter $(BUILD)/runtime/switch_%,$(RUNTIME_OBJ))
 # Small stacks have no room for the dynamic linker.
 $(BUILD)/bench/parked $(BUILD)/tests/programs/faulty $(BUILD)/tests/programs/scopes: LDFLAGS += -Wl,-z,now
 
+# It calls the hooks themselves, which the library hides.
+$(BUILD)/bench/emit: $(BUILD)/bench/emit.o $(RUNTIME_OBJ) $(EMIT_OBJ)
+	$(if $(Q),@echo "  LINK  $@")
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^
+
 $(BUILD)/bench/%: $(BUILD)/bench/%.o $(LIB)
 	$(if $(Q),@echo "  LINK  $@")
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lzstd
@@ -251,6 +259,7 @@ help:
 	@echo 'make fuzz           the reader and the recorder under libFuzzer; SECONDS_EACH=60 TARGETS="file text"'
 	@echo 'make bench          benchmarks beside their Go peers; ROWS="yield_2 skynet_chan" ROUNDS=3 PS="1 2"'
 	@echo 'make bench-http     an HTTP server with 10,000 connections beside Go; ROUNDS=3 SECONDS_EACH=5'
+	@echo 'make bench-trace    what tracing costs, beside Go and LTTng; ROWS="emit yield_2" ROUNDS=3 PS="1 2"'
 	@echo 'make lint           include rules and house rules'
 	@echo 'make format         clang-format on everything'
 	@echo 'make deps           install what the build and the tests need (Debian and its children)'

@@ -176,6 +176,49 @@ static long lock_among(long gs, long total)
 static long mutex_alone(void) { return lock_among(1, 10000000); }
 static long mutex_8(void) { return lock_among(8, 4000000); }
 
+/* Nothing of which repeats itself: who waits, for which mutex, where and for how long. The trace that is the hardest to
+ * make small. */
+enum { RANDOM_GS = 1000 };
+
+static struct gmpt_mutex mutexes[RANDOM_GS];
+
+static uint64_t random_next(uint64_t *state) /* xorshift */
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    return *state ^= *state << 17;
+}
+
+static void compute_random(uint64_t *state)
+{
+    for (volatile uint64_t i = random_next(state) >> 32 & 511; i > 0; i--)
+        ;
+}
+
+static void random_locker(void *args)
+{
+    uint64_t state = *(uint64_t *)args;
+    for (int i = 0; i < 300; i++) {
+        struct gmpt_mutex *one = &mutexes[(random_next(&state) >> 32) % RANDOM_GS];
+        gmpt_mutex_lock(one);
+        compute_random(&state);
+        gmpt_yield();
+        gmpt_mutex_unlock(one);
+        compute_random(&state);
+    }
+    gmpt_waitgroup_done(&group);
+}
+
+static long mutex_random(void)
+{
+    for (uint64_t i = 0; i < RANDOM_GS; i++) {
+        uint64_t seed = (i + 1) * 0x9e3779b97f4a7c15u;
+        row_start(&group, random_locker, &seed, sizeof seed);
+    }
+    gmpt_waitgroup_wait(&group);
+    return RANDOM_GS * 300;
+}
+
 /* ---- all of them ---- */
 
 static const struct workload {
@@ -191,6 +234,7 @@ static const struct workload {
     { "select_8", select_8 },
     { "mutex_alone", mutex_alone },
     { "mutex_8", mutex_8 },
+    { "mutex_random", mutex_random },
 };
 
 static int bench(void *arg)

@@ -22,7 +22,7 @@ static inline bool row_is_wanted(const char *name)
 
 static inline void row_print(const char *name, double value)
 {
-    printf("%s %.1f\n", name, value);
+    printf("%s %.2f\n", name, value);
     fflush(stdout);
 }
 

@@ -10,23 +10,8 @@
 set -eu
 cd "$(dirname "$0")/.."
 BUILD=${BUILD:-build/gcc}
-rounds=${ROUNDS:-3}
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
-trap 'exit 130' INT TERM
-
-for row in "$@"; do
-    if ! grep -qE "^[a-z_]+ +$row " bench/rows.txt; then
-        echo "bench: no row is called $row; they are listed in bench/rows.txt" >&2
-        exit 2
-    fi
-done
-
-peer=""
-if command -v go >/dev/null 2>&1; then
-    (cd bench/go && GOFLAGS=-mod=mod go build -o "$scratch/peer" .) && peer=$scratch/peer
-fi
-[ -n "$peer" ] || echo "SKIP Go's columns: there is no go here, or it does not build bench/go" >&2
+table=bench/rows.txt
+. bench/measure.sh
 
 # rows PROGRAM P TRACED [ROW...]: those of the program that are to be run, of the named ones if any are named; with TRACED
 # not empty, those of them that are run under the recorder.
@@ -35,19 +20,6 @@ rows() {
     $1 == program && $(p == 1 ? 4 : 5) != "x" && (!traced || $6 == "yes") && (named ~ /^ +$/ || index(named, " " $2 " ")) {
         printf "%s ", $2
     }' bench/rows.txt
-}
-
-# measure COLUMN P COMMAND...: appends "ROW P COLUMN VALUE" lines.
-measure() {
-    column=$1 p=$2
-    shift 2
-    if ! "$@" >"$scratch/out" 2>"$scratch/err"; then
-        cat "$scratch/err" >&2
-        echo "bench: failed: $*" >&2
-        exit 1
-    fi
-    awk -v p="$p" -v column="$column" 'NF == 2 && $2 ~ /^-?[0-9.]+$/ { print $1, p, column, $2 }' "$scratch/out" \
-        >>"$scratch/values"
 }
 
 # run_round PROGRAM P ROWS TRACED_ROWS: one measurement for each column. ROWS are several words.
@@ -65,10 +37,9 @@ run_round() {
     [ -z "$4" ] || measure ours_traced "$2" "$BUILD/gmptrace" record -o /dev/null -- "$BUILD/bench/$1" $4
     [ -n "$peer" ] && [ "$1" != floors ] || return 0
     measure go "$2" "$peer" $3
-    [ -z "$4" ] || measure go_traced "$2" "$peer" -trace $4
+    [ -z "$4" ] || measure go_traced "$2" "$peer" -trace /dev/null $4
 }
 
-: >"$scratch/values"
 programs=$(awk '!/^#/ && !seen[$1]++ { print $1 }' bench/rows.txt)
 for p in ${PS:-1 2}; do
     export GMPT_MAXPROCS="$p" GOMAXPROCS="$p"
@@ -78,19 +49,14 @@ for p in ${PS:-1 2}; do
         for program in $programs; do
             chosen=$(rows "$program" "$p" "" "$@")
             [ -n "$chosen" ] || continue
-            [ ! -t 2 ] || printf '\rP=%s, round %s of %s: %-10s' "$p" "$round" "$rounds" "$program" >&2
+            progress "P=$p, round $round of $rounds: $program"
             run_round "$program" "$p" "$chosen" "$(rows "$program" "$p" yes "$@")"
         done
     done
 done
-[ ! -t 2 ] || printf '\r%40s\r' '' >&2
+progress_end
 
-sort -k1,1 -k2,2n -k3,3 -k4,4n "$scratch/values" | awk -v json="$BUILD/bench.json" '
-function close_run() {
-    if (count)
-        median[key] = count % 2 ? value[(count + 1) / 2] : (value[count / 2] + value[count / 2 + 1]) / 2
-    count = 0
-}
+medians | awk -v json="$BUILD/bench.json" '
 function shown(key) { return !(key in median) ? "-" : sprintf(median[key] < 10000 ? "%.1f" : "%.0f", median[key]) }
 function number(key) { return key in median ? median[key] : "null" }
 function print_row(row, p,    key, ours, go, ratio, goal, limit, reached) {
@@ -126,14 +92,10 @@ FILENAME != "-" {
     next
 }
 {
-    if ($1 " " $2 " " $3 != key)
-        close_run()
-    key = $1 " " $2 " " $3
-    value[++count] = $4
+    median[$1 " " $2 " " $3] = $4
     ps[$2] = 1
 }
 END {
-    close_run()
     printf "%-16s%-6s%2s%9s%9s%9s%9s%7s %9s\n", "row", "unit", "P", "ours", "traced", "go", "traced", "ratio", "goal"
     print "[" >json
     for (i = 1; i <= row_count; i++)
@@ -141,4 +103,4 @@ END {
             if (p in ps)
                 print_row(rows[i], p)
     print "\n]" >json
-}' bench/rows.txt -
+}' "$table" -

@@ -1,17 +1,18 @@
 // The work of the programs in bench/ in Go, under the same names.
 //
-//	peer [-trace] [ROW...]     prints "ROW VALUE" lines; all rows, or those named
-//	peer echo-server           listens until it is killed
+//	peer [-trace FILE] [ROW...]       prints "ROW VALUE" lines; all rows, or those named
+//	peer [-trace FILE] echo-server    listens until it gets SIGTERM
 //
-// With -trace, Go's execution tracer runs and its output is thrown away.
+// With -trace, Go's execution tracer runs and writes to the file.
 package main
 
 import (
 	"fmt"
-	"io"
 	"os"
+	"os/signal"
 	"runtime/trace"
 	"sort"
+	"syscall"
 	"time"
 )
 
@@ -38,17 +39,24 @@ func percentile(values []time.Duration, percent int) time.Duration {
 
 func main() {
 	wanted = os.Args[1:]
-	if len(wanted) == 1 && wanted[0] == "echo-server" {
-		echoServer()
-		return
-	}
-	if len(wanted) > 0 && wanted[0] == "-trace" {
-		wanted = wanted[1:]
-		if err := trace.Start(io.Discard); err != nil {
+	if len(wanted) > 1 && wanted[0] == "-trace" {
+		file, err := os.Create(wanted[1])
+		if err == nil {
+			err = trace.Start(file)
+		}
+		if err != nil {
 			fmt.Fprintln(os.Stderr, "bench:", err)
 			os.Exit(1)
 		}
 		defer trace.Stop()
+		wanted = wanted[2:]
+	}
+	if len(wanted) == 1 && wanted[0] == "echo-server" {
+		stop := make(chan os.Signal, 1)
+		signal.Notify(stop, syscall.SIGTERM)
+		go echoServer()
+		<-stop
+		return
 	}
 	parked() // first, while no stack has been touched yet
 	operations()

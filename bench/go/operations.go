@@ -140,6 +140,46 @@ func lockAmong(gs, total int) int {
 	return each * gs
 }
 
+// What mutex_random of bench.c does: who waits, for which mutex and for how long never repeats itself.
+func randomNext(state *uint64) uint64 {
+	*state ^= *state << 13
+	*state ^= *state >> 7
+	*state ^= *state << 17
+	return *state
+}
+
+//go:noinline
+func computeRandom(state *uint64) uint64 {
+	left := randomNext(state) >> 32 & 511
+	var sum uint64
+	for ; left > 0; left-- {
+		sum += sum>>3 ^ left
+	}
+	return sum
+}
+
+func mutexRandom() int {
+	const gs, each = 1000, 300
+	var mutexes [gs]sync.Mutex
+	var group sync.WaitGroup
+	for i := 0; i < gs; i++ {
+		group.Add(1)
+		go func(state uint64) {
+			for n := 0; n < each; n++ {
+				one := &mutexes[randomNext(&state)>>32%gs]
+				one.Lock()
+				computeRandom(&state)
+				runtime.Gosched()
+				one.Unlock()
+				computeRandom(&state)
+			}
+			group.Done()
+		}(uint64(i+1) * 0x9e3779b97f4a7c15)
+	}
+	group.Wait()
+	return gs * each
+}
+
 func operations() {
 	for _, workload := range []struct {
 		name string
@@ -154,6 +194,7 @@ func operations() {
 		{"select_8", func() int { return selectAmong(8, select8) }},
 		{"mutex_alone", func() int { return lockAmong(1, 10000000) }},
 		{"mutex_8", func() int { return lockAmong(8, 4000000) }},
+		{"mutex_random", mutexRandom},
 	} {
 		if !isWanted(workload.name) {
 			continue
