@@ -285,8 +285,8 @@ static void head_json(const struct load *load)
 
 static void totals_json(const struct summary_totals *totals)
 {
-    printf("  \"goroutines\": {\"before\": %" PRIu64 ", \"created\": %" PRIu64 ", \"ended\": %" PRIu64 ", \"alive\": %" PRIu64
-           ", \"peak\": %" PRIu64 "},\n",
+    printf("  \"goroutines\": {\"before\": %" PRIu64 ", \"created\": %" PRIu64 ", \"ended\": %" PRIu64
+           ", \"alive\": %" PRIu64 ", \"peak\": %" PRIu64 "},\n",
            totals->gs_before, totals->gs_created, totals->gs_ended, totals->gs_alive, totals->gs_peak);
     printf("  \"state_ns\": {\"runnable\": %" PRId64 ", \"running\": %" PRId64 ", \"waiting\": %" PRId64
            ", \"syscall\": %" PRId64 ", \"preempted\": %" PRId64 "},\n",
