@@ -1,6 +1,8 @@
 /* The frame around the subcommands: finding one, messages, and the common ways to read and print values. */
 #include "cli.h"
 
+#include "trace/duration.h"
+
 #include <gmptrace/gmpt.h>
 
 #include <ctype.h>
@@ -248,42 +250,7 @@ int cli_flush(int status)
     return CLI_MACHINE;
 }
 
-int cli_parse_duration(const char *text, int64_t *ns)
-{
-    static const struct {
-        const char *name;
-        int64_t ns;
-    } units[] = { { "ns", 1 },         { "us", 1000 },       { "ms", 1000000 },
-                  { "s", 1000000000 }, { "m", 60000000000 }, { "h", 3600000000000 } };
-    if (!isdigit((unsigned char)text[0]))
-        return -EINVAL;
-    uint64_t whole = 0, fraction = 0, scale = 1;
-    for (; isdigit((unsigned char)*text); text++) {
-        whole = whole * 10 + (uint64_t)(*text - '0');
-        if (whole > INT64_MAX / 10)
-            return -EINVAL;
-    }
-    if (*text == '.') {
-        if (!isdigit((unsigned char)*++text))
-            return -EINVAL;
-        for (; isdigit((unsigned char)*text); text++) {
-            if (scale < 1000000) {
-                fraction = fraction * 10 + (uint64_t)(*text - '0');
-                scale *= 10;
-            }
-        }
-    }
-    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
-        if (strcmp(text, units[i].name) != 0)
-            continue;
-        uint64_t unit = (uint64_t)units[i].ns;
-        if (whole >= INT64_MAX / unit)
-            return -EINVAL;
-        *ns = (int64_t)(whole * unit + fraction * unit / scale);
-        return 0;
-    }
-    return -EINVAL;
-}
+int cli_parse_duration(const char *text, int64_t *ns) { return duration_parse(text, strlen(text), ns); }
 
 const char *cli_duration(char buffer[16], int64_t ns)
 {
