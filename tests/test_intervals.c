@@ -204,6 +204,33 @@ TEST(intervals, a_g_that_was_never_created_begins_where_it_is_seen)
              "G8 7-9 running P0 P-1 open\n");
 }
 
+TEST(intervals, what_was_there_before_the_trace_begins_with_it)
+{
+    struct intervals *intervals = opened();
+    struct gmpt_event was = { .type = GMPT_EVENT_go_was, .p = -1, .time_ns = 5, .g = 1 };
+    was.go_was.g = 1;
+    was.go_was.state = GMPT_G_WAITING;
+    was.go_was.parent = 7;
+    was.go_was.fn = 0x5000;
+    struct gmpt_event waited = { .type = GMPT_EVENT_go_waited, .p = -1, .time_ns = 5, .g = 1 };
+    waited.go_waited.g = 1;
+    waited.go_waited.reason = GMPT_WAIT_select;
+    waited.go_waited.stack = 3;
+    ck_assert_int_eq(intervals_add(intervals, &was), 0);
+    ck_assert_int_eq(intervals_add(intervals, &waited), 0);
+    ck_assert_uint_eq(intervals_g(intervals, 1)->fn, 0x5000);
+    ck_assert(!intervals_g(intervals, 1)->main);
+    unblock(intervals, -1, 9, 1);
+    was.time_ns = 12; /* records were lost; it is told anew */
+    ck_assert_int_eq(intervals_add(intervals, &was), 0);
+    was.g = 0; /* known better */
+    ck_assert_int_eq(intervals_add(intervals, &was), 0);
+    finished(intervals, 20,
+             "G1 0-9 waiting:select at=3 P-1 P-1\n"
+             "G1 9-12 runnable at=3 P-1 P-1\n"
+             "G1 12-20 waiting:none P-1 P-1 open\n");
+}
+
 TEST(intervals, what_ran_when_records_were_lost_is_lost)
 {
     struct intervals *intervals = opened();

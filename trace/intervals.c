@@ -152,7 +152,6 @@ static void current_leave(struct intervals *intervals, int32_t p)
 static int piece_emit(struct intervals *intervals, const struct live *g, int64_t end_ns, enum gmpt_event_type ended_by,
                       int32_t end_p)
 {
-    bool waits = g->state == GMPT_G_WAITING;
     struct interval interval = {
         .g = &g->g,
         .begin_ns = g->since_ns,
@@ -160,10 +159,10 @@ static int piece_emit(struct intervals *intervals, const struct live *g, int64_t
         .state = (enum gmpt_g_state)g->state,
         .began_by = (enum gmpt_event_type)g->began_by,
         .ended_by = ended_by,
-        .reason = waits ? (enum gmpt_wait_reason)g->reason : GMPT_WAIT_none,
-        .bounded = waits && g->bounded,
+        .reason = (enum gmpt_wait_reason)g->reason,
+        .bounded = g->bounded,
         .continued = g->continued,
-        .object = waits ? g->object : 0,
+        .object = g->object,
         .stack = g->stack,
         .p = g->p,
         .end_p = end_p,
@@ -185,7 +184,9 @@ static int g_enters(struct intervals *intervals, struct live *g, enum gmpt_g_sta
     g->p = p;
     g->waker = g->waker_fn = 0;
     g->stack = 0;
-    g->continued = g->silent = false;
+    g->reason = GMPT_WAIT_none;
+    g->object = 0;
+    g->bounded = g->continued = g->silent = false;
     return result;
 }
 
@@ -240,6 +241,45 @@ static int add_create(struct intervals *intervals, const struct gmpt_event *even
     g->waker_fn = parent ? parent->g.fn : 0;
     intervals->main_seen = true;
     return 0;
+}
+
+/* A G that was there before the trace's start, in this state since then. */
+static int add_was(struct intervals *intervals, const struct gmpt_event *event)
+{
+    uint64_t id = event->g, state = event->go_was.state;
+    if (id == 0 || state >= GMPT_G_STATES)
+        return 0;
+    struct live *g = live_find(intervals, id);
+    if (!g) {
+        if (!(g = live_make(intervals, id)))
+            return -ENOMEM;
+        g->g.created_ns = g->since_ns = 0;
+        g->g.parent = event->go_was.parent;
+        g->g.fn = event->go_was.fn;
+        g->g.create_stack = (uint32_t)event->go_was.stack;
+        g->g.main = event->go_was.parent == 0;
+        intervals->main_seen |= g->g.main;
+    } else if (g->since_ns > 0) {
+        return g_enters(intervals, g, (enum gmpt_g_state)state, event->type, event->p);
+    }
+    g->state = (uint8_t)state;
+    g->began_by = GMPT_EVENT_go_was;
+    g->silent = false;
+    return 0;
+}
+
+static void add_waited(struct intervals *intervals, const struct gmpt_event *event)
+{
+    struct live *g = event->g ? live_find(intervals, event->g) : NULL;
+    if (!g || (g->state != GMPT_G_WAITING && g->state != GMPT_G_SYSCALL))
+        return;
+    g->stack = (uint32_t)event->go_waited.stack;
+    if (g->state == GMPT_G_SYSCALL)
+        return;
+    uint64_t reason = event->go_waited.reason;
+    g->reason = reason < GMPT_WAIT_REASONS ? (uint8_t)reason : GMPT_WAIT_none;
+    g->bounded = event->go_waited.bounded != 0;
+    g->object = event->go_waited.object;
 }
 
 /* A G begins or goes on to run on the event's P. */
@@ -356,6 +396,11 @@ int intervals_add(struct intervals *intervals, const struct gmpt_event *event)
     switch (event->type) {
     case GMPT_EVENT_go_create:
         return add_create(intervals, event);
+    case GMPT_EVENT_go_was:
+        return add_was(intervals, event);
+    case GMPT_EVENT_go_waited:
+        add_waited(intervals, event);
+        return 0;
     case GMPT_EVENT_go_labels:
         return add_labels(intervals, event);
     case GMPT_EVENT_go_name:

@@ -9,7 +9,8 @@
  * bounded by the Gs that live.
  *
  * 1. The intervals of a G follow each other without a hole and without overlapping, from the moment that it was created
- *    (or first seen) to its end or the trace's: so their lengths add up to its life, to the nanosecond.
+ *    (or first seen, or the trace's start when it was there before) to its end or the trace's: so their lengths add up
+ * to its life, to the nanosecond.
  * 2. A G's clock never runs back: a moment before its last transition counts as that transition's moment. An interval
  *    may be empty then, and is handed over all the same, since it has happened.
  * 3. What the trace does not tell is not made up: a stack, waker or P that is not known is 0 or -1. Of a G that ran
