@@ -20,15 +20,24 @@
 struct profile {
     const struct gmpt_trace *trace; /* NULL = none */
     struct symbolizer *symbolizer;
-    int64_t type, unit;      /* strings */
+    struct {
+        int64_t type, unit; /* strings */
+    } types[PROFILE_TYPES_MAX];
+    size_t type_count, shown;
+    int64_t from_ns, to_ns;  /* to_ns 0: all of the trace */
     struct intern strings;   /* with their final NUL; number 0 is "" */
-    struct intern locations; /* the address in the call; id = number + 1 */
+    struct intern locations; /* struct location_key; id = number + 1 */
     struct intern functions; /* struct function_key; id = number + 1 */
     struct intern samples;   /* count of locations, their ids, then struct label_key each */
-    int64_t *values;         /* by sample */
+    int64_t *values;         /* by sample, type_count of each */
     size_t values_room;
     int64_t *comments;
     size_t comment_count, comment_room;
+};
+
+struct location_key {
+    uint64_t address; /* in the call */
+    int64_t pseudo;   /* or the string of a frame that is no code; 0 = none */
 };
 
 struct function_key {
@@ -83,23 +92,39 @@ static int64_t string_put(struct profile *profile, const char *text)
     return number;
 }
 
-struct profile *profile_open(const struct gmpt_trace *trace, struct symbolizer *symbolizer, const char *sample_type,
-                             const char *unit)
+struct profile *profile_open_types(const struct gmpt_trace *trace, struct symbolizer *symbolizer,
+                                   const struct profile_type *types, size_t type_count, size_t shown)
 {
     struct profile *profile = calloc(1, sizeof *profile);
     if (!profile)
         return NULL;
     profile->trace = trace;
     profile->symbolizer = symbolizer;
-    if (string_put(profile, "") == 0) {
-        profile->type = string_put(profile, sample_type);
-        profile->unit = string_put(profile, unit);
-        if (profile->type >= 0 && profile->unit >= 0)
-            return profile;
+    profile->shown = shown;
+    int64_t failed = string_put(profile, "");
+    for (size_t i = 0; i < type_count && i < PROFILE_TYPES_MAX && !failed; i++) {
+        profile->types[i].type = string_put(profile, types[i].type);
+        profile->types[i].unit = string_put(profile, types[i].unit);
+        failed = profile->types[i].type < 0 || profile->types[i].unit < 0;
+        profile->type_count++;
     }
+    if (!failed)
+        return profile;
     profile_close(profile);
     errno = ENOMEM;
     return NULL;
+}
+
+struct profile *profile_open(const struct gmpt_trace *trace, struct symbolizer *symbolizer, const char *sample_type,
+                             const char *unit)
+{
+    return profile_open_types(trace, symbolizer, &(struct profile_type){ sample_type, unit }, 1, 0);
+}
+
+void profile_window(struct profile *profile, int64_t from_ns, int64_t to_ns)
+{
+    profile->from_ns = from_ns;
+    profile->to_ns = to_ns;
 }
 
 void profile_close(struct profile *profile)
@@ -115,10 +140,10 @@ void profile_close(struct profile *profile)
     free(profile);
 }
 
-/* Makes room for an item after count of them in an array of int64_t. */
-static int numbers_room(int64_t **numbers, size_t count, size_t *room)
+/* Makes room for items after count of them in an array of int64_t. */
+static int numbers_room(int64_t **numbers, size_t count, size_t items, size_t *room)
 {
-    if (count < *room)
+    if (count + items <= *room)
         return 0;
     size_t more = *room ? *room * 2 : 16;
     int64_t *grown = reallocarray(*numbers, more, sizeof grown[0]);
@@ -132,56 +157,155 @@ static int numbers_room(int64_t **numbers, size_t count, size_t *room)
 int profile_comment(struct profile *profile, const char *text)
 {
     int64_t string = string_put(profile, text);
-    if (string < 0 || numbers_room(&profile->comments, profile->comment_count, &profile->comment_room))
+    if (string < 0 || numbers_room(&profile->comments, profile->comment_count, 1, &profile->comment_room))
         return -ENOMEM;
     profile->comments[profile->comment_count++] = string;
     return 0;
 }
 
-int profile_add(struct profile *profile, const uint64_t *pc, size_t count, int64_t value,
-                const struct profile_label *labels, size_t label_count)
+static int64_t location_put(struct profile *profile, struct location_key key)
 {
-    size_t size = sizeof(int64_t) * (1 + count) + label_count * sizeof(struct label_key);
+    if (key.pseudo < 0)
+        return key.pseudo;
+    int64_t location = intern_put(&profile->locations, &key, sizeof key);
+    return location < 0 ? location : location + 1;
+}
+
+static int labels_put(struct profile *profile, const struct profile_sample *sample, struct label_key *keys)
+{
+    for (size_t i = 0; i < sample->label_count; i++) {
+        const struct profile_label *label = &sample->labels[i];
+        keys[i] = (struct label_key){ .key = string_put(profile, label->key),
+                                      .text = string_put(profile, label->text),
+                                      .number = label->text ? 0 : label->number,
+                                      .unit = label->text ? 0 : string_put(profile, label->unit) };
+        if (keys[i].key < 0 || keys[i].text < 0 || keys[i].unit < 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+int profile_add_sample(struct profile *profile, const struct profile_sample *sample)
+{
+    size_t count = sample->pseudo_count + sample->count;
+    size_t size = sizeof(int64_t) * (1 + count) + sample->label_count * sizeof(struct label_key);
     int result = -ENOMEM;
     int64_t *key = malloc(size);
     if (!key)
         return -ENOMEM;
     key[0] = (int64_t)count;
     for (size_t i = 0; i < count; i++) {
-        /* pprof takes an address for the instruction itself; ours are those after a call. */
-        uint64_t address = pc[i] ? pc[i] - 1 : 0;
-        int64_t location = intern_put(&profile->locations, &address, sizeof address);
-        if (location < 0)
-            goto out;
-        key[1 + i] = location + 1;
-    }
-    struct label_key *label_keys = (struct label_key *)(key + 1 + count);
-    for (size_t i = 0; i < label_count; i++) {
-        const struct profile_label *label = &labels[i];
-        label_keys[i] = (struct label_key){ .key = string_put(profile, label->key),
-                                            .text = string_put(profile, label->text),
-                                            .number = label->text ? 0 : label->number,
-                                            .unit = label->text ? 0 : string_put(profile, label->unit) };
-        if (label_keys[i].key < 0 || label_keys[i].text < 0 || label_keys[i].unit < 0)
+        struct location_key location = { 0, 0 };
+        if (i < sample->pseudo_count)
+            location.pseudo = string_put(profile, sample->pseudo[i]);
+        else if (sample->pc[i - sample->pseudo_count])
+            /* pprof takes an address for the instruction itself; ours are those after a call. */
+            location.address = sample->pc[i - sample->pseudo_count] - 1;
+        key[1 + i] = location_put(profile, location);
+        if (key[1 + i] < 0)
             goto out;
     }
-    /* Room first, so that a sample never stands without its value. */
-    if (numbers_room(&profile->values, profile->samples.count, &profile->values_room))
+    if (labels_put(profile, sample, (struct label_key *)(key + 1 + count)))
         goto out;
-    size_t before = profile->samples.count;
-    int64_t sample = intern_put(&profile->samples, key, size);
-    if (sample < 0)
+    /* Room first, so that a sample never stands without its values. */
+    size_t before = profile->samples.count, types = profile->type_count;
+    if (numbers_room(&profile->values, before * types, types, &profile->values_room))
         goto out;
+    int64_t number = intern_put(&profile->samples, key, size);
+    if (number < 0)
+        goto out;
+    int64_t *values = profile->values + (size_t)number * types;
     if (profile->samples.count > before)
-        profile->values[sample] = 0;
-    profile->values[sample] += value;
+        memset(values, 0, types * sizeof values[0]);
+    for (size_t i = 0; i < types; i++)
+        if (__builtin_add_overflow(values[i], sample->values[i], &values[i]))
+            values[i] = INT64_MAX; /* only a damaged clock gets there */
     result = 0;
 out:
     free(key);
     return result;
 }
 
+int profile_add(struct profile *profile, const uint64_t *pc, size_t count, int64_t value,
+                const struct profile_label *labels, size_t label_count)
+{
+    int64_t values[PROFILE_TYPES_MAX] = { value };
+    return profile_add_sample(
+        profile, &(struct profile_sample){
+                     .pc = pc, .count = count, .values = values, .labels = labels, .label_count = label_count });
+}
+
 size_t profile_sample_count(const struct profile *profile) { return profile->samples.count; }
+
+int64_t profile_value(const struct profile *profile, size_t sample, size_t type)
+{
+    return profile->values[sample * profile->type_count + type];
+}
+
+/* ---- Looking at it ---------------------------------------------------------------------------------------------- */
+
+const char *profile_string(const struct profile *profile, int64_t number)
+{
+    return intern_get(&profile->strings, (size_t)number, NULL);
+}
+
+/* "prog+0x1234" */
+static int64_t nameless_put(struct profile *profile, const struct symbol *symbol, uint64_t address)
+{
+    char text[256];
+    if (symbol->module >= 0 && (size_t)symbol->module < symbolizer_module_count(profile->symbolizer)) {
+        const char *path = symbolizer_module(profile->symbolizer, (size_t)symbol->module, NULL)->path;
+        const char *slash = strrchr(path, '/');
+        snprintf(text, sizeof text, "%.200s+0x%llx", slash ? slash + 1 : path,
+                 (unsigned long long)symbol->object_address);
+    } else {
+        snprintf(text, sizeof text, "0x%llx", (unsigned long long)address);
+    }
+    return string_put(profile, text);
+}
+
+static int frame_add(struct profile_frames *frames, struct profile_frame frame)
+{
+    if (frame.name < 0 || frame.file < 0)
+        return -ENOMEM;
+    if (frames->count == frames->room) {
+        size_t room = frames->room ? frames->room * 2 : 64;
+        struct profile_frame *list = reallocarray(frames->list, room, sizeof list[0]);
+        if (!list)
+            return -ENOMEM;
+        frames->list = list;
+        frames->room = room;
+    }
+    frames->list[frames->count++] = frame;
+    return 0;
+}
+
+int profile_sample_frames(struct profile *profile, size_t sample, struct profile_frames *frames)
+{
+    const int64_t *key = intern_get(&profile->samples, sample, NULL);
+    int result = 0;
+    frames->count = 0;
+    for (size_t i = 0; i < (size_t)key[0] && !result; i++) {
+        struct location_key location =
+            *(const struct location_key *)intern_get(&profile->locations, (size_t)key[1 + i] - 1, NULL);
+        if (location.pseudo) {
+            result = frame_add(frames, (struct profile_frame){ .name = location.pseudo });
+            continue;
+        }
+        const struct symbol *symbol = symbolize(profile->symbolizer, location.address + 1);
+        for (size_t k = 0; k < symbol->count && !result; k++) {
+            const struct symbol_frame *frame = &symbol->frames[k];
+            result = frame_add(frames, (struct profile_frame){
+                                           .name = frame->function && *frame->function
+                                                       ? string_put(profile, frame->function)
+                                                       : nameless_put(profile, symbol, location.address),
+                                           .file = string_put(profile, frame->file),
+                                           .line = frame->function_line,
+                                       });
+        }
+    }
+    return result;
+}
 
 /* ---- Building --------------------------------------------------------------------------------------------------- */
 
@@ -293,6 +417,33 @@ static int build_lines(struct profile *profile, struct build *build, Perftools__
     return 0;
 }
 
+/* A frame that is no code has neither address nor mapping. */
+static int build_pseudo(struct profile *profile, struct build *build, Perftools__Profiles__Location *location,
+                        int64_t name)
+{
+    Perftools__Profiles__Line *line = build_list(build, 1, sizeof line[0], &location->line, &location->n_line);
+    int64_t function =
+        intern_put(&profile->functions, &(struct function_key){ .name = name }, sizeof(struct function_key));
+    if (!line || function < 0)
+        return -ENOMEM;
+    perftools__profiles__line__init(line);
+    line->function_id = (uint64_t)function + 1;
+    return 0;
+}
+
+static int build_location(struct profile *profile, struct build *build, Perftools__Profiles__Location *location,
+                          uint64_t address, const Perftools__Profiles__Profile *message)
+{
+    const struct symbol *symbol = symbolize(profile->symbolizer, address + 1);
+    Perftools__Profiles__Mapping *mapping =
+        symbol->module >= 0 && (size_t)symbol->module < message->n_mapping ? message->mapping[symbol->module] : NULL;
+    location->mapping_id = mapping ? mapping->id : 0;
+    location->address = address;
+    if (mapping) /* known now that a symbol was looked up in it */
+        symbolizer_module(profile->symbolizer, (size_t)symbol->module, &mapping->file_offset);
+    return build_lines(profile, build, location, symbol, mapping);
+}
+
 static int build_locations(struct profile *profile, struct build *build, Perftools__Profiles__Profile *message)
 {
     Perftools__Profiles__Location *locations =
@@ -300,18 +451,11 @@ static int build_locations(struct profile *profile, struct build *build, Perftoo
     if (!locations)
         return -ENOMEM;
     for (size_t i = 0; i < profile->locations.count; i++) {
-        const uint64_t *address = intern_get(&profile->locations, i, NULL);
-        const struct symbol *symbol = symbolize(profile->symbolizer, *address + 1);
-        Perftools__Profiles__Mapping *mapping = symbol->module >= 0 && (size_t)symbol->module < message->n_mapping
-                                                    ? message->mapping[symbol->module]
-                                                    : NULL;
+        const struct location_key *key = intern_get(&profile->locations, i, NULL);
         perftools__profiles__location__init(&locations[i]);
         locations[i].id = i + 1;
-        locations[i].mapping_id = mapping ? mapping->id : 0;
-        locations[i].address = *address;
-        if (mapping) /* known now that a symbol was looked up in it */
-            symbolizer_module(profile->symbolizer, (size_t)symbol->module, &mapping->file_offset);
-        if (build_lines(profile, build, &locations[i], symbol, mapping))
+        if (key->pseudo ? build_pseudo(profile, build, &locations[i], key->pseudo)
+                        : build_location(profile, build, &locations[i], key->address, message))
             return -ENOMEM;
     }
     return 0;
@@ -351,8 +495,8 @@ static int build_samples(struct profile *profile, struct build *build, Perftools
         perftools__profiles__sample__init(&samples[i]);
         samples[i].n_location_id = count;
         samples[i].location_id = (uint64_t *)(key + 1); /* no sample is added while the message lives */
-        samples[i].n_value = 1;
-        samples[i].value = &profile->values[i];
+        samples[i].n_value = profile->type_count;
+        samples[i].value = &profile->values[i * profile->type_count];
         labels = build_list(build, label_count, sizeof labels[0], &samples[i].label, &samples[i].n_label);
         if (!labels)
             return -ENOMEM;
@@ -458,23 +602,31 @@ static int comments_from_trace(struct profile *profile)
 int profile_write(struct profile *profile, int fd)
 {
     Perftools__Profiles__Profile message = PERFTOOLS__PROFILES__PROFILE__INIT;
-    Perftools__Profiles__ValueType type = PERFTOOLS__PROFILES__VALUE_TYPE__INIT, *types[] = { &type };
+    Perftools__Profiles__ValueType types[PROFILE_TYPES_MAX], *type_list[PROFILE_TYPES_MAX];
     struct build build = { 0 };
     size_t own_comments = profile->comment_count;
     uint8_t *packed = NULL;
     int result = 0;
 
-    type.type = profile->type;
-    type.unit = profile->unit;
-    message.sample_type = types;
-    message.n_sample_type = 1;
-    message.period_type = &type;
+    for (size_t i = 0; i < profile->type_count; i++) {
+        perftools__profiles__value_type__init(&types[i]);
+        types[i].type = profile->types[i].type;
+        types[i].unit = profile->types[i].unit;
+        type_list[i] = &types[i];
+    }
+    message.sample_type = type_list;
+    message.n_sample_type = profile->type_count;
+    message.period_type = type_list[0];
     message.period = 1;
-    message.default_sample_type = profile->type;
+    message.default_sample_type = profile->types[profile->shown].type;
     if (profile->trace) {
         const struct gmpt_trace_info *info = gmpt_trace_info(profile->trace);
         message.time_nanos = info->start_realtime_ns;
         message.duration_nanos = info->duration_ns;
+        if (profile->to_ns) {
+            message.time_nanos += profile->from_ns;
+            message.duration_nanos = profile->to_ns - profile->from_ns;
+        }
         result = comments_from_trace(profile);
     }
     message.comment = profile->comments;
