@@ -297,6 +297,21 @@ const char *cli_count(char buffer[32], uint64_t count)
     return buffer;
 }
 
+const char *cli_size(char buffer[32], uint64_t bytes)
+{
+    static const char *const units[] = { "KB", "MB", "GB", "TB" };
+    if (bytes < 1000) {
+        snprintf(buffer, 32, "%u bytes", (unsigned)bytes);
+        return buffer;
+    }
+    double value = (double)bytes / 1000;
+    size_t unit = 0;
+    for (; value >= 999.95 && unit + 1 < sizeof units / sizeof units[0]; unit++)
+        value /= 1000;
+    snprintf(buffer, 32, "%.1f %s", value, units[unit]);
+    return buffer;
+}
+
 /* The length of the UTF-8 sequence at text, or 0 when there is none: overlong forms, surrogates and values over
  * U+10FFFF are none. */
 static size_t utf8_length(const unsigned char *text)

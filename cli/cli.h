@@ -63,6 +63,9 @@ const char *cli_duration(char buffer[16], int64_t ns);
 /* Writes a count with thousands separated: "1,234,567". Returns buffer. */
 const char *cli_count(char buffer[32], uint64_t count);
 
+/* Writes a size for a person: "5.8 MB". Returns buffer. */
+const char *cli_size(char buffer[32], uint64_t bytes);
+
 /* Writes text for a terminal: at most columns characters, cut in the middle with "..." when it is longer, control
  * characters as '?'. Returns buffer. */
 const char *cli_text(char *buffer, size_t size, const char *text, int columns);

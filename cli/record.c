@@ -7,6 +7,7 @@
 #define _GNU_SOURCE
 #include "cli.h"
 #include "outfile.h"
+#include "progress.h"
 #include "target.h"
 
 #include "trace/recorder.h"
@@ -52,22 +53,8 @@ struct run {
     int64_t duration_ns;           /* how long to record; 0 = until the program ends */
     int64_t end_ns;                /* CLOCK_MONOTONIC: when that is over; INT64_MAX = never, or not known yet */
     int status;                    /* CLI_OK while all goes well */
+    struct progress progress;      /* begun with the recording */
 };
-
-static const char *size_text(char buffer[32], uint64_t bytes)
-{
-    static const char *const units[] = { "KB", "MB", "GB", "TB" };
-    if (bytes < 1000) {
-        snprintf(buffer, 32, "%u bytes", (unsigned)bytes);
-        return buffer;
-    }
-    double value = (double)bytes / 1000;
-    size_t unit = 0;
-    for (; value >= 999.95 && unit + 1 < sizeof units / sizeof units[0]; unit++)
-        value /= 1000;
-    snprintf(buffer, 32, "%.1f %s", value, units[unit]);
-    return buffer;
-}
 
 /* ---- The program ------------------------------------------------------------------------------------------------ */
 
@@ -153,6 +140,7 @@ static void stop_request(struct run *run, int signal)
         kill(run->pid, signal);
     if (!isatty(STDERR_FILENO))
         return;
+    progress_erase(&run->progress);
     char name[32]; /* with the "^C" that the terminal shows, the line has 80 columns */
     const char *slash = strrchr(run->argv[0], '/');
     cli_error("waiting for '%s'; once more %s",
@@ -219,15 +207,17 @@ static void segment_try(struct run *run)
             cli_error("cannot record '%s': %s", run->name, why);
         else
             cli_error("cannot write '%s': %s; nothing recorded", run->file.path, strerror(-result));
-    } else if (run->duration_ns) {
-        run->end_ns = run->duration_ns + (run->attach ? recorder_moment_now() : now).monotonic_ns;
+    } else {
+        progress_begin(&run->progress);
+        if (run->duration_ns)
+            run->end_ns = run->duration_ns + (run->attach ? recorder_moment_now() : now).monotonic_ns;
     }
 }
 
 static void counts_text(char buffer[128], const struct recorder_counts *counts)
 {
     char size[32], events[32];
-    snprintf(buffer, 128, "%s, %s events", size_text(size, counts->file_bytes),
+    snprintf(buffer, 128, "%s, %s events", cli_size(size, counts->file_bytes),
              cli_count(events, counts->events));
 }
 
@@ -264,6 +254,7 @@ static void recording_finish(struct run *run)
         code = WTERMSIG(run->wait_status);
     }
     int result = recorder_finish(run->recorder, kind, code);
+    progress_erase(&run->progress);
     struct recorder_counts counts = recorder_counts(run->recorder);
     char text[128], lost[32], dropped[32];
     counts_text(text, &counts);
@@ -297,6 +288,12 @@ static int64_t run_left_ns(const struct run *run)
     return run->end_ns - (now.tv_sec * INT64_C(1000000000) + now.tv_nsec);
 }
 
+static void progress_tick(struct run *run)
+{
+    struct recorder_counts counts = recorder_counts(run->recorder);
+    progress_show(&run->progress, &(struct progress_counts){ counts.events, counts.drained.lost, counts.file_bytes });
+}
+
 /* Until the program has ended, or the user has asked twice. */
 static void run_follow(struct run *run)
 {
@@ -307,6 +304,8 @@ static void run_follow(struct run *run)
         bool recording = run->recorder && !run->file_done;
         if (recording && (last || run_left_ns(run) <= 0 || recorder_tick(run->recorder)))
             recording_finish(run);
+        else if (recording)
+            progress_tick(run);
         if (last)
             return;
         if (!run->recorder)

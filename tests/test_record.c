@@ -2,6 +2,8 @@
 #define _GNU_SOURCE
 #include "harness.h"
 
+#include "cli/progress.h"
+
 #include <gmptrace/trace.h>
 
 #include <errno.h>
@@ -397,6 +399,7 @@ static struct started recorder_start(const char *terminal, const char *program, 
         int tty = terminal ? open(terminal, O_RDWR) : -1;
         if (tty >= 0)
             ioctl(tty, TIOCSCTTY, 0);
+        setenv("TERM", "vt100", 1);
         snprintf(path, sizeof path, "%s/tests/programs/%s", getenv("BUILD"), program);
         dup2(ends[1], STDOUT_FILENO);
         close(ends[0]);
@@ -421,6 +424,30 @@ static int recorder_wait(struct started *started)
     while (waitpid(started->recorder, &status, 0) < 0 && errno == EINTR)
         ;
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+/* Reads what was written to the terminal into err, up to these characters or, NULL, to the end. */
+static void terminal_read(int master, const char *until)
+{
+    size_t length = 0;
+    ssize_t got;
+    err[0] = 0;
+    while (!(until && strstr(err, until)) && (got = read(master, err + length, sizeof err - 1 - length)) > 0)
+        err[length += (size_t)got] = 0;
+}
+
+/* What a terminal shows in its row once the first line of the output has ended. */
+static void row_show(char row[256], const char *output)
+{
+    size_t column = 0, end = 0;
+    for (; *output && *output != '\n' && column < 255; output++) {
+        if (*output == '\r')
+            column = 0;
+        else
+            row[column++] = *output;
+        end = column > end ? column : end;
+    }
+    row[end] = 0;
 }
 
 TEST(record, terminate_is_passed_on)
@@ -451,12 +478,72 @@ TEST(record, ctrl_c_reaches_the_program_once)
     ck_assert_int_eq(recorder_wait(&started), 7);
     ck_assert_int_eq(number_read(&started, "signals %d"), 1);
     expect_whole("x", 1, 7);
-    ssize_t got = read(master, err, sizeof err - 1);
-    ck_assert_int_gt(got, 0);
-    err[got] = 0;
-    const char *line = strtok(err, "\r\n"); /* "^C" and the message */
-    ck_assert_ptr_nonnull(strstr(line, "waiting for 'until_signal'; once more ends the recording now"));
+    terminal_read(master, NULL);
+    const char *line = strtok(err, "\r\n"); /* "^C" and the message, or a progress line before */
+    while (line && !strstr(line, "waiting for 'until_signal'; once more ends the recording now"))
+        line = strtok(NULL, "\r\n");
+    ck_assert_ptr_nonnull(line);
     ck_assert_uint_le(strlen(line), 80);
+}
+
+TEST(record, progress_is_a_line_on_a_terminal_that_the_last_message_replaces)
+{
+    int master = posix_openpt(O_RDWR | O_NOCTTY);
+    if (master < 0 || grantpt(master) || unlockpt(master))
+        SKIP("no pseudo terminals: %s", strerror(errno));
+    struct started started = recorder_start(ptsname(master), "until_signal", NULL);
+    char events[32], unit[8], row[256];
+    double size;
+    terminal_read(master, "B\r"); /* the line and the return to its start */
+    ck_assert_int_eq(err[0], '\r');
+    ck_assert_uint_le(strcspn(err + 1, "\r"), 79);
+    int fields = sscanf(err, "\r%*[0-9,] events/s, %31[0-9,] events, 0 lost, %lf %7[A-Z]\r", events, &size, unit);
+    ck_assert_msg(fields == 3, "%s", err);
+    kill(started.recorder, SIGTERM);
+    ck_assert_int_eq(recorder_wait(&started), 7);
+    terminal_read(master, NULL);
+    row_show(row, err);
+    ck_assert_msg(strncmp(row, "gmptrace record: waiting for 'until_signal'; ", 45) == 0, "%s", row);
+    ck_assert_ptr_null(strstr(row, "events"));
+    row_show(row, strchr(err, '\n') + 1);
+    ck_assert_msg(strncmp(row, "[ gmptrace record: wrote ", 25) == 0, "%s", row);
+    char *end = strstr(row, "/x ]");
+    ck_assert_ptr_nonnull(end);
+    ck_assert_uint_eq(strspn(end + 4, " "), strlen(end + 4));
+}
+
+TEST(record, progress_goes_to_no_file_and_no_dumb_terminal)
+{
+    ck_assert_int_eq(shell("true; $R -d 1200ms -o x -- $P/until_signal --ignore >said & "
+                           "until [ -e x ]; do sleep 0.1; done; kill -USR1 $(sed -n 's/ready //p' said); wait $!"),
+                     7);
+    ck_assert_ptr_null(strstr(err, "events/s"));
+    ck_assert_ptr_null(strchr(err, '\r'));
+    int master = posix_openpt(O_RDWR | O_NOCTTY);
+    if (master < 0 || grantpt(master) || unlockpt(master))
+        SKIP("no pseudo terminals: %s", strerror(errno));
+    struct progress progress;
+    ck_assert_int_eq(dup2(open(ptsname(master), O_RDWR | O_NOCTTY), STDERR_FILENO), STDERR_FILENO);
+    setenv("TERM", "dumb", 1);
+    progress_begin(&progress);
+    ck_assert(!progress.wanted);
+    setenv("TERM", "vt100", 1);
+    progress_begin(&progress);
+    ck_assert(progress.wanted);
+}
+
+TEST(record, progress_never_has_more_than_79_columns)
+{
+    char text[PROGRESS_COLUMNS + 1];
+    struct progress_counts most = { UINT64_MAX, UINT64_MAX, UINT64_MAX };
+    ck_assert_uint_eq(progress_text(text, &most, 0, 1), 79);
+    ck_assert_uint_eq(strlen(text), 79);
+    struct progress_counts counts = { 3500000, 12, 5800000 };
+    size_t columns = progress_text(text, &counts, 500000, 1500000000);
+    ck_assert_str_eq(text, "2,000,000 events/s, 3,500,000 events, 12 lost, 5.8 MB");
+    ck_assert_uint_eq(columns, strlen(text));
+    progress_text(text, &counts, 4000000, 0); /* nothing to divide by, and less than before */
+    ck_assert_str_eq(text, "0 events/s, 3,500,000 events, 12 lost, 5.8 MB");
 }
 
 TEST(record, second_signal_ends_the_recording_and_leaves_the_program)
