@@ -249,3 +249,89 @@ TEST(spans, regions_that_overlap_without_end_are_not_inside_each_other)
     ck_assert_uint_eq(spans_unmatched(spans), 0);
     spans_close(spans);
 }
+
+/* ---- Watched ----------------------------------------------------------------------------------------------------- */
+
+static struct span over[8];
+static size_t over_count;
+
+static int note_over(void *arg, const struct span *span)
+{
+    (void)arg;
+    ck_assert_uint_lt(over_count, sizeof over / sizeof over[0]);
+    over[over_count++] = *span;
+    return 0;
+}
+
+static void watch(void)
+{
+    open_spans();
+    over_count = 0;
+    spans_watch(spans, note_over, NULL);
+}
+
+TEST(spans, who_watches_is_told_of_each_that_is_over)
+{
+    watch();
+    feed(GMPT_EVENT_user_task_begin, 10, 1, 5, 4, 70);
+    feed(GMPT_EVENT_user_region_begin, 20, 3, 5, 80, 0);
+    begin(25, 3, 81);
+    end(30, 3, 80); /* not the innermost */
+    task_end(40, 5);
+    feed(GMPT_EVENT_go_exit, 50, 3, 0, 0, 0);
+    ck_assert_uint_eq(over_count, 3);
+    ck_assert(!over[0].task && over[0].ended);
+    ck_assert_uint_eq(over[0].id, 5);
+    ck_assert_uint_eq(over[0].g, 3);
+    ck_assert_int_eq(over[0].begin_ns, 20);
+    ck_assert_int_eq(over[0].end_ns, 30);
+    ck_assert(over[1].task && over[1].ended);
+    ck_assert_uint_eq(over[1].id, 5);
+    ck_assert_uint_eq(over[1].parent, 4);
+    ck_assert_uint_eq(over[1].name, 70);
+    ck_assert_uint_eq(over[1].g, 1);
+    ck_assert_uint_eq(over[1].end_g, 2);
+    ck_assert(!over[2].task && !over[2].ended);
+    ck_assert_uint_eq(over[2].name, 81);
+    ck_assert_int_eq(over[2].end_ns, 50);
+    spans_close(spans);
+}
+
+TEST(spans, regions_that_are_open_together_have_lanes_of_their_own)
+{
+    watch();
+    begin(1, 3, 80);
+    begin(2, 3, 81);
+    begin(3, 3, 82);
+    end(4, 3, 81);
+    begin(5, 3, 83); /* takes the lane that is free, beside 82 */
+    begin(6, 4, 80); /* of another G */
+    end(7, 3, 83);
+    end(7, 3, 82);
+    end(7, 3, 80);
+    end(7, 4, 80);
+    static const uint64_t names[] = { 81, 83, 82, 80, 80 };
+    static const uint32_t lanes[] = { 1, 1, 2, 0, 0 };
+    ck_assert_uint_eq(over_count, 5);
+    for (size_t i = 0; i < over_count; i++) {
+        ck_assert_uint_eq(over[i].name, names[i]);
+        ck_assert_uint_eq(over[i].lane, lanes[i]);
+    }
+    spans_close(spans);
+}
+
+TEST(spans, the_end_of_the_trace_cuts_what_is_open)
+{
+    watch();
+    task_begin(10, 5, 70);
+    begin(20, 3, 80);
+    ck_assert_int_eq(spans_cut(spans, 90), 0);
+    ck_assert_uint_eq(over_count, 2);
+    for (size_t i = 0; i < over_count; i++) {
+        ck_assert(!over[i].ended);
+        ck_assert_int_eq(over[i].end_ns, 90);
+    }
+    ck_assert_int_eq(spans_finish(spans), 0);
+    ck_assert_uint_eq(kind_named(spans_tasks, 70).begun, 1);
+    spans_close(spans);
+}

@@ -28,10 +28,15 @@ struct kinds {
 struct open_span {
     uint64_t id; /* the task's, or the G's */
     struct kind *kind;
+    uint64_t name;
+    uint64_t other; /* of a task the G that began it, of a region its task */
+    uint64_t parent;
     int64_t begin_ns;
     struct open_span *outer; /* the same G's region around this one */
     uint32_t depth;          /* how many are around it */
-    uint64_t unseen;         /* begun inside this one and counted only: the next ends are theirs */
+    uint32_t lane;
+    bool task;
+    uint64_t unseen; /* begun inside this one and counted only: the next ends are theirs */
 };
 
 struct spans {
@@ -40,9 +45,17 @@ struct spans {
     size_t open_count;
     struct span_messages *message_list;
     uint64_t unmatched;
+    int (*over)(void *arg, const struct span *span); /* NULL: nobody watches */
+    void *over_arg;
 };
 
 struct spans *spans_open(void) { return calloc(1, sizeof(struct spans)); }
+
+void spans_watch(struct spans *spans, int (*over)(void *arg, const struct span *span), void *arg)
+{
+    spans->over = over;
+    spans->over_arg = arg;
+}
 
 static void kinds_clear(struct kinds *kinds)
 {
@@ -112,15 +125,35 @@ static int span_begin(struct spans *spans, struct kinds *kinds, uint64_t name, u
     struct open_span *span = malloc(sizeof *span);
     if (!span)
         return -ENOMEM;
-    *span = (struct open_span){ .id = id, .kind = kind, .begin_ns = now_ns };
+    *span = (struct open_span){ .id = id, .kind = kind, .name = name, .begin_ns = now_ns };
     spans->open_count++;
     *out = span;
     return 0;
 }
 
-/* The span is in no table any more. */
-static int span_end(struct spans *spans, struct open_span *span, int64_t now_ns)
+static int span_tell(struct spans *spans, const struct open_span *span, bool ended, uint64_t end_g, int64_t now_ns)
 {
+    if (!spans->over)
+        return 0;
+    struct span over = {
+        .task = span->task,
+        .ended = ended,
+        .id = span->task ? span->id : span->other,
+        .parent = span->parent,
+        .name = span->name,
+        .g = span->task ? span->other : span->id,
+        .end_g = end_g,
+        .lane = span->lane,
+        .begin_ns = span->begin_ns,
+        .end_ns = now_ns > span->begin_ns ? now_ns : span->begin_ns,
+    };
+    return spans->over(spans->over_arg, &over);
+}
+
+/* The span is in no table any more. */
+static int span_end(struct spans *spans, struct open_span *span, uint64_t end_g, int64_t now_ns)
+{
+    int told = span_tell(spans, span, true, end_g, now_ns);
     struct kind *kind = span->kind;
     int64_t lasted_ns = now_ns > span->begin_ns ? now_ns - span->begin_ns : 0;
     kind->ended++;
@@ -128,7 +161,8 @@ static int span_end(struct spans *spans, struct open_span *span, int64_t now_ns)
         kind->total_ns = INT64_MAX;
     spans->open_count--;
     free(span);
-    return histogram_add(&kind->latency, lasted_ns);
+    int added = histogram_add(&kind->latency, lasted_ns);
+    return told ? told : added;
 }
 
 static int task_begin(struct spans *spans, const struct gmpt_event *event)
@@ -142,6 +176,9 @@ static int task_begin(struct spans *spans, const struct gmpt_event *event)
     int result = span_begin(spans, &spans->tasks, event->user_task_begin.name, id, event->time_ns, &span);
     if (result || !span)
         return result;
+    span->task = true;
+    span->other = event->g;
+    span->parent = event->user_task_begin.parent;
     result = table_insert(&spans->open_tasks, hash, span);
     if (result)
         free(span);
@@ -157,7 +194,7 @@ static int task_end(struct spans *spans, const struct gmpt_event *event)
         return 0;
     }
     table_remove(&spans->open_tasks, hash, span);
-    return span_end(spans, span, event->time_ns);
+    return span_end(spans, span, event->g, event->time_ns);
 }
 
 /* Makes innermost (NULL: none) the head of what is open on its G, in place of before (NULL: none). */
@@ -166,6 +203,18 @@ static int regions_set(struct spans *spans, uint64_t g, struct open_span *before
     if (before)
         table_remove(&spans->open_regions, table_mix(g), before);
     return innermost ? table_insert(&spans->open_regions, table_mix(g), innermost) : 0;
+}
+
+/* The smallest number that none of a G's open regions has. */
+static uint32_t lane_free(const struct open_span *innermost)
+{
+    bool taken[NEST_MAX] = { false };
+    uint32_t lane = 0;
+    for (; innermost; innermost = innermost->outer)
+        taken[innermost->lane] = true;
+    while (lane < NEST_MAX - 1 && taken[lane])
+        lane++;
+    return lane;
 }
 
 static int region_begin(struct spans *spans, const struct gmpt_event *event)
@@ -186,6 +235,8 @@ static int region_begin(struct spans *spans, const struct gmpt_event *event)
         return result;
     }
     span->outer = outer;
+    span->other = event->user_region_begin.task;
+    span->lane = lane_free(outer);
     span->depth = outer ? outer->depth + 1 : 0;
     result = regions_set(spans, event->g, span->outer, span);
     if (result)
@@ -212,25 +263,51 @@ static int region_end(struct spans *spans, const struct gmpt_event *event)
             for (struct open_span *inner = head; inner != span->outer; inner = inner->outer)
                 inner->depth--;
         }
-        int ended = span_end(spans, span, event->time_ns);
+        int ended = span_end(spans, span, event->g, event->time_ns);
         return result ? result : ended;
     }
     spans->unmatched++;
     return 0;
 }
 
-/* The G has ended; so have its regions, nobody knows when. */
-static void regions_drop(struct spans *spans, uint64_t g)
+/* They are over without an end; the head is in no table any more. */
+static int chain_drop(struct spans *spans, struct open_span *span, int64_t now_ns)
 {
-    struct open_span *span = table_find(&spans->open_regions, table_mix(g), NULL, NULL);
-    if (!span)
-        return;
-    table_remove(&spans->open_regions, table_mix(g), span);
+    int result = 0;
     for (struct open_span *outer; span; span = outer) {
         outer = span->outer;
+        int told = span_tell(spans, span, false, span->task ? 0 : span->id, now_ns);
+        result = result ? result : told;
         free(span);
         spans->open_count--;
     }
+    return result;
+}
+
+/* The G has ended; so have its regions, nobody knows when. */
+static int regions_drop(struct spans *spans, uint64_t g, int64_t now_ns)
+{
+    struct open_span *span = table_find(&spans->open_regions, table_mix(g), NULL, NULL);
+    if (span)
+        table_remove(&spans->open_regions, table_mix(g), span);
+    return chain_drop(spans, span, now_ns);
+}
+
+static int open_cut(struct spans *spans, struct table *open, int64_t end_ns)
+{
+    int result = 0;
+    for (size_t i = 0; open->slots && i <= open->mask; i++) {
+        int told = chain_drop(spans, open->slots[i].entry, end_ns);
+        result = result ? result : told;
+    }
+    table_clear(open);
+    return result;
+}
+
+int spans_cut(struct spans *spans, int64_t end_ns)
+{
+    int tasks = open_cut(spans, &spans->open_tasks, end_ns), regions = open_cut(spans, &spans->open_regions, end_ns);
+    return tasks ? tasks : regions;
 }
 
 int spans_add(struct spans *spans, const struct gmpt_event *event)
@@ -252,9 +329,7 @@ int spans_add(struct spans *spans, const struct gmpt_event *event)
         kind->begun++;
         return 0;
     case GMPT_EVENT_go_exit:
-        if (spans->open_regions.count)
-            regions_drop(spans, event->g);
-        return 0;
+        return spans->open_regions.count ? regions_drop(spans, event->g, event->time_ns) : 0;
     default:
         return 0;
     }
