@@ -50,9 +50,9 @@ objects = $(patsubst %,$(BUILD)/%.o,$(basename $(1)))
 RUNTIME_OBJ := $(call objects,$(RUNTIME_SRC))
 EMIT_OBJ := $(call objects,$(EMIT_SRC))
 TRACE_OBJ := $(call objects,$(TRACE_SRC))
-PROTO_OBJ := $(BUILD)/pprof/profile.pb-c.o
-PPROF_OBJ := $(call objects,$(PPROF_SRC)) $(PROTO_OBJ)
-CLI_OBJ := $(call objects,$(CLI_SRC))
+PPROF_OBJ := $(call objects,$(PPROF_SRC)) $(BUILD)/pprof/profile.pb-c.o
+CLI_OBJ := $(call objects,$(CLI_SRC)) $(BUILD)/cli/perfetto.pb-c.o
+PROTO_OBJ := $(BUILD)/pprof/profile.pb-c.o $(BUILD)/cli/perfetto.pb-c.o
 TEST_OBJ := $(call objects,$(TEST_SRC))
 FUZZ_OBJ := $(call objects,$(FUZZ_SRC))
 
@@ -143,15 +143,15 @@ $(RUNTIME_OBJ): BASE_CFLAGS += -fno-optimize-sibling-calls
 $(RUNTIME_OBJ) $(TRACE_OBJ): BASE_CFLAGS += -fPIC -fno-plt
 
 # Generated protobuf code: not ours to warn about.
-$(BUILD)/pprof/profile.pb-c.c $(BUILD)/pprof/profile.pb-c.h &: pprof/profile.proto
+$(BUILD)/%.pb-c.c $(BUILD)/%.pb-c.h &: %.proto
 	@mkdir -p $(@D)
 	$(if $(Q),@echo "  PROTO $<")
-	$(Q)protoc-c --proto_path=pprof --c_out=$(BUILD)/pprof pprof/profile.proto
+	$(Q)protoc-c --proto_path=$(<D) --c_out=$(@D) $<
 
-$(PROTO_OBJ): $(BUILD)/pprof/profile.pb-c.c
+$(PROTO_OBJ): %.o: %.c
 	$(Q)$(CC) $(BASE_CFLAGS) $(CFLAGS) -w -c $< -o $@
 
-$(PPROF_OBJ) $(CLI_OBJ) $(TEST_OBJ): | $(BUILD)/pprof/profile.pb-c.h
+$(PPROF_OBJ) $(CLI_OBJ) $(TEST_OBJ): | $(PROTO_OBJ:.o=.h)
 
 # The library's two halves, each linked into one object whose internal names are made local, so that no name of
 # ours can meet a user's, and a program that only uses the runtime needs neither zstd nor the reader.
@@ -171,7 +171,7 @@ $(BLOCKCHECK): preload/blockcheck_mutexes.c preload/blockcheck_preload.h Makefil
 	$(if $(Q),@echo "  LINK  $@")
 	$(Q)mkdir -p $(@D) && $(CC) $(filter-out -fsanitize% -fno-sanitize%,$(BASE_CFLAGS)) $(CFLAGS) -fPIC -shared -o $@ $< -ldl
 
-TOOL_LIBS := -lzstd -lprotobuf-c -lz -ldw -lelf
+TOOL_LIBS := -lzstd -lprotobuf-c -lz -ldw -lelf -lsqlite3
 
 $(TOOL): $(CLI_OBJ) $(TRACE_OBJ) $(PPROF_OBJ)
 	$(if $(Q),@echo "  LINK  $@")

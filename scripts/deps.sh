@@ -37,6 +37,7 @@ need protobuf-c-compiler command -v protoc-c
 need libdw-dev has_library libdw elfutils/libdw.h
 need libelf-dev has_library libelf libelf.h
 need zlib1g-dev has_library zlib zlib.h
+need libsqlite3-dev has_library sqlite3 sqlite3.h
 need check has_library check check.h
 need curl command -v curl
 need wrk command -v wrk
@@ -66,10 +67,11 @@ if ! command -v apt-get >/dev/null 2>&1; then
         echo "deps: missing here (by Debian's names): $missing"
         echo "deps: install these, or what your system calls them, and run make again:"
         echo "  Fedora  dnf install gcc make binutils pkgconf libzstd-devel protobuf-c-devel \\"
-        echo "            protobuf-c-compiler elfutils-devel elfutils-libelf-devel zlib-devel check-devel curl wrk"
-        echo "  Arch    pacman -S gcc make binutils pkgconf zstd protobuf-c libelf zlib check curl wrk"
+        echo "            protobuf-c-compiler elfutils-devel elfutils-libelf-devel zlib-devel sqlite-devel check-devel \\"
+        echo "            curl wrk"
+        echo "  Arch    pacman -S gcc make binutils pkgconf zstd protobuf-c libelf zlib sqlite check curl wrk"
         echo "  Alpine  apk add gcc musl-dev make binutils pkgconf zstd-dev protobuf-c-dev protobuf-c-compiler \\"
-        echo "            elfutils-dev zlib-dev check-dev curl wrk bash"
+        echo "            elfutils-dev zlib-dev sqlite-dev check-dev curl wrk bash"
     } >&2
     exit 4
 fi

@@ -221,6 +221,8 @@ int sample_events(const struct sample_options *options)
 
 /* ---- JSON -------------------------------------------------------------------------------------------------------- */
 
+static bool json_decimals; /* numbers may have a fraction */
+
 static const char *json_value(const char *p, int depth);
 
 static const char *json_space(const char *p)
@@ -286,11 +288,22 @@ static const char *json_value(const char *p, int depth)
         return NULL;
     while (isdigit((unsigned char)*p))
         p++;
-    return p; /* our numbers are whole: a fraction is a mistake */
+    if (json_decimals && *p == '.' && isdigit((unsigned char)p[1]))
+        for (p++; isdigit((unsigned char)*p);)
+            p++;
+    return p; /* our numbers are whole unless said otherwise: a fraction is a mistake */
 }
 
 bool sample_json_valid(const char *text)
 {
     const char *end = json_value(json_space(text), 0);
     return end && *json_space(end) == 0;
+}
+
+bool sample_json_valid_decimals(const char *text)
+{
+    json_decimals = true;
+    bool valid = sample_json_valid(text);
+    json_decimals = false;
+    return valid;
 }

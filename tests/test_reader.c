@@ -104,6 +104,7 @@ TEST(reader, a_whole_file_says_everything)
     ck_assert_str_eq(info->command, "./hello --fast");
     ck_assert_str_eq(info->host, "box 6.1.0");
     ck_assert_int_eq(info->start_realtime_ns, 1700000000000000000);
+    ck_assert_int_eq(info->start_monotonic_ns, 1000);
     ck_assert_int_eq(info->file_bytes, (int64_t)size);
     ck_assert_int_eq(info->expected_bytes, (int64_t)size);
     ck_assert_int_eq(info->whole, 0);

@@ -324,6 +324,7 @@ static int frame_load(struct gmpt_trace *trace, struct frame *frame)
     limits_set(trace, hold_ticks);
     trace->info.duration_ns = clockmap_last_ns(&trace->clocks);
     trace->info.start_realtime_ns = trace->clocks.first_realtime_ns;
+    trace->info.start_monotonic_ns = trace->clocks.first_monotonic_ns;
     return result;
 }
 

@@ -93,6 +93,7 @@ struct gmpt_trace_info {
     const char *command; /* the program and its arguments, separated by spaces */
     const char *host;    /* node name and kernel release */
     int64_t start_realtime_ns; /* since 1970-01-01 UTC */
+    int64_t start_monotonic_ns; /* by CLOCK_MONOTONIC: sets the trace beside others of the same machine */
     int64_t duration_ns; /* from the first clock snapshot to the last one read so far */
     int whole;     /* 1 when all was read, to the end: nothing was cut off, damaged or skipped, though records may have
                       been lost as they were recorded; valid after gmpt_trace_next returned 0 */
