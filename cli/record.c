@@ -298,7 +298,8 @@ static void progress_tick(struct run *run)
 static void run_follow(struct run *run)
 {
     for (;;) {
-        bool last = run->ended || run->stop_requests > (run->attach ? 0 : 1) || (run->attach && run->file_done);
+        bool last = run->ended || run->stop_requests > (run->attach ? 0 : 1) ||
+                    (run->attach && (run->file_done || run->refused));
         if (!run->recorder && !run->refused)
             segment_try(run);
         bool recording = run->recorder && !run->file_done;

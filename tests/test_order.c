@@ -683,3 +683,61 @@ TEST(order, every_record_of_nonsense_comes_out_once)
         free(result.events);
     }
 }
+
+/* ---- Recordings that attached ----------------------------------------------------------------------------------- */
+
+#define ATTACHED_HEAD TRACEFILE_HEAD "attached 1\n"
+#define WAS(g, seq, state) "0 go_was g=" #g " seq=" #seq " state=" #state " parent=1 fn=0x10 stack=0\n"
+#define WAITED(g, ns) "0 go_waited g=" #g " reason=chan_recv object=0x5 bounded=0 waited_ns=" #ns " stack=0\n"
+#define S_WAS(p, g, seq, state)                                                                                        \
+    #p " G" #g " go_was g=" #g " seq=" #seq " state=" #state " parent=1 fn=0x10 stack=0\n"
+#define S_WAITED(p, g, ns)                                                                                             \
+    #p " G" #g " go_waited g=" #g " reason=chan_recv object=0x5 bounded=0 waited_ns=" #ns " stack=0\n"
+
+TEST(order, attached_what_the_recorder_found_comes_first_and_explains_what_follows)
+{
+    check_story(ATTACHED_HEAD FRAME(100) EVENTS(0, 4, 110, 6, 3) WAS(6, 3, 2) UNBLOCK(5, 8) EXIT START(5, 9)
+                    EXIT FRAME(100) RING(3, 100) WAS(5, 7, 3) WAITED(5, 900) FRAME(300) END,
+                S_WAS(-, 5, 7, 3) S_WAITED(-, 5, 900) S_WAS(P0, 6, 3, 2) S_UNBLOCK(P0, 5, 8) S_EXIT(P0, 6)
+                    S_START(P0, 5, 9) S_EXIT(P0, 5));
+}
+
+TEST(order, attached_a_g_in_a_call_keeps_its_p)
+{
+    check_story(ATTACHED_HEAD FRAME(100) EVENTS(0, 9, 110, 6, 3) WAS(6, 3, 4) "1 syscall_end\n" EXIT FRAME(300) END,
+                S_WAS(P0, 6, 3, 4) "P0 G6 syscall_end\n" S_EXIT(P0, 6));
+}
+
+TEST(order, attached_a_transition_that_fell_between_is_made_up_for)
+{
+    check_story(ATTACHED_HEAD FRAME(100) RING(3, 100) WAS(5, 7, 3) FRAME(300) EVENTS(0, 1, 110, 0, 0) WAS(5, 8, 1)
+                    START(5, 9) EXIT FRAME(400) END,
+                S_WAS(-, 5, 7, 3) S_WAS(P0, 5, 8, 1) S_START(P0, 5, 9) S_EXIT(P0, 5));
+}
+
+TEST(order, attached_what_is_known_already_tells_nothing)
+{
+    check_story(ATTACHED_HEAD FRAME(100) RING(3, 100) WAS(5, 7, 3) WAITED(5, 10) FRAME(300) EVENTS(0, 1, 110, 0, 0)
+                    WAS(5, 7, 3) WAITED(5, 20) UNBLOCK(5, 8) WAS(5, 7, 3) START(5, 9) EXIT FRAME(400) END,
+                S_WAS(-, 5, 7, 3) S_WAITED(-, 5, 10) "P0 - go_was g=5 seq=7 state=3 parent=1 fn=0x10 stack=0\n"
+                    S_WAITED(P0, 5, 20) S_UNBLOCK(P0, 5, 8) "P0 - go_was g=5 seq=7 state=3 parent=1 fn=0x10 stack=0\n"
+                        S_START(P0, 5, 9) S_EXIT(P0, 5));
+}
+
+TEST(order, attached_a_record_without_its_cause_is_still_a_violation)
+{
+    free(check_counts(ATTACHED_HEAD FRAME(100) EVENTS(0, 4, 110, 0, 0) START(5, 9) EXIT FRAME(300) END, 0, 0, 1)
+             .events);
+    free(check_counts(ATTACHED_HEAD FRAME(100) EVENTS(0, 4, 110, 0, 0) WAS(5, 7, 1) START(5, 9) EXIT FRAME(300) END, 0,
+                      0, 1)
+             .events);
+}
+
+TEST(order, attached_states_that_cannot_be_are_no_gs)
+{
+    free(check_counts(ATTACHED_HEAD FRAME(100) RING(3, 100) WAS(5, 7, 0) WAS(6, 7, 5) WAS(7, 1, 99) WAS(0, 1, 1)
+                          FRAME(300) END,
+                      0, 0, 4)
+             .events);
+    free(check_counts(ATTACHED_HEAD FRAME(100) RING(3, 100) WAITED(5, 1) FRAME(300) END, 0, 0, 1).events);
+}

@@ -62,6 +62,8 @@
 #define FORMAT_FRAME_HEAD_BYTES 16
 #define FORMAT_FRAME_MAX (16u << 20)
 
+#define FORMAT_EXIT_KIND_MAX 3 /* of the end section; see gmpt_trace_info */
+
 enum format_section {
     FORMAT_CLOCK = 1,
     FORMAT_INFO = 2,

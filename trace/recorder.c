@@ -27,6 +27,7 @@ struct recorder {
     uint64_t census_records;     /* of one that is over */
     bool attached;
     uint32_t epoch;
+    int lock_fd; /* the caller's open of the segment */
     struct writer_clock settled; /* before the last round that is done; during the census, before tracing was on */
     int64_t frame_ns;            /* monotonic time of the last frame */
     int64_t interval_ns;
@@ -123,6 +124,7 @@ int recorder_open(struct recorder **out, int segment_fd, int out_fd, const struc
     /* A program that was started to be recorded has begun the first epoch itself. */
     uint32_t running = load_acquire(&segment.header->tracing);
     recorder->attached = info->attach;
+    recorder->lock_fd = segment_fd;
     recorder->epoch = info->attach || !running ? segment_next_epoch(&segment) : running;
     uint32_t maxprocs = load_relaxed(&segment.header->maxprocs); /* the reader refuses more than there can be */
     struct writer_info head = {
@@ -263,6 +265,7 @@ int recorder_finish(struct recorder *recorder, int exit_kind, int exit_code)
     }
     free(ends);
     segment_release_rings(&recorder->segment);
+    segment_unlock(recorder->lock_fd);
     int closed = writer_close(recorder->writer);
     recorder->writer = NULL;
     if (recorder->error == 0)

@@ -48,7 +48,8 @@ int recorder_tick(struct recorder *recorder);
 /* How long to wait for the next tick: less when the rings fill fast. */
 int64_t recorder_interval_ns(const struct recorder *recorder);
 
-/* The last round, the end section and the head. Tracing is switched off. Returns 0 or the first -errno of writing. */
+/* The last round, the end section and the head. Tracing is switched off, and somebody else may record. Returns 0 or the
+ * first -errno of writing. */
 int recorder_finish(struct recorder *recorder, int exit_kind, int exit_code);
 
 /* After a failure they tell of the frames that did get into the file. */

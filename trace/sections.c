@@ -91,7 +91,8 @@ int section_end_parse(const struct section *section, struct section_end *end)
 {
     uint64_t kind, code, rings;
     const uint8_t *p = section->bytes;
-    if (!(p = number_get(p, section->end, 2, &kind)) || !(p = number_get(p, section->end, UINT32_MAX, &code)) ||
+    if (!(p = number_get(p, section->end, FORMAT_EXIT_KIND_MAX, &kind)) ||
+        !(p = number_get(p, section->end, UINT32_MAX, &code)) ||
         !(p = number_get(p, section->end, SECTION_RINGS_MAX, &rings)))
         return -EPROTO;
     end->exit_kind = (int)kind;

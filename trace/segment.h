@@ -211,9 +211,10 @@ int segment_open(struct segment *segment, int fd, const char **why);
 /* Unmaps; fd stays open. */
 void segment_close(struct segment *segment);
 
-/* The recorder's: takes the lock, which lasts until fd and what was duplicated from it are closed, so fd is an open of
- * its own that no other process has. -EBUSY: another recorder has it. */
+/* The recorder's: takes the lock, which lasts until segment_unlock, or until fd and what was duplicated from it are
+ * closed, so fd is an open of its own that no other process has. -EBUSY: another recorder has it. */
 int segment_lock(int fd);
+void segment_unlock(int fd);
 /* The target's, through its own open: whether a recorder has the lock. */
 bool segment_is_locked(int fd);
 

@@ -514,7 +514,7 @@ static int build_record(struct build *build, const char *first, char *rest)
 static int build_end(struct build *build, char *rest)
 {
     uint64_t kind, code;
-    if (!number_take(&rest, &kind) || !number_take(&rest, &code) || kind > 2)
+    if (!number_take(&rest, &kind) || !number_take(&rest, &code) || kind > FORMAT_EXIT_KIND_MAX)
         return build_fail(build, "an end has exit kind and exit code");
     build->end = (struct section_end){ .exit_kind = (int)kind, .exit_code = (int)(uint32_t)code };
     build->end_open = true;
