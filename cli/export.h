@@ -111,7 +111,7 @@ struct export_format {
     int (*wakeup)(struct export *export, struct export_g *g, const struct export_wakeup *wakeup);
     int (*g_over)(struct export *export, struct export_g *g);
     int (*span)(struct export *export, struct export_g *g, const struct span *span); /* g: NULL when it is over */
-    int (*message)(struct export *export, const struct gmpt_event *user_log);
+    int (*message)(struct export *export, struct export_g *g, const struct gmpt_event *user_log); /* g: as above */
     int (*hold)(struct export *export, const struct export_hold *hold);
     int (*counts)(struct export *export, const struct export_counts *counts);
     int (*finish)(struct export *export);

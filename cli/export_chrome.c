@@ -165,9 +165,10 @@ static int chrome_span(struct export *export, struct export_g *g, const struct s
     return 0;
 }
 
-static int chrome_message(struct export *export, const struct gmpt_event *event)
+static int chrome_message(struct export *export, struct export_g *g, const struct gmpt_event *event)
 {
     FILE *out = event_begin(export, "i", CHROME_GS, event->g);
+    (void)g;
     time_put(out, "ts", event->time_ns);
     text_put(out, "name", gmpt_trace_string(export->trace, event->user_log.category));
     fprintf(out, ",\"cat\":\"message\",\"s\":\"t\",\"args\":{\"task\":%" PRIu64 ",\"text\":", event->user_log.task);

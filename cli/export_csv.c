@@ -239,9 +239,10 @@ static int csv_span(struct export *export, struct export_g *g, const struct span
     return 0;
 }
 
-static int csv_message(struct export *export, const struct gmpt_event *event)
+static int csv_message(struct export *export, struct export_g *g, const struct gmpt_event *event)
 {
     FILE *out = export->out;
+    (void)g;
     if (export->table != EXPORT_MESSAGES)
         return 0;
     fprintf(out, "%" PRId64 ",%" PRIu64 ",", event->time_ns, event->g);

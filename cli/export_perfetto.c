@@ -504,7 +504,7 @@ static int perfetto_span(struct export *export, struct export_g *g, const struct
     uint64_t uuid = span->task ? track(TRACK_TASK, span->id, 0) : track(TRACK_REGION, span->g, span->lane);
     struct draft draft;
     uint64_t lane = !span->task && span->lane < 64 ? UINT64_C(1) << span->lane : 0;
-    int result = begin(export);
+    int result = g ? introduce(export, g) : begin(export);
     if (!result && !(g && g->lanes & lane))
         result =
             track_write(export, uuid, span->task ? track(TRACK_FIXED, FIXED_PROCESS, 0) : track(TRACK_G, span->g, 0),
@@ -524,11 +524,11 @@ static int perfetto_span(struct export *export, struct export_g *g, const struct
     return result ? result : end_write(export, span->end_ns, uuid);
 }
 
-static int perfetto_message(struct export *export, const struct gmpt_event *event)
+static int perfetto_message(struct export *export, struct export_g *g, const struct gmpt_event *event)
 {
     char clean[4 * GMPT_LOG_BYTES_MAX + 1];
     struct draft draft;
-    int result = begin(export);
+    int result = g ? introduce(export, g) : begin(export);
     draft_init(&draft, event->time_ns, track(TRACK_G, event->g, 0), TYPE_INSTANT, CATEGORY_MESSAGE);
     draft_note(&draft, NOTE_TEXT)->string_value =
         (char *)cli_text(clean, sizeof clean, gmpt_trace_log_text(export->trace, NULL), GMPT_LOG_BYTES_MAX);

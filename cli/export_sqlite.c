@@ -330,9 +330,10 @@ static int sqlite_span(struct export *export, struct export_g *g, const struct s
     return row_end(export, &row);
 }
 
-static int sqlite_message(struct export *export, const struct gmpt_event *event)
+static int sqlite_message(struct export *export, struct export_g *g, const struct gmpt_event *event)
 {
     struct row row = row_begin(export, INSERT_MESSAGE);
+    (void)g;
     number(&row, event->time_ns);
     number(&row, (int64_t)event->g);
     reference(&row, event->user_log.task);

@@ -182,10 +182,11 @@ static int span_over(void *arg, const struct span *whole)
 static int message_tell(struct timeline *timeline, const struct gmpt_event *event)
 {
     struct export *export = timeline->export;
+    struct known *known = known_find(timeline, event->g);
     if (!export->format->message || event->time_ns < timeline->options.from_ns ||
         event->time_ns >= timeline->options.to_ns)
         return 0;
-    return export->format->message(export, event);
+    return export->format->message(export, known ? &known->g : NULL, event);
 }
 
 /* ---- Threads ----------------------------------------------------------------------------------------------------- */
@@ -251,8 +252,11 @@ static int counts_tell(struct timeline *timeline)
     struct export_counts counts = timeline->counts;
     if (!export->format->counts || counts.time_ns < 0 || counts.time_ns >= timeline->options.to_ns)
         return 0;
-    if (counts.time_ns < timeline->options.from_ns)
+    if (counts.time_ns < timeline->options.from_ns) {
+        if (timeline->now_ns < timeline->options.from_ns)
+            return 0;
         counts.time_ns = timeline->options.from_ns;
+    }
     if (timeline->counts_told && memcmp(counts.gs, timeline->told.gs, sizeof counts.gs) == 0)
         return 0;
     timeline->told = counts;

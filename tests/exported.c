@@ -18,7 +18,7 @@ void exported_golden(const char *name)
     size_t size;
     snprintf(path, sizeof path, "tests/traces/%s.txt", name);
     char *text = (char *)tracefile_slurp(path, &size);
-    ck_assert_int_eq(exported_run("cp %s gmptrace.data", tracefile_build(text)), 0);
+    ck_assert_int_eq(exported_run("mv %s gmptrace.data", tracefile_build(text)), 0);
     free(text);
 }
 
