@@ -2,6 +2,7 @@
 #include "cli.h"
 #include "load.h"
 
+#include "trace/segment.h"
 #include "trace/spans.h"
 
 #include <inttypes.h>
@@ -60,6 +61,22 @@ static void head_print(const struct load *load)
         snprintf(busy, sizeof busy, ", Ps busy %.1f %% of the time", 100.0 * (double)totals->p_busy_ns / capacity_ns);
     cli_wrap(HEAD_INDENT, "  processors  %" PRIu32 " P%s on %" PRIu32 " thread%s (Ms)%s", totals->p_count,
              cli_plural(totals->p_count), totals->m_count, cli_plural(totals->m_count), busy);
+}
+
+/* What was asked not to be recorded: its absence says nothing of the program. */
+static void left_out_print(const struct gmpt_trace_info *info)
+{
+    char stacks[48] = "";
+    if (info->stack_frames == 0)
+        snprintf(stacks, sizeof stacks, "stacks");
+    else if (info->stack_frames < STACK_DEPTH_MAX)
+        snprintf(stacks, sizeof stacks, "stacks beyond %" PRIu32 " caller%s", info->stack_frames - 1,
+                 cli_plural(info->stack_frames - 1));
+    if (!stacks[0] && !info->left_out[0])
+        return;
+    char names[CLI_COLUMNS * 4 + 1];
+    cli_wrap(HEAD_INDENT, "  left out    %s%s%s%s", stacks, stacks[0] && info->left_out[0] ? "; " : "",
+             info->left_out[0] ? "events: " : "", cli_text(names, sizeof names, info->left_out, CLI_COLUMNS));
 }
 
 static void events_print(const struct load *load)
@@ -268,6 +285,9 @@ static void head_json(const struct load *load)
     printf(",\n  \"pid\": %" PRIu32 ",\n  \"start_realtime_ns\": %" PRId64 ",\n  \"duration_ns\": %" PRId64 ",\n",
            info->pid, info->start_realtime_ns, totals->length_ns);
     printf("  \"attached\": %s,\n", info->attached ? "true" : "false");
+    fputs("  \"left_out\": ", stdout);
+    cli_json_string(stdout, info->left_out);
+    printf(",\n  \"stack_frames\": %" PRIu32 ",\n", info->stack_frames);
     printf("  \"p_count\": %" PRIu32 ",\n  \"m_count\": %" PRIu32 ",\n", totals->p_count, totals->m_count);
     printf("  \"whole\": %s,\n  \"exact\": %s,\n", load_whole(load) ? "true" : "false",
            load_exact(load) ? "true" : "false");
@@ -420,6 +440,7 @@ static int analyze_run(int argc, char **argv)
             places_look(&load);
             head_print(&load);
             events_print(&load);
+            left_out_print(gmpt_trace_info(load.trace));
             states_print(summary_totals(load.summary));
             scheduler_print(summary_totals(load.summary));
             sites_print(&load);

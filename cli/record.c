@@ -8,6 +8,7 @@
 #include "cli.h"
 #include "outfile.h"
 #include "progress.h"
+#include "recordset.h"
 #include "target.h"
 
 #include "trace/recorder.h"
@@ -50,6 +51,7 @@ struct run {
     struct recorder *recorder;     /* NULL until the program has a segment */
     struct recorder_moment before; /* the last time that there was no segment */
     bool refused;                  /* the segment cannot be recorded; said already */
+    struct recordset wanted;       /* what the recording has of what it can do without */
     int64_t duration_ns;           /* how long to record; 0 = until the program ends */
     int64_t end_ns;                /* CLOCK_MONOTONIC: when that is over; INT64_MAX = never, or not known yet */
     int status;                    /* CLI_OK while all goes well */
@@ -76,11 +78,12 @@ static void signals_take(struct run *run)
 
 static void child_exec(struct run *run, int error_fd)
 {
-    char number[16];
+    char number[16], left_out[32];
     snprintf(number, sizeof number, "%d", run->passed_fd);
+    snprintf(left_out, sizeof left_out, "%u %x", run->wanted.frames_left_out, run->wanted.events_left_out);
     sigaction(SIGCHLD, &run->old_child_action, NULL);
     sigprocmask(SIG_SETMASK, &run->old_mask, NULL);
-    if (setenv(SEGMENT_FD_ENV, number, 1) == 0)
+    if (setenv(SEGMENT_FD_ENV, number, 1) == 0 && setenv(SEGMENT_LEFT_OUT_ENV, left_out, 1) == 0)
         execvp(run->argv[0], run->argv);
     int error = errno;
     while (write(error_fd, &error, sizeof error) < 0 && errno == EINTR)
@@ -193,6 +196,8 @@ static void segment_try(struct run *run)
         .level = COMPRESSION_LEVEL,
         .start = run->before,
         .attach = run->attach,
+        .frames_left_out = run->wanted.frames_left_out,
+        .events_left_out = run->wanted.events_left_out,
         .stacks_pid = run->target.pid,
     };
     struct recorder_moment now = recorder_moment_now();
@@ -426,19 +431,24 @@ static pid_t pid_parse(const char *text)
     return errno || *end || end == text || pid <= 0 || pid > INT32_MAX ? 0 : (pid_t)pid;
 }
 
+enum { OPTION_STACKS = 256, OPTION_EVENTS };
+
 static int record_run(int argc, char **argv)
 {
     static const struct option options[] = {
         { "output", required_argument, NULL, 'o' },
         { "duration", required_argument, NULL, 'd' },
         { "pid", required_argument, NULL, 'p' },
+        { "stacks", required_argument, NULL, OPTION_STACKS },
+        { "events", required_argument, NULL, OPTION_EVENTS },
         { "help", no_argument, NULL, 'h' },
         { NULL, 0, NULL, 0 },
     };
     const char *path = DEFAULT_PATH;
     int64_t duration_ns = 0;
+    struct recordset wanted = { 0 };
     pid_t pid = 0;
-    int option;
+    int option, status;
     optind = 0;
     opterr = 0;
     while ((option = getopt_long(argc, argv, "+:o:d:p:h", options, NULL)) >= 0) {
@@ -454,6 +464,14 @@ static int record_run(int argc, char **argv)
             pid = pid_parse(optarg);
             if (pid == 0)
                 return cli_usage("'%s' is no process id", optarg);
+            break;
+        case OPTION_STACKS:
+            if ((status = recordset_stacks(&wanted, optarg)))
+                return status;
+            break;
+        case OPTION_EVENTS:
+            if ((status = recordset_events(&wanted, optarg)))
+                return status;
             break;
         case 'h':
             fputs(cli_current->help, stdout);
@@ -471,9 +489,10 @@ static int record_run(int argc, char **argv)
     if (!*path || strcmp(path, "-") == 0)
         return cli_usage("the output must be a file: standard output is the program's own");
     struct run run = { .segment_fd = -1, .passed_fd = -1, .duration_ns = duration_ns, .end_ns = INT64_MAX };
+    run.wanted = wanted;
     char name[64];
     if (pid) {
-        int status = target_open(&run.target, pid);
+        status = target_open(&run.target, pid);
         if (status)
             return status;
         snprintf(name, sizeof name, "process %d", (int)pid);
@@ -490,8 +509,8 @@ static int record_run(int argc, char **argv)
 const struct cli_command command_record = {
     .name = "record",
     .summary = "run a program and record what its goroutines do",
-    .help = "Usage: gmptrace record [-o FILE] [-d TIME] [--] PROG [ARGS...]\n"
-            "       gmptrace record [-o FILE] [-d TIME] -p PID\n"
+    .help = "Usage: gmptrace record [OPTIONS] [--] PROG [ARGS...]\n"
+            "       gmptrace record [OPTIONS] -p PID\n"
             "\n"
             "Runs PROG, which must be linked with libgmptrace, and writes every goroutine\n"
             "transition to FILE. Ends with PROG. An earlier FILE is kept as FILE.old, in\n"
@@ -503,6 +522,11 @@ const struct cli_command command_record = {
             "                     record for that long (500ms, 10s, 5m) from the start of\n"
             "                     PROG's runtime; PROG runs on\n"
             "  -p, --pid PID      attach to this process; Ctrl-C detaches\n"
+            "      --stacks on|off|DEPTH\n"
+            "                     whether to record stacks, or at most so many callers (1-32)\n"
+            "      --events SET   which of the events to record that a recording can do\n"
+            "                     without: steal, retake, preempt, labels, name, user (task,\n"
+            "                     region, log), all, none; -NAME,... for all but these\n"
             "  -h, --help         this text\n"
             "\n"
             "Ctrl-C ends PROG, and the recording is finished whole; pressed again, the\n"

@@ -127,16 +127,22 @@ void trace_note_modules(void)
 
 /* ---- stacks ---- */
 
+/* How many frames the recorder wants of a stack, at most STACK_DEPTH_MAX whatever it has written; 0 = no stacks. */
+static uint32_t stack_room(void)
+{
+    return segment_stack_room(load_relaxed(&trace_segment.header->frames_left_out));
+}
+
 /* Follows the frame pointers from the API function's frame up to the G's first frame. Reads nothing outside the G's
  * stack, whatever a caller without frame pointers left in rbp. */
 static uint32_t walk(const struct g *g, struct api_site site, uint64_t *pc)
 {
-    uint32_t count = 0;
-    if (!site.frame)
+    uint32_t count = 0, room = stack_room();
+    if (!site.frame || room == 0)
         return 0;
     pc[count++] = (uint64_t)(uintptr_t)site.function + 1;
     uintptr_t frame = (uintptr_t)site.frame, hi = (uintptr_t)g;
-    while (count < STACK_DEPTH_MAX && frame % 8 == 0 && frame >= g->slot->stack_lo && frame < hi - 16) {
+    while (count < room && frame % 8 == 0 && frame >= g->slot->stack_lo && frame < hi - 16) {
         uint64_t above = ((uint64_t *)frame)[0], caller = ((uint64_t *)frame)[1];
         if (above == 0)
             break; /* the G's own function: its caller is the entry */
@@ -238,6 +244,16 @@ static int recorder_fd(void)
     return (int)fd;
 }
 
+/* What the recorder that passed the memfd does without; the variable goes the same way. */
+static void leave_out(void)
+{
+    const char *text = getenv(SEGMENT_LEFT_OUT_ENV);
+    unsigned frames, events;
+    if (text && sscanf(text, "%u %x", &frames, &events) == 2)
+        segment_leave_out(&trace_segment, frames, events);
+    unsetenv(SEGMENT_LEFT_OUT_ENV);
+}
+
 /* A child of fork() has the segment in common with its parent: it gets a copy of its own, untraced. Like any child of a
  * program with threads it may do little but exec or exit, but it must not write into its parent's trace. */
 static void after_fork_in_child(void)
@@ -295,6 +311,8 @@ int trace_start(uint32_t p_room, uint32_t maxprocs, uint32_t seats)
     trace_segment.header->code_lo = (uint64_t)(uintptr_t)__start_gmpt_text;
     trace_segment.header->code_hi = (uint64_t)(uintptr_t)__stop_gmpt_text;
     if (recorded)
+        leave_out();
+    if (recorded)
         store_relaxed(&trace_segment.header->tracing, segment_next_epoch(&trace_segment));
     if (recorded)
         ring_prefault(&trace.ring);
@@ -318,15 +336,15 @@ void trace_main_returned(void)
 
 /* ---- epochs ---- */
 
-/* The address of a stack that may be in another ring's table. */
+/* The address of a stack that may be in another ring's table, and have been noted for a recorder that wanted more. */
 static uint64_t stack_elsewhere(uint32_t ring, uint32_t ordinal)
 {
-    return ordinal ? (uint64_t)(ring + 1) << 32 | ordinal : 0;
+    return ordinal && stack_room() ? (uint64_t)(ring + 1) << 32 | ordinal : 0;
 }
 
 static uint64_t creation_stack(struct ring *ring, const struct g_slot *slot)
 {
-    if (slot->create_stack || !slot->create_pc)
+    if (slot->create_stack || !slot->create_pc || !stack_room())
         return stack_elsewhere(slot->create_ring, slot->create_stack);
     return ring_stack(ring, &slot->create_pc, 1);
 }
@@ -336,7 +354,8 @@ static uint64_t wait_stack(struct ring *ring, const struct g *g)
 {
     const struct g_slot *slot = g->slot;
     struct unwind unwind;
-    if (slot->wait_stack)
+    uint32_t room = stack_room();
+    if (slot->wait_stack || room == 0)
         return stack_elsewhere(slot->wait_ring, slot->wait_stack);
     if (!unwind_saved(&unwind, g, slot))
         return 0;
@@ -344,7 +363,8 @@ static uint64_t wait_stack(struct ring *ring, const struct g *g)
                                         (uintptr_t)__stop_gmpt_text);
     for (uint32_t i = first; i < unwind.depth; i++)
         unwind.pc[i]++; /* a trace has return addresses */
-    return ring_stack(ring, unwind.pc + first, unwind.depth - first);
+    uint32_t count = unwind.depth - first;
+    return ring_stack(ring, unwind.pc + first, count < room ? count : room);
 }
 
 /* What the recorder cannot read from the slot any more once the next record about g is there. */
@@ -368,9 +388,9 @@ static void tell(struct ring *ring, const struct g *g)
         ring_emit_fields(ring, GMPT_EVENT_go_waited, now, waited, 6);
     }
     store_relaxed(&slot->told, ring->epoch);
-    if (load_relaxed(&slot->labels))
+    if (load_relaxed(&slot->labels) && trace_wants(EVENT_GROUP_LABELS))
         ring_emit(ring, GMPT_EVENT_go_labels, now, 2, g->id, load_relaxed(&slot->labels), 0, 0);
-    if (load_relaxed(&slot->name))
+    if (load_relaxed(&slot->name) && trace_wants(EVENT_GROUP_NAME))
         ring_emit(ring, GMPT_EVENT_go_name, now, 2, g->id, load_relaxed(&slot->name), 0, 0);
 }
 
@@ -441,24 +461,33 @@ void trace_p_held(struct p *p, uint32_t tid) { store_relaxed(&p->ring.control->t
 #define EMIT4(ring, name, a, b, c, d) EMIT_WHEN(follow(ring), ring, name, 4, a, b, c, d)
 /* A record that names a G which exists, and one more number. */
 #define EMIT_G(ring, name, g, number) EMIT_WHEN(follow_g(ring, g), ring, name, 2, (g)->id, number, 0, 0)
+/* Records of a group that can be left out. The epoch comes first: its recorder wrote what it wants before. */
+#define FOLLOW_WANTED(ring, group) (follow(ring) && trace_wants(EVENT_GROUP_##group))
+#define EMIT_WANTED(ring, group, name, count, a, b, c)                                                                 \
+    EMIT_WHEN(FOLLOW_WANTED(ring, group), ring, name, count, a, b, c, 0)
+#define EMIT_G_WANTED(ring, group, name, g, number)                                                                    \
+    EMIT_WHEN(follow_g(ring, g) && trace_wants(EVENT_GROUP_##group), ring, name, 2, (g)->id, number, 0, 0)
 
 void trace_emit_proc_start(struct p *p, uint32_t tid) { EMIT1(&p->ring, proc_start, tid); }
 
 void trace_emit_proc_stop(struct p *p) { EMIT0(&p->ring, proc_stop); }
 
-void trace_emit_proc_steal(struct p *p, uint32_t from, uint32_t count) { EMIT2(&p->ring, proc_steal, from, count); }
+void trace_emit_proc_steal(struct p *p, uint32_t from, uint32_t count)
+{
+    EMIT_WANTED(&p->ring, STEAL, proc_steal, 2, from, count, 0);
+}
 
 void trace_emit_proc_retake(uint32_t p, uint64_t g)
 {
     lock_acquire(&trace.lock);
-    EMIT2(&trace.ring, proc_retake, p, g);
+    EMIT_WANTED(&trace.ring, RETAKE, proc_retake, 2, p, g, 0);
     lock_release(&trace.lock);
 }
 
 void trace_emit_proc_preempt(uint32_t p)
 {
     lock_acquire(&trace.lock);
-    EMIT1(&trace.ring, proc_preempt, p);
+    EMIT_WANTED(&trace.ring, PREEMPT, proc_preempt, 1, p, 0, 0);
     lock_release(&trace.lock);
 }
 
@@ -538,24 +567,33 @@ void trace_emit_go_attach_wait(struct g *g)
 
 void trace_emit_go_labels(struct p *p, struct g *g)
 {
-    EMIT_G(&p->ring, go_labels, g, load_relaxed(&g->slot->labels));
+    EMIT_G_WANTED(&p->ring, LABELS, go_labels, g, load_relaxed(&g->slot->labels));
 }
 
-void trace_emit_go_name(struct p *p, struct g *g) { EMIT_G(&p->ring, go_name, g, load_relaxed(&g->slot->name)); }
+void trace_emit_go_name(struct p *p, struct g *g)
+{
+    EMIT_G_WANTED(&p->ring, NAME, go_name, g, load_relaxed(&g->slot->name));
+}
 
 void trace_emit_user_task_begin(struct p *p, const struct gmpt_task *task, uint32_t name)
 {
-    EMIT3(&p->ring, user_task_begin, task->id, task->parent, name);
+    EMIT_WANTED(&p->ring, TASK, user_task_begin, 3, task->id, task->parent, name);
 }
 
-void trace_emit_user_task_end(struct p *p, uint64_t task) { EMIT1(&p->ring, user_task_end, task); }
+void trace_emit_user_task_end(struct p *p, uint64_t task)
+{
+    EMIT_WANTED(&p->ring, TASK, user_task_end, 1, task, 0, 0);
+}
 
 void trace_emit_user_region_begin(struct p *p, uint64_t task, uint32_t name)
 {
-    EMIT2(&p->ring, user_region_begin, task, name);
+    EMIT_WANTED(&p->ring, REGION, user_region_begin, 2, task, name, 0);
 }
 
-void trace_emit_user_region_end(struct p *p, uint32_t name) { EMIT1(&p->ring, user_region_end, name); }
+void trace_emit_user_region_end(struct p *p, uint32_t name)
+{
+    EMIT_WANTED(&p->ring, REGION, user_region_end, 1, name, 0, 0);
+}
 
 /* Takes up to 7 bytes of the text, which are 8 in LEB128; 8 would be 10. */
 static uint64_t text_take(const char **text, size_t *left)
@@ -569,6 +607,8 @@ static uint64_t text_take(const char **text, size_t *left)
 void trace_emit_user_log(struct p *p, uint64_t task, uint32_t category, const char *text, size_t bytes)
 {
     size_t left = bytes < GMPT_LOG_BYTES_MAX ? bytes : GMPT_LOG_BYTES_MAX;
+    if (!FOLLOW_WANTED(&p->ring, LOG))
+        return;
     while (left) {
         uint64_t word[4];
         for (int i = 0; i < 4; i++)

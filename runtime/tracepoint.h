@@ -8,6 +8,7 @@
 #define GMPT_TRACEPOINT_H
 
 #include "trace/dictionary.h"
+#include "trace/eventgroups.h"
 #include "trace/ring.h"
 #include "trace/segment.h"
 
@@ -30,6 +31,12 @@ extern struct segment trace_segment;
 static inline bool trace_is_on(void)
 {
     return __builtin_expect(load_relaxed(&trace_segment.header->tracing) != 0, 0);
+}
+
+/* Whether the recorder wants the events of a group; only those that can be left out ask. */
+static inline bool trace_wants(enum event_group group)
+{
+    return !(load_relaxed(&trace_segment.header->events_left_out) & 1u << group);
 }
 
 /* Makes the segment, in the recorder's memfd if it passed one, for at most p_room Ps and so many Gs. Returns 0 or

@@ -11,7 +11,7 @@ static ATOMIC(uint64_t) last_task;
 
 struct gmpt_task gmpt_task_begin(const char *name)
 {
-    if (!trace_is_on())
+    if (!trace_is_on() || !trace_wants(EVENT_GROUP_TASK))
         return (struct gmpt_task){ 0, 0 };
     API_ENTER();
     struct m *m = m_self();
@@ -46,7 +46,7 @@ uint64_t gmpt_task_enter(uint64_t id)
 
 struct gmpt_region gmpt_region_begin(const char *name)
 {
-    if (!trace_is_on())
+    if (!trace_is_on() || !trace_wants(EVENT_GROUP_REGION))
         return (struct gmpt_region){ 0 };
     API_ENTER();
     struct m *m = m_self();
@@ -72,14 +72,14 @@ static void log_text(const char *category, const char *text, size_t bytes)
 
 void gmpt_log(const char *category, const char *text)
 {
-    if (!trace_is_on())
+    if (!trace_is_on() || !trace_wants(EVENT_GROUP_LOG))
         return;
     log_text(category, text ? text : "", text ? strlen(text) : 0);
 }
 
 void gmpt_logf(const char *category, const char *format, ...)
 {
-    if (!trace_is_on())
+    if (!trace_is_on() || !trace_wants(EVENT_GROUP_LOG))
         return;
     char text[GMPT_LOG_BYTES_MAX + 1];
     va_list args;

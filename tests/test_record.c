@@ -515,7 +515,8 @@ TEST(record, progress_is_a_line_on_a_terminal_that_the_last_message_replaces)
 TEST(record, progress_goes_to_no_file_and_no_dumb_terminal)
 {
     ck_assert_int_eq(shell("true; $R -d 1200ms -o x -- $P/until_signal --ignore >said & "
-                           "until [ -e x ]; do sleep 0.1; done; kill -USR1 $(sed -n 's/ready //p' said); wait $!"),
+                           "until [ -e x ] && [ -s said ]; do sleep 0.1; done; "
+                           "kill -USR1 $(sed -n 's/ready //p' said); wait $!"),
                      7);
     ck_assert_ptr_null(strstr(err, "events/s"));
     ck_assert_ptr_null(strchr(err, '\r'));
@@ -561,7 +562,8 @@ TEST(record, duration_ends_the_recording_and_not_the_program)
 {
     /* The file has its name as soon as it is whole, while the program still runs. */
     ck_assert_int_eq(shell("true; $R -d 50ms -o x -- $P/until_signal --ignore >said & "
-                           "until [ -e x ]; do sleep 0.01; done; kill -USR1 $(sed -n 's/ready //p' said); wait $!"),
+                           "until [ -e x ] && [ -s said ]; do sleep 0.01; done; "
+                           "kill -USR1 $(sed -n 's/ready //p' said); wait $!"),
                      7);
     ck_assert_int_eq(shell("cat said"), 0);
     ck_assert_ptr_nonnull(strstr(out, "signals 1"));

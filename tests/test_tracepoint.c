@@ -497,6 +497,23 @@ TEST(tracepoint, a_deep_stack_is_cut_to_its_leaf_end)
     ck_assert_uint_eq(pc[0], (uintptr_t)gmpt_sleep + 1);
 }
 
+TEST(tracepoint, a_wish_for_more_than_there_is_to_leave_out_leaves_out_all_of_it)
+{
+    setenv(SEGMENT_LEFT_OUT_ENV, "4294967295 ffffffff", 1);
+    record(1, block_deep);
+    ck_assert_ptr_null(getenv(SEGMENT_LEFT_OUT_ENV));
+    decode();
+    size_t blocks = 0;
+    for (size_t i = 0; i < all_count; i++) {
+        if (all[i].code != GMPT_EVENT_go_block)
+            continue;
+        blocks++;
+        ck_assert_uint_eq(all[i].fields[3], 0);
+    }
+    ck_assert_uint_gt(blocks, 0);
+    ck_assert_uint_eq(expect_consecutive(), 1);
+}
+
 /* ---- losses ---- */
 
 static ATOMIC(int64_t) yields;

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "census.h"
 
+#include "eventgroups.h"
 #include "events.h"
 #include "savedstack.h"
 #include "stackset.h"
@@ -34,6 +35,7 @@ struct census {
     uint64_t records, offset;
     uint64_t entry_pc, code_lo, code_hi;
     uint32_t saved_sp_offset, saved_call_offset;
+    uint32_t stack_room, events_left_out;
     bool begun;
     struct stackset stacks;
     uint32_t stacks_written;
@@ -44,7 +46,8 @@ struct census {
     uint32_t step_records;
 };
 
-struct census *census_open(const struct segment *segment, uint32_t epoch, pid_t pid)
+struct census *census_open(const struct segment *segment, uint32_t epoch, pid_t pid, uint32_t frames_left_out,
+                           uint32_t events_left_out)
 {
     struct census *census = calloc(1, sizeof *census);
     if (!census)
@@ -52,7 +55,9 @@ struct census *census_open(const struct segment *segment, uint32_t epoch, pid_t 
     const struct segment_header *header = segment->header;
     census->segment = segment;
     census->epoch = epoch;
-    census->pid = pid;
+    census->stack_room = segment_stack_room(frames_left_out);
+    census->events_left_out = events_left_out;
+    census->pid = census->stack_room ? pid : 0;
     census->entry_pc = header->entry_pc;
     census->code_lo = header->code_lo;
     census->code_hi = header->code_hi;
@@ -161,6 +166,8 @@ static int stack_keep(struct census *census, struct sight *sight, const uint64_t
 {
     if (!slot_still(sight))
         return 0;
+    if (count > census->stack_room)
+        count = census->stack_room;
     return stackset_intern(&census->stacks, pc, count, &sight->stack);
 }
 
@@ -243,20 +250,26 @@ static void record_add(struct census *census, enum gmpt_event_type type, const u
     census->step_records++;
 }
 
-static uint64_t stack_elsewhere(uint32_t ring, uint32_t ordinal)
+/* One that the program noted, perhaps for a recorder that wanted more of it. */
+static uint64_t noted_stack(const struct census *census, uint32_t ring, uint32_t ordinal)
 {
-    return ordinal ? (uint64_t)(ring + 1) << 32 | ordinal : 0;
+    return ordinal && census->stack_room ? (uint64_t)(ring + 1) << 32 | ordinal : 0;
 }
 
 static int creation_stack(struct census *census, const struct g_slot *slot, uint64_t *stack)
 {
-    *stack = stack_elsewhere(slot->create_ring, slot->create_stack);
-    if (*stack || !slot->create_pc)
+    *stack = noted_stack(census, slot->create_ring, slot->create_stack);
+    if (!census->stack_room || *stack || !slot->create_pc)
         return 0;
     uint32_t index;
     int result = stackset_intern(&census->stacks, &slot->create_pc, 1, &index);
     *stack = index;
     return result;
+}
+
+static bool wanted(const struct census *census, enum event_group group)
+{
+    return !(census->events_left_out & 1u << group);
 }
 
 static int sight_tell(struct census *census, const struct sight *sight, int64_t now_ns)
@@ -273,15 +286,15 @@ static int sight_tell(struct census *census, const struct sight *sight, int64_t 
     if (state == G_WAITING || state == G_SYSCALL) {
         bool waits = state == G_WAITING;
         int64_t waited_ns = now_ns > slot->wait_since_ns ? now_ns - slot->wait_since_ns : 0;
-        uint64_t stack = sight->stack ? sight->stack : stack_elsewhere(slot->wait_ring, slot->wait_stack);
+        uint64_t stack = sight->stack ? sight->stack : noted_stack(census, slot->wait_ring, slot->wait_stack);
         record_add(census, GMPT_EVENT_go_waited,
                    (uint64_t[GMPT_EVENT_FIELDS_MAX]){ id, g_status_reason(sight->status), waits ? slot->wait_object : 0,
                                                       waits && slot->wait_bounded, (uint64_t)waited_ns, stack });
     }
-    if (load_relaxed(&slot->labels))
+    if (load_relaxed(&slot->labels) && wanted(census, EVENT_GROUP_LABELS))
         record_add(census, GMPT_EVENT_go_labels,
                    (uint64_t[GMPT_EVENT_FIELDS_MAX]){ id, load_relaxed(&slot->labels) });
-    if (load_relaxed(&slot->name))
+    if (load_relaxed(&slot->name) && wanted(census, EVENT_GROUP_NAME))
         record_add(census, GMPT_EVENT_go_name, (uint64_t[GMPT_EVENT_FIELDS_MAX]){ id, load_relaxed(&slot->name) });
     return 0;
 }

@@ -18,8 +18,10 @@
 
 struct census;
 
-/* pid: of the program, to read stacks from; 0 = do not. The segment must outlive the census. NULL: no memory. */
-struct census *census_open(const struct segment *segment, uint32_t epoch, pid_t pid);
+/* pid: of the program, to read stacks from; 0 = do not. What is left out is that of the segment's header. The segment
+ * must outlive the census. NULL: no memory. */
+struct census *census_open(const struct segment *segment, uint32_t epoch, pid_t pid, uint32_t frames_left_out,
+                           uint32_t events_left_out);
 
 /* Puts the next few thousand slots into the writer: stacks, then records, at base_ticks. The first call comes after the
  * epoch has begun. Returns 1 when there are more, 0 when all are

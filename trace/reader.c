@@ -30,7 +30,7 @@ struct gmpt_trace {
     struct frames_file *file;
     struct gmpt_trace_error error;
     struct gmpt_trace_info info;
-    char *command, *host;
+    char *command, *host, *left_out;
     struct clockmap clocks;
     struct stackset stacks;
     struct nameset names;
@@ -82,8 +82,12 @@ static int info_load(struct gmpt_trace *trace, const struct section *section)
     trace->info.maxprocs = maxprocs > 0 ? (uint32_t)maxprocs : trace->info.p_count;
     if (pid > 0)
         trace->info.pid = (uint32_t)pid;
+    int64_t frames = section_info_number(section, "stack_frames");
+    trace->info.stack_frames = frames >= 0 && frames < STACK_DEPTH_MAX ? (uint32_t)frames : STACK_DEPTH_MAX;
     trace->info.attached = trace->order.attached = section_info_number(section, "attached") == 1;
     int result = info_string(section, "command", &trace->command, &trace->info.command);
+    if (result == 0)
+        result = info_string(section, "left_out", &trace->left_out, &trace->info.left_out);
     return result ? result : info_string(section, "host", &trace->host, &trace->info.host);
 }
 
@@ -436,6 +440,8 @@ struct gmpt_trace *gmpt_trace_open(const char *path, struct gmpt_trace_error *er
         .format_version = head->version,
         .command = "",
         .host = "",
+        .left_out = "",
+        .stack_frames = STACK_DEPTH_MAX,
         .file_bytes = frames_size(trace->file),
         .expected_bytes = head->bytes,
         .expected_events = head->events,
@@ -466,6 +472,7 @@ void gmpt_trace_close(struct gmpt_trace *trace)
     table_clear(&trace->known_modules);
     free(trace->command);
     free(trace->host);
+    free(trace->left_out);
     free(trace);
 }
 

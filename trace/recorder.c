@@ -135,10 +135,14 @@ int recorder_open(struct recorder **out, int segment_fd, int out_fd, const struc
         .command = info->command,
         .host = info->host,
         .attached = info->attach,
+        .frames_left_out = info->frames_left_out,
+        .events_left_out = info->events_left_out,
     };
+    segment_leave_out(&segment, info->frames_left_out, info->events_left_out);
     recorder->drain = drain_open(&recorder->segment, recorder->epoch, info->attach);
     if (info->attach)
-        recorder->census = census_open(&recorder->segment, recorder->epoch, info->stacks_pid);
+        recorder->census = census_open(&recorder->segment, recorder->epoch, info->stacks_pid, info->frames_left_out,
+                                       info->events_left_out);
     if (recorder->drain && (recorder->census || !info->attach))
         recorder->writer = writer_open(out_fd, &head, info->level);
     if (!recorder->writer) {

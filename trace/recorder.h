@@ -24,6 +24,8 @@ struct recorder_info {
     int level;                    /* of compression, 1-19 */
     struct recorder_moment start; /* from before the target could emit its first event; unless it is attached to */
     bool attach;                  /* it runs already, and was not started to be recorded */
+    uint32_t frames_left_out;     /* of STACK_DEPTH_MAX in each stack; all of them = no stacks */
+    uint32_t events_left_out;     /* groups of eventgroups.h */
     pid_t stacks_pid;             /* attached: whose memory has the stacks of waiting Gs; 0 = not to be read */
 };
 

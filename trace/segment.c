@@ -169,6 +169,12 @@ void segment_release_rings(const struct segment *segment)
     madvise(segment->subbuffer_base, (size_t)segment->ring_count * segment->subbuffers * SUBBUFFER_BYTES, MADV_REMOVE);
 }
 
+void segment_leave_out(const struct segment *segment, uint32_t frames, uint32_t events)
+{
+    store_relaxed(&segment->header->frames_left_out, frames);
+    store_relaxed(&segment->header->events_left_out, events);
+}
+
 uint32_t segment_next_epoch(const struct segment *segment)
 {
     uint32_t epoch = load_relaxed(&segment->header->epoch) + 1;

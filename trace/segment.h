@@ -46,9 +46,10 @@
 #include <stdint.h>
 
 #define SEGMENT_MAGIC 0x31474553544d4741ull /* "AGMTSEG1", little endian */
-#define SEGMENT_VERSION 3
+#define SEGMENT_VERSION 4
 #define SEGMENT_NAME "gmptrace"          /* /proc/PID/fd shows memfd:gmptrace */
 #define SEGMENT_FD_ENV "GMPT_SEGMENT_FD" /* the recorder passes an empty memfd by this number */
+#define SEGMENT_LEFT_OUT_ENV "GMPT_SEGMENT_LEFT_OUT" /* and the header's words frames_left_out and events_left_out */
 
 #define SEGMENT_MAX_PS 256
 #define SEGMENT_MAX_MODULES 512
@@ -171,6 +172,8 @@ struct segment_header {
     ATOMIC(uint32_t) tracing;       /* recorder: the epoch, 0 = off; also the target, which may store 0 */
     ATOMIC(uint64_t) dictionary_used; /* words [0, dictionary_used) are whole entries */
     ATOMIC(uint32_t) epoch;           /* recorder: the last one that was begun */
+    ATOMIC(uint32_t) frames_left_out; /* recorder: of STACK_DEPTH_MAX, those that its stacks do not have */
+    ATOMIC(uint32_t) events_left_out; /* recorder: the groups that it does without (eventgroups.h) */
     uint32_t saved_sp_offset;   /* a G's saved stack pointer lies at its stack_hi + this: see unwind.h */
     uint32_t saved_call_offset; /* likewise, function and caller of the blocking call that it is in */
     uint64_t entry_pc;         /* what a G that has not run yet has saved as its address */
@@ -194,6 +197,12 @@ struct segment {
     uint64_t stacks_words, dictionary_words;
     uint32_t clock, pid; /* set by segment_open */
 };
+
+/* How many frames a stack may have, as the recorder wishes: 0 = there are to be no stacks. */
+static inline uint32_t segment_stack_room(uint32_t frames_left_out)
+{
+    return frames_left_out < STACK_DEPTH_MAX ? STACK_DEPTH_MAX - frames_left_out : 0;
+}
 
 /* The target's side. Lays out a segment for p_count Ps with sub-buffers of 64 KiB in rings of ring_bytes (a power of
  * two, 128 KiB to 64 MiB) in fd, an empty memfd that the recorder passed and that nobody else has claimed, or in a
@@ -222,6 +231,9 @@ bool segment_is_locked(int fd);
  * there, so that the target need not wait for it as it emits; or is given back. */
 void segment_prepare_rings(const struct segment *segment, uint32_t p_count);
 void segment_release_rings(const struct segment *segment);
+
+/* What the recorder does without, from the next epoch on, which begins after this; 0, 0: it wants everything. */
+void segment_leave_out(const struct segment *segment, uint32_t frames, uint32_t events);
 
 /* Begins an epoch: the number for `tracing`, noted as used. */
 uint32_t segment_next_epoch(const struct segment *segment);

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "text.h"
 
+#include "eventgroups.h"
 #include "events.h"
 #include "frames.h"
 #include "sections.h"
@@ -66,7 +67,7 @@ static int dump_info(const struct section *section, FILE *out)
     static const char *const keys[][2] = {
         { "pid", "pid" },         { "p_count", "p_count" }, { "clock", "clock_kind" },
         { "command", "command" }, { "host", "host" },       { "maxprocs", "maxprocs" },
-        { "attached", "attached" },
+        { "attached", "attached" }, { "stack_frames", "stack_frames" }, { "left_out", "left_out" },
     };
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
         size_t length;
@@ -326,6 +327,7 @@ static void build_flush(struct build *build)
 static int build_head(struct build *build, const char *key, char *rest)
 {
     uint64_t number = 0;
+    uint32_t groups;
     bool is_number = number_parse(rest, &number) && number <= UINT32_MAX;
     if (strcmp(key, "pid") == 0 && is_number)
         build->info.pid = (uint32_t)number;
@@ -335,6 +337,10 @@ static int build_head(struct build *build, const char *key, char *rest)
         build->info.maxprocs = (uint32_t)number;
     else if (strcmp(key, "attached") == 0 && is_number)
         build->info.attached = number == 1;
+    else if (strcmp(key, "stack_frames") == 0 && is_number && number <= STACK_DEPTH_MAX)
+        build->info.frames_left_out = STACK_DEPTH_MAX - (uint32_t)number;
+    else if (strcmp(key, "left_out") == 0 && !event_groups_parse(rest, &groups))
+        build->info.events_left_out = groups;
     else if (strcmp(key, "clock_kind") == 0 && strcmp(rest, "tsc") == 0)
         build->info.clock = SEGMENT_CLOCK_TSC;
     else if (strcmp(key, "clock_kind") == 0 && strcmp(rest, "monotonic") == 0)

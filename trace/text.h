@@ -4,7 +4,8 @@
  * the file, is what tests are written in: text_build makes the file, text_dump the same text again. In it:
  *
  *     # a comment; blank lines and spaces at the start of a line count for nothing
- *     pid 7                           the head: pid, p_count, clock_kind, command, host
+ *     pid 7                           the head: pid, p_count, clock_kind, command, host,
+ *                                     maxprocs, attached, stack_frames, left_out
  *     p_count 2
  *     frame                           begins a frame
  *     clock 1000 0 1700000000000000000            ticks, monotonic ns, realtime ns

@@ -5,10 +5,12 @@
 #define _GNU_SOURCE
 #include "writer.h"
 
+#include "eventgroups.h"
 #include "events.h"
 #include "format.h"
 #include "leb.h"
 #include "sections.h"
+#include "segment.h"
 
 #include <gmptrace/gmpt.h>
 
@@ -375,6 +377,11 @@ static int preamble_make(struct writer *writer, const struct writer_info *info)
         fprintf(file, "maxprocs %u\n", info->maxprocs);
     if (info->attached)
         fprintf(file, "attached 1\n");
+    if (info->frames_left_out)
+        fprintf(file, "stack_frames %u\n", segment_stack_room(info->frames_left_out));
+    char groups[EVENT_GROUPS_TEXT];
+    if (info->events_left_out)
+        fprintf(file, "left_out %s\n", event_groups_text(groups, info->events_left_out));
     info_line(file, "command", info->command);
     info_line(file, "host", info->host);
     info_line(file, "version", GMPT_VERSION);

@@ -20,6 +20,7 @@ struct writer_info {
     const char *command, *host;
     uint32_t maxprocs; /* 0 = not known */
     bool attached;     /* the recording begins in the midst of things: see census.h */
+    uint32_t frames_left_out, events_left_out; /* as in the segment's header */
 };
 
 struct writer_clock {

@@ -62,7 +62,7 @@ int64_t gmpt_scope_count(uint64_t scope);
 
 /* ---- Tasks, regions and messages, for the trace ------------------------------------------------------------------ */
 
-/* A piece of work that may go through many Gs: a request, a job. id is 0 while nothing is traced. */
+/* A piece of work that may go through many Gs: a request, a job. id is 0 while nothing is traced, or no tasks are. */
 struct gmpt_task {
     uint64_t id, parent;
 };

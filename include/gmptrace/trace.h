@@ -90,6 +90,8 @@ struct gmpt_trace_info {
     uint32_t maxprocs; /* GOMAXPROCS as the recording began */
     int attached;      /* 1 when the program was running already as the recording began: what there was then is told
                           by go_was, and by the first record about each G */
+    uint32_t stack_frames; /* that a stack has at most, as was asked for; 0 = there are no stacks */
+    const char *left_out;  /* the groups of events that the recording was to do without, separated by commas, or "" */
     const char *command; /* the program and its arguments, separated by spaces */
     const char *host;    /* node name and kernel release */
     int64_t start_realtime_ns; /* since 1970-01-01 UTC */
