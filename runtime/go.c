@@ -29,6 +29,8 @@ static inline __attribute__((always_inline)) struct g *create(struct p *p, enum 
     struct g *g = seat_take_owner(p, class);
     if (unlikely(!g))
         return NULL;
+    void *stack_lo = seat_stack_lo(class, g->index);
+    switch_created(&g->context, stack_lo, (uintptr_t)g - (uintptr_t)stack_lo);
     uintptr_t top = ((uintptr_t)g - start->args_bytes) & ~(uintptr_t)15;
     if (start->args_bytes)
         memcpy((void *)top, start->args, start->args_bytes);
@@ -43,8 +45,6 @@ static inline __attribute__((always_inline)) struct g *create(struct p *p, enum 
     g->name = NULL;
     g->ready_ticks = 0;
     g->context.sp = switch_prepare((void *)top, start->entry, (void *)top);
-    void *stack_lo = seat_stack_lo(class, g->index);
-    switch_created(&g->context, stack_lo, (uintptr_t)g - (uintptr_t)stack_lo);
 
     struct g_slot *slot = g->slot;
     store_fence(); /* T of segment.h: the slot's last G is dead before the slot tells of the next */

@@ -104,12 +104,11 @@ static void make(void *arg)
         int error = pthread_create(&thread, &attributes, m_main, m);
         pthread_attr_destroy(&attributes);
         if (error == 0) {
-            store_relaxed(&machine_refusals, 0);
             making->made = true;
             return;
         }
     }
-    fetch_add_relaxed(&machine_refusals, 1);
+    fetch_add_acq_rel(&machine_refusals, 1);
     lock_acquire(&sched.lock);
     if (signal_stack)
         forget_locked(m);

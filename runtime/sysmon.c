@@ -207,7 +207,10 @@ static void help_refused(int64_t now, bool late_timers)
 {
     static int64_t since_ns;
     uint32_t idle_ps = load_relaxed(&sched.idle_p_count);
-    if (!load_relaxed(&machine_refusals) || !idle_ps || (!late_timers && !search_work_anywhere())) {
+    uint32_t refusals = load_acquire(&machine_refusals); /* before the look for what was left lying */
+    if (refusals && !late_timers && !search_work_anywhere())
+        cas_acq_rel(&machine_refusals, &refusals, 0); /* not when one more has come since */
+    if (!load_relaxed(&machine_refusals) || !idle_ps) {
         since_ns = 0;
         return;
     }
