@@ -16,6 +16,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -215,6 +216,26 @@ struct output {
     int fd;
 };
 
+/* What must not stay behind when a signal ends us; NULL = nothing. */
+static const char *volatile doomed[2];
+
+static void ended_by_signal(int signal_number)
+{
+    for (int i = 0; i < 2; i++)
+        if (doomed[i])
+            unlink(doomed[i]);
+    raise(signal_number); /* SA_RESETHAND: ends us now */
+}
+
+static void signals_watch(void)
+{
+    static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+    struct sigaction action = { .sa_handler = ended_by_signal, .sa_flags = (int)(SA_RESETHAND | SA_NODEFER) }, before;
+    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
+        if (sigaction(signals[i], NULL, &before) == 0 && before.sa_handler == SIG_DFL)
+            sigaction(signals[i], &action, NULL);
+}
+
 static int output_open(struct output *output, const char *path, const struct export_format *format)
 {
     *output = (struct output){ .path = path, .standard = strcmp(path, "-") == 0, .fd = STDOUT_FILENO };
@@ -224,6 +245,7 @@ static int output_open(struct output *output, const char *path, const struct exp
             return result;
         output->opened = true;
         output->fd = output->file.fd;
+        doomed[0] = output->file.part_path;
     }
     if (format->wants_path) {
         if (!output->standard && output->file.part_path)
@@ -240,6 +262,7 @@ static int output_open(struct output *output, const char *path, const struct exp
             output->scratch = NULL;
             return result;
         }
+        doomed[1] = output->scratch;
         close(fd);
         return 0;
     }
@@ -286,6 +309,7 @@ static int output_keep(struct output *output)
         result = copy(output->scratch, output->fd);
     if (!result && !output->standard && output->file.part_path && fsync(output->fd) && errno != EINVAL)
         result = -errno;
+    doomed[0] = NULL;
     if (!result && !output->standard)
         result = outfile_keep(&output->file);
     return result;
@@ -293,6 +317,7 @@ static int output_keep(struct output *output)
 
 static void output_close(struct output *output)
 {
+    doomed[0] = doomed[1] = NULL;
     if (output->scratch) {
         unlink(output->scratch);
         free(output->scratch);
@@ -352,6 +377,7 @@ static int trace_tell(struct export *export, const struct export_options *option
 static int export_trace(struct export *export, const struct export_options *options)
 {
     struct output output;
+    signals_watch();
     int last, result = output_open(&output, options->output, options->format);
     bool wrote = false;
     int status = CLI_OK;

@@ -90,6 +90,20 @@ TEST(export, a_trace_that_is_cut_off_is_told_as_far_as_it_goes)
     }
 }
 
+/* It may be done before the signal comes, but never leave a part. */
+TEST(export, a_signal_leaves_no_part)
+{
+    exported_sample(&(struct sample_options){ .leaks = 4000 });
+    for (size_t i = 0; i < FORMATS; i++) {
+        ck_assert_int_eq(exported_run("{ $GMPTRACE export --format=%s -o x & } 2> log; pid=$!; "
+                                      "while kill -0 $pid && ! ls x.*.part; do :; done > /dev/null 2>&1; "
+                                      "kill -TERM $pid; wait $pid; ls x.*.part > parts; cat parts",
+                                      formats[i]),
+                         0);
+        ck_assert_str_eq(exported_out, "");
+    }
+}
+
 /* ---- Text -------------------------------------------------------------------------------------------------------- */
 
 TEST(export, text_is_what_script_prints)
