@@ -12,8 +12,8 @@ struct p *machine_release(struct m *m);
 /* An M from the idle list, or a new one, goes on with p, which is the caller's to give. Returns false, with p on the
  * idle list and the M no longer counted as spinning, when there is none to be had. */
 bool machine_start(struct p *p, bool spinning);
-/* How many times there was none, since sysmon last saw that nothing was left lying for want of one: memory or threads are
- * short, or the limit is reached. */
+/* How many times there was none, since sysmon last saw that nothing was left lying for want of one: memory or threads
+ * are short, or the limit is reached. */
 extern ATOMIC(uint32_t) machine_refusals;
 /* Wakes an M that is asleep, or is about to be, with a P that is the caller's to give. */
 void machine_give(struct m *m, struct p *p);

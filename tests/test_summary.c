@@ -146,52 +146,6 @@ TEST(summary, times_by_state_add_up_to_the_life_of_each)
     summary_close(summary);
 }
 
-static void was(struct summary *summary, int64_t t, uint64_t g, enum gmpt_g_state state, uint64_t parent)
-{
-    struct gmpt_event event = { .type = GMPT_EVENT_go_was, .p = -1, .time_ns = t, .g = g };
-    event.go_was.g = g;
-    event.go_was.state = (uint64_t)state;
-    event.go_was.parent = parent;
-    event.go_was.fn = WORK_FN;
-    ck_assert_int_eq(summary_add(summary, &event), 0);
-}
-
-static void waited(struct summary *summary, int64_t t, uint64_t g, int64_t waited_ns)
-{
-    struct gmpt_event event = { .type = GMPT_EVENT_go_waited, .p = -1, .time_ns = t, .g = g };
-    event.go_waited.g = g;
-    event.go_waited.reason = GMPT_WAIT_chan_recv;
-    event.go_waited.waited_ns = (uint64_t)waited_ns;
-    ck_assert_int_eq(summary_add(summary, &event), 0);
-}
-
-TEST(summary, what_was_there_before_lives_from_the_start)
-{
-    struct summary *summary = opened();
-    was(summary, 0, 1, GMPT_G_SYSCALL, 0);
-    was(summary, 0, 2, GMPT_G_WAITING, 1);
-    waited(summary, 0, 2, 50 * S);
-    was(summary, 3 * MS, 3, GMPT_G_WAITING, 1);
-    waited(summary, 3 * MS, 3, 5 * MS);
-    unblock(summary, 0, 3 * MS, 3);
-    start(summary, 0, 4 * MS, 3);
-    const struct summary_totals *totals = finished(summary, 10 * MS);
-    ck_assert_uint_eq(totals->gs_before, 3);
-    ck_assert_uint_eq(totals->gs_created, 0);
-    ck_assert_uint_eq(totals->gs_alive, 3);
-    ck_assert_int_eq(totals->state_ns[GMPT_G_SYSCALL], 10 * MS);
-    ck_assert_int_eq(totals->state_ns[GMPT_G_WAITING], 10 * MS + 3 * MS);
-    ck_assert_int_eq(totals->state_ns[GMPT_G_RUNNABLE], 1 * MS);
-    ck_assert_int_eq(totals->state_ns[GMPT_G_RUNNING], 6 * MS);
-    size_t count;
-    const struct summary_group *groups = summary_groups(summary, &count);
-    ck_assert_uint_ge(count, 1);
-    ck_assert_uint_eq(groups[0].example_g, 2);
-    ck_assert_int_eq(groups[0].oldest_ns, 50 * S + 10 * MS);
-    ck_assert_int_eq(groups[0].verdict, SUMMARY_STUCK);
-    summary_close(summary);
-}
-
 TEST(summary, the_state_at_the_end_counts_to_the_end)
 {
     struct summary *summary = opened_with_main();
