@@ -6,23 +6,20 @@
 #include "cli.h"
 #include "eventline.h"
 #include "load.h"
-#include "outfile.h"
+#include "output.h"
 #include "reading.h"
 #include "timeline.h"
 
 #include <gmptrace/gmpt.h>
 
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define OUTPUT_BYTES (256 * 1024)
 #define G_NAME_COLUMNS 60
 
 /* The text form is lines of events, not of what lasts: it has no functions and is printed by its own loop. */
@@ -132,6 +129,8 @@ static int options_check(struct export_options *options)
         return cli_usage("-o needs the name of a file");
     if (strcmp(options->output, "-") != 0 && is_same_file(options->output, options->path))
         return cli_usage("the output would take the place of the trace %s", options->path);
+    if (options->format->wants_path && output_compresses(options->output))
+        return cli_usage("the %s format is not compressed; give a name without .gz", options->format->name);
     if (options->format->binary && strcmp(options->output, "-") == 0 && isatty(STDOUT_FILENO))
         return cli_usage("the %s format is binary and will not be written to a terminal; give -o FILE",
                          options->format->name);
@@ -201,137 +200,6 @@ static int options_read(struct export_options *options, int argc, char **argv)
     return options_check(options);
 }
 
-/* ---- The output -------------------------------------------------------------------------------------------------- */
-
-/* Where the bytes go: a file that appears when it is whole, standard output, or what else the name stands for. A format
- * that wants a path gets one of a regular file; what it wrote there is copied to where it belongs if that is no file.
- */
-struct output {
-    const char *path;
-    bool standard;
-    bool opened;
-    struct outfile file; /* unless standard */
-    char *scratch;       /* NULL, or the file that is copied at the end */
-    FILE *stream;        /* NULL when the format writes by path */
-    int fd;
-};
-
-/* What must not stay behind when a signal ends us; NULL = nothing. */
-static const char *volatile doomed[2];
-
-static void ended_by_signal(int signal_number)
-{
-    for (int i = 0; i < 2; i++)
-        if (doomed[i])
-            unlink(doomed[i]);
-    raise(signal_number); /* SA_RESETHAND: ends us now */
-}
-
-static void signals_watch(void)
-{
-    static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
-    struct sigaction action = { .sa_handler = ended_by_signal, .sa_flags = (int)(SA_RESETHAND | SA_NODEFER) }, before;
-    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
-        if (sigaction(signals[i], NULL, &before) == 0 && before.sa_handler == SIG_DFL)
-            sigaction(signals[i], &action, NULL);
-}
-
-static int output_open(struct output *output, const char *path, const struct export_format *format)
-{
-    *output = (struct output){ .path = path, .standard = strcmp(path, "-") == 0, .fd = STDOUT_FILENO };
-    if (!output->standard) {
-        int result = outfile_open(&output->file, path);
-        if (result)
-            return result;
-        output->opened = true;
-        output->fd = output->file.fd;
-        doomed[0] = output->file.part_path;
-    }
-    if (format->wants_path) {
-        if (!output->standard && output->file.part_path)
-            return 0;
-        const char *directory = getenv("TMPDIR");
-        if (asprintf(&output->scratch, "%s/gmptrace-XXXXXX", directory && *directory ? directory : "/tmp") < 0) {
-            output->scratch = NULL;
-            return -ENOMEM;
-        }
-        int fd = mkostemp(output->scratch, O_CLOEXEC);
-        if (fd < 0) {
-            int result = -errno;
-            free(output->scratch);
-            output->scratch = NULL;
-            return result;
-        }
-        doomed[1] = output->scratch;
-        close(fd);
-        return 0;
-    }
-    output->stream = output->standard ? stdout : fdopen(output->fd, "w");
-    if (!output->stream)
-        return -errno;
-    setvbuf(output->stream, NULL, _IOFBF, OUTPUT_BYTES);
-    return 0;
-}
-
-static const char *output_format_path(const struct output *output)
-{
-    return output->stream ? NULL : output->scratch ? output->scratch : output->file.part_path;
-}
-
-static int copy(const char *from, int to)
-{
-    static char bytes[1 << 16];
-    int fd = open(from, O_RDONLY | O_CLOEXEC), result = 0;
-    if (fd < 0)
-        return -errno;
-    for (ssize_t got; !result && (got = read(fd, bytes, sizeof bytes)) != 0;) {
-        if (got < 0 && errno != EINTR)
-            result = -errno;
-        for (ssize_t done = 0; got > 0 && done < got && !result;) {
-            ssize_t wrote = write(to, bytes + done, (size_t)(got - done));
-            if (wrote >= 0)
-                done += wrote;
-            else if (errno != EINTR)
-                result = -errno;
-        }
-    }
-    close(fd);
-    return result;
-}
-
-/* All was written: brings it to its place. Returns 0 or -errno. */
-static int output_keep(struct output *output)
-{
-    int result = 0;
-    if (output->stream && (fflush(output->stream) || ferror(output->stream)))
-        result = errno ? -errno : -EIO;
-    if (!result && output->scratch)
-        result = copy(output->scratch, output->fd);
-    if (!result && !output->standard && output->file.part_path && fsync(output->fd) && errno != EINVAL)
-        result = -errno;
-    doomed[0] = NULL;
-    if (!result && !output->standard)
-        result = outfile_keep(&output->file);
-    return result;
-}
-
-static void output_close(struct output *output)
-{
-    doomed[0] = doomed[1] = NULL;
-    if (output->scratch) {
-        unlink(output->scratch);
-        free(output->scratch);
-    }
-    if (!output->opened)
-        return;
-    outfile_drop(&output->file);
-    outfile_close(&output->file);
-    if (output->stream)
-        fclose(output->stream);
-    else
-        close(output->fd);
-}
-
 /* ---- The command ------------------------------------------------------------------------------------------------- */
 
 static int text_add(struct export *export, const struct timeline_options *window, const struct gmpt_event *event)
@@ -377,13 +245,12 @@ static int trace_tell(struct export *export, const struct export_options *option
 static int export_trace(struct export *export, const struct export_options *options)
 {
     struct output output;
-    signals_watch();
-    int last, result = output_open(&output, options->output, options->format);
+    int last, result = output_open(&output, options->output, options->format->wants_path);
     bool wrote = false;
     int status = CLI_OK;
     if (!result) {
         export->out = output.stream;
-        export->path = output_format_path(&output);
+        export->path = output_scratch(&output);
         result = trace_tell(export, options, &last);
         if (!result) {
             status = cli_trace_finish(export->trace, options->path, last);
@@ -460,7 +327,8 @@ const struct cli_command command_export = {
             "  --format=sqlite    a database with views (gmptrace.sqlite)\n"
             "  --format=csv       one table (standard output)\n"
             "  --format=text      a line for each event, as script (standard output)\n"
-            "  -o, --output=OUT   where to; '-' is standard output\n"
+            "  -o, --output=OUT   where to; '-' is standard output, and a name that ends in .gz\n"
+            "                     is compressed (not sqlite)\n"
             "  --table=NAME       of csv: slices (the default), goroutines, wakeups, sites,\n"
             "                     counters, spans, messages or threads\n"
             "  --from=T, --to=T   only what happens between these times since the start,\n"

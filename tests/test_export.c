@@ -34,6 +34,25 @@ TEST(export, a_file_and_standard_output_have_the_same_bytes)
     }
 }
 
+TEST(export, a_name_in_gz_is_compressed)
+{
+    exported_sample(&(struct sample_options){ .leaks = 1000 });
+    for (size_t i = 0; i < FORMATS; i++) {
+        if (strcmp(formats[i], "sqlite") == 0)
+            continue;
+        ck_assert_int_eq(exported_run("$GMPTRACE export --format=%s -o x.gz && $GMPTRACE export --format=%s -o x && "
+                                      "gzip -dc x.gz | cmp - x && test $(stat -c %%s x.gz) -lt $(stat -c %%s x) && "
+                                      "rm x x.gz && ls",
+                                      formats[i], formats[i]),
+                         0);
+        ck_assert_str_eq(exported_out, "gmptrace.data\n");
+    }
+    ck_assert_int_eq(exported_run("$GMPTRACE export --format=sqlite -o x.gz"), 2);
+    exported_has(exported_err, "not compressed");
+    ck_assert_int_eq(exported_run("ln -s /dev/full full.gz && $GMPTRACE export --format=csv -o full.gz"), 4);
+    exported_has(exported_err, "cannot write full.gz: No space left on device");
+}
+
 TEST(export, what_was_there_is_kept)
 {
     exported_golden("export");
