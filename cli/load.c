@@ -49,7 +49,13 @@ int load_options_read(struct load_options *options, int argc, char **argv)
     return LOAD_GO_ON;
 }
 
-int load_open(struct load *load, const struct load_options *options)
+static int no_memory(const struct load_options *options)
+{
+    cli_error("%s: %s", options->path, strerror(ENOMEM));
+    return CLI_MACHINE;
+}
+
+int load_prepare(struct load *load, const struct load_options *options)
 {
     *load = (struct load){ 0 };
     load->trace = cli_trace_open(options->path);
@@ -58,8 +64,14 @@ int load_open(struct load *load, const struct load_options *options)
     load->symbolizer = symbolizer_open(load->trace);
     load->places = load->symbolizer ? places_open(load->trace, load->symbolizer) : NULL;
     load->alike = load->places ? alike_open(load->places) : NULL;
-    if (!load->alike)
-        goto no_memory;
+    return load->alike ? CLI_OK : no_memory(options);
+}
+
+int load_open(struct load *load, const struct load_options *options)
+{
+    int status = load_prepare(load, options);
+    if (status != CLI_OK)
+        return status;
     struct summary_options summary_options = {
         .stuck_ns = options->stuck_ns,
         .canonical_stack = alike_first,
@@ -67,20 +79,16 @@ int load_open(struct load *load, const struct load_options *options)
     };
     load->summary = summary_open(load->trace, &summary_options);
     if (!load->summary)
-        goto no_memory;
+        return no_memory(options);
 
     struct gmpt_event event;
     int result;
     while ((result = gmpt_trace_next(load->trace, &event)) > 0)
         if (summary_add(load->summary, &event))
-            goto no_memory;
+            return no_memory(options);
     if (result == -ENOMEM || summary_finish(load->summary))
-        goto no_memory;
+        return no_memory(options);
     return cli_trace_finish(load->trace, options->path, result);
-
-no_memory:
-    cli_error("%s: %s", options->path, strerror(ENOMEM));
-    return CLI_MACHINE;
 }
 
 void load_close(struct load *load)

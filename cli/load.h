@@ -31,6 +31,9 @@ struct load {
     struct alike *alike;
 };
 
+/* Opens the trace and what shows its places; nothing is read yet, and there is no summary. For a command that reads by
+ * itself. Returns CLI_OK or the status to exit with; load_close is due either way. */
+int load_prepare(struct load *load, const struct load_options *options);
 /* Reads the whole trace; what is damaged, cut off or lost has been said on standard error. Returns CLI_OK or the status
  * to exit with; load_close is due either way. */
 int load_open(struct load *load, const struct load_options *options);

@@ -247,6 +247,7 @@ struct gentrace gentrace_make(unsigned seed, int steps)
         if (sim.g[id].state != GMPT_G_DEAD) {
             account(&sim, id);
             trace.alive++;
+            trace.runnable_at_end += sim.g[id].state == GMPT_G_RUNNABLE;
         }
         for (int state = 0; state < GMPT_G_STATES; state++)
             trace.state_ns[state] += g->state_ns[state];
@@ -256,6 +257,7 @@ struct gentrace gentrace_make(unsigned seed, int steps)
 
     fprintf(out, "pid 7\np_count %d\nclock_kind monotonic\ncommand ./made-up\nhost box\n", GENTRACE_PS);
     fprintf(out, "frame\nclock 0 0 1700000000000000000\nstring 1 tenant\nstring 2 acme\nstring 3 zeta\n");
+    fprintf(out, "module 0x1000 0x4000 0x0 a1b2c3 /nowhere/made-up\n");
     fprintf(out, "labels 5 1=2\nlabels 6 1=3\n");
     for (int ring = 0; ring < GENTRACE_PS; ring++)
         for (int stack = 1; stack <= GENTRACE_STACKS; stack++) {

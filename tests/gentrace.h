@@ -24,7 +24,7 @@ struct gentrace {
     struct gentrace_g g[GENTRACE_GS_MAX + 1];
     int64_t state_ns[GMPT_G_STATES], wait_ns[GMPT_WAIT_REASONS];
     uint64_t waits[GMPT_WAIT_REASONS];
-    uint64_t syscalls, starts, preempts, detaches, steals, stolen_gs, woken_by_g;
+    uint64_t runnable_at_end, syscalls, starts, preempts, detaches, steals, stolen_gs, woken_by_g;
     int64_t tenant_ns[2]; /* of all Gs while labelled tenant=acme, tenant=zeta */
 };
 

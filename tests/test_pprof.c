@@ -1,9 +1,12 @@
 /* gmptrace pprof, on traces made by hand: what is in the profile, and how the file gets to its place. */
 #define _GNU_SOURCE
+#include "gentrace.h"
 #include "harness.h"
 #include "sample.h"
+#include "tracefile.h"
 
 #include "pprof/profile.pb-c.h"
+#include "pprof/tally.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -12,7 +15,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
-static char out[1 << 16], err[1 << 14];
+static char out[1 << 18], err[1 << 14];
 
 /* Runs a command in the test's directory, where the sample is gmptrace.data. */
 static int run(const char *command)
@@ -230,6 +233,214 @@ TEST(pprof, comments_tell_of_a_missing_end)
     profile_free(profile);
 }
 
+/* ---- The types --------------------------------------------------------------------------------------------------- */
+
+/* Two Gs: G1 holds the lock that G2 waits for, from 30 to 90, and wakes it. */
+static const char lock_trace[] = TRACEFILE_HEAD
+    "frame\nclock 0 0 1700000000000000000\nstring 1 tenant\nstring 2 acme\nstring 3 worker\nlabels 4 1=2\n"
+    "stack 0 1 0x1011 0x1021\nstack 1 1 0x1031 0x1041\nstack 0 2 0x1051\n"
+    "frame\nclock 200 200 1700000000000000200\n"
+    "events ring=0 sequence=0 offset=0 base=0 g=0 seq=0 tid=1 lost=0\n"
+    "5 go_create g=1 fn=0x2000 stack=0\n5 go_start g=1 seq=2\n"
+    "5 go_labels g=1 labels=4\n5 go_create g=2 fn=0x3000 stack=1\n"
+    "70 go_unblock g=2 seq=4\n30 syscall_begin stack=2\n40 syscall_end\n"
+    "10 go_block reason=sleep object=0x0 bounded=1 stack=1\n"
+    "events ring=1 sequence=0 offset=0 base=0 g=0 seq=0 tid=1 lost=0\n"
+    "25 go_start g=2 seq=2\n1 go_name g=2 name=3\n"
+    "4 go_block reason=mutex object=0xc000 bounded=0 stack=1\n"
+    "20 proc_steal from=0 count=3\n"
+    "45 go_start g=2 seq=5\n15 go_preempt\n10 go_start g=2 seq=7\nend 0 0\n";
+
+/* Runs on the trace of this text, which is not gmptrace.data; arguments follow the name of the file. */
+static int run_text(const char *text, const char *arguments)
+{
+    char command[768];
+    snprintf(command, sizeof command, "$GMPTRACE pprof %s %s", tracefile_build(text), arguments);
+    return run(command);
+}
+
+static Perftools__Profiles__Profile *profile_of_lock(const char *arguments)
+{
+    char full[512];
+    snprintf(full, sizeof full, "%s -o out.pb.gz", arguments);
+    ck_assert_msg(run_text(lock_trace, full) == 0, "%s", err);
+    return profile_read("out.pb.gz");
+}
+
+static void expect_values(const Perftools__Profiles__Profile *profile, const char *first_type, int64_t first,
+                          const char *second_type, int64_t second)
+{
+    int64_t sums[2] = { 0, 0 };
+    ck_assert_uint_eq(profile->n_sample_type, second_type ? 2 : 1);
+    ck_assert_str_eq(profile->string_table[profile->sample_type[0]->type], first_type);
+    if (second_type)
+        ck_assert_str_eq(profile->string_table[profile->sample_type[1]->type], second_type);
+    for (size_t i = 0; i < profile->n_sample; i++)
+        for (size_t k = 0; k < profile->n_sample_type; k++)
+            sums[k] += profile->sample[i]->value[k];
+    ck_assert_int_eq(sums[0], first);
+    ck_assert_int_eq(sums[1], second);
+}
+
+TEST(pprof, every_type_of_one_small_trace)
+{
+    static const struct {
+        const char *type, *first_type;
+        int64_t first;
+        const char *second_type;
+        int64_t second;
+    } cases[] = {
+        { "goroutine", "goroutine", 2, NULL, 0 },
+        { "leak", "goroutineleak", 0, NULL, 0 },
+        { "block", "contentions", 1, "delay", 60 },
+        { "mutex", "contentions", 1, "delay", 60 },
+        { "net", "waits", 0, "delay", 0 },
+        { "sleep", "sleeps", 1, "time", 30 },
+        { "syscall", "calls", 1, "time", 40 },
+        { "sched", "waits", 4, "delay", 5 + 5 + 5 + 10 },
+        { "preempt", "preemptions", 1, "delay", 10 },
+        { "create", "goroutines", 2, NULL, 0 },
+        { "steal", "steals", 1, "goroutines", 3 },
+        { "wall", "wall", 195 + 180, NULL, 0 },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char arguments[64];
+        snprintf(arguments, sizeof arguments, "--type=%s", cases[i].type);
+        Perftools__Profiles__Profile *profile = profile_of_lock(arguments);
+        expect_values(profile, cases[i].first_type, cases[i].first, cases[i].second_type, cases[i].second);
+        ck_assert_int_eq(profile->period, 1);
+        ck_assert_int_eq(profile->duration_nanos, 200);
+        profile_free(profile);
+    }
+}
+
+TEST(pprof, a_mutex_sample_says_who_let_it_go_and_that_it_is_where_it_waited)
+{
+    Perftools__Profiles__Profile *profile = profile_of_lock("--type=mutex");
+    ck_assert_uint_eq(profile->n_sample, 1);
+    const Perftools__Profiles__Sample *one = profile->sample[0];
+    ck_assert_uint_eq(one->n_location_id, 2);
+    ck_assert_uint_eq(profile->location[one->location_id[0] - 1]->address, 0x1030);
+    ck_assert_str_eq(label(profile, one, "wait_reason"), "mutex lock");
+    ck_assert_str_eq(label(profile, one, "tenant"), "acme");
+    ck_assert_str_eq(label(profile, one, "goroutine_name"), "worker");
+    ck_assert_ptr_nonnull(strstr(label(profile, one, "woken_by"), "0x2000"));
+    ck_assert_str_eq(profile->string_table[profile->default_sample_type], "delay");
+    has_comment(profile, "shown where a lock was waited for");
+    profile_free(profile);
+}
+
+TEST(pprof, a_window_cuts_exactly_and_has_its_own_time)
+{
+    Perftools__Profiles__Profile *profile = profile_of_lock("--type=block --from 40ns --to 75ns");
+    expect_values(profile, "contentions", 1, "delay", 35);
+    ck_assert_int_eq(profile->time_nanos, 1700000000000000040);
+    ck_assert_int_eq(profile->duration_nanos, 35);
+    profile_free(profile);
+    profile = profile_of_lock("--type=block --from 90ns");
+    expect_values(profile, "contentions", 0, "delay", 0);
+    ck_assert_int_eq(profile->duration_nanos, 110);
+    profile_free(profile);
+}
+
+TEST(pprof, goroutines_of_a_moment)
+{
+    Perftools__Profiles__Profile *profile = profile_of_lock("--at 50ns");
+    ck_assert_int_eq(total(profile), 2);
+    const Perftools__Profiles__Sample *one = sample_in_state(profile, "waiting");
+    ck_assert_str_eq(label(profile, one, "wait_reason"), "mutex lock");
+    profile_free(profile);
+    profile = profile_of_lock("--at 7ns");
+    ck_assert_int_eq(total(profile), 1);
+    profile_free(profile);
+    profile = profile_of_lock("--at 200ns");
+    ck_assert_int_eq(total(profile), 2);
+    profile_free(profile);
+    ck_assert_int_eq(run_text(lock_trace, "--at 201ns"), 2);
+    has(err, "the trace ends after 200 ns, before --at 201 ns");
+}
+
+TEST(pprof, a_filter_chooses)
+{
+    ck_assert_int_eq(run_text(lock_trace, "--type=wall --format=folded --filter 'name=worker and state!=running'"), 0);
+    ck_assert_str_eq(out, "0x1040;0x1030;[mutex lock] 60\n0x1040;0x1030;[runnable] 5\n0x3000;[runnable] 10\n");
+    ck_assert_int_eq(run_text(lock_trace, "--type=wall --format=folded --filter 'dur>40ns and label.tenant=acme'"), 0);
+    ck_assert_str_eq(out, "0x1040;0x1030;[mutex lock] 60\n0x2000;[running] 105\n0x3000;[running] 80\n");
+    ck_assert_int_eq(run_text(lock_trace, "--type=wall --filter 'name=worker and'"), 2);
+    has(err, "--filter, column 16: a comparison is missing at the end");
+}
+
+TEST(pprof, folded_shows_the_users_functions)
+{
+    sample(&(struct sample_options){ .leaks = 3 });
+    ck_assert_int_eq(run("$GMPTRACE pprof --type=block --format=folded"), 0);
+    ck_assert_str_eq(out, "sample_worker;gmpt_sample_send 5399934000\n");
+    ck_assert_str_eq(err, "");
+    ck_assert_int_eq(run("$GMPTRACE pprof --type=block --format=folded -o f.txt && cat f.txt"), 0);
+    ck_assert_str_eq(out, "sample_worker;gmpt_sample_send 5399934000\n");
+    has(err, "wrote 3 waits of 5.40 s in 1 sample -> f.txt ]\n");
+    ck_assert_int_eq(run("$GMPTRACE pprof --type=block --format=folded --filter 'function~_send and g!=2'"), 0);
+    ck_assert_str_eq(out, "sample_worker;gmpt_sample_send 3499946000\n");
+    ck_assert_int_eq(run("$GMPTRACE pprof --type=block --format=folded --filter 'function=other'"), 0);
+    ck_assert_str_eq(out, "");
+}
+
+TEST(pprof, text_is_a_table)
+{
+    sample(&(struct sample_options){ .leaks = 3 });
+    ck_assert_int_eq(run("$GMPTRACE pprof --type=block --format=text"), 0);
+    ck_assert_str_eq(out, "delay: 5.40 s\n"
+                          "      flat  flat%        cum   cum%  function\n"
+                          "    5.40 s 100.0%     5.40 s 100.0%  gmpt_sample_send\n"
+                          "      0 ns   0.0%     5.40 s 100.0%  sample_worker\n");
+    ck_assert_int_eq(run("$GMPTRACE pprof --type=leak --format=text --stuck=100ms"), 0);
+    has(out, "goroutineleak: 3 in all\n");
+}
+
+TEST(pprof, speedscope_is_json_with_files)
+{
+    sample(&(struct sample_options){ .leaks = 3 });
+    ck_assert_int_eq(run("$GMPTRACE pprof --type=block --format=speedscope"), 0);
+    ck_assert(sample_json_valid(out));
+    has(out, "\"weights\":[5399934000]");
+    has(out, "{\"name\":\"sample_worker\",\"file\":\"tests/sample.c\",\"line\":");
+}
+
+static bool have_go_pprof(void)
+{
+    harness_shell("go tool pprof -h", out, sizeof out, err, sizeof err);
+    return strstr(out, "usage:") || strstr(err, "usage:") || strstr(err, "Produce output") ||
+           strstr(out, "Produce output");
+}
+
+TEST_TIMEOUT(pprof, go_takes_every_type_without_a_warning, 300)
+{
+    char command[512], wanted[64];
+    if (!have_go_pprof())
+        SKIP("no go tool pprof");
+    struct gentrace made = gentrace_make(7, 1500);
+    const char *path = tracefile_build(made.text);
+    free(made.text);
+    sample(&(struct sample_options){ .leaks = 15, .done = 3 });
+    for (size_t i = 0; i < 24; i++) {
+        const struct tally_type *type = tally_type_at(i / 2);
+        const char *name = type ? type->name : "leak";
+        snprintf(command, sizeof command, "$GMPTRACE pprof %s --type=%s -o go.pb.gz", i % 2 ? path : "gmptrace.data",
+                 name);
+        int status = run(command);
+        ck_assert_msg(status == 0 || (!type && status == 3), "%s: %s", command, err);
+        /* The made-up program has no file, of which pprof would warn. */
+        const char *go = i % 2 ? "go tool pprof -symbolize=none" : "go tool pprof";
+        ck_assert_int_eq(run((snprintf(command, sizeof command, "%s -top go.pb.gz", go), command)), 0);
+        ck_assert_msg(!err[0], "%s: %s", command, err);
+        snprintf(wanted, sizeof wanted, "Type: %s\n", type ? type->values[type->shown].type : "goroutineleak");
+        has(out, wanted);
+        ck_assert_int_eq(run((snprintf(command, sizeof command, "%s -raw go.pb.gz", go), command)), 0);
+        ck_assert_msg(!err[0], "%s: %s", command, err);
+        has(out, "[dflt]");
+    }
+}
+
 /* ---- The file ---------------------------------------------------------------------------------------------------- */
 
 TEST(pprof, default_name_is_the_type)
@@ -322,9 +533,26 @@ TEST(pprof, missing_trace_is_unusable_input)
 
 TEST(pprof, wrong_arguments_are_usage_errors)
 {
-    static const char *const arguments[] = { "--type=heap", "--type", "--bogus", "a b", "--stuck=soon", "-o ''" };
+    static const char *const arguments[] = { "--type=heap",
+                                             "--type",
+                                             "--bogus",
+                                             "a b",
+                                             "--stuck=soon",
+                                             "-o ''",
+                                             "--type=cpu",
+                                             "--type=block --at 1s",
+                                             "--type=leak --at 1s",
+                                             "--from 1s",
+                                             "--type=leak --to 1s",
+                                             "--type=leak --filter g=1",
+                                             "--type=steal --filter g=1",
+                                             "--type=block --from 2s --to 2s",
+                                             "--type=block --from soon",
+                                             "--at 5",
+                                             "--filter g",
+                                             "--format=xml" };
     for (size_t i = 0; i < sizeof arguments / sizeof arguments[0]; i++) {
-        char command[128];
+        char command[256];
         snprintf(command, sizeof command, "$GMPTRACE pprof %s", arguments[i]);
         ck_assert_msg(run(command) == 2, "%s", arguments[i]);
         has(err, "; see gmptrace pprof --help\n");

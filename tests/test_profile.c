@@ -438,6 +438,71 @@ TEST(profile, writing_twice_writes_the_same)
     symbolizer_close(symbolizer);
 }
 
+TEST(profile, a_sample_may_have_two_values)
+{
+    struct symbolizer *symbolizer = own_symbolizer();
+    static const struct profile_type types[] = { { "contentions", "count" }, { "delay", "nanoseconds" } };
+    struct profile *profile = profile_open_types(NULL, symbolizer, types, 2, 1);
+    uint64_t stack[] = { profile_test_leaf() };
+    int64_t values[] = { 1, 500 }, more[] = { 2, 70 };
+    struct profile_sample sample = { .pc = stack, .count = 1, .values = values };
+    ck_assert_int_eq(profile_add_sample(profile, &sample), 0);
+    sample.values = more;
+    ck_assert_int_eq(profile_add_sample(profile, &sample), 0);
+    ck_assert_int_eq(profile_value(profile, 0, 0), 3);
+    ck_assert_int_eq(profile_value(profile, 0, 1), 570);
+    Perftools__Profiles__Profile *message = round_trip(profile, symbolizer);
+    ck_assert_uint_eq(message->n_sample_type, 2);
+    ck_assert_str_eq(string_at(message, message->sample_type[0]->type), "contentions");
+    ck_assert_str_eq(string_at(message, message->sample_type[1]->unit), "nanoseconds");
+    ck_assert_str_eq(string_at(message, message->default_sample_type), "delay");
+    ck_assert_str_eq(string_at(message, message->period_type->type), "contentions");
+    ck_assert_uint_eq(message->n_sample, 1);
+    ck_assert_uint_eq(message->sample[0]->n_value, 2);
+    ck_assert_int_eq(message->sample[0]->value[1], 570);
+    perftools__profiles__profile__free_unpacked(message, NULL);
+}
+
+TEST(profile, a_pseudo_frame_has_a_name_and_no_address)
+{
+    struct symbolizer *symbolizer = own_symbolizer();
+    struct profile *profile = open_profile(symbolizer);
+    struct profile_frames frames = { 0 };
+    uint64_t stack[] = { profile_test_leaf() };
+    const char *pseudo[] = { "[running]" };
+    int64_t value = 4;
+    struct profile_sample sample = { .pseudo = pseudo, .pseudo_count = 1, .pc = stack, .count = 1, .values = &value };
+    ck_assert_int_eq(profile_add_sample(profile, &sample), 0);
+    ck_assert_int_eq(profile_sample_frames(profile, 0, &frames), 0);
+    ck_assert_uint_ge(frames.count, 2);
+    ck_assert_str_eq(profile_string(profile, frames.list[0].name), "[running]");
+    free(frames.list);
+    Perftools__Profiles__Profile *message = round_trip(profile, symbolizer);
+    ck_assert_uint_eq(message->sample[0]->n_location_id, 2);
+    const Perftools__Profiles__Location *location = location_of(message, message->sample[0]->location_id[0]);
+    ck_assert_uint_eq(location->address, 0);
+    ck_assert_uint_eq(location->mapping_id, 0);
+    ck_assert_uint_eq(location->n_line, 1);
+    ck_assert_str_eq(string_at(message, function_of(message, location->line[0])->name), "[running]");
+    ck_assert_uint_ne(location_of(message, message->sample[0]->location_id[1])->address, 0);
+    perftools__profiles__profile__free_unpacked(message, NULL);
+}
+
+TEST(profile, frames_without_a_name_are_shown_by_their_address)
+{
+    struct symbolizer *symbolizer = own_symbolizer();
+    struct profile *profile = open_profile(symbolizer);
+    struct profile_frames frames = { 0 };
+    uint64_t stack[] = { 0x1001 };
+    ck_assert_int_eq(profile_add(profile, stack, 1, 1, NULL, 0), 0);
+    ck_assert_int_eq(profile_sample_frames(profile, 0, &frames), 0);
+    ck_assert_uint_eq(frames.count, 1);
+    ck_assert_str_eq(profile_string(profile, frames.list[0].name), "0x1000");
+    free(frames.list);
+    profile_close(profile);
+    symbolizer_close(symbolizer);
+}
+
 TEST(profile, full_disk_is_an_error)
 {
     struct symbolizer *symbolizer = own_symbolizer();

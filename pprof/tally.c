@@ -1,0 +1,394 @@
+#include "tally.h"
+
+#include "intern.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define COUNT "count"
+#define NS "nanoseconds"
+#define LABELS_MAX 128 /* of one sample; a runtime has room for far fewer */
+
+/* Samples of a kind differ by this; what does not tell them apart is 0. */
+struct row {
+    uint64_t fn, waker_fn;
+    uint32_t stack, create_stack, labels, name;
+    int32_t p, from_p;
+    uint8_t state, reason, cause, woken; /* cause: an event; woken: by a G */
+    uint8_t padding[4];
+};
+
+struct tally {
+    struct tally_options options;
+    struct intern rows;
+    int64_t (*values)[PROFILE_TYPES_MAX]; /* by row */
+    size_t values_room;
+};
+
+static const struct tally_type types[] = {
+    { "goroutine", TALLY_GOROUTINE, "goroutine", { { "goroutine", COUNT } }, 1, 0, true, NULL },
+    { "block", TALLY_BLOCK, "wait", { { "contentions", COUNT }, { "delay", NS } }, 2, 1, false, NULL },
+    { "mutex",
+      TALLY_MUTEX,
+      "wait",
+      { { "contentions", COUNT }, { "delay", NS } },
+      2,
+      1,
+      false,
+      "delays are shown where a lock was waited for, since the trace does not tell where it was released; woken_by "
+      "names "
+      "the function of the goroutine that released it" },
+    { "net", TALLY_NET, "wait", { { "waits", COUNT }, { "delay", NS } }, 2, 1, false, NULL },
+    { "sleep", TALLY_SLEEP, "sleep", { { "sleeps", COUNT }, { "time", NS } }, 2, 1, false, NULL },
+    { "syscall", TALLY_SYSCALL, "call", { { "calls", COUNT }, { "time", NS } }, 2, 1, false, NULL },
+    { "sched", TALLY_SCHED, "wait", { { "waits", COUNT }, { "delay", NS } }, 2, 1, false, NULL },
+    { "preempt", TALLY_PREEMPT, "preemption", { { "preemptions", COUNT }, { "delay", NS } }, 2, 0, false, NULL },
+    { "create", TALLY_CREATE, "goroutine", { { "goroutines", COUNT } }, 1, 0, false, NULL },
+    { "wall", TALLY_WALL, NULL, { { "wall", NS } }, 1, 0, false, NULL },
+    { "steal", TALLY_STEAL, "steal", { { "steals", COUNT }, { "goroutines", COUNT } }, 2, 1, false, NULL },
+};
+#define TYPES (sizeof types / sizeof types[0])
+
+const struct tally_type *tally_type_at(size_t index) { return index < TYPES ? &types[index] : NULL; }
+
+const struct tally_type *tally_type_find(const char *name)
+{
+    for (size_t i = 0; i < TYPES; i++)
+        if (strcmp(types[i].name, name) == 0)
+            return &types[i];
+    return NULL;
+}
+
+struct tally *tally_open(const struct tally_options *options)
+{
+    struct tally *tally = calloc(1, sizeof *tally);
+    if (tally)
+        tally->options = *options;
+    return tally;
+}
+
+void tally_close(struct tally *tally)
+{
+    if (!tally)
+        return;
+    intern_free(&tally->rows);
+    free(tally->values);
+    free(tally);
+}
+
+/* ---- Adding ------------------------------------------------------------------------------------------------------ */
+
+static void sum_add(int64_t *sum, int64_t value)
+{
+    if (__builtin_add_overflow(*sum, value, sum))
+        *sum = INT64_MAX; /* only a damaged clock gets there */
+}
+
+static int row_add(struct tally *tally, const struct row *row, int64_t first, int64_t second)
+{
+    size_t before = tally->rows.count;
+    if (before == tally->values_room) {
+        size_t room = before ? before * 2 : 64;
+        int64_t(*values)[PROFILE_TYPES_MAX] = reallocarray(tally->values, room, sizeof values[0]);
+        if (!values)
+            return -ENOMEM;
+        tally->values = values;
+        tally->values_room = room;
+    }
+    int64_t number = intern_put(&tally->rows, row, sizeof *row);
+    if (number < 0)
+        return -ENOMEM;
+    if (tally->rows.count > before)
+        memset(tally->values[number], 0, sizeof tally->values[number]);
+    sum_add(&tally->values[number][0], first);
+    sum_add(&tally->values[number][1], second);
+    return 0;
+}
+
+static bool is_network(enum gmpt_wait_reason reason)
+{
+    return reason == GMPT_WAIT_net_read || reason == GMPT_WAIT_net_write;
+}
+
+static bool is_lock(enum gmpt_wait_reason reason)
+{
+    return reason == GMPT_WAIT_mutex || reason == GMPT_WAIT_rwmutex_read || reason == GMPT_WAIT_rwmutex_write;
+}
+
+static bool is_preemption(enum gmpt_event_type event)
+{
+    return event == GMPT_EVENT_go_preempt || event == GMPT_EVENT_go_preempt_async || event == GMPT_EVENT_go_detach;
+}
+
+static bool counts(enum tally_kind kind, const struct interval *interval)
+{
+    bool waits = interval->state == GMPT_G_WAITING;
+    switch (kind) {
+    case TALLY_BLOCK:
+        return waits && !is_network(interval->reason) && interval->reason != GMPT_WAIT_sleep;
+    case TALLY_MUTEX:
+        return waits && is_lock(interval->reason);
+    case TALLY_NET:
+        return waits && is_network(interval->reason);
+    case TALLY_SLEEP:
+        return waits && interval->reason == GMPT_WAIT_sleep;
+    case TALLY_SYSCALL:
+        return interval->state == GMPT_G_SYSCALL;
+    case TALLY_SCHED:
+        return interval->state == GMPT_G_RUNNABLE;
+    case TALLY_GOROUTINE:
+    case TALLY_WALL:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static struct row row_of(enum tally_kind kind, const struct interval *interval)
+{
+    bool woken = (kind == TALLY_BLOCK || kind == TALLY_MUTEX) && interval->waker;
+    struct row row = {
+        .fn = interval->g->fn,
+        .stack = interval->stack,
+        .labels = interval->g->labels,
+        .name = interval->g->name,
+    };
+    if (woken) {
+        row.woken = 1;
+        row.waker_fn = interval->waker_fn;
+    }
+    if (kind == TALLY_GOROUTINE)
+        row.create_stack = interval->g->create_stack;
+    if (kind == TALLY_GOROUTINE || kind == TALLY_WALL)
+        row.state = (uint8_t)interval->state;
+    if (interval->state == GMPT_G_WAITING)
+        row.reason = (uint8_t)interval->reason;
+    if (kind == TALLY_SCHED)
+        row.cause = (uint8_t)interval->began_by;
+    return row;
+}
+
+/* The moment falls into exactly one interval of each G that lives. */
+static int add_moment(struct tally *tally, const struct interval *interval)
+{
+    int64_t at_ns = tally->options.at_ns;
+    bool now = at_ns == TALLY_AT_END ? interval->ended_by == INTERVAL_TRACE_END
+                                     : interval->begin_ns <= at_ns &&
+                                           (at_ns < interval->end_ns ||
+                                            (at_ns == interval->end_ns && interval->ended_by == INTERVAL_TRACE_END));
+    if (!now)
+        return 0;
+    struct row row = row_of(TALLY_GOROUTINE, interval);
+    if (interval->state == GMPT_G_RUNNABLE)
+        row.stack = 0; /* where it waited before is not where it is */
+    return row_add(tally, &row, 1, 0);
+}
+
+static int add_create(struct tally *tally, const struct interval *interval)
+{
+    const struct tally_options *options = &tally->options;
+    if (interval->began_by != GMPT_EVENT_go_create || interval->begin_ns < options->from_ns ||
+        interval->begin_ns >= options->to_ns)
+        return 0;
+    struct row row = {
+        .fn = interval->g->fn,
+        .stack = interval->g->create_stack,
+        .labels = interval->g->labels,
+    };
+    return row_add(tally, &row, 1, 0);
+}
+
+/* A G that lost its P runs on without one: what delays it is the wait for another when it comes back. */
+static int add_preempt(struct tally *tally, const struct interval *interval)
+{
+    const struct tally_options *options = &tally->options;
+    bool at = interval->began_by == GMPT_EVENT_go_attach_wait, given = is_preemption(interval->began_by);
+    struct interval cut = *interval;
+    if ((!at && !given) || !interval_clip(&cut, options->from_ns, options->to_ns))
+        return 0;
+    struct row row = { .fn = interval->g->fn, .labels = interval->g->labels, .name = interval->g->name };
+    row.cause = (uint8_t)(at ? GMPT_EVENT_go_detach : interval->began_by);
+    return row_add(tally, &row, given, interval->state == GMPT_G_RUNNABLE ? cut.end_ns - cut.begin_ns : 0);
+}
+
+int tally_interval(void *tally_arg, const struct interval *interval)
+{
+    struct tally *tally = tally_arg;
+    const struct tally_options *options = &tally->options;
+    enum tally_kind kind = options->type->kind;
+    if (options->filter && !filter_match(options->filter, &options->names, interval))
+        return 0;
+    if (kind == TALLY_GOROUTINE)
+        return add_moment(tally, interval);
+    if (kind == TALLY_CREATE)
+        return add_create(tally, interval);
+    if (kind == TALLY_PREEMPT)
+        return add_preempt(tally, interval);
+    struct interval cut = *interval;
+    if (!counts(kind, interval) || !interval_clip(&cut, options->from_ns, options->to_ns))
+        return 0;
+    struct row row = row_of(kind, interval);
+    int64_t spent_ns = cut.end_ns - cut.begin_ns;
+    if (kind == TALLY_WALL)
+        return spent_ns ? row_add(tally, &row, spent_ns, 0) : 0;
+    bool first = !interval->continued || interval->begin_ns <= options->from_ns;
+    return row_add(tally, &row, first, spent_ns);
+}
+
+int tally_event(struct tally *tally, const struct gmpt_event *event)
+{
+    if (tally->options.type->kind != TALLY_STEAL || event->type != GMPT_EVENT_proc_steal ||
+        event->time_ns < tally->options.from_ns || event->time_ns >= tally->options.to_ns)
+        return 0;
+    struct row row = { .p = event->p, .from_p = (int32_t)(event->proc_steal.from & INT32_MAX) };
+    uint64_t count = event->proc_steal.count;
+    return row_add(tally, &row, 1, count < INT32_MAX ? (int64_t)count : INT32_MAX);
+}
+
+int64_t tally_total(const struct tally *tally, size_t value)
+{
+    int64_t total = 0;
+    for (size_t i = 0; i < tally->rows.count; i++)
+        sum_add(&total, tally->values[i][value]);
+    return total;
+}
+
+/* ---- Samples ----------------------------------------------------------------------------------------------------- */
+
+static const char *state_words(unsigned state)
+{
+    return state == INTERVAL_LOST ? "lost" : gmpt_g_state_words((enum gmpt_g_state)state);
+}
+
+static const char *cause_words(unsigned cause)
+{
+    switch (cause) {
+    case GMPT_EVENT_go_create:
+        return "started";
+    case GMPT_EVENT_go_unblock:
+        return "woken";
+    case GMPT_EVENT_go_yield:
+        return "gave way";
+    case GMPT_EVENT_go_preempt:
+        return "preempted";
+    case GMPT_EVENT_go_preempt_async:
+        return "preempted by a signal";
+    case GMPT_EVENT_go_detach:
+        return "lost its P";
+    case GMPT_EVENT_go_attach_wait:
+        return "came back without a P";
+    case GMPT_EVENT_syscall_exit:
+        return "left a blocking call";
+    case GMPT_EVENT_go_labels:
+        return "changed its labels";
+    default:
+        return "not known";
+    }
+}
+
+struct sample {
+    const struct tally *tally;
+    const struct gmpt_trace *trace;
+    const struct tally_texts *texts;
+    struct profile *profile;
+    struct profile_label labels[LABELS_MAX];
+    size_t label_count;
+    const char *pseudo[2];
+    size_t pseudo_count;
+    char text[2][512];
+};
+
+static void label_add(struct sample *sample, const char *key, const char *text)
+{
+    if (sample->label_count < LABELS_MAX)
+        sample->labels[sample->label_count++] = (struct profile_label){ .key = key, .text = text };
+}
+
+static void labels_fill(struct sample *sample, const struct row *row)
+{
+    enum tally_kind kind = sample->tally->options.type->kind;
+    const char *creator = row->create_stack ? sample->texts->created_by(sample->texts->arg, row->create_stack) : NULL;
+    if (creator) {
+        snprintf(sample->text[0], sizeof sample->text[0], "%s", creator);
+        label_add(sample, "created_by", sample->text[0]);
+    }
+    if (row->reason)
+        label_add(sample, "wait_reason", gmpt_wait_reason_words((enum gmpt_wait_reason)row->reason));
+    if (kind == TALLY_GOROUTINE || kind == TALLY_WALL)
+        label_add(sample, "state", state_words(row->state));
+    if (row->cause)
+        label_add(sample, "cause", cause_words(row->cause));
+    if (row->woken || kind == TALLY_CREATE) {
+        uint64_t fn = kind == TALLY_CREATE ? row->fn : row->waker_fn;
+        const char *function = fn ? sample->texts->function(sample->texts->arg, fn) : "unknown";
+        snprintf(sample->text[1], sizeof sample->text[1], "%s", function);
+        label_add(sample, kind == TALLY_CREATE ? "started" : "woken_by", sample->text[1]);
+    }
+    if (row->name)
+        label_add(sample, "goroutine_name", gmpt_trace_string(sample->trace, row->name));
+    uint32_t count = row->labels ? gmpt_trace_label_count(sample->trace, row->labels) : 0;
+    for (uint32_t i = 0; i < count; i++) {
+        struct gmpt_trace_label label = gmpt_trace_label(sample->trace, row->labels, i);
+        label_add(sample, label.key, label.value);
+    }
+}
+
+static int steal_fill(struct sample *sample, const struct row *row, const int64_t *values)
+{
+    snprintf(sample->text[0], sizeof sample->text[0], "[from P%d]", row->from_p);
+    snprintf(sample->text[1], sizeof sample->text[1], "[P%d steals]", row->p);
+    const char *pseudo[] = { sample->text[0], sample->text[1] };
+    return profile_add_sample(sample->profile,
+                              &(struct profile_sample){ .pseudo = pseudo, .pseudo_count = 2, .values = values });
+}
+
+static int row_fill(struct sample *sample, const struct row *row, const int64_t *values)
+{
+    enum tally_kind kind = sample->tally->options.type->kind;
+    char state[64];
+    if (kind == TALLY_STEAL)
+        return steal_fill(sample, row, values);
+    sample->label_count = sample->pseudo_count = 0;
+    labels_fill(sample, row);
+    if (kind == TALLY_WALL) {
+        bool waits = row->state == GMPT_G_WAITING && row->reason;
+        snprintf(state, sizeof state, "[%s]",
+                 waits ? gmpt_wait_reason_words((enum gmpt_wait_reason)row->reason) : state_words(row->state));
+        sample->pseudo[sample->pseudo_count++] = state;
+    }
+    uint32_t index = row->stack;
+    if (index && sample->texts->canonical_stack)
+        index = sample->texts->canonical_stack(sample->texts->arg, index);
+    struct gmpt_stack stack = gmpt_trace_stack(sample->trace, index);
+    /* Where nothing says where it is, it is at least somewhere under its function. A G's beginning is nowhere in it. */
+    uint64_t start = row->fn + 1;
+    if (stack.count == 0 && row->fn && kind != TALLY_CREATE)
+        stack = (struct gmpt_stack){ .count = 1, .pc = &start };
+    if (stack.count == 0)
+        sample->pseudo[sample->pseudo_count++] = "[unknown]";
+    return profile_add_sample(sample->profile, &(struct profile_sample){ .pseudo = sample->pseudo,
+                                                                         .pseudo_count = sample->pseudo_count,
+                                                                         .pc = stack.pc,
+                                                                         .count = stack.count,
+                                                                         .values = values,
+                                                                         .labels = sample->labels,
+                                                                         .label_count = sample->label_count });
+}
+
+int tally_fill(const struct tally *tally, const struct gmpt_trace *trace, const struct tally_texts *texts,
+               struct profile *profile)
+{
+    struct sample *sample = calloc(1, sizeof *sample);
+    if (!sample)
+        return -ENOMEM;
+    *sample = (struct sample){ .tally = tally, .trace = trace, .texts = texts, .profile = profile };
+    int result = tally->options.type->comment ? profile_comment(profile, tally->options.type->comment) : 0;
+    for (size_t i = 0; i < tally->rows.count && !result; i++) {
+        struct row row = *(const struct row *)intern_get(&tally->rows, i, NULL);
+        result = row_fill(sample, &row, tally->values[i]);
+    }
+    free(sample);
+    return result;
+}

@@ -1,0 +1,221 @@
+/* Profiles of made-up traces (gentrace.h): their totals are what happened, to the nanosecond and to the last wait. */
+#include "gentrace.h"
+#include "harness.h"
+#include "tracefile.h"
+
+#include "pprof/tally.h"
+#include "trace/summary.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SEEDS 12
+#define STEPS 1200
+
+/* A trace on disk, and what is known of it. */
+static struct gentrace made;
+static const char *path;
+
+static void make(unsigned seed)
+{
+    free(made.text);
+    made = gentrace_make(seed, STEPS);
+    path = tracefile_build(made.text);
+}
+
+struct totals {
+    int64_t first, second;
+};
+
+static struct totals tally_of(const char *type, int64_t from_ns, int64_t to_ns, int64_t at_ns, const char *expression)
+{
+    struct gmpt_trace_error error;
+    struct filter_error filter_error;
+    struct gmpt_event event;
+    struct gmpt_trace *trace = gmpt_trace_open(path, &error);
+    ck_assert_ptr_nonnull(trace);
+    struct filter *filter = expression ? filter_parse(expression, &filter_error) : NULL;
+    ck_assert(!expression || filter);
+    struct tally_options options = {
+        .type = tally_type_find(type),
+        .from_ns = from_ns,
+        .to_ns = to_ns,
+        .at_ns = at_ns,
+        .filter = filter,
+        .names = { .trace = trace },
+    };
+    ck_assert_ptr_nonnull(options.type);
+    struct tally *tally = tally_open(&options);
+    struct intervals *intervals = intervals_open(trace, tally_interval, tally);
+    while (gmpt_trace_next(trace, &event) > 0)
+        ck_assert(intervals_add(intervals, &event) == 0 && tally_event(tally, &event) == 0);
+    ck_assert_int_eq(intervals_finish(intervals, gmpt_trace_info(trace)->duration_ns), 0);
+    struct totals totals = { tally_total(tally, 0), tally_total(tally, 1) };
+    intervals_close(intervals);
+    tally_close(tally);
+    filter_free(filter);
+    gmpt_trace_close(trace);
+    return totals;
+}
+
+static struct totals whole(const char *type) { return tally_of(type, 0, INT64_MAX, TALLY_AT_END, NULL); }
+
+static void expect(unsigned seed, const char *type, struct totals totals, uint64_t first, int64_t second)
+{
+    ck_assert_msg(totals.first == (int64_t)first && totals.second == second,
+                  "seed %u, %s: %lld of %lld, not %llu of %lld", seed, type, (long long)totals.first,
+                  (long long)totals.second, (unsigned long long)first, (long long)second);
+}
+
+static bool is_network(int reason) { return reason == GMPT_WAIT_net_read || reason == GMPT_WAIT_net_write; }
+
+TEST(tally, totals_are_what_happened)
+{
+    for (unsigned seed = 1; seed <= SEEDS; seed++) {
+        make(seed);
+        int64_t block_ns = 0, net_ns = 0, lock_ns = 0, life_ns = 0;
+        uint64_t blocks = 0, nets = 0, locks = 0;
+        for (int reason = 0; reason < GMPT_WAIT_REASONS; reason++) {
+            bool lock =
+                reason == GMPT_WAIT_mutex || reason == GMPT_WAIT_rwmutex_read || reason == GMPT_WAIT_rwmutex_write;
+            net_ns += is_network(reason) ? made.wait_ns[reason] : 0;
+            nets += is_network(reason) ? made.waits[reason] : 0;
+            lock_ns += lock ? made.wait_ns[reason] : 0;
+            locks += lock ? made.waits[reason] : 0;
+            block_ns += reason == GMPT_WAIT_sleep || is_network(reason) ? 0 : made.wait_ns[reason];
+            blocks += reason == GMPT_WAIT_sleep || is_network(reason) ? 0 : made.waits[reason];
+        }
+        for (uint64_t id = 1; id <= made.g_count; id++)
+            life_ns += made.g[id].ended_ns - made.g[id].created_ns;
+        expect(seed, "goroutine", whole("goroutine"), made.alive, 0);
+        expect(seed, "create", whole("create"), made.g_count, 0);
+        expect(seed, "wall", whole("wall"), (uint64_t)life_ns, 0);
+        expect(seed, "block", whole("block"), blocks, block_ns);
+        expect(seed, "net", whole("net"), nets, net_ns);
+        expect(seed, "mutex", whole("mutex"), locks, lock_ns);
+        expect(seed, "sleep", whole("sleep"), made.waits[GMPT_WAIT_sleep], made.wait_ns[GMPT_WAIT_sleep]);
+        expect(seed, "syscall", whole("syscall"), made.syscalls, made.state_ns[GMPT_G_SYSCALL]);
+        expect(seed, "sched", whole("sched"), made.starts + made.runnable_at_end, made.state_ns[GMPT_G_RUNNABLE]);
+        expect(seed, "steal", whole("steal"), made.steals, (int64_t)made.stolen_gs);
+        ck_assert_int_eq(whole("preempt").first, (int64_t)(made.preempts + made.detaches));
+        expect(seed, "wall of what runs", tally_of("wall", 0, INT64_MAX, TALLY_AT_END, "state=running"),
+               (uint64_t)made.state_ns[GMPT_G_RUNNING], 0);
+    }
+}
+
+TEST(tally, totals_are_the_summarys)
+{
+    for (unsigned seed = 20; seed < 20 + SEEDS; seed++) {
+        struct gmpt_trace_error error;
+        struct gmpt_event event;
+        make(seed);
+        struct gmpt_trace *trace = gmpt_trace_open(path, &error);
+        struct summary *summary = summary_open(trace, NULL);
+        while (gmpt_trace_next(trace, &event) > 0)
+            ck_assert_int_eq(summary_add(summary, &event), 0);
+        ck_assert_int_eq(summary_finish(summary), 0);
+        const struct summary_totals *totals = summary_totals(summary);
+        int64_t all_ns = 0;
+        for (int state = 0; state < GMPT_G_STATES; state++)
+            all_ns += totals->state_ns[state];
+        expect(seed, "goroutine", whole("goroutine"), totals->gs_alive, 0);
+        expect(seed, "create", whole("create"), totals->gs_created, 0);
+        expect(seed, "wall", whole("wall"), (uint64_t)all_ns, 0);
+        expect(seed, "steal", whole("steal"), totals->steals, (int64_t)totals->stolen_gs);
+        expect(seed, "syscall", whole("syscall"), totals->syscalls, totals->state_ns[GMPT_G_SYSCALL]);
+        ck_assert_int_eq(whole("sched").second, totals->state_ns[GMPT_G_RUNNABLE]);
+        ck_assert_int_eq(whole("block").second + whole("net").second + whole("sleep").second,
+                         totals->state_ns[GMPT_G_WAITING]);
+        ck_assert_int_eq(whole("block").first + whole("net").first + whole("sleep").first, (int64_t)totals->blocks);
+        ck_assert_int_eq(whole("preempt").first,
+                         (int64_t)(totals->preemptions + totals->async_preemptions + totals->detaches));
+        summary_close(summary);
+        gmpt_trace_close(trace);
+    }
+}
+
+TEST(tally, windows_side_by_side_are_the_whole)
+{
+    static const char *const types[] = { "block", "mutex", "net", "sleep", "syscall", "sched", "wall", "preempt" };
+    make(77);
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+        struct totals all = whole(types[i]);
+        bool wall = strcmp(types[i], "wall") == 0;
+        int64_t sum_ns = 0, from_ns = 0, step_ns = made.length_ns / 7 + 3;
+        for (; from_ns <= made.length_ns; from_ns += step_ns, step_ns += 1001) {
+            struct totals part = tally_of(types[i], from_ns, from_ns + step_ns, TALLY_AT_END, NULL);
+            sum_ns += wall ? part.first : part.second;
+        }
+        ck_assert_msg(sum_ns == (wall ? all.first : all.second), "%s: %lld", types[i], (long long)sum_ns);
+    }
+}
+
+TEST(tally, what_is_a_moment_is_in_one_window)
+{
+    static const char *const types[] = { "create", "steal" };
+    make(78);
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+        struct totals all = whole(types[i]), sum = { 0, 0 };
+        for (int64_t from_ns = 0; from_ns <= made.length_ns; from_ns += 54321) {
+            struct totals part = tally_of(types[i], from_ns, from_ns + 54321, TALLY_AT_END, NULL);
+            sum.first += part.first;
+            sum.second += part.second;
+        }
+        expect(78, types[i], sum, (uint64_t)all.first, all.second);
+    }
+}
+
+TEST(tally, a_window_of_a_nanosecond_has_as_much_wall_as_goroutines_lived)
+{
+    make(79);
+    for (int i = 0; i < 20; i++) {
+        int64_t at_ns = made.length_ns / 20 * i;
+        uint64_t alive = 0;
+        for (uint64_t id = 1; id <= made.g_count; id++)
+            alive += made.g[id].created_ns <= at_ns && at_ns < made.g[id].ended_ns;
+        expect(79, "goroutine", tally_of("goroutine", 0, INT64_MAX, at_ns, NULL), alive, 0);
+        expect(79, "wall", tally_of("wall", at_ns, at_ns + 1, TALLY_AT_END, NULL), alive, 0);
+    }
+    expect(79, "goroutine at the very end", tally_of("goroutine", 0, INT64_MAX, made.length_ns, NULL), made.alive, 0);
+}
+
+TEST(tally, labels_choose_exactly_the_time_that_they_were_set)
+{
+    for (unsigned seed = 40; seed < 44; seed++) {
+        make(seed);
+        ck_assert_int_gt(made.tenant_ns[0], 0);
+        struct totals all = whole("wall");
+        struct totals acme = tally_of("wall", 0, INT64_MAX, TALLY_AT_END, "label.tenant=acme");
+        struct totals zeta = tally_of("wall", 0, INT64_MAX, TALLY_AT_END, "label.tenant=zeta");
+        struct totals others = tally_of("wall", 0, INT64_MAX, TALLY_AT_END, "not label.tenant~e");
+        expect(seed, "acme", acme, (uint64_t)made.tenant_ns[0], 0);
+        expect(seed, "zeta", zeta, (uint64_t)made.tenant_ns[1], 0);
+        ck_assert_int_eq(acme.first + zeta.first + others.first, all.first);
+    }
+}
+
+TEST(tally, one_goroutine_has_its_own_times)
+{
+    make(50);
+    for (uint64_t id = 1; id <= made.g_count; id += 5) {
+        char expression[64];
+        snprintf(expression, sizeof expression, "g=%llu", (unsigned long long)id);
+        ck_assert_int_eq(tally_of("sched", 0, INT64_MAX, TALLY_AT_END, expression).second,
+                         made.g[id].state_ns[GMPT_G_RUNNABLE]);
+        ck_assert_int_eq(tally_of("wall", 0, INT64_MAX, TALLY_AT_END, expression).first,
+                         made.g[id].ended_ns - made.g[id].created_ns);
+    }
+}
+
+TEST(tally, types_are_found_by_name)
+{
+    size_t count = 0;
+    for (const struct tally_type *type; (type = tally_type_at(count)); count++) {
+        ck_assert_ptr_eq(tally_type_find(type->name), type);
+        ck_assert_uint_lt(type->shown, type->value_count);
+    }
+    ck_assert_uint_eq(count, 11);
+    ck_assert_ptr_null(tally_type_find("heap"));
+    ck_assert_ptr_null(tally_type_find(""));
+}
