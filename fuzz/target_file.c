@@ -1,9 +1,11 @@
-/* The reader and what is behind it: the order, the state of each G, the summary with suspects and spans, and the text
- * forms. The symbolizer is left out: it opens the files that a trace names, and these are not the fuzzer's. */
+/* The reader and what is behind it: the order, the state of each G, the summary with suspects and spans, the intervals,
+ * whose sums must be the summary's whatever the input, and the text forms. The symbolizer is left out: it opens the
+ * files that a trace names, and these are not the fuzzer's. */
 #define _GNU_SOURCE
 #include "targets.h"
 
 #include "trace/format.h"
+#include "trace/intervals.h"
 #include "trace/spans.h"
 #include "trace/summary.h"
 #include "trace/text.h"
@@ -84,6 +86,33 @@ static void end_look(const struct gmpt_trace *trace, const struct summary *summa
         *sum += strlen(gmpt_trace_string(trace, regions[i].name));
 }
 
+struct times {
+    int64_t state_ns[GMPT_G_STATES];
+};
+
+static void time_sum(int64_t *sum_ns, int64_t ns)
+{
+    if (__builtin_add_overflow(*sum_ns, ns, sum_ns))
+        *sum_ns = INT64_MAX;
+}
+
+static int interval_look(void *times_arg, const struct interval *interval)
+{
+    struct times *times = times_arg;
+    if (interval->begin_ns < interval->g->created_ns || interval->begin_ns > interval->end_ns ||
+        interval->state >= GMPT_G_STATES || interval->reason >= GMPT_WAIT_REASONS)
+        abort();
+    time_sum(&times->state_ns[interval->state], interval->end_ns - interval->begin_ns);
+    return 0;
+}
+
+static void times_compare(const struct times *times, const struct summary *summary)
+{
+    const struct summary_totals *totals = summary_totals(summary);
+    if (memcmp(times->state_ns, totals->state_ns, sizeof times->state_ns) != 0)
+        abort();
+}
+
 int fuzz_trace_read(int fd)
 {
     char path[32];
@@ -95,21 +124,25 @@ int fuzz_trace_read(int fd)
     struct gmpt_trace *trace = gmpt_trace_open(path, &error);
     if (!trace)
         return 0;
+    struct times times = { 0 };
+    struct intervals *intervals = intervals_open(trace, interval_look, &times);
     struct summary *summary = summary_open(trace, NULL);
-    if (!summary)
+    if (!summary || !intervals)
         goto out;
     while ((result = gmpt_trace_next(trace, &event)) > 0) {
         event_look(trace, &event, &sum);
-        if (summary_add(summary, &event))
+        if (summary_add(summary, &event) || intervals_add(intervals, &event))
             goto out;
     }
-    if (summary_finish(summary))
+    if (summary_finish(summary) || intervals_finish(intervals, gmpt_trace_info(trace)->duration_ns))
         goto out;
+    times_compare(&times, summary);
     end_look(trace, summary, &sum);
     whole = result == 0 && gmpt_trace_info(trace)->whole;
 out:
     __asm__ volatile("" : : "r"(sum)); /* or the compiler may leave the looking out */
     summary_close(summary);
+    intervals_close(intervals);
     gmpt_trace_close(trace);
     return whole;
 }

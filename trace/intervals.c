@@ -444,8 +444,6 @@ static int live_compare(const void *a_arg, const void *b_arg)
 
 int intervals_finish(struct intervals *intervals, int64_t end_ns)
 {
-    if (end_ns > TIME_MAX_NS)
-        end_ns = TIME_MAX_NS;
     if (end_ns > intervals->end_ns)
         intervals->end_ns = end_ns;
     size_t count = 0;
