@@ -208,6 +208,82 @@ TEST(tally, one_goroutine_has_its_own_times)
     }
 }
 
+/* Intervals by hand, of one G. */
+static struct totals tally_by_hand(const char *type, int64_t from_ns, int64_t to_ns, int64_t at_ns,
+                                   const struct interval *list, size_t count)
+{
+    struct tally_options options = {
+        .type = tally_type_find(type), .from_ns = from_ns, .to_ns = to_ns, .at_ns = at_ns
+    };
+    struct tally *tally = tally_open(&options);
+    for (size_t i = 0; i < count; i++)
+        ck_assert_int_eq(tally_interval(tally, &list[i]), 0);
+    struct totals totals = { tally_total(tally, 0), tally_total(tally, 1) };
+    tally_close(tally);
+    return totals;
+}
+
+TEST(tally, a_wait_whose_labels_change_is_one_wait)
+{
+    static const struct interval_g before = { .id = 1 }, after = { .id = 1, .labels = 7 };
+    static const struct interval parts[] = {
+        { .g = &before, .begin_ns = 10, .end_ns = 30, .state = GMPT_G_WAITING, .reason = GMPT_WAIT_select },
+        { .g = &after,
+          .begin_ns = 30,
+          .end_ns = 60,
+          .state = GMPT_G_WAITING,
+          .reason = GMPT_WAIT_select,
+          .continued = true },
+        { .g = &before,
+          .begin_ns = 60,
+          .end_ns = 90,
+          .state = GMPT_G_WAITING,
+          .reason = GMPT_WAIT_select,
+          .continued = true },
+    };
+    expect(0, "all", tally_by_hand("block", 0, INT64_MAX, TALLY_AT_END, parts, 3), 1, 80);
+    expect(0, "from the second on", tally_by_hand("block", 30, INT64_MAX, TALLY_AT_END, parts, 3), 1, 60);
+    expect(0, "in the second", tally_by_hand("block", 40, 50, TALLY_AT_END, parts, 3), 1, 10);
+    expect(0, "over the last seam", tally_by_hand("block", 50, 70, TALLY_AT_END, parts, 3), 1, 20);
+    expect(0, "before", tally_by_hand("block", 0, 10, TALLY_AT_END, parts, 3), 0, 0);
+}
+
+TEST(tally, a_moment_between_two_intervals_is_in_the_second)
+{
+    static const struct interval_g g = { .id = 1 };
+    static const struct interval parts[] = {
+        { .g = &g,
+          .begin_ns = 10,
+          .end_ns = 30,
+          .state = GMPT_G_RUNNABLE,
+          .began_by = GMPT_EVENT_go_create,
+          .ended_by = GMPT_EVENT_go_start },
+        { .g = &g, .begin_ns = 30, .end_ns = 30, .state = GMPT_G_RUNNING, .ended_by = GMPT_EVENT_go_block },
+        { .g = &g, .begin_ns = 30, .end_ns = 60, .state = GMPT_G_WAITING },
+    };
+    static const int64_t alive[][2] = { { 9, 0 }, { 10, 1 }, { 29, 1 }, { 30, 1 }, { 59, 1 }, { 60, 1 }, { 61, 0 } };
+    for (size_t i = 0; i < sizeof alive / sizeof alive[0]; i++)
+        expect((unsigned)alive[i][0], "goroutine", tally_by_hand("goroutine", 0, INT64_MAX, alive[i][0], parts, 3),
+               (uint64_t)alive[i][1], 0);
+    expect(0, "at the end", tally_by_hand("goroutine", 0, INT64_MAX, TALLY_AT_END, parts, 3), 1, 0);
+    expect(0, "created in", tally_by_hand("create", 10, 11, TALLY_AT_END, parts, 3), 1, 0);
+    expect(0, "created before", tally_by_hand("create", 11, 50, TALLY_AT_END, parts, 3), 0, 0);
+    expect(0, "created after", tally_by_hand("create", 0, 10, TALLY_AT_END, parts, 3), 0, 0);
+}
+
+TEST(tally, one_that_lost_its_p_is_delayed_when_it_comes_back)
+{
+    static const struct interval_g g = { .id = 1 };
+    static const struct interval parts[] = {
+        { .g = &g, .begin_ns = 0, .end_ns = 50, .state = GMPT_G_PREEMPTED, .began_by = GMPT_EVENT_go_detach },
+        { .g = &g, .begin_ns = 50, .end_ns = 53, .state = GMPT_G_RUNNABLE, .began_by = GMPT_EVENT_go_attach_wait },
+        { .g = &g, .begin_ns = 60, .end_ns = 67, .state = GMPT_G_RUNNABLE, .began_by = GMPT_EVENT_go_preempt },
+        { .g = &g, .begin_ns = 70, .end_ns = 90, .state = GMPT_G_RUNNABLE, .began_by = GMPT_EVENT_go_yield },
+    };
+    expect(0, "preempt", tally_by_hand("preempt", 0, INT64_MAX, TALLY_AT_END, parts, 4), 2, 10);
+    expect(0, "preempt", tally_by_hand("preempt", 52, 62, TALLY_AT_END, parts, 4), 1, 3);
+}
+
 TEST(tally, types_are_found_by_name)
 {
     size_t count = 0;
