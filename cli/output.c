@@ -7,7 +7,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/types.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -82,37 +82,65 @@ static void signals_watch(void)
             sigaction(signals[i], &action, NULL);
 }
 
+/* A file that is there is doomed, and one that is doomed is there: no signal comes in between. */
+static void signals_hold(sigset_t *before)
+{
+    sigset_t held;
+    sigemptyset(&held);
+    sigaddset(&held, SIGINT);
+    sigaddset(&held, SIGTERM);
+    sigaddset(&held, SIGHUP);
+    sigprocmask(SIG_BLOCK, &held, before);
+}
+
+static void signals_release(const sigset_t *before) { sigprocmask(SIG_SETMASK, before, NULL); }
+
+/* A fifo may take as long as it likes to be opened: signals are not held meanwhile. */
+static int file_open(struct output *output, const char *path)
+{
+    struct stat st;
+    sigset_t before;
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+        return outfile_open(&output->file, path);
+    signals_hold(&before);
+    int result = outfile_open(&output->file, path);
+    doomed[0] = result ? NULL : output->file.part_path;
+    signals_release(&before);
+    return result;
+}
+
+static int scratch_open(struct output *output)
+{
+    const char *directory = getenv("TMPDIR");
+    sigset_t before;
+    if (asprintf(&output->scratch, "%s/gmptrace-XXXXXX", directory && *directory ? directory : "/tmp") < 0) {
+        output->scratch = NULL;
+        return -ENOMEM;
+    }
+    signals_hold(&before);
+    int fd = mkostemp(output->scratch, O_CLOEXEC), result = fd < 0 ? -errno : 0;
+    doomed[1] = result ? NULL : output->scratch;
+    signals_release(&before);
+    if (!result)
+        return close(fd) ? -errno : 0;
+    free(output->scratch);
+    output->scratch = NULL;
+    return result;
+}
+
 int output_open(struct output *output, const char *path, bool by_path)
 {
     signals_watch();
     *output = (struct output){ .standard = strcmp(path, "-") == 0, .fd = STDOUT_FILENO };
     if (!output->standard) {
-        int result = outfile_open(&output->file, path);
+        int result = file_open(output, path);
         if (result)
             return result;
         output->opened = true;
         output->fd = output->file.fd;
-        doomed[0] = output->file.part_path;
     }
-    if (by_path) {
-        if (!output->standard && output->file.part_path)
-            return 0;
-        const char *directory = getenv("TMPDIR");
-        if (asprintf(&output->scratch, "%s/gmptrace-XXXXXX", directory && *directory ? directory : "/tmp") < 0) {
-            output->scratch = NULL;
-            return -ENOMEM;
-        }
-        int fd = mkostemp(output->scratch, O_CLOEXEC);
-        if (fd < 0) {
-            int result = -errno;
-            free(output->scratch);
-            output->scratch = NULL;
-            return result;
-        }
-        doomed[1] = output->scratch;
-        close(fd);
-        return 0;
-    }
+    if (by_path)
+        return !output->standard && output->file.part_path ? 0 : scratch_open(output);
     bool compressed = !output->standard && output_compresses(path);
     output->stream = output->standard ? stdout : compressed ? gzip_open(output->fd) : fdopen(output->fd, "w");
     output->apart = compressed;
@@ -164,23 +192,32 @@ int output_keep(struct output *output)
         result = copy(output->scratch, output->fd);
     if (!result && !output->standard && output->file.part_path && fsync(output->fd) && errno != EINVAL)
         result = -errno;
-    doomed[0] = NULL;
-    if (!result && !output->standard)
+    if (!result && !output->standard) {
+        sigset_t before;
+        signals_hold(&before);
         result = outfile_keep(&output->file);
+        doomed[0] = output->file.part_path; /* NULL now, unless it failed */
+        signals_release(&before);
+    }
     return result;
 }
 
 void output_close(struct output *output)
 {
-    doomed[0] = doomed[1] = NULL;
+    sigset_t before;
+    signals_hold(&before);
     if (output->scratch) {
         unlink(output->scratch);
         free(output->scratch);
     }
+    if (output->opened) {
+        outfile_drop(&output->file);
+        outfile_close(&output->file);
+    }
+    doomed[0] = doomed[1] = NULL;
+    signals_release(&before);
     if (!output->opened)
         return;
-    outfile_drop(&output->file);
-    outfile_close(&output->file);
     if (output->stream)
         fclose(output->stream);
     if (!output->stream || output->apart)
