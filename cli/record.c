@@ -9,6 +9,7 @@
 #include "outfile.h"
 #include "progress.h"
 #include "recordset.h"
+#include "rotation.h"
 #include "target.h"
 
 #include "trace/recorder.h"
@@ -30,11 +31,15 @@
 #define COMPRESSION_LEVEL 3
 #define SEGMENT_POLL_NS 2000000 /* until the program has laid out its segment */
 #define IDLE_POLL_NS 100000000  /* while only the program's end is waited for, which a signal tells */
+#define MAX_SIZE_LEAST (1u << 20)
+#define KEEP_USUAL 4
+#define KEEP_MOST 10000
 #define SEGMENT_FD_LEAST 30     /* scripts take the low numbers for themselves */
 
 /* What is there of a recording; ended in the order of its life. */
 struct run {
-    struct outfile file;
+    struct rotation rotation;
+    struct outfile file; /* the one that is being written */
     bool file_done; /* its fd is closed, and it is kept or dropped */
     int segment_fd; /* the recorder's own open */
     int passed_fd;  /* what the program inherits */
@@ -56,6 +61,7 @@ struct run {
     int64_t end_ns;                /* CLOCK_MONOTONIC: when that is over; INT64_MAX = never, or not known yet */
     int status;                    /* CLI_OK while all goes well */
     struct progress progress;      /* begun with the recording */
+    uint64_t events, lost;         /* in the files before this one */
 };
 
 /* ---- The program ------------------------------------------------------------------------------------------------ */
@@ -182,17 +188,22 @@ static void command_text(char *buffer, size_t size, char **argv)
             *c = ' ';
 }
 
-static void segment_try(struct run *run)
+/* What the head of a file says. */
+struct head {
+    char command[4096], host[256];
+};
+
+static struct recorder_info head_info(const struct run *run, struct head *head)
 {
-    char command[4096] = "", host[256] = "";
     struct utsname machine;
+    head->command[0] = head->host[0] = 0;
     if (uname(&machine) == 0)
-        snprintf(host, sizeof host, "%s %s", machine.nodename, machine.release);
+        snprintf(head->host, sizeof head->host, "%s %s", machine.nodename, machine.release);
     if (run->argv)
-        command_text(command, sizeof command, run->argv);
-    struct recorder_info info = {
-        .command = run->attach ? run->target.command : command,
-        .host = host,
+        command_text(head->command, sizeof head->command, run->argv);
+    return (struct recorder_info){
+        .command = run->attach ? run->target.command : head->command,
+        .host = head->host,
         .level = COMPRESSION_LEVEL,
         .start = run->before,
         .attach = run->attach,
@@ -200,6 +211,12 @@ static void segment_try(struct run *run)
         .events_left_out = run->wanted.events_left_out,
         .stacks_pid = run->target.pid,
     };
+}
+
+static void segment_try(struct run *run)
+{
+    struct head head;
+    struct recorder_info info = head_info(run, &head);
     struct recorder_moment now = recorder_moment_now();
     const char *why = NULL;
     int result = recorder_open(&run->recorder, run->segment_fd, run->file.fd, &info, &why);
@@ -226,23 +243,44 @@ static void counts_text(char buffer[128], const struct recorder_counts *counts)
              cli_count(events, counts->events));
 }
 
-/* Names the file, or takes it away when there is nothing in it. */
-static void file_finish(struct run *run, bool keep)
+/* The file gets its name. */
+static void file_name(struct run *run)
 {
-    run->file_done = true;
-    if (!keep) {
-        outfile_drop(&run->file);
-        return;
-    }
     int result = outfile_keep(&run->file);
     if (result) {
         cli_error("cannot rename the recording to '%s': %s; it is in '%s'", run->file.path, strerror(-result),
                   run->file.part_path);
         run->status = CLI_MACHINE;
     }
+    rotation_done(&run->rotation);
     if (run->file.old_path)
         fprintf(stderr, "[ gmptrace record: the earlier %s is now %s%s ]\n", run->file.path, run->file.old_path,
                 run->file.old_replaced ? ", instead of an older one" : "");
+}
+
+/* After the file has its name. */
+static void file_tell(const struct run *run, const struct recorder_counts *counts)
+{
+    char text[128], lost[32], dropped[32];
+    counts_text(text, counts);
+    if (counts->drained.damaged > 0)
+        cli_error(
+            "the program's shared memory does not hold together in %llu places, the first: %s; %s events left out",
+            (unsigned long long)counts->drained.damaged, recorder_damage(run->recorder),
+            cli_count(dropped, counts->drained.dropped));
+    if (run->status == CLI_OK)
+        fprintf(stderr, "[ gmptrace record: wrote %s, %s lost -> %s ]\n", text, cli_count(lost, counts->drained.lost),
+                run->file.path);
+}
+
+/* Names the last file, or takes it away when there is nothing in it. */
+static void file_finish(struct run *run, bool keep)
+{
+    run->file_done = true;
+    if (keep)
+        file_name(run);
+    else
+        outfile_drop(&run->file);
 }
 
 /* Ends the recording, whole or at a failure to write, and says how it went. */
@@ -261,7 +299,7 @@ static void recording_finish(struct run *run)
     int result = recorder_finish(run->recorder, kind, code);
     progress_erase(&run->progress);
     struct recorder_counts counts = recorder_counts(run->recorder);
-    char text[128], lost[32], dropped[32];
+    char text[128];
     counts_text(text, &counts);
     bool keep = result == 0 || counts.events > 0;
     if (result) {
@@ -272,14 +310,38 @@ static void recording_finish(struct run *run)
             cli_error("cannot write '%s': %s; nothing recorded", run->file.path, strerror(-result));
     }
     file_finish(run, keep);
-    if (counts.drained.damaged > 0)
-        cli_error(
-            "the program's shared memory does not hold together in %llu places, the first: %s; %s events left out",
-            (unsigned long long)counts.drained.damaged, recorder_damage(run->recorder),
-            cli_count(dropped, counts.drained.dropped));
-    if (run->status == CLI_OK)
-        fprintf(stderr, "[ gmptrace record: wrote %s, %s lost -> %s ]\n", text, cli_count(lost, counts.drained.lost),
-                run->file.path);
+    file_tell(run, &counts);
+}
+
+/* Goes on in the next file. When there cannot be one, the recording ends here. */
+static void recording_rotate(struct run *run)
+{
+    struct outfile next;
+    struct head head;
+    struct recorder_info info = head_info(run, &head);
+    struct recorder_counts counts;
+    unsigned number = run->rotation.number + 1;
+    const char *path = rotation_path(&run->rotation, number);
+    int result = path ? outfile_open(&next, path) : -ENOMEM;
+    progress_erase(&run->progress);
+    if (result == 0 && (result = recorder_next(run->recorder, next.fd, &info, &counts))) {
+        outfile_drop(&next);
+        outfile_close(&next);
+    }
+    if (result) {
+        cli_error("cannot go on in '%s': %s; the recording ends", path ? path : run->rotation.path,
+                  strerror(-result));
+        run->status = CLI_MACHINE;
+        recording_finish(run);
+        return;
+    }
+    file_name(run);
+    file_tell(run, &counts);
+    outfile_close(&run->file);
+    run->file = next;
+    rotation_begun(&run->rotation, number, next.fd);
+    run->events += counts.events;
+    run->lost += counts.drained.lost;
 }
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -296,7 +358,8 @@ static int64_t run_left_ns(const struct run *run)
 static void progress_tick(struct run *run)
 {
     struct recorder_counts counts = recorder_counts(run->recorder);
-    progress_show(&run->progress, &(struct progress_counts){ counts.events, counts.drained.lost, counts.file_bytes });
+    progress_show(&run->progress, &(struct progress_counts){ run->events + counts.events,
+                                                             run->lost + counts.drained.lost, counts.file_bytes });
 }
 
 /* Until the program has ended, or the user has asked twice. */
@@ -310,6 +373,8 @@ static void run_follow(struct run *run)
         bool recording = run->recorder && !run->file_done;
         if (recording && (last || run_left_ns(run) <= 0 || recorder_tick(run->recorder)))
             recording_finish(run);
+        else if (recording && run->rotation.max_bytes && recorder_is_full(run->recorder, run->rotation.max_bytes))
+            recording_rotate(run);
         else if (recording)
             progress_tick(run);
         if (last)
@@ -388,13 +453,27 @@ static int target_start(struct run *run)
     return CLI_OK;
 }
 
-static int run_whole(struct run *run, const char *path)
+static int file_open(struct run *run)
 {
-    int result = outfile_open(&run->file, path);
+    const char *path = rotation_path(&run->rotation, 0);
+    int result = path ? outfile_open(&run->file, path) : -ENOMEM;
     if (result) {
-        cli_error("cannot write '%s': %s", path, strerror(-result));
+        cli_error("cannot write '%s': %s", run->rotation.path, strerror(-result));
         return CLI_MACHINE;
     }
+    rotation_begun(&run->rotation, 0, run->file.fd);
+    if (run->file.part_path || run->rotation.max_bytes == 0)
+        return CLI_OK;
+    close(run->file.fd);
+    outfile_close(&run->file);
+    return cli_usage("'%s' is no regular file: it cannot be followed by others, as --max-size asks for", path);
+}
+
+static int run_whole(struct run *run)
+{
+    int opened = file_open(run);
+    if (opened)
+        return opened;
     signals_take(run);
     if ((run->status = target_start(run)))
         goto out;
@@ -431,7 +510,7 @@ static pid_t pid_parse(const char *text)
     return errno || *end || end == text || pid <= 0 || pid > INT32_MAX ? 0 : (pid_t)pid;
 }
 
-enum { OPTION_STACKS = 256, OPTION_EVENTS };
+enum { OPTION_STACKS = 256, OPTION_EVENTS, OPTION_MAX_SIZE, OPTION_KEEP };
 
 static int record_run(int argc, char **argv)
 {
@@ -441,12 +520,16 @@ static int record_run(int argc, char **argv)
         { "pid", required_argument, NULL, 'p' },
         { "stacks", required_argument, NULL, OPTION_STACKS },
         { "events", required_argument, NULL, OPTION_EVENTS },
+        { "max-size", required_argument, NULL, OPTION_MAX_SIZE },
+        { "keep", required_argument, NULL, OPTION_KEEP },
         { "help", no_argument, NULL, 'h' },
         { NULL, 0, NULL, 0 },
     };
     const char *path = DEFAULT_PATH;
     int64_t duration_ns = 0;
     struct recordset wanted = { 0 };
+    uint64_t max_bytes = 0;
+    unsigned keep = 0;
     pid_t pid = 0;
     int option, status;
     optind = 0;
@@ -473,6 +556,15 @@ static int record_run(int argc, char **argv)
             if ((status = recordset_events(&wanted, optarg)))
                 return status;
             break;
+        case OPTION_MAX_SIZE:
+            if (rotation_parse_size(optarg, &max_bytes) || max_bytes < MAX_SIZE_LEAST)
+                return cli_usage("'%s' is no size of at least 1M, such as 64M or 1G", optarg);
+            break;
+        case OPTION_KEEP:
+            keep = (unsigned)pid_parse(optarg);
+            if (keep == 0 || keep > KEEP_MOST)
+                return cli_usage("'%s' is no number of files from 1 to %d", optarg, KEEP_MOST);
+            break;
         case 'h':
             fputs(cli_current->help, stdout);
             return cli_flush(CLI_OK);
@@ -488,6 +580,8 @@ static int record_run(int argc, char **argv)
         return cli_usage("either a program to start or -p, not both");
     if (!*path || strcmp(path, "-") == 0)
         return cli_usage("the output must be a file: standard output is the program's own");
+    if (keep && !max_bytes)
+        return cli_usage("--keep says how many files are kept, and there is one without --max-size");
     struct run run = { .segment_fd = -1, .passed_fd = -1, .duration_ns = duration_ns, .end_ns = INT64_MAX };
     run.wanted = wanted;
     char name[64];
@@ -503,7 +597,13 @@ static int record_run(int argc, char **argv)
         run.argv = argv + optind;
         run.name = run.argv[0];
     }
-    return run_whole(&run, path);
+    if (rotation_open(&run.rotation, path, max_bytes, keep ? keep : KEEP_USUAL)) {
+        cli_error("out of memory");
+        return CLI_MACHINE;
+    }
+    status = run_whole(&run);
+    rotation_close(&run.rotation);
+    return status;
 }
 
 const struct cli_command command_record = {
@@ -527,6 +627,10 @@ const struct cli_command command_record = {
             "      --events SET   which of the events to record that a recording can do\n"
             "                     without: steal, retake, preempt, labels, name, user (task,\n"
             "                     region, log), all, none; -NAME,... for all but these\n"
+            "      --max-size SIZE\n"
+            "                     go on in FILE.1, FILE.2, ... as the file reaches this size\n"
+            "                     (64M, 1G; at least 1M)\n"
+            "      --keep N       and keep the last N of them (default: 4)\n"
             "  -h, --help         this text\n"
             "\n"
             "Ctrl-C ends PROG, and the recording is finished whole; pressed again, the\n"

@@ -48,6 +48,8 @@ struct drain_cursor {
     bool inexact;  /* a part was left out, or losses were not accounted for: their check says no more */
     bool broken;   /* the control block does not hold together: the ring is not read any more */
     bool turned;   /* a sub-buffer of the epoch has been seen */
+    bool over;     /* one of a later epoch has been seen, up to which lost_end were lost; it is left alone */
+    uint64_t lost_end;
     uint64_t lost_base; /* lost before that one, in earlier epochs; valid when turned */
     uint32_t offset, records;
     uint64_t lost_before;
@@ -133,6 +135,19 @@ struct drain *drain_open(const struct segment *segment, uint32_t epoch, bool fro
     return drain;
 }
 
+void drain_turn(struct drain *drain, uint32_t epoch)
+{
+    drain->epoch = epoch;
+    drain->dictionary_words = 0;
+    drain->dictionary_entries = drain->modules_read = 0;
+    drain->dictionary_broken = drain->modules_broken = false;
+    drain->damaged = 0;
+    for (uint32_t ring = 0; ring < drain->segment->ring_count; ring++) {
+        struct drain_cursor before = drain->cursors[ring];
+        drain->cursors[ring] = (struct drain_cursor){ .sequence = before.sequence, .broken = before.broken };
+    }
+}
+
 void drain_close(struct drain *drain)
 {
     if (!drain)
@@ -164,7 +179,7 @@ void drain_begin(struct drain *drain)
                        (unsigned long long)opened, (unsigned long long)cursor->sequence);
             cursor->broken = true;
         }
-        cursor->round_done = cursor->broken || opened == cursor->sequence;
+        cursor->round_done = cursor->broken || cursor->over || opened == cursor->sequence;
         cursor->goal = opened;
         if (cursor->round_done)
             continue;
@@ -190,13 +205,16 @@ static bool subbuffer_begin(struct drain *drain, uint32_t ring)
                    (unsigned long long)cursor->sequence);
         return false;
     }
+    uint64_t lost_earlier = head.lost_before > head.lost_marked ? head.lost_before - head.lost_marked : 0;
     if (head.epoch != drain->epoch) { /* the last records of an earlier one, which came while this one began */
         cursor->skipping = true;
+        cursor->over = (int32_t)(head.epoch - drain->epoch) > 0;
+        cursor->lost_end = lost_earlier;
         return true;
     }
     if (!cursor->turned) {
         cursor->turned = true;
-        cursor->lost_base = head.lost_before;
+        cursor->lost_base = lost_earlier;
     }
     cursor->offset = cursor->records = 0;
     cursor->lost_before = head.lost_before - cursor->lost_base;
@@ -386,7 +404,7 @@ bool drain_collect(struct drain *drain)
         bool closed = cursor->sequence + 1 < cursor->goal;
         if (!subbuffer_take(drain, (uint32_t)ring))
             return false;
-        if (closed) {
+        if (closed && !cursor->over) {
             cursor_move(cursor, cursor->sequence + 1);
             store_release(&drain->segment->rings[ring].consumed, cursor->sequence); /* C */
         } else {
@@ -582,7 +600,7 @@ int drain_write(struct drain *drain, struct writer *writer, const struct writer_
 static uint64_t ring_lost(const struct drain *drain, uint32_t ring)
 {
     const struct drain_cursor *cursor = &drain->cursors[ring];
-    uint64_t lost = load_relaxed(&drain->segment->rings[ring].lost);
+    uint64_t lost = cursor->over ? cursor->lost_end : load_relaxed(&drain->segment->rings[ring].lost);
     return cursor->turned && lost > cursor->lost_base ? lost - cursor->lost_base : 0;
 }
 

@@ -29,11 +29,17 @@ struct drain_counts {
     uint64_t damaged; /* places that do not hold together */
 };
 
-/* For the records of this epoch; others are passed over. Begins where the segment's last consumer stopped, or,
- * from_now, with what comes from now on, as is right before the epoch begins: the rings are empty for it then. The
- * segment, which segment_open has checked, must outlive the drain. NULL with errno ENOMEM. */
+/* For the records of this epoch; earlier ones are passed over, and where a later one begins, a ring has ended. Begins
+ * where the segment's last consumer stopped, or, from_now, with what comes from now on, as is right before the epoch
+ * begins: the rings are empty for it then. The segment, which segment_open has checked, must outlive the drain. NULL
+ * with errno ENOMEM. */
 struct drain *drain_open(const struct segment *segment, uint32_t epoch, bool from_now);
 void drain_close(struct drain *drain);
+
+/* Once a round is done and its batch written: goes on with the epoch that follows, where this one's records end in each
+ * ring. All counts begin anew, and stacks, names and modules will be written again; drain_damage keeps its sentence
+ * until there is another. */
+void drain_turn(struct drain *drain, uint32_t epoch);
 
 /* Starts a round: what has been committed by now will be read. Call it after the round before is done. */
 void drain_begin(struct drain *drain);

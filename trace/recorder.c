@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #define FRAME_INTERVAL_NS 100000000       /* when there are records */
 #define FRAME_INTERVAL_IDLE_NS 1000000000 /* when there are none; the clock must still be told */
@@ -25,6 +26,7 @@ struct recorder {
     struct writer *writer;
     struct census *census;       /* while it goes on */
     uint64_t census_records;     /* of one that is over */
+    uint64_t begin_bytes;        /* of the file, once its census is over */
     bool attached;
     uint32_t epoch;
     int lock_fd; /* the caller's open of the segment */
@@ -71,10 +73,16 @@ static struct writer_clock moment_clock(const struct recorder_moment *moment, ui
     };
 }
 
+/* Between the end of an epoch and its last round. A record that the round misses was begun before its hook could see
+ * the end; what depends on it comes later and sees it. So of a cause and its effect the round never has the effect
+ * alone. Pairs with the release, in the target, of a G to others after the records about it. */
+static void epoch_fence(void) { full_fence(); }
+
 /* What the target emits from here on is of no epoch that anybody reads. */
 static void tracing_end(struct recorder *recorder)
 {
     store_release(&recorder->segment.header->tracing, 0);
+    epoch_fence();
 }
 
 static void counts_update(struct recorder *recorder)
@@ -98,6 +106,30 @@ static int frame_account(struct recorder *recorder, int result)
     }
     recorder->frame_ns = clock_ns(CLOCK_MONOTONIC);
     return 0;
+}
+
+/* Of the Ps that there are, as far as the target's word can be: the reader refuses more than there can be. */
+static uint32_t maxprocs_now(const struct segment *segment)
+{
+    uint32_t maxprocs = load_relaxed(&segment->header->maxprocs);
+    return maxprocs <= segment->p_count ? maxprocs : 0;
+}
+
+static struct writer *file_begin(const struct segment *segment, int out_fd, const struct recorder_info *info,
+                                 bool attached)
+{
+    struct writer_info head = {
+        .pid = segment->pid,
+        .p_count = segment->p_count,
+        .maxprocs = maxprocs_now(segment),
+        .clock = (int)segment->clock,
+        .command = info->command,
+        .host = info->host,
+        .attached = attached,
+        .frames_left_out = info->frames_left_out,
+        .events_left_out = info->events_left_out,
+    };
+    return writer_open(out_fd, &head, info->level);
 }
 
 int recorder_open(struct recorder **out, int segment_fd, int out_fd, const struct recorder_info *info, const char **why)
@@ -126,25 +158,13 @@ int recorder_open(struct recorder **out, int segment_fd, int out_fd, const struc
     recorder->attached = info->attach;
     recorder->lock_fd = segment_fd;
     recorder->epoch = info->attach || !running ? segment_next_epoch(&segment) : running;
-    uint32_t maxprocs = load_relaxed(&segment.header->maxprocs); /* the reader refuses more than there can be */
-    struct writer_info head = {
-        .pid = segment.pid,
-        .p_count = segment.p_count,
-        .maxprocs = maxprocs <= segment.p_count ? maxprocs : 0,
-        .clock = (int)segment.clock,
-        .command = info->command,
-        .host = info->host,
-        .attached = info->attach,
-        .frames_left_out = info->frames_left_out,
-        .events_left_out = info->events_left_out,
-    };
     segment_leave_out(&segment, info->frames_left_out, info->events_left_out);
     recorder->drain = drain_open(&recorder->segment, recorder->epoch, info->attach);
     if (info->attach)
         recorder->census = census_open(&recorder->segment, recorder->epoch, info->stacks_pid, info->frames_left_out,
                                        info->events_left_out);
     if (recorder->drain && (recorder->census || !info->attach))
-        recorder->writer = writer_open(out_fd, &head, info->level);
+        recorder->writer = file_begin(&segment, out_fd, info, info->attach);
     if (!recorder->writer) {
         result = -errno;
         if (result == -ENOMEM)
@@ -154,7 +174,7 @@ int recorder_open(struct recorder **out, int segment_fd, int out_fd, const struc
     }
     struct recorder_moment start = info->start;
     if (info->attach) {
-        segment_prepare_rings(&segment, maxprocs);
+        segment_prepare_rings(&segment, load_relaxed(&segment.header->maxprocs));
         start = recorder_moment_now();
     }
     recorder->settled = moment_clock(&start, segment.clock);
@@ -211,7 +231,9 @@ static int census_run(struct recorder *recorder)
         census_close(recorder->census);
         recorder->census = NULL;
     }
-    return frame_account(recorder, result);
+    result = frame_account(recorder, result);
+    recorder->begin_bytes = recorder->counts.file_bytes;
+    return result;
 }
 
 static bool frame_due(const struct recorder *recorder)
@@ -244,12 +266,9 @@ int recorder_tick(struct recorder *recorder)
 
 int64_t recorder_interval_ns(const struct recorder *recorder) { return recorder->interval_ns; }
 
-int recorder_finish(struct recorder *recorder, int exit_kind, int exit_code)
+/* The last round of the epoch, which is over, and the end of the file. */
+static void file_end(struct recorder *recorder, int exit_kind, int exit_code)
 {
-    if (recorder->finished)
-        return recorder->error;
-    recorder->finished = true;
-    tracing_end(recorder);
     uint32_t rings = recorder->segment.ring_count + recorder->attached;
     struct writer_ring_end *ends = calloc(rings, sizeof *ends);
     if (!ends && recorder->error == 0)
@@ -268,12 +287,68 @@ int recorder_finish(struct recorder *recorder, int exit_kind, int exit_code)
         counts_update(recorder);
     }
     free(ends);
-    segment_release_rings(&recorder->segment);
-    segment_unlock(recorder->lock_fd);
     int closed = writer_close(recorder->writer);
     recorder->writer = NULL;
     if (recorder->error == 0)
         recorder->error = closed;
+}
+
+bool recorder_is_full(const struct recorder *recorder, uint64_t bytes)
+{
+    uint64_t now = recorder->counts.file_bytes;
+    return !recorder->census && now >= bytes && now / 2 >= recorder->begin_bytes;
+}
+
+int recorder_next(struct recorder *recorder, int out_fd, const struct recorder_info *info,
+                  struct recorder_counts *done)
+{
+    uint32_t epoch = segment_next_epoch(&recorder->segment);
+    struct census *census = census_open(&recorder->segment, epoch, info->stacks_pid, info->frames_left_out,
+                                        info->events_left_out);
+    struct writer *writer = census ? file_begin(&recorder->segment, out_fd, info, true) : NULL;
+    int result = -ENOMEM;
+    if (!writer) {
+        result = census ? -errno : result;
+        close(out_fd);
+        goto failed;
+    }
+    struct recorder_moment start = recorder_moment_now();
+    store_release(&recorder->segment.header->tracing, epoch);
+    epoch_fence();
+    file_end(recorder, 0, 0);
+    *done = recorder->counts;
+    if ((result = recorder->error)) {
+        tracing_end(recorder);
+        writer_close(writer);
+        goto failed;
+    }
+    drain_turn(recorder->drain, epoch);
+    recorder->epoch = epoch;
+    recorder->writer = writer;
+    recorder->census = census;
+    recorder->census_records = recorder->begin_bytes = 0;
+    recorder->attached = true;
+    recorder->started = false;
+    recorder->settled = moment_clock(&start, recorder->segment.clock);
+    recorder->frame_ns = clock_ns(CLOCK_MONOTONIC);
+    recorder->interval_ns = 0;
+    counts_update(recorder);
+    return 0;
+failed:
+    census_close(census);
+    return result;
+}
+
+int recorder_finish(struct recorder *recorder, int exit_kind, int exit_code)
+{
+    if (recorder->finished)
+        return recorder->error;
+    recorder->finished = true;
+    tracing_end(recorder);
+    if (recorder->writer)
+        file_end(recorder, exit_kind, exit_code);
+    segment_release_rings(&recorder->segment);
+    segment_unlock(recorder->lock_fd);
     return recorder->error;
 }
 

@@ -47,6 +47,18 @@ int recorder_open(struct recorder **recorder, int segment_fd, int out_fd, const 
  * is then off, and later calls return the same without doing anything. */
 int recorder_tick(struct recorder *recorder);
 
+/* Whether the file has reached this size, and, as it begins with what there was before, twice that of its beginning:
+ * time for recorder_next. */
+bool recorder_is_full(const struct recorder *recorder, uint64_t bytes);
+
+/* Ends the file, whole, and goes on with another one on out_fd as who attaches would, in an epoch that follows without
+ * a pause: each event of the program is in the one or the other, but for those that were being written as the one
+ * ended, at most one a P, whose G the other then tells of as it is after them. info is the one of recorder_open. *done
+ * has the counts of the file that has ended. Returns 0, or -errno: out_fd is closed, and recorder_finish is to be
+ * called; it ends the first file, if that can be done. */
+int recorder_next(struct recorder *recorder, int out_fd, const struct recorder_info *info,
+                  struct recorder_counts *done);
+
 /* How long to wait for the next tick: less when the rings fill fast. */
 int64_t recorder_interval_ns(const struct recorder *recorder);
 

@@ -75,6 +75,7 @@ bool ring_advance(struct ring *ring, uint64_t ticks)
     head->tid = 0;
     head->lost_before = ring->lost;
     head->epoch = ring->epoch;
+    head->lost_marked = ring->lost_pending < UINT32_MAX ? (uint32_t)ring->lost_pending : UINT32_MAX;
     if (ring->describe)
         ring->describe(ring, head);
     store_relaxed(&head->commit, 0);

@@ -133,7 +133,7 @@ struct subbuffer {
     uint64_t lost_before; /* the ring's cumulative losses as the sub-buffer begins */
     ATOMIC(uint64_t) commit; /* records << 32 | bytes of them; one store commits a record and counts it */
     uint32_t epoch;
-    uint32_t reserved;
+    uint32_t lost_marked; /* of lost_before, those that the marker at its start tells of; the epoch's own (ring_turn) */
 };
 _Static_assert(sizeof(struct subbuffer) == 64, "part of the segment's version");
 
