@@ -25,7 +25,7 @@ struct rotation {
 /* Returns 0 or -ENOMEM. */
 int rotation_open(struct rotation *rotation, const char *path, uint64_t max_bytes, unsigned keep);
 
-/* The name of file n; it lasts until rotation_close, or as many files later as are kept. NULL when there is no memory. */
+/* The name of file n, which lasts until as many files later as are kept. NULL when there is no memory. */
 const char *rotation_path(struct rotation *rotation, unsigned number);
 
 /* fd is file n's, which is being written. */

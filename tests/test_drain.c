@@ -346,55 +346,6 @@ TEST(drain, full_ring_keeps_the_account)
     fixture_close(&f);
 }
 
-/* One epoch after the other, both with losses: each account has its own, and no record is in both. */
-TEST(drain, the_next_epoch_begins_where_the_last_one_ends)
-{
-    struct fixture f;
-    fixture_open(&f);
-    uint64_t first = fill(&f, 10);
-    drain_all(&f);
-    ring_turn(&f.ring[0], 1);
-    uint64_t second = fill(&f, 100000); /* until the ring is full: sub-buffers of the next epoch are closed already */
-    drain_all(&f);
-    struct drain_counts counts = drain_counts(f.drain);
-    ck_assert_uint_eq(counts.kept, first);
-    ck_assert_uint_eq(counts.lost, 0);
-    ck_assert_uint_eq(counts.damaged, 0);
-    drain_turn(f.drain, 1);
-    ck_assert_uint_eq(drain_counts(f.drain).kept, 0);
-    drain_all(&f);
-    second += fill(&f, 10);
-    drain_all(&f);
-    counts = drain_counts(f.drain);
-    ck_assert_uint_gt(counts.lost, 0);
-    ck_assert_uint_eq(counts.kept + counts.lost, second);
-    ck_assert_uint_eq(counts.marked, counts.lost);
-    ck_assert_str_eq(drain_damage(f.drain), "");
-    fixture_close(&f);
-}
-
-TEST(drain, losses_before_the_first_subbuffer_of_an_epoch_are_its_own)
-{
-    struct fixture f;
-    fixture_open(&f);
-    uint64_t first = fill(&f, 100000);
-    ring_turn(&f.ring[0], 1);
-    uint64_t second = fill(&f, 7); /* still no room */
-    drain_all(&f);
-    second += fill(&f, 10);
-    drain_all(&f); /* sees where the next one begins */
-    struct drain_counts counts = drain_counts(f.drain);
-    ck_assert_uint_eq(counts.kept + counts.lost, first);
-    drain_turn(f.drain, 1);
-    drain_all(&f);
-    counts = drain_counts(f.drain);
-    ck_assert_uint_eq(counts.lost, 7);
-    ck_assert_uint_eq(counts.marked, 7);
-    ck_assert_uint_eq(counts.kept + counts.lost, second);
-    ck_assert_str_eq(drain_damage(f.drain), "");
-    fixture_close(&f);
-}
-
 TEST(drain, last_loss_needs_no_marker)
 {
     struct fixture f;
