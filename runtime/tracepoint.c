@@ -14,6 +14,7 @@
 
 #include <fcntl.h>
 #include <link.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -230,7 +231,7 @@ static void describe(const struct ring *ring, struct subbuffer *head)
     head->tid = m ? m->tid : 0;
 }
 
-/* The memfd that a recorder passed, or -1. The variable is taken away, so that children start afresh. */
+/* The file that a recorder passed, or -1. The variable is taken away, so that children start afresh. */
 static int recorder_fd(void)
 {
     const char *text = getenv(SEGMENT_FD_ENV);
@@ -284,10 +285,55 @@ void trace_set_maxprocs(uint32_t count)
     store_relaxed(&trace_segment.header->maxprocs, count);
 }
 
+/* ---- a full tmpfs ---- */
+
+static struct sigaction bus_before;
+
+/* No room for a page of the segment that was never touched (segment.h). One of our own does as well for the program;
+ * the outside cannot see what is on it, so nothing more is traced. */
+static void on_bus(int signal, siginfo_t *info, void *context)
+{
+    const struct segment *segment = &trace_segment;
+    uintptr_t page = (uintptr_t)info->si_addr & ~(uintptr_t)4095;
+    if (segment->base && page - (uintptr_t)segment->base < segment->bytes &&
+        mmap((void *)page, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) !=
+            MAP_FAILED) {
+        store_relaxed(&segment->header->tracing, 0);
+        return;
+    }
+    if (bus_before.sa_flags & SA_SIGINFO)
+        bus_before.sa_sigaction(signal, info, context);
+    else if (bus_before.sa_handler != SIG_DFL && bus_before.sa_handler != SIG_IGN)
+        bus_before.sa_handler(signal);
+    else
+        sigaction(signal, &bus_before, NULL); /* the access is made again, and ends the program as it would have */
+}
+
+static void watch_room(void)
+{
+    struct sigaction action = { .sa_sigaction = on_bus, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER };
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGBUS, &action, &bus_before);
+}
+
+static void note_clocks(struct segment_header *header)
+{
+    struct timespec monotonic, realtime;
+    clock_gettime(CLOCK_REALTIME, &realtime);
+    clock_gettime(CLOCK_MONOTONIC, &monotonic);
+    header->start_ticks = ticks();
+    header->start_monotonic_ns = monotonic.tv_sec * INT64_C(1000000000) + monotonic.tv_nsec;
+    header->start_realtime_ns = realtime.tv_sec * INT64_C(1000000000) + realtime.tv_nsec;
+    if (trace.clock == SEGMENT_CLOCK_MONOTONIC)
+        header->start_ticks = (uint64_t)header->start_monotonic_ns;
+}
+
 int trace_start(uint32_t p_room, uint32_t maxprocs, uint32_t seats)
 {
     trace.clock = choose_clock();
     int fd = recorder_fd();
+    if (fd >= 0 && segment_in_tmpfs(fd))
+        watch_room();
     int error = fd < 0 ? -EBUSY : segment_create(&trace_segment, fd, p_room, RING_BYTES, seats);
     bool recorded = !error;
     if (fd >= 0 && error && error != -EBUSY)
@@ -301,6 +347,7 @@ int trace_start(uint32_t p_room, uint32_t maxprocs, uint32_t seats)
         memcheck_reserved(trace_segment.stacks,
                           (size_t)(trace_segment.base + trace_segment.bytes - (uint8_t *)trace_segment.stacks));
     trace_segment.header->clock = trace.clock;
+    note_clocks(trace_segment.header);
     trace_set_maxprocs(maxprocs);
     ring_init(&trace.ring, &trace_segment, p_room);
     dictionary_init(&trace.dictionary, &trace_segment);

@@ -39,7 +39,7 @@ static inline bool trace_wants(enum event_group group)
     return !(load_relaxed(&trace_segment.header->events_left_out) & 1u << group);
 }
 
-/* Makes the segment, in the recorder's memfd if it passed one, for at most p_room Ps and so many Gs. Returns 0 or
+/* Makes the segment, in the recorder's file if it passed one, for at most p_room Ps and so many Gs. Returns 0 or
  * -errno. */
 int trace_start(uint32_t p_room, uint32_t maxprocs, uint32_t seats);
 /* GOMAXPROCS is now this. */

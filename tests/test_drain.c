@@ -88,7 +88,7 @@ static void round_run(struct fixture *f)
 static void drain_all(struct fixture *f)
 {
     int fd = memfd_create("trace", 0);
-    struct writer_info info = { 1, 1, SEGMENT_CLOCK_MONOTONIC, "test", "host", 1 };
+    struct writer_info info = { 1, 1, SEGMENT_CLOCK_MONOTONIC, "test", "host", 1, false };
     struct writer *writer = writer_open(fd, &info, 1);
     struct writer_clock clock = { 1, 1, 1 };
     ck_assert_ptr_nonnull(writer);
@@ -296,13 +296,17 @@ static uint64_t fill(struct fixture *f, uint64_t records)
     return records;
 }
 
-TEST(drain, whole_subbuffers_are_given_back)
+TEST(drain, whole_subbuffers_are_given_back_once_they_are_written)
 {
     struct fixture f;
     fixture_open(&f);
     fill(&f, 20000);
     ck_assert_uint_ge(f.ring[0].opened, 3);
     round_run(&f);
+    ck_assert_uint_eq(load_relaxed(&f.target.rings[0].consumed), 0);
+    ck_assert(drain_holds_much(f.drain));
+    drain_all(&f);
+    ck_assert(!drain_holds_much(f.drain));
     ck_assert_uint_eq(load_relaxed(&f.target.rings[0].consumed), f.ring[0].opened - 1);
     ck_assert_uint_eq(drain_counts(f.drain).kept, 20000);
     ck_assert_uint_eq(drain_counts(f.drain).lost, 0);
@@ -412,7 +416,7 @@ TEST(drain, full_batch_stops_and_goes_on)
     uint64_t emitted = fill(&f, 700000), seen = 0;
     int batches = 0;
     int fd = memfd_create("trace", 0);
-    struct writer_info info = { 1, 1, SEGMENT_CLOCK_MONOTONIC, "test", "host", 1 };
+    struct writer_info info = { 1, 1, SEGMENT_CLOCK_MONOTONIC, "test", "host", 1, false };
     struct writer_clock clock = { 1, 1, 1 };
     struct writer *writer = writer_open(fd, &info, 1);
     drain_begin(f.drain);
@@ -437,7 +441,7 @@ TEST(drain, batches_are_small_as_long_as_there_is_room)
     fixture_open_sized(&f, 128 * SUBBUFFER_BYTES);
     uint64_t emitted = fill(&f, 100000), seen = 0;
     int fd = memfd_create("trace", 0);
-    struct writer_info info = { 1, 1, SEGMENT_CLOCK_MONOTONIC, "test", "host", 1 };
+    struct writer_info info = { 1, 1, SEGMENT_CLOCK_MONOTONIC, "test", "host", 1, false };
     struct writer_clock clock = { 1, 1, 1 };
     struct writer *writer = writer_open(fd, &info, 1);
     drain_begin(f.drain);
@@ -612,6 +616,7 @@ TEST(drain, more_opened_than_the_ring_holds_is_damage)
     drain_begin(f.drain);
     ck_assert(drain_collect(f.drain));
     ck_assert_uint_ge(drain_counts(f.drain).damaged, 1);
+    drain_all(&f);
     ck_assert_uint_eq(load_relaxed(&f.target.rings[0].consumed), (1ull << 63) - 1);
     fixture_close(&f);
 }

@@ -6,10 +6,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 static struct segment target, outside;
@@ -150,6 +153,63 @@ TEST(segment, a_recorders_empty_memfd_is_laid_out)
     ck_assert_int_eq(target.fd, fd);
     segment_publish(&target);
     ck_assert_int_eq(reopen(), 0);
+    destroy();
+}
+
+/* A new file in tmpfs, or -1. */
+static int tmpfs_file(mode_t mode)
+{
+    char path[] = "/dev/shm/gmptrace-test-XXXXXX";
+    struct statfs fs;
+    int fd = statfs("/dev/shm", &fs) == 0 && fs.f_type == TMPFS_MAGIC ? mkostemp(path, O_CLOEXEC) : -1;
+    if (fd >= 0) {
+        fchmod(fd, mode);
+        unlink(path);
+    }
+    return fd;
+}
+
+TEST(segment, a_private_file_in_tmpfs_needs_no_seal)
+{
+    int fd = tmpfs_file(0600);
+    if (fd < 0)
+        SKIP("/dev/shm is no tmpfs");
+    ck_assert(segment_in_tmpfs(fd));
+    ck_assert_int_eq(segment_open(&outside, fd, &why), -EAGAIN);
+    ck_assert_int_eq(segment_create(&target, fd, 1, 2 * SUBBUFFER_BYTES, 1), 0);
+    ck_assert_int_eq(segment_open(&outside, fd, &why), -EAGAIN);
+    segment_publish(&target);
+    ck_assert_int_eq(reopen(), 0);
+    fchmod(fd, 0620);
+    ck_assert(!segment_in_tmpfs(fd));
+    ck_assert_int_eq(reopen(), -EPROTO);
+    destroy();
+}
+
+TEST(segment, files_that_others_may_write_are_refused)
+{
+    int fd = tmpfs_file(0602);
+    if (fd < 0)
+        SKIP("/dev/shm is no tmpfs");
+    ck_assert_int_lt(segment_create(&target, fd, 1, 2 * SUBBUFFER_BYTES, 1), 0);
+    ck_assert(!segment_in_tmpfs(memfd_create("mine", MFD_ALLOW_SEALING)));
+    close(fd);
+}
+
+TEST(segment, one_that_is_cut_off_is_lived_through)
+{
+    int fd = tmpfs_file(0600);
+    if (fd < 0)
+        SKIP("/dev/shm is no tmpfs");
+    ck_assert_int_eq(segment_create(&target, fd, 1, 2 * SUBBUFFER_BYTES, 1), 0);
+    segment_publish(&target);
+    ck_assert_int_eq(segment_open(&outside, fd, &why), 0);
+    segment_guard(&outside);
+    store_relaxed(&outside.rings[0].opened, 5);
+    ck_assert_int_eq(ftruncate(fd, 0), 0);
+    ck_assert_uint_eq(load_relaxed(&outside.rings[0].opened), 0);
+    ck_assert_uint_eq(segment_subbuffer(&outside, 1, 1)->magic, 0);
+    segment_close(&outside);
     destroy();
 }
 

@@ -4,7 +4,7 @@
  * |---------------|------------|------------------------------------------------------------------------------------|
  * | commit        | acquire, A | the bytes of the records that it counts are there                                  |
  * | opened        | acquire, B | the head of the newest sub-buffer and the last commit of the one before are there  |
- * | consumed      | release, C | all copying out of sub-buffers below it is over                                    |
+ * | consumed      | release, C | all copying out of sub-buffers below it is over, and what they had is written      |
  * | stacks_used   | acquire, D | the words below it are there; read after A, whose records name the stacks          |
  * | dictionary_   | acquire, E | likewise, of the dictionary's (B in dictionary.h)                                  |
  * |  used         |            |                                                                                    |
@@ -41,6 +41,9 @@ struct drain_state {
 
 struct drain_cursor {
     uint64_t sequence; /* the sub-buffer to read next, or whose first part has been read */
+    uint64_t released; /* what `consumed` says */
+    uint32_t resumed;  /* of sub-buffer `sequence`, which has not begun, a file has the records up to this offset */
+    uint32_t stacks_known;
     uint64_t goal;     /* `opened` as the round began */
     bool round_done;
     bool begun;    /* offset, records, lost_before and state belong to sub-buffer `sequence` */
@@ -73,7 +76,10 @@ struct drain {
     bool dictionary_broken;
     uint32_t modules_read;
     bool modules_broken;
+    uint32_t names_known;
     bool crowded;
+    bool keeping; /* nothing is given back */
+    uint64_t last_ticks;
     uint64_t damaged;
     char damage[160];
     struct drain_cursor *cursors;
@@ -129,7 +135,7 @@ struct drain *drain_open(const struct segment *segment, uint32_t epoch, bool fro
         struct segment_ring *control = &segment->rings[ring];
         if (from_now)
             store_release(&control->consumed, load_acquire(&control->opened));
-        drain->cursors[ring].sequence = load_relaxed(&control->consumed);
+        drain->cursors[ring].sequence = drain->cursors[ring].released = load_relaxed(&control->consumed);
         drain->cursors[ring].inexact = !from_now && drain->cursors[ring].sequence != 0;
     }
     return drain;
@@ -144,8 +150,36 @@ void drain_turn(struct drain *drain, uint32_t epoch)
     drain->damaged = 0;
     for (uint32_t ring = 0; ring < drain->segment->ring_count; ring++) {
         struct drain_cursor before = drain->cursors[ring];
-        drain->cursors[ring] = (struct drain_cursor){ .sequence = before.sequence, .broken = before.broken };
+        drain->cursors[ring] = (struct drain_cursor){ .sequence = before.sequence,
+                                                         .released = before.released,
+                                                         .broken = before.broken };
     }
+}
+
+int drain_resume(struct drain *drain, const struct drain_place *places, uint32_t names)
+{
+    drain->keeping = true;
+    drain->names_known = names;
+    for (uint32_t ring = 0; ring < drain->segment->ring_count; ring++) {
+        const struct drain_place *place = &places[ring];
+        struct drain_cursor *cursor = &drain->cursors[ring];
+        cursor->stacks_known = place->stacks;
+        if (!place->known)
+            continue;
+        if (place->offset > RECORDS_MAX_BYTES || place->sequence >= load_acquire(&drain->segment->rings[ring].opened))
+            return -EPROTO;
+        /* What was given back had been written, so a place before it is the end of the last sub-buffer that was. */
+        if (place->sequence >= cursor->sequence) {
+            cursor->sequence = place->sequence;
+            cursor->resumed = (uint32_t)place->offset;
+        }
+        cursor->inexact = false;
+        cursor->turned = true;
+        cursor->lost_base = load_relaxed(&drain->segment->rings[ring].lost_base);
+        cursor->kept = place->kept;
+        cursor->marked = place->marked;
+    }
+    return 0;
 }
 
 void drain_close(struct drain *drain)
@@ -164,7 +198,7 @@ static void cursor_move(struct drain_cursor *cursor, uint64_t sequence)
 {
     cursor->sequence = sequence;
     cursor->begun = cursor->skipping = false;
-    cursor->offset = cursor->records = 0;
+    cursor->offset = cursor->records = cursor->resumed = 0;
 }
 
 void drain_begin(struct drain *drain)
@@ -189,7 +223,7 @@ void drain_begin(struct drain *drain)
             cursor_move(cursor, opened - subbuffers);
             cursor->inexact = true;
         }
-        if ((opened - cursor->sequence) * 4 > subbuffers + 4)
+        if ((opened - cursor->released) * 4 > subbuffers + 4)
             drain->crowded = true;
     }
 }
@@ -215,6 +249,7 @@ static bool subbuffer_begin(struct drain *drain, uint32_t ring)
     if (!cursor->turned) {
         cursor->turned = true;
         cursor->lost_base = lost_earlier;
+        store_relaxed(&drain->segment->rings[ring].lost_base, lost_earlier);
     }
     cursor->offset = cursor->records = 0;
     cursor->lost_before = head.lost_before - cursor->lost_base;
@@ -309,6 +344,33 @@ static size_t part_walk(struct drain *drain, uint32_t ring, const uint8_t *bytes
     return (size_t)(p - bytes);
 }
 
+/* Walks the records of the cursor's sub-buffer that a file has already, for what they do to the state; they are counted
+ * by the file's places. */
+static void resumed_walk(struct drain *drain, uint32_t ring, const uint8_t *records, uint32_t committed_bytes)
+{
+    struct drain_cursor *cursor = &drain->cursors[ring];
+    uint64_t kept = cursor->kept, marked = cursor->marked;
+    const uint8_t *p = drain->batch + drain->batch_used, *end = p + cursor->resumed;
+    const char *why = NULL;
+    if (cursor->resumed <= committed_bytes)
+        copy_out(drain->batch + drain->batch_used, records, cursor->resumed);
+    else
+        why = "it ends before the place up to which the file has it";
+    while (!why && p < end) {
+        p = record_walk(p, end, cursor, &why);
+        cursor->records++;
+    }
+    cursor->kept = kept;
+    cursor->marked = marked;
+    cursor->offset = cursor->resumed;
+    cursor->resumed = 0;
+    if (!why)
+        return;
+    damage_add(drain, "ring %u, sub-buffer %llu, in what the file has of it: %s", ring,
+               (unsigned long long)cursor->sequence, why);
+    cursor->skipping = cursor->inexact = true;
+}
+
 /* After the first part of a sub-buffer: the markers up to here account for every loss before it (3). */
 static void losses_check(struct drain *drain, uint32_t ring)
 {
@@ -334,6 +396,13 @@ static bool subbuffer_take(struct drain *drain, uint32_t ring)
     const struct subbuffer *shared = segment_subbuffer(drain->segment, ring, cursor->sequence);
     uint64_t commit = load_acquire(&shared->commit); /* A */
     uint32_t bytes = (uint32_t)commit, records = (uint32_t)(commit >> 32);
+    if (cursor->resumed) {
+        if (drain->batch_used + cursor->resumed > DRAIN_BATCH_BYTES)
+            return false;
+        resumed_walk(drain, ring, (const uint8_t *)(shared + 1), bytes);
+        if (cursor->skipping)
+            return true;
+    }
     if (bytes == cursor->offset && records == cursor->records)
         return true;
     if (bytes > RECORDS_MAX_BYTES || bytes < cursor->offset || records < cursor->records ||
@@ -368,6 +437,8 @@ static bool subbuffer_take(struct drain *drain, uint32_t ring)
         losses_check(drain, ring);
     cursor->offset = bytes;
     cursor->records = records;
+    if (cursor->state.ticks > drain->last_ticks)
+        drain->last_ticks = cursor->state.ticks;
     if (part->events.count > 0) {
         drain->batch_used += part->events.size;
         drain->part_count++;
@@ -404,12 +475,10 @@ bool drain_collect(struct drain *drain)
         bool closed = cursor->sequence + 1 < cursor->goal;
         if (!subbuffer_take(drain, (uint32_t)ring))
             return false;
-        if (closed && !cursor->over) {
+        if (closed && !cursor->over)
             cursor_move(cursor, cursor->sequence + 1);
-            store_release(&drain->segment->rings[ring].consumed, cursor->sequence); /* C */
-        } else {
+        else
             cursor->round_done = true;
-        }
     }
     return true;
 }
@@ -425,6 +494,17 @@ const struct writer_events *drain_part(struct drain *drain, uint32_t index)
 
 size_t drain_pending(const struct drain *drain) { return drain->batch_used; }
 bool drain_crowded(const struct drain *drain) { return drain->crowded; }
+uint64_t drain_last_ticks(const struct drain *drain) { return drain->last_ticks; }
+
+bool drain_holds_much(const struct drain *drain)
+{
+    for (uint32_t ring = 0; ring < drain->segment->ring_count; ring++) {
+        const struct drain_cursor *cursor = &drain->cursors[ring];
+        if ((cursor->sequence - cursor->released) * 4 >= drain->segment->subbuffers)
+            return true;
+    }
+    return false;
+}
 
 /* ---- Writing ---------------------------------------------------------------------------------------------------- */
 
@@ -479,7 +559,8 @@ static int stacks_write(struct drain *drain, uint32_t ring, struct writer *write
         int result = frame_room(writer, clock, whole * LEB_MAX_BYTES + 64);
         if (result)
             return result;
-        writer_put_stacks(writer, ring, cursor->stack_entries + 1, drain->slice, whole);
+        if (cursor->stack_entries + entries > cursor->stacks_known)
+            writer_put_stacks(writer, ring, cursor->stack_entries + 1, drain->slice, whole);
         cursor->stack_words += whole;
         cursor->stack_entries += entries;
     }
@@ -527,7 +608,8 @@ static int names_write(struct drain *drain, struct writer *writer, const struct 
         int result = frame_room(writer, clock, whole * 2 * LEB_MAX_BYTES + 64);
         if (result)
             return result;
-        writer_put_dictionary(writer, drain->dictionary_entries + 1, drain->slice, whole);
+        if (drain->dictionary_entries + entries > drain->names_known)
+            writer_put_dictionary(writer, drain->dictionary_entries + 1, drain->slice, whole);
         drain->dictionary_words += whole;
         drain->dictionary_entries += entries;
     }
@@ -572,6 +654,18 @@ static int modules_write(struct drain *drain, struct writer *writer, const struc
     return 0;
 }
 
+/* What the cursors have done with is in the file. */
+static void subbuffers_release(struct drain *drain)
+{
+    for (uint32_t ring = 0; ring < drain->segment->ring_count; ring++) {
+        struct drain_cursor *cursor = &drain->cursors[ring];
+        if (cursor->released == cursor->sequence)
+            continue;
+        cursor->released = cursor->sequence;
+        store_release(&drain->segment->rings[ring].consumed, cursor->released); /* C */
+    }
+}
+
 int drain_write(struct drain *drain, struct writer *writer, const struct writer_clock *clock)
 {
     int result = 0;
@@ -591,7 +685,11 @@ int drain_write(struct drain *drain, struct writer *writer, const struct writer_
     drain->part_count = 0;
     drain->batch_used = 0;
     int framed = writer_frame(writer);
-    return result ? result : framed;
+    if (!result)
+        result = framed;
+    if (!result && !drain->keeping)
+        subbuffers_release(drain);
+    return result;
 }
 
 /* ---- Accounts --------------------------------------------------------------------------------------------------- */

@@ -6,7 +6,10 @@
  *
  * A round: drain_begin fixes how far each ring will be read, drain_collect fills the batch until it is full or the
  * round is done, drain_write empties the batch. Stacks, names and modules are read in drain_write, after the records
- * that name them, and written before them. */
+ * that name them, and written before them.
+ *
+ * Only what has been written is given back to the target: the recorder may die at any instruction, and what it had
+ * taken but not written is then still in the rings, for recovery.h. */
 #ifndef GMPT_DRAIN_H
 #define GMPT_DRAIN_H
 
@@ -41,6 +44,20 @@ void drain_close(struct drain *drain);
  * until there is another. */
 void drain_turn(struct drain *drain, uint32_t epoch);
 
+/* How far a file has a ring already, by the events sections in it. */
+struct drain_place {
+    bool known;        /* it has some of it */
+    uint64_t sequence; /* of the last sub-buffer of which it has records */
+    uint64_t offset;   /* in which they end there */
+    uint64_t kept, marked;
+    uint32_t stacks; /* the stacks of its table up to this one are there */
+};
+
+/* Right after drain_open: the file has the rings up to these places (ring_count of them) and so many entries of the
+ * dictionary, so the drain goes on from there. Nothing is given back, so that it can be done again. Returns 0, or
+ * -EPROTO when the places cannot be in this segment. */
+int drain_resume(struct drain *drain, const struct drain_place *places, uint32_t names);
+
 /* Starts a round: what has been committed by now will be read. Call it after the round before is done. */
 void drain_begin(struct drain *drain);
 /* Returns true when the round is done, false when the batch is full: call drain_write, then this again. */
@@ -50,6 +67,8 @@ bool drain_collect(struct drain *drain);
 const struct writer_events *drain_part(struct drain *drain, uint32_t index);
 size_t drain_pending(const struct drain *drain); /* bytes of records in the batch */
 bool drain_crowded(const struct drain *drain);   /* as the round began, a ring was more than a quarter full */
+bool drain_holds_much(const struct drain *drain); /* a quarter of a ring can be given back once it is written */
+uint64_t drain_last_ticks(const struct drain *drain); /* the time of the latest record so far, 0 = there was none */
 
 /* Writes clock, new stacks, new modules and the batch as one frame (more, should they not fit). clock is a snapshot
  * from before the start of the last round that is done. Returns 0 or the writer's -errno; the batch is empty then. */

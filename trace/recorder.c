@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -64,7 +65,7 @@ struct recorder_moment recorder_moment_now(void)
     return best;
 }
 
-static struct writer_clock moment_clock(const struct recorder_moment *moment, uint32_t clock)
+struct writer_clock recorder_moment_clock(const struct recorder_moment *moment, uint32_t clock)
 {
     return (struct writer_clock){
         .ticks = clock == SEGMENT_CLOCK_TSC ? moment->tsc : (uint64_t)moment->monotonic_ns,
@@ -77,6 +78,20 @@ static struct writer_clock moment_clock(const struct recorder_moment *moment, ui
  * the end; what depends on it comes later and sees it. So of a cause and its effect the round never has the effect
  * alone. Pairs with the release, in the target, of a G to others after the records about it. */
 static void epoch_fence(void) { full_fence(); }
+
+/* For who comes after us, should we be killed: at every moment it is the file of that epoch, or not known. */
+static void output_note(const struct segment *segment, uint32_t epoch, const char *path)
+{
+    volatile char *output = segment->header->output;
+    size_t length = path ? strlen(path) : 0;
+    output[0] = 0;
+    store_release(&segment->header->output_epoch, epoch);
+    if (length == 0 || length >= SEGMENT_OUTPUT_BYTES)
+        return;
+    for (size_t i = length; i > 0; i--)
+        output[i] = path[i];
+    output[0] = path[0];
+}
 
 /* What the target emits from here on is of no epoch that anybody reads. */
 static void tracing_end(struct recorder *recorder)
@@ -148,6 +163,7 @@ int recorder_open(struct recorder **out, int segment_fd, int out_fd, const struc
         return -ENOMEM;
     }
     recorder->segment = segment;
+    segment_guard(&segment);
     if ((result = segment_lock(segment_fd))) {
         *why = result == -EBUSY ? "it is being recorded already" : "its shared memory cannot be locked";
         recorder_close(recorder);
@@ -172,12 +188,13 @@ int recorder_open(struct recorder **out, int segment_fd, int out_fd, const struc
         recorder_close(recorder);
         return result;
     }
+    output_note(&segment, recorder->epoch, info->output);
     struct recorder_moment start = info->start;
     if (info->attach) {
         segment_prepare_rings(&segment, load_relaxed(&segment.header->maxprocs));
         start = recorder_moment_now();
     }
-    recorder->settled = moment_clock(&start, segment.clock);
+    recorder->settled = recorder_moment_clock(&start, segment.clock);
     recorder->interval_ns = TICK_FAST_NS;
     recorder->level = info->level;
     store_release(&recorder->segment.header->tracing, recorder->epoch);
@@ -213,7 +230,7 @@ static int round_run(struct recorder *recorder)
     if (!recorder->started && drain_pending(recorder->drain) > 0 && start_write(recorder))
         return recorder->error;
     if (!recorder->census)
-        recorder->settled = moment_clock(&now, recorder->segment.clock);
+        recorder->settled = recorder_moment_clock(&now, recorder->segment.clock);
     return 0;
 }
 
@@ -240,6 +257,8 @@ static bool frame_due(const struct recorder *recorder)
 {
     size_t pending = drain_pending(recorder->drain);
     if (pending >= DRAIN_BATCH_USUAL_BYTES / 2) /* the other half leaves room for what comes in until the next tick */
+        return true;
+    if (drain_holds_much(recorder->drain)) /* the target gets a sub-buffer back once it is written */
         return true;
     return clock_ns(CLOCK_MONOTONIC) - recorder->frame_ns >= (pending ? FRAME_INTERVAL_NS : FRAME_INTERVAL_IDLE_NS);
 }
@@ -280,7 +299,7 @@ static void file_end(struct recorder *recorder, int exit_kind, int exit_code)
         if (recorder->attached)
             ends[rings - 1].emitted = recorder->census_records;
         struct recorder_moment end = recorder_moment_now();
-        struct writer_clock end_clock = moment_clock(&end, recorder->segment.clock);
+        struct writer_clock end_clock = recorder_moment_clock(&end, recorder->segment.clock);
         writer_put_clock(recorder->writer, &end_clock);
         writer_put_end(recorder->writer, exit_kind, exit_code, ends, rings);
         recorder->error = writer_frame(recorder->writer);
@@ -322,6 +341,7 @@ int recorder_next(struct recorder *recorder, int out_fd, const struct recorder_i
         writer_close(writer);
         goto failed;
     }
+    output_note(&recorder->segment, epoch, info->output);
     drain_turn(recorder->drain, epoch);
     recorder->epoch = epoch;
     recorder->writer = writer;
@@ -329,7 +349,7 @@ int recorder_next(struct recorder *recorder, int out_fd, const struct recorder_i
     recorder->census_records = recorder->begin_bytes = 0;
     recorder->attached = true;
     recorder->started = false;
-    recorder->settled = moment_clock(&start, recorder->segment.clock);
+    recorder->settled = recorder_moment_clock(&start, recorder->segment.clock);
     recorder->frame_ns = clock_ns(CLOCK_MONOTONIC);
     recorder->interval_ns = 0;
     counts_update(recorder);

@@ -21,6 +21,7 @@ struct recorder_moment {
 
 struct recorder_info {
     const char *command, *host;
+    const char *output;           /* the file behind out_fd, an absolute path, for recovery; NULL = it has none */
     int level;                    /* of compression, 1-19 */
     struct recorder_moment start; /* from before the target could emit its first event; unless it is attached to */
     bool attach;                  /* it runs already, and was not started to be recorded */
@@ -35,6 +36,8 @@ struct recorder_counts {
 };
 
 struct recorder_moment recorder_moment_now(void);
+/* clock: enum segment_clock */
+struct writer_clock recorder_moment_clock(const struct recorder_moment *moment, uint32_t clock);
 
 /* Opens the segment in segment_fd, an open of its own (segment_lock), and starts a file on out_fd, which
  * recorder_close closes from then on. Switches tracing on. Returns 0; -EBUSY when somebody else records it; -EAGAIN

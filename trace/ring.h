@@ -7,7 +7,7 @@
  * |------------------|----------|----------|---------|-------------------------------------------------------------|
  * | subbuffer.commit | producer | consumer | release | A: the bytes of a record are there before it counts          |
  * | control.opened   | producer | consumer | release | B: a sub-buffer's head is there before the sub-buffer        |
- * | control.consumed | consumer | producer | acquire | C: the consumer has copied before the producer writes again  |
+ * | control.consumed | consumer | producer | acquire | C: the consumer has it in its file before the producer writes |
  * | control.stacks_* | producer | consumer | release | D: a stack is in its table before a record that names it     |
  *
  * A record is committed by one store of A, which carries both the length and the number of records; killing the

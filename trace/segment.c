@@ -4,10 +4,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #ifndef MADV_POPULATE_WRITE
@@ -27,6 +30,17 @@ static uint64_t page_up(uint64_t bytes)
 static bool is_power_of_two(uint64_t value)
 {
     return value && (value & (value - 1)) == 0;
+}
+
+bool segment_in_tmpfs(int fd)
+{
+    struct stat st;
+    struct statfs fs;
+    int seals = fcntl(fd, F_GET_SEALS);
+    if (seals < 0 || !(seals & F_SEAL_SEAL) || fstat(fd, &st) < 0 || fstatfs(fd, &fs) < 0)
+        return false; /* a memfd takes seals until it has this one; what is not in memory has none at all */
+    bool of_friends = st.st_uid == 0 || st.st_uid == geteuid() || geteuid() == 0;
+    return fs.f_type == TMPFS_MAGIC && S_ISREG(st.st_mode) && (st.st_mode & 077) == 0 && of_friends;
 }
 
 /* fd -1: memory that nobody else sees. */
@@ -110,8 +124,9 @@ int segment_create(struct segment *segment, int fd, uint32_t p_count, size_t rin
         error = -EBUSY; /* somebody else lives there */
         goto out;
     }
+    bool sealable = !segment_in_tmpfs(fd);
     if (ftruncate(fd, (off_t)layout.total_bytes) < 0 ||
-        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
+        (sealable && fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)) {
         error = -errno;
         goto out;
     }
@@ -229,8 +244,15 @@ int segment_open(struct segment *segment, int fd, const char **why)
         *why = "it is not a segment of the gmptrace runtime";
         return -EPROTO;
     }
-    if (!(seals & F_SEAL_SHRINK))
-        return -EAGAIN; /* sized but not sealed yet */
+    if (!(seals & F_SEAL_SHRINK) && !segment_in_tmpfs(fd)) {
+        if (!(seals & F_SEAL_SEAL))
+            return -EAGAIN; /* sized but not sealed yet */
+        *why = "its segment is a file that others could cut off";
+        return -EPROTO;
+    }
+    uint64_t magic;
+    if (pread(fd, &magic, sizeof magic, 0) != (ssize_t)sizeof magic || magic == 0)
+        return -EAGAIN; /* a page that is not there yet is better not touched: there may be no room for it */
     int error = map(segment, fd, (size_t)st.st_size);
     if (error)
         return error;
@@ -253,8 +275,39 @@ int segment_open(struct segment *segment, int fd, const char **why)
     return 0;
 }
 
+static struct {
+    uint8_t *volatile base;
+    volatile size_t bytes;
+    struct sigaction before;
+} guarded;
+
+static void on_bus(int signal, siginfo_t *info, void *context)
+{
+    (void)context;
+    size_t at = (size_t)((uint8_t *)info->si_addr - guarded.base);
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
+    if (guarded.base && at < guarded.bytes &&
+        mmap(guarded.base, guarded.bytes, PROT_READ | PROT_WRITE, flags, -1, 0) != MAP_FAILED)
+        return;
+    sigaction(signal, &guarded.before, NULL); /* the access is made again, and ends as it would have */
+}
+
+void segment_guard(const struct segment *segment)
+{
+    struct sigaction action = { .sa_sigaction = on_bus, .sa_flags = SA_SIGINFO };
+    sigemptyset(&action.sa_mask);
+    if (!guarded.base)
+        sigaction(SIGBUS, &action, &guarded.before);
+    guarded.bytes = segment->bytes;
+    guarded.base = segment->base;
+}
+
 void segment_close(struct segment *segment)
 {
+    if (segment->base && segment->base == guarded.base) {
+        guarded.base = NULL;
+        sigaction(SIGBUS, &guarded.before, NULL);
+    }
     if (segment->base)
         munmap(segment->base, segment->bytes);
     segment->base = NULL;

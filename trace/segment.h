@@ -1,4 +1,4 @@
-/* The shared segment: one memfd a process, through which a program on the runtime can be seen from outside.
+/* The shared segment: one file in memory a process, through which a program on the runtime can be seen from outside.
  *
  * The target lays it out once (segment_create), seals it against shrinking, and is its only writer but for the words
  * marked "recorder" below. Whoever maps it from outside (segment_open) trusts nothing in it: every offset and count
@@ -35,7 +35,18 @@
  * has died, and it stores 0 itself.
  *
  * One transition of a G may fall between: its hook saw the epoch before, and its status was stored when the slot had
- * been read. Whoever tells of that G next begins with go_was, which has the later number. */
+ * been read. Whoever tells of that G next begins with go_was, which has the later number.
+ *
+ * The file is a memfd of the target's own, or what a recorder that starts the target passes: a file in tmpfs, which
+ * outlives both when they are killed, or a memfd where there is no room for one. A file in tmpfs cannot be sealed, so
+ * whoever may write to it may cut it off under the mappings, and the next access to what is gone is a SIGBUS. That is
+ * its owner and root, since it has mode 0600 and no other process is given it: who can do so could as well kill both
+ * sides, or trace them. So a side takes such a file only from its own user or from root (root, who may attach to
+ * anybody's program, from everybody), and only in tmpfs, where no page is ever written back or fetched. The other
+ * cause of a SIGBUS is innocent: a page that was never touched, when the tmpfs is full. Both sides live through it. The
+ * target puts a page of its own there, which is as empty as the hole was (tracepoint.c), and switches tracing off. The
+ * outside puts empty memory in place of the whole mapping (segment_guard), finds that it does not hold together, and
+ * ends as it does then. */
 #ifndef GMPT_SEGMENT_H
 #define GMPT_SEGMENT_H
 
@@ -46,10 +57,11 @@
 #include <stdint.h>
 
 #define SEGMENT_MAGIC 0x31474553544d4741ull /* "AGMTSEG1", little endian */
-#define SEGMENT_VERSION 4
+#define SEGMENT_VERSION 5
 #define SEGMENT_NAME "gmptrace"          /* /proc/PID/fd shows memfd:gmptrace */
-#define SEGMENT_FD_ENV "GMPT_SEGMENT_FD" /* the recorder passes an empty memfd by this number */
+#define SEGMENT_FD_ENV "GMPT_SEGMENT_FD" /* the recorder passes an empty file by this number */
 #define SEGMENT_LEFT_OUT_ENV "GMPT_SEGMENT_LEFT_OUT" /* and the header's words frames_left_out and events_left_out */
+#define SEGMENT_OUTPUT_BYTES 3072
 
 #define SEGMENT_MAX_PS 256
 #define SEGMENT_MAX_MODULES 512
@@ -117,7 +129,8 @@ struct segment_ring {
     ATOMIC(uint64_t) stacks_lost;          /* stacks that found no room there */
     ATOMIC(uint32_t) tid;                  /* the M that holds the P, 0 = none; the no-P ring has none */
     /* written by the recorder; the target masks it and never follows it */
-    _Alignas(128) ATOMIC(uint64_t) consumed; /* sub-buffers it has done with, all below `opened` */
+    _Alignas(128) ATOMIC(uint64_t) consumed; /* sub-buffers that are in its file, all below `opened` */
+    ATOMIC(uint64_t) lost_base; /* `lost` as the epoch's first sub-buffer began; valid once that is in the file */
 };
 _Static_assert(sizeof(struct segment_ring) == 256, "part of the segment's version");
 
@@ -178,7 +191,12 @@ struct segment_header {
     uint32_t saved_call_offset; /* likewise, function and caller of the blocking call that it is in */
     uint64_t entry_pc;         /* what a G that has not run yet has saved as its address */
     uint64_t code_lo, code_hi; /* the runtime's own code */
+    uint64_t start_ticks; /* of the clock, and beside it the kernel's, before the first record there could be */
+    int64_t start_monotonic_ns, start_realtime_ns;
+    ATOMIC(uint32_t) output_epoch; /* recorder: the epoch whose records `output` has; 0 = there is no recorder so far */
+    char output[SEGMENT_OUTPUT_BYTES]; /* recorder: the file that it writes, an absolute path; "" = not known */
 };
+_Static_assert(sizeof(struct segment_header) <= 4096, "the header has one page");
 
 /* A mapped segment, from either side. */
 struct segment {
@@ -205,17 +223,23 @@ static inline uint32_t segment_stack_room(uint32_t frames_left_out)
 }
 
 /* The target's side. Lays out a segment for p_count Ps with sub-buffers of 64 KiB in rings of ring_bytes (a power of
- * two, 128 KiB to 64 MiB) in fd, an empty memfd that the recorder passed and that nobody else has claimed, or in a
+ * two, 128 KiB to 64 MiB) in fd, an empty file that the recorder passed and that nobody else has claimed, or in a
  * memfd of its own when fd is -1 (in plain memory, unseen from outside, where the limit on file sizes forbids one). The
  * caller sets header->clock and then calls segment_publish, before which segment_open says -EAGAIN. Returns 0 or -errno
  * (-EBUSY: fd is claimed; -EFBIG: the limit on file sizes); on failure nothing is left behind. */
 int segment_create(struct segment *segment, int fd, uint32_t p_count, size_t ring_bytes, uint32_t registry_slots);
 void segment_publish(struct segment *segment);
 
-/* The other side. Maps fd, checks that it is sealed against shrinking and that every table lies inside it. Returns 0,
+/* The other side. Maps fd, checks that it cannot be shrunk by strangers and that every table lies inside it. Returns 0,
  * -EAGAIN when the target has not laid it out yet, -EPROTO when it is not a segment that this version reads (*why
  * says it), or another -errno. */
 int segment_open(struct segment *segment, int fd, const char **why);
+
+/* Whether fd is a file in tmpfs that strangers cannot shrink; a memfd is none. */
+bool segment_in_tmpfs(int fd);
+
+/* From here to segment_close a SIGBUS in the segment is lived through; one segment a process. */
+void segment_guard(const struct segment *segment);
 
 /* Unmaps; fd stays open. */
 void segment_close(struct segment *segment);

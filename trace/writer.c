@@ -420,9 +420,9 @@ static void writer_free(struct writer *writer)
     free(writer);
 }
 
-struct writer *writer_open(int fd, const struct writer_info *info, int level)
+/* One without a file so far. NULL with errno. */
+static struct writer *writer_new(int fd, int level)
 {
-    uint8_t head[FORMAT_HEAD_BYTES];
     int result = -ENOMEM;
     struct writer *writer = calloc(1, sizeof *writer);
     if (!writer) {
@@ -442,17 +442,47 @@ struct writer *writer_open(int fd, const struct writer_info *info, int level)
         result = -EINVAL;
         goto out;
     }
-    if ((result = preamble_make(writer, info)))
-        goto out;
-    file_head_fill(head, 0, 0, 0);
-    size_t fit;
-    result = file_append(writer, head, sizeof head, &fit);
+    result = 0;
 out:
     if (result) {
         writer_free(writer);
         errno = -result;
         return NULL;
     }
+    return writer;
+}
+
+struct writer *writer_open(int fd, const struct writer_info *info, int level)
+{
+    uint8_t head[FORMAT_HEAD_BYTES];
+    struct writer *writer = writer_new(fd, level);
+    if (!writer)
+        return NULL;
+    int result = preamble_make(writer, info);
+    file_head_fill(head, 0, 0, 0);
+    size_t fit;
+    if (result == 0)
+        result = file_append(writer, head, sizeof head, &fit);
+    if (result) {
+        writer_free(writer);
+        errno = -result;
+        return NULL;
+    }
+    return writer;
+}
+
+struct writer *writer_resume(int fd, const struct writer_past *past, int level)
+{
+    struct writer *writer = writer_new(fd, level);
+    if (!writer)
+        return NULL;
+    writer->bytes = past->bytes;
+    writer->events = past->events;
+    writer->saved = past->saved;
+    writer->clock = past->last;
+    writer->clock_known = true;
+    writer->first_ns = past->first.monotonic_ns;
+    writer->last_ns = past->last.monotonic_ns;
     return writer;
 }
 

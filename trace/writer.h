@@ -50,6 +50,15 @@ struct writer_ring_end {
  * "never finished" until writer_close. Returns NULL with errno. */
 struct writer *writer_open(int fd, const struct writer_info *info, int level);
 
+/* What a file of whole frames has that was not finished. */
+struct writer_past {
+    uint64_t bytes, events; /* records, markers included */
+    uint64_t saved;         /* without markers */
+    struct writer_clock first, last;
+};
+/* Goes on with such a file, which fd is at the end of. */
+struct writer *writer_resume(int fd, const struct writer_past *past, int level);
+
 void writer_put_clock(struct writer *writer, const struct writer_clock *clock);
 void writer_put_module(struct writer *writer, const struct gmpt_module *module);
 /* words: entries of count, addresses...; ordinal counts from 1 within the ring. */

@@ -1,0 +1,297 @@
+/* See recovery.h. */
+#define _GNU_SOURCE
+#include "recovery.h"
+
+#include "events.h"
+#include "frames.h"
+#include "leb.h"
+#include "recorder.h"
+#include "sections.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define LEVEL 3
+#define RATE_SPAN_NS 20000000 /* two clocks this far apart tell how fast the target's ticks */
+
+/* What the file has. */
+struct past {
+    struct writer_past file;
+    bool begun; /* a frame, with the info */
+    bool ended; /* it is whole */
+    bool attached;
+    int64_t pid, p_count;
+    uint64_t census_records;
+    uint32_t names;
+    struct drain_place places[SECTION_RINGS_MAX];
+};
+
+static bool is_marker(const struct writer_events *events)
+{
+    return events->count > 0 && events->size > 0 && events->bytes[0] == GMPT_EVENT_lost;
+}
+
+static void past_events(struct past *past, const struct writer_events *events)
+{
+    struct drain_place *place = &past->places[events->ring];
+    uint64_t delta, lost = 0;
+    bool marker = is_marker(events);
+    if (marker) {
+        const uint8_t *end = events->bytes + events->size, *p = leb_get(events->bytes + 1, end, &delta);
+        if (p)
+            leb_get(p, end, &lost);
+    }
+    place->known = true;
+    place->sequence = events->sequence;
+    place->offset = (uint64_t)events->offset + events->size;
+    place->kept += events->count - marker;
+    place->marked += lost;
+    past->file.events += events->count;
+    past->file.saved += events->count - marker;
+}
+
+static void past_stacks(struct past *past, const struct section *section)
+{
+    struct section_stacks stacks;
+    uint64_t pc[SECTION_STACK_MAX];
+    uint32_t count;
+    if (section_stacks_begin(section, &stacks))
+        return;
+    struct drain_place *place = &past->places[stacks.ring];
+    while (section_stacks_next(&stacks, pc, &count) > 0)
+        if (stacks.ordinal - 1 == place->stacks + 1) /* after a hole they are written again */
+            place->stacks++;
+}
+
+static void past_names(struct past *past, const struct section *section)
+{
+    struct section_dictionary dictionary;
+    struct section_name name;
+    if (section_dictionary_begin(section, &dictionary))
+        return;
+    while (section_dictionary_next(&dictionary, &name) > 0)
+        if (name.number == past->names + 1)
+            past->names++;
+}
+
+static void past_section(struct past *past, const struct section *section)
+{
+    struct writer_events events;
+    struct writer_clock clock;
+    switch (section->kind) {
+    case FORMAT_CLOCK:
+        if (section_clock(section, &clock) == 0) {
+            if (!past->file.first.monotonic_ns)
+                past->file.first = clock;
+            past->file.last = clock;
+        }
+        break;
+    case FORMAT_INFO:
+        past->begun = true;
+        past->pid = section_info_number(section, "pid");
+        past->p_count = section_info_number(section, "p_count");
+        past->attached = section_info_number(section, "attached") == 1;
+        break;
+    case FORMAT_EVENTS:
+        if (section_events(section, &events) == 0)
+            past_events(past, &events);
+        break;
+    case FORMAT_STACKS:
+        past_stacks(past, section);
+        break;
+    case FORMAT_DICTIONARY:
+        past_names(past, section);
+        break;
+    case FORMAT_END:
+        past->ended = true;
+        break;
+    default:
+        break;
+    }
+}
+
+/* Reads the file to the end of its last whole frame. Returns 0, also when it has none, or -errno. */
+static int past_read(struct past *past, const char *path)
+{
+    struct gmpt_trace_error error;
+    struct frames_file *file = frames_open(path, &error);
+    struct frame *frame;
+    int result = 0;
+    if (!file)
+        return errno == EPROTO ? 0 : -errno; /* shorter than a head */
+    while ((result = frames_next(file, &frame, &error)) > 0) {
+        const uint8_t *p = frame->bytes, *end = p + frame->size;
+        struct section section;
+        while (section_next(&p, end, &section) > 0)
+            past_section(past, &section);
+        frame_release(frame);
+        past->file.bytes = (uint64_t)frames_offset(file);
+    }
+    frames_close(file);
+    return result;
+}
+
+static int copy(int from, int to, uint64_t bytes)
+{
+    char buffer[65536];
+    while (bytes) {
+        ssize_t got = read(from, buffer, bytes < sizeof buffer ? (size_t)bytes : sizeof buffer);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return got < 0 ? -errno : -EIO;
+        bytes -= (uint64_t)got;
+        for (ssize_t done = 0; done < got;) {
+            ssize_t wrote = write(to, buffer + done, (size_t)(got - done));
+            if (wrote < 0 && errno != EINTR)
+                return -errno;
+            done += wrote > 0 ? wrote : 0;
+        }
+    }
+    return 0;
+}
+
+static struct writer *file_begin(const struct recovery *recovery, const struct segment *segment, struct past *past)
+{
+    if (past->begun) {
+        int part = open(recovery->part_path, O_RDONLY | O_CLOEXEC);
+        int result = part < 0 ? -errno : copy(part, recovery->out_fd, past->file.bytes);
+        if (part >= 0)
+            close(part);
+        errno = -result;
+        return result ? NULL : writer_resume(recovery->out_fd, &past->file, LEVEL);
+    }
+    const struct segment_header *header = segment->header;
+    uint32_t maxprocs = load_relaxed(&header->maxprocs);
+    past->attached = load_relaxed(&header->epoch) > 1;
+    past->file.first = past->file.last = (struct writer_clock){
+        .ticks = header->start_ticks,
+        .monotonic_ns = header->start_monotonic_ns,
+        .realtime_ns = header->start_realtime_ns,
+    };
+    struct writer_info info = {
+        .pid = segment->pid,
+        .p_count = segment->p_count,
+        .maxprocs = maxprocs <= segment->p_count ? maxprocs : 0,
+        .clock = (int)segment->clock,
+        .command = "",
+        .host = "",
+        .attached = past->attached,
+        .frames_left_out = load_relaxed(&header->frames_left_out),
+        .events_left_out = load_relaxed(&header->events_left_out),
+    };
+    return writer_open(recovery->out_fd, &info, LEVEL);
+}
+
+/* When the last record was written, on the line through two clocks. Those of the file are near it; now may be days
+ * later, with the machine asleep in between. */
+static struct writer_clock end_clock(const struct past *past, const struct segment *segment, uint64_t ticks)
+{
+    struct recorder_moment moment = recorder_moment_now();
+    const struct writer_clock *first = &past->file.first, *last = &past->file.last;
+    struct writer_clock now = recorder_moment_clock(&moment, segment->clock), other = now;
+    if (last->monotonic_ns - first->monotonic_ns >= RATE_SPAN_NS)
+        other = *first;
+    if (ticks <= last->ticks || ticks > now.ticks || other.ticks == last->ticks)
+        return *last;
+    double rate =
+        ((double)other.monotonic_ns - (double)last->monotonic_ns) / ((double)other.ticks - (double)last->ticks);
+    double later_ns = (double)(ticks - last->ticks) * rate;
+    if (!(later_ns >= 0 && later_ns < (double)(now.monotonic_ns - last->monotonic_ns)))
+        return *last;
+    return (struct writer_clock){ ticks, last->monotonic_ns + (int64_t)later_ns,
+                                  last->realtime_ns + (int64_t)later_ns };
+}
+
+/* Appends what the segment has, and the end. */
+static int rest_append(struct recovery *recovery, const struct segment *segment, struct past *past, struct drain *drain,
+                       struct writer *writer)
+{
+    uint64_t before = writer_events_saved(writer);
+    int result = 0;
+    if (!past->begun) {
+        writer_put_clock(writer, &past->file.first);
+        result = writer_frame(writer);
+    }
+    drain_begin(drain);
+    for (bool done = false; result == 0 && !done;) {
+        done = drain_collect(drain);
+        result = drain_write(drain, writer, &past->file.last);
+    }
+    recovery->drained = drain_counts(drain);
+    snprintf(recovery->damage, sizeof recovery->damage, "%s", drain_damage(drain));
+    recovery->recovered = writer_events_saved(writer) - before;
+    recovery->events = writer_events_saved(writer);
+    recovery->unfinished = past->attached && past->file.last.ticks == past->file.first.ticks;
+    if (result)
+        return result;
+    uint32_t rings = segment->ring_count + past->attached;
+    struct writer_ring_end *ends = calloc(rings, sizeof *ends);
+    if (!ends)
+        return -ENOMEM;
+    drain_ends(drain, ends);
+    if (past->attached)
+        ends[rings - 1].emitted = past->places[segment->ring_count].kept;
+    struct writer_clock end = end_clock(past, segment, drain_last_ticks(drain));
+    writer_put_clock(writer, &end);
+    if (!recovery->unfinished)
+        writer_put_end(writer, recovery->ended ? 3 : 0, 0, ends, rings);
+    free(ends);
+    return writer_frame(writer);
+}
+
+int recovery_run(struct recovery *recovery, const char **why)
+{
+    struct segment segment = { 0 };
+    struct past *past = calloc(1, sizeof *past);
+    struct drain *drain = NULL;
+    struct writer *writer = NULL;
+    *why = "out of memory";
+    int result = past ? segment_open(&segment, recovery->segment_fd, why) : -ENOMEM;
+    if (result == -EAGAIN)
+        *why = "the program had not begun to write into it";
+    if (result)
+        goto out;
+    segment_guard(&segment);
+    *why = "its recorder is at work";
+    if ((result = segment_lock(recovery->segment_fd)))
+        goto out;
+    store_release(&segment.header->tracing, 0);
+    *why = "the recorder's file cannot be read";
+    if (recovery->part_path && (result = past_read(past, recovery->part_path)))
+        goto out;
+    *why = "the recorder's file is not of this program";
+    result = -EPROTO;
+    if (past->begun && (past->pid != segment.pid || past->p_count != segment.p_count))
+        goto out;
+    *why = "the recorder's file is whole";
+    if (past->ended)
+        goto out;
+    *why = "out of memory";
+    result = -ENOMEM;
+    if (!(drain = drain_open(&segment, load_relaxed(&segment.header->epoch), false)))
+        goto out;
+    *why = "the recorder's file is not of this recording";
+    if ((result = drain_resume(drain, past->places, past->names)))
+        goto out;
+    *why = NULL;
+    if (!(writer = file_begin(recovery, &segment, past))) {
+        result = -errno;
+        close(recovery->out_fd);
+        goto out;
+    }
+    result = rest_append(recovery, &segment, past, drain, writer);
+    recovery->file_bytes = writer_bytes(writer);
+    int closed = writer_close(writer);
+    if (result == 0)
+        result = closed;
+out:
+    drain_close(drain);
+    segment_close(&segment);
+    free(past);
+    return result;
+}
