@@ -25,6 +25,8 @@
 #endif
 
 #define RING_BYTES (16u << 20)
+#define RING_BYTES_LEAST (128u << 10)
+#define RING_BYTES_MOST (64u << 20)
 #define LOCK_LOOK_NS 200000000 /* how often it is looked whether there is still a recorder */
 
 struct segment trace_segment;
@@ -231,6 +233,23 @@ static void describe(const struct ring *ring, struct subbuffer *head)
     head->tid = m ? m->tid : 0;
 }
 
+/* GMPT_RING_BYTES: a power of two, with or without K or M. 0 = it is something else. */
+static size_t ring_bytes(void)
+{
+    const char *text = getenv("GMPT_RING_BYTES");
+    if (!text || !*text)
+        return RING_BYTES;
+    char *end;
+    unsigned long long bytes = *text >= '0' && *text <= '9' ? strtoull(text, &end, 10) : 0;
+    if (bytes == 0 || bytes > RING_BYTES_MOST)
+        return 0;
+    unsigned shift = *end == 'K' ? 10 : *end == 'M' ? 20 : 0;
+    if (end[shift ? 1 : 0])
+        return 0;
+    bytes <<= shift;
+    return bytes >= RING_BYTES_LEAST && bytes <= RING_BYTES_MOST && (bytes & (bytes - 1)) == 0 ? bytes : 0;
+}
+
 /* The file that a recorder passed, or -1. The variable is taken away, so that children start afresh. */
 static int recorder_fd(void)
 {
@@ -331,15 +350,21 @@ static void note_clocks(struct segment_header *header)
 int trace_start(uint32_t p_room, uint32_t maxprocs, uint32_t seats)
 {
     trace.clock = choose_clock();
+    size_t bytes = ring_bytes();
+    if (bytes == 0) {
+        fprintf(stderr, "gmptrace: GMPT_RING_BYTES=%s is not a power of two from 128K to 64M\n",
+                getenv("GMPT_RING_BYTES"));
+        return -EINVAL;
+    }
     int fd = recorder_fd();
     if (fd >= 0 && segment_in_tmpfs(fd))
         watch_room();
-    int error = fd < 0 ? -EBUSY : segment_create(&trace_segment, fd, p_room, RING_BYTES, seats);
+    int error = fd < 0 ? -EBUSY : segment_create(&trace_segment, fd, p_room, bytes, seats);
     bool recorded = !error;
     if (fd >= 0 && error && error != -EBUSY)
         fprintf(stderr, "gmptrace: this program cannot be recorded: %s\n", strerror(-error));
     if (error)
-        error = segment_create(&trace_segment, -1, p_room, RING_BYTES, seats);
+        error = segment_create(&trace_segment, -1, p_room, bytes, seats);
     if (error)
         return error;
     memcheck_reserved(trace_segment.registry, seats * sizeof *trace_segment.registry);
