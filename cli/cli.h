@@ -29,8 +29,8 @@ struct cli_command {
     int (*run)(int argc, char **argv); /* argv[0] is NAME; returns an exit status */
 };
 
-extern const struct cli_command command_record, command_analyze, command_leaks, command_pprof, command_script,
-    command_export, command_graph;
+extern const struct cli_command command_record, command_recover, command_analyze, command_leaks, command_pprof,
+    command_script, command_export, command_graph;
 
 /* The whole of main(): finds the subcommand and runs it. Returns the exit status. */
 int cli_dispatch(int argc, char **argv);

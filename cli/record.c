@@ -1,15 +1,16 @@
 /* gmptrace record: runs a program with a shared segment to trace into, or attaches to one that runs, and writes what
  * comes out to a file.
  *
- * When it starts the program, the segment's memfd is inherited through any wrapper, so it is the program that first
+ * When it starts the program, the segment's file is inherited through any wrapper, so it is the program that first
  * starts the runtime with it that is recorded. The recorder holds its own mapping: a program that is killed loses
- * nothing that it has committed. */
+ * nothing that it has committed. When the recorder is killed as well, the file is still in tmpfs, for `recover`. */
 #define _GNU_SOURCE
 #include "cli.h"
 #include "outfile.h"
 #include "progress.h"
 #include "recordset.h"
 #include "rotation.h"
+#include "segfile.h"
 #include "target.h"
 
 #include "trace/recorder.h"
@@ -17,6 +18,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,7 +43,8 @@ struct run {
     struct rotation rotation;
     struct outfile file; /* the one that is being written */
     bool file_done; /* its fd is closed, and it is kept or dropped */
-    int segment_fd; /* the recorder's own open */
+    char segment_path[PATH_MAX]; /* in tmpfs, until it is removed; "" = there is none */
+    int segment_fd;              /* the recorder's own open */
     int passed_fd;  /* what the program inherits */
     bool attach;    /* to a target that runs */
     struct target target;
@@ -190,10 +193,18 @@ static void command_text(char *buffer, size_t size, char **argv)
 
 /* What the head of a file says. */
 struct head {
-    char command[4096], host[256];
+    char command[4096], host[256], output[PATH_MAX];
 };
 
-static struct recorder_info head_info(const struct run *run, struct head *head)
+/* What the segment has is in the file, or will never be. */
+static void segment_remove(struct run *run)
+{
+    if (run->segment_path[0])
+        unlink(run->segment_path);
+    run->segment_path[0] = 0;
+}
+
+static struct recorder_info head_info(const struct run *run, const struct outfile *file, struct head *head)
 {
     struct utsname machine;
     head->command[0] = head->host[0] = 0;
@@ -204,6 +215,7 @@ static struct recorder_info head_info(const struct run *run, struct head *head)
     return (struct recorder_info){
         .command = run->attach ? run->target.command : head->command,
         .host = head->host,
+        .output = file->part_path ? realpath(file->part_path, head->output) : NULL,
         .level = COMPRESSION_LEVEL,
         .start = run->before,
         .attach = run->attach,
@@ -216,7 +228,7 @@ static struct recorder_info head_info(const struct run *run, struct head *head)
 static void segment_try(struct run *run)
 {
     struct head head;
-    struct recorder_info info = head_info(run, &head);
+    struct recorder_info info = head_info(run, &run->file, &head);
     struct recorder_moment now = recorder_moment_now();
     const char *why = NULL;
     int result = recorder_open(&run->recorder, run->segment_fd, run->file.fd, &info, &why);
@@ -298,6 +310,7 @@ static void recording_finish(struct run *run)
     }
     int result = recorder_finish(run->recorder, kind, code);
     progress_erase(&run->progress);
+    segment_remove(run);
     struct recorder_counts counts = recorder_counts(run->recorder);
     char text[128];
     counts_text(text, &counts);
@@ -318,15 +331,17 @@ static void recording_rotate(struct run *run)
 {
     struct outfile next;
     struct head head;
-    struct recorder_info info = head_info(run, &head);
     struct recorder_counts counts;
     unsigned number = run->rotation.number + 1;
     const char *path = rotation_path(&run->rotation, number);
     int result = path ? outfile_open(&next, path) : -ENOMEM;
     progress_erase(&run->progress);
-    if (result == 0 && (result = recorder_next(run->recorder, next.fd, &info, &counts))) {
-        outfile_drop(&next);
-        outfile_close(&next);
+    if (result == 0) {
+        struct recorder_info info = head_info(run, &next, &head);
+        if ((result = recorder_next(run->recorder, next.fd, &info, &counts))) {
+            outfile_drop(&next);
+            outfile_close(&next);
+        }
     }
     if (result) {
         cli_error("cannot go on in '%s': %s; the recording ends", path ? path : run->rotation.path,
@@ -422,7 +437,12 @@ static int nothing_say(const struct run *run)
 static int segment_make(struct run *run)
 {
     char path[32];
-    int low = memfd_create(SEGMENT_NAME, MFD_ALLOW_SEALING);
+    int low = segfile_make(run->segment_path);
+    if (low < 0) {
+        if (isatty(STDERR_FILENO))
+            cli_error("no room in tmpfs: if this recorder is killed too, its last events cannot be recovered");
+        low = memfd_create(SEGMENT_NAME, MFD_ALLOW_SEALING);
+    }
     if (low < 0)
         return -errno;
     run->passed_fd = fcntl(low, F_DUPFD, SEGMENT_FD_LEAST);
@@ -486,6 +506,7 @@ static int run_whole(struct run *run)
     if (run->status == CLI_OK && run->ended && !run->attach)
         run->status = WIFSIGNALED(run->wait_status) ? 128 + WTERMSIG(run->wait_status) : WEXITSTATUS(run->wait_status);
 out:
+    segment_remove(run);
     if (!run->file_done) {
         if (!run->recorder)
             close(run->file.fd);

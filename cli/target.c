@@ -3,12 +3,14 @@
 #include "target.h"
 
 #include "cli.h"
+#include "segfile.h"
 
 #include "trace/segment.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -68,7 +70,8 @@ static bool segment_is_of(int fd, uint32_t pid)
 /* Opens the segment, or returns -1 with errno, 0 when there is none. */
 static int segment_find(pid_t pid)
 {
-    char path[64], link[sizeof LINK_START + 16];
+    char path[64], link[PATH_MAX];
+    pid_t recorder;
     snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
     DIR *dir = opendir(path);
     if (!dir)
@@ -77,8 +80,11 @@ static int segment_find(pid_t pid)
     int found = -1, error = 0;
     for (struct dirent *entry; found < 0 && (entry = readdir(dir));) {
         ssize_t length = readlinkat(dirfd(dir), entry->d_name, link, sizeof link - 1);
-        if (length < (ssize_t)strlen(LINK_START) || strncmp(link, LINK_START, strlen(LINK_START)) != 0)
+        if (length <= 0)
             continue;
+        link[length] = 0;
+        if (strncmp(link, LINK_START, strlen(LINK_START)) != 0 && !segfile_name(link, &recorder))
+            continue; /* neither its own nor one that a recorder made for it */
         found = openat(dirfd(dir), entry->d_name, O_RDWR | O_CLOEXEC);
         if (found < 0) {
             error = errno;

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "recovery.h"
 
+#include "census.h"
 #include "events.h"
 #include "frames.h"
 #include "leb.h"
@@ -25,7 +26,7 @@ struct past {
     bool ended; /* it is whole */
     bool attached;
     int64_t pid, p_count;
-    uint64_t census_records;
+    uint32_t epoch;
     uint32_t names;
     struct drain_place places[SECTION_RINGS_MAX];
 };
@@ -155,6 +156,54 @@ static int copy(int from, int to, uint64_t bytes)
     return 0;
 }
 
+/* The moment of these ticks, which lie after from, on the line from there to or through another moment. */
+static struct writer_clock clock_at(const struct writer_clock *from, const struct writer_clock *other, uint64_t ticks)
+{
+    if (ticks <= from->ticks || other->ticks == from->ticks)
+        return *from;
+    double rate =
+        ((double)other->monotonic_ns - (double)from->monotonic_ns) / ((double)other->ticks - (double)from->ticks);
+    double later_ns = (double)(ticks - from->ticks) * rate;
+    if (!(later_ns >= 0 && later_ns < 1e18))
+        return *from;
+    return (struct writer_clock){ ticks, from->monotonic_ns + (int64_t)later_ns,
+                                  from->realtime_ns + (int64_t)later_ns };
+}
+
+static struct writer_clock clock_now(const struct segment *segment)
+{
+    struct recorder_moment moment = recorder_moment_now();
+    return recorder_moment_clock(&moment, segment->clock);
+}
+
+/* When the last record was written. Clocks of the file are near it; now may be days later, with the machine asleep in
+ * between. */
+static struct writer_clock end_clock(const struct past *past, const struct segment *segment, uint64_t ticks)
+{
+    const struct writer_clock *first = &past->file.first, *last = &past->file.last;
+    struct writer_clock now = clock_now(segment);
+    bool far = last->monotonic_ns - first->monotonic_ns >= RATE_SPAN_NS;
+    return ticks > now.ticks ? *last : clock_at(last, far ? first : &now, ticks);
+}
+
+/* When a file begins of which nothing was written: as the program starts, or right before the epoch's first record. */
+static struct writer_clock first_clock(const struct past *past, const struct segment *segment)
+{
+    const struct segment_header *header = segment->header;
+    struct writer_clock start = { header->start_ticks, header->start_monotonic_ns, header->start_realtime_ns };
+    uint64_t earliest = UINT64_MAX;
+    for (uint32_t ring = 0; past->attached && ring < segment->ring_count; ring++) {
+        uint64_t opened = load_acquire(&segment->rings[ring].opened);
+        for (uint64_t back = 1; back <= segment->subbuffers && back <= opened; back++) {
+            const struct subbuffer *head = segment_subbuffer(segment, ring, opened - back);
+            if (head->epoch == past->epoch && head->base_ticks < earliest)
+                earliest = head->base_ticks;
+        }
+    }
+    struct writer_clock now = clock_now(segment);
+    return earliest > start.ticks && earliest < now.ticks ? clock_at(&start, &now, earliest) : start;
+}
+
 static struct writer *file_begin(const struct recovery *recovery, const struct segment *segment, struct past *past)
 {
     if (past->begun) {
@@ -167,12 +216,8 @@ static struct writer *file_begin(const struct recovery *recovery, const struct s
     }
     const struct segment_header *header = segment->header;
     uint32_t maxprocs = load_relaxed(&header->maxprocs);
-    past->attached = load_relaxed(&header->epoch) > 1;
-    past->file.first = past->file.last = (struct writer_clock){
-        .ticks = header->start_ticks,
-        .monotonic_ns = header->start_monotonic_ns,
-        .realtime_ns = header->start_realtime_ns,
-    };
+    past->attached = load_relaxed(&header->epoch) > 1; /* the first is begun by a program that is started with it */
+    past->file.first = past->file.last = first_clock(past, segment);
     struct writer_info info = {
         .pid = segment->pid,
         .p_count = segment->p_count,
@@ -187,24 +232,24 @@ static struct writer *file_begin(const struct recovery *recovery, const struct s
     return writer_open(recovery->out_fd, &info, LEVEL);
 }
 
-/* When the last record was written, on the line through two clocks. Those of the file are near it; now may be days
- * later, with the machine asleep in between. */
-static struct writer_clock end_clock(const struct past *past, const struct segment *segment, uint64_t ticks)
+/* The Gs that no record of the epoch tells of: their slots have stood still since. Returns 0 or -errno. */
+static int census_append(const struct segment *segment, struct past *past, struct drain *drain, struct writer *writer)
 {
-    struct recorder_moment moment = recorder_moment_now();
-    const struct writer_clock *first = &past->file.first, *last = &past->file.last;
-    struct writer_clock now = recorder_moment_clock(&moment, segment->clock), other = now;
-    if (last->monotonic_ns - first->monotonic_ns >= RATE_SPAN_NS)
-        other = *first;
-    if (ticks <= last->ticks || ticks > now.ticks || other.ticks == last->ticks)
-        return *last;
-    double rate =
-        ((double)other.monotonic_ns - (double)last->monotonic_ns) / ((double)other.ticks - (double)last->ticks);
-    double later_ns = (double)(ticks - last->ticks) * rate;
-    if (!(later_ns >= 0 && later_ns < (double)(now.monotonic_ns - last->monotonic_ns)))
-        return *last;
-    return (struct writer_clock){ ticks, last->monotonic_ns + (int64_t)later_ns,
-                                  last->realtime_ns + (int64_t)later_ns };
+    const struct segment_header *header = segment->header;
+    struct census *census = census_open(segment, past->epoch, 0, load_relaxed(&header->frames_left_out),
+                                        load_relaxed(&header->events_left_out));
+    /* First the stacks and names that slots refer to. */
+    int more = census ? drain_write(drain, writer, &past->file.last) : -ENOMEM;
+    for (more = more ? more : 1; more > 0;) {
+        writer_put_clock(writer, &past->file.last);
+        more = census_step(census, writer, past->file.last.ticks);
+        int result = more < 0 ? more : writer_frame(writer);
+        if (result)
+            more = result;
+    }
+    past->places[segment->ring_count].kept = census ? census_records(census) : 0;
+    census_close(census);
+    return more;
 }
 
 /* Appends what the segment has, and the end. */
@@ -217,6 +262,8 @@ static int rest_append(struct recovery *recovery, const struct segment *segment,
         writer_put_clock(writer, &past->file.first);
         result = writer_frame(writer);
     }
+    if (result == 0 && !past->begun && past->attached)
+        result = census_append(segment, past, drain, writer);
     drain_begin(drain);
     for (bool done = false; result == 0 && !done;) {
         done = drain_collect(drain);
@@ -225,8 +272,7 @@ static int rest_append(struct recovery *recovery, const struct segment *segment,
     recovery->drained = drain_counts(drain);
     snprintf(recovery->damage, sizeof recovery->damage, "%s", drain_damage(drain));
     recovery->recovered = writer_events_saved(writer) - before;
-    recovery->events = writer_events_saved(writer);
-    recovery->unfinished = past->attached && past->file.last.ticks == past->file.first.ticks;
+    recovery->unfinished = past->begun && past->attached && past->file.last.ticks == past->file.first.ticks;
     if (result)
         return result;
     uint32_t rings = segment->ring_count + past->attached;
@@ -239,7 +285,7 @@ static int rest_append(struct recovery *recovery, const struct segment *segment,
     struct writer_clock end = end_clock(past, segment, drain_last_ticks(drain));
     writer_put_clock(writer, &end);
     if (!recovery->unfinished)
-        writer_put_end(writer, recovery->ended ? 3 : 0, 0, ends, rings);
+        writer_put_end(writer, recovery->ended && !recovery->more ? 3 : 0, 0, ends, rings);
     free(ends);
     return writer_frame(writer);
 }
@@ -261,22 +307,22 @@ int recovery_run(struct recovery *recovery, const char **why)
     if ((result = segment_lock(recovery->segment_fd)))
         goto out;
     store_release(&segment.header->tracing, 0);
+    uint32_t last = load_relaxed(&segment.header->epoch), of_file = load_relaxed(&segment.header->output_epoch);
+    past->epoch = recovery->rest || of_file == 0 ? last : of_file;
+    recovery->more = past->epoch != last;
     *why = "the recorder's file cannot be read";
-    if (recovery->part_path && (result = past_read(past, recovery->part_path)))
+    if (recovery->part_path && !recovery->rest && (result = past_read(past, recovery->part_path)))
         goto out;
     *why = "the recorder's file is not of this program";
     result = -EPROTO;
     if (past->begun && (past->pid != segment.pid || past->p_count != segment.p_count))
         goto out;
-    *why = "the recorder's file is whole";
-    if (past->ended)
-        goto out;
     *why = "out of memory";
     result = -ENOMEM;
-    if (!(drain = drain_open(&segment, load_relaxed(&segment.header->epoch), false)))
+    if (!(drain = drain_open(&segment, past->epoch, false)))
         goto out;
     *why = "the recorder's file is not of this recording";
-    if ((result = drain_resume(drain, past->places, past->names)))
+    if ((result = drain_resume(drain, past->places, past->names)) && !past->ended)
         goto out;
     *why = NULL;
     if (!(writer = file_begin(recovery, &segment, past))) {
@@ -284,7 +330,8 @@ int recovery_run(struct recovery *recovery, const char **why)
         close(recovery->out_fd);
         goto out;
     }
-    result = rest_append(recovery, &segment, past, drain, writer);
+    result = past->ended ? 0 : rest_append(recovery, &segment, past, drain, writer);
+    recovery->events = writer_events_saved(writer);
     recovery->file_bytes = writer_bytes(writer);
     int closed = writer_close(writer);
     if (result == 0)

@@ -12,7 +12,9 @@
  * 1. A record is in a whole frame of the file, or at or behind its ring's place: every committed record is there once.
  * 2. Neither the file nor the segment is changed, but that `tracing` is off afterwards; so it may fail and be done
  * again.
- * 3. Both were written by others. What does not fit together is refused or left out, as by frames.h and drain.h. */
+ * 3. What the recorder had not begun to write, the next epoch of a recording that goes over several files, or all when
+ * it was killed at once, becomes a file as that of a recorder that attaches, with the Gs that the registry has.
+ * 4. Both were written by others. What does not fit together is refused or left out, as by frames.h and drain.h. */
 #ifndef GMPT_RECOVERY_H
 #define GMPT_RECOVERY_H
 
@@ -27,12 +29,14 @@ struct recovery {
     const char *part_path; /* the file; NULL = there is none, or nothing in it */
     int out_fd;            /* empty; closed by recovery_run when that returns 0 or *why is NULL */
     bool ended;            /* the program is gone */
+    bool rest;             /* only what comes after the file's epoch: see `more` */
     /* answered */
     uint64_t file_bytes, events; /* of the result */
     uint64_t recovered;          /* events that were not in the file */
     struct drain_counts drained;
     char damage[160];
     bool unfinished; /* the recorder had not told yet of all Gs that were there as it attached; no end is written */
+    bool more;       /* another epoch had begun, whose file has nothing; it is to be had by another run with `rest` */
 };
 
 /* Returns 0 or -errno: -EBUSY when a recorder has the segment, -EPROTO when one of both cannot be used; *why is then a
