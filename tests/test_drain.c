@@ -88,7 +88,9 @@ static void round_run(struct fixture *f)
 static void drain_all(struct fixture *f)
 {
     int fd = memfd_create("trace", 0);
-    struct writer_info info = { 1, 1, SEGMENT_CLOCK_MONOTONIC, "test", "host", 1, false };
+    struct writer_info info = {
+        .pid = 1, .p_count = 1, .clock = SEGMENT_CLOCK_MONOTONIC, .command = "test", .host = "host", .maxprocs = 1
+    };
     struct writer *writer = writer_open(fd, &info, 1);
     struct writer_clock clock = { 1, 1, 1 };
     ck_assert_ptr_nonnull(writer);
@@ -416,7 +418,9 @@ TEST(drain, full_batch_stops_and_goes_on)
     uint64_t emitted = fill(&f, 700000), seen = 0;
     int batches = 0;
     int fd = memfd_create("trace", 0);
-    struct writer_info info = { 1, 1, SEGMENT_CLOCK_MONOTONIC, "test", "host", 1, false };
+    struct writer_info info = {
+        .pid = 1, .p_count = 1, .clock = SEGMENT_CLOCK_MONOTONIC, .command = "test", .host = "host", .maxprocs = 1
+    };
     struct writer_clock clock = { 1, 1, 1 };
     struct writer *writer = writer_open(fd, &info, 1);
     drain_begin(f.drain);
@@ -441,7 +445,9 @@ TEST(drain, batches_are_small_as_long_as_there_is_room)
     fixture_open_sized(&f, 128 * SUBBUFFER_BYTES);
     uint64_t emitted = fill(&f, 100000), seen = 0;
     int fd = memfd_create("trace", 0);
-    struct writer_info info = { 1, 1, SEGMENT_CLOCK_MONOTONIC, "test", "host", 1, false };
+    struct writer_info info = {
+        .pid = 1, .p_count = 1, .clock = SEGMENT_CLOCK_MONOTONIC, .command = "test", .host = "host", .maxprocs = 1
+    };
     struct writer_clock clock = { 1, 1, 1 };
     struct writer *writer = writer_open(fd, &info, 1);
     drain_begin(f.drain);

@@ -785,3 +785,12 @@ TEST_TIMEOUT(reader, a_late_recorder_makes_no_violations, 120)
     free(content);
     free(bytes);
 }
+
+TEST(reader, a_program_that_ended_somehow_has_a_whole_file)
+{
+    struct tracefile_result result = tracefile_run(TRACEFILE_HEAD "frame\nclock 0 0 0\nend 3 0\nring 0 0 0\n"
+                                                                  "ring 0 0 0\nring 0 0 0\n");
+    ck_assert_int_eq(result.info.whole, 1);
+    ck_assert_int_eq(result.info.exit_kind, 3);
+    free(result.events);
+}

@@ -179,7 +179,7 @@ TEST(text, a_mistake_is_reported_with_its_line)
         { "frame\nstack 300 1\n", "line 2: a stack" },
         { "frame\nmodule 1 2\n", "line 2: a module" },
         { "frame\nring 1 2 3\n", "line 2: after the end" },
-        { "frame\nend 3 0\n", "line 2: an end" },
+        { "frame\nend 4 0\n", "line 2: an end" },
         { "frame\nevents ring=0\n", "line 2: events have" },
         { "frame\nevents ring=0 sequence=0 offset=0 base=0 g=0 seq=0 tid=0 lost=0\n1 go_home\n", "line 3: a record" },
         { "frame\nevents ring=0 sequence=0 offset=0 base=0 g=0 seq=0 tid=0 lost=0\n1 go_start g=1\n",

@@ -21,7 +21,9 @@ static char path[256];
 
 static struct writer *open_writer(void)
 {
-    static const struct writer_info info = { 7, 2, SEGMENT_CLOCK_MONOTONIC, "a\nb", "h", 1 };
+    static const struct writer_info info = {
+        .pid = 7, .p_count = 2, .clock = SEGMENT_CLOCK_MONOTONIC, .command = "a\nb", .host = "h", .maxprocs = 1
+    };
     snprintf(path, sizeof path, "%s/w.data", harness_tmpdir());
     int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
     ck_assert_int_ge(fd, 0);
@@ -215,7 +217,9 @@ TEST(writer, markers_are_not_counted_as_saved_events)
 
 TEST(writer, a_device_without_room_is_an_error_at_once)
 {
-    static const struct writer_info info = { 7, 2, SEGMENT_CLOCK_TSC, "", "", 1 };
+    static const struct writer_info info = {
+        .pid = 7, .p_count = 2, .clock = SEGMENT_CLOCK_TSC, .command = "", .host = "", .maxprocs = 1
+    };
     int fd = open("/dev/full", O_RDWR);
     if (fd < 0)
         SKIP("there is no /dev/full");
@@ -227,7 +231,9 @@ TEST(writer, a_device_without_room_is_an_error_at_once)
 
 TEST(writer, a_pipe_gets_a_file_without_the_heads_figures)
 {
-    static const struct writer_info info = { 7, 2, SEGMENT_CLOCK_TSC, NULL, NULL, 1 };
+    static const struct writer_info info = {
+        .pid = 7, .p_count = 2, .clock = SEGMENT_CLOCK_TSC, .command = NULL, .host = NULL, .maxprocs = 1
+    };
     int ends[2];
     ck_assert_int_eq(pipe(ends), 0);
     struct writer *writer = writer_open(ends[1], &info, 3);
@@ -246,7 +252,9 @@ TEST(writer, a_pipe_gets_a_file_without_the_heads_figures)
 
 TEST(writer, a_closed_pipe_is_a_sticky_error)
 {
-    static const struct writer_info info = { 7, 2, SEGMENT_CLOCK_TSC, "", "", 1 };
+    static const struct writer_info info = {
+        .pid = 7, .p_count = 2, .clock = SEGMENT_CLOCK_TSC, .command = "", .host = "", .maxprocs = 1
+    };
     int ends[2];
     ck_assert_int_eq(pipe(ends), 0);
     signal(SIGPIPE, SIG_IGN);
@@ -260,7 +268,9 @@ TEST(writer, a_closed_pipe_is_a_sticky_error)
 
 TEST(writer, a_level_that_zstd_does_not_have_still_works)
 {
-    static const struct writer_info info = { 7, 2, SEGMENT_CLOCK_TSC, "", "", 1 };
+    static const struct writer_info info = {
+        .pid = 7, .p_count = 2, .clock = SEGMENT_CLOCK_TSC, .command = "", .host = "", .maxprocs = 1
+    };
     snprintf(path, sizeof path, "%s/w.data", harness_tmpdir());
     struct writer *writer = writer_open(open(path, O_RDWR | O_CREAT | O_TRUNC, 0600), &info, 1000);
     ck_assert_ptr_nonnull(writer);
