@@ -84,14 +84,17 @@ static void round_run(struct fixture *f)
     ck_assert(drain_collect(f->drain));
 }
 
+/* One whose file is thrown away. */
+static struct writer *scratch_writer(void)
+{
+    struct writer_info info = { .p_count = 1, .clock = SEGMENT_CLOCK_MONOTONIC };
+    return writer_open(memfd_create("trace", MFD_CLOEXEC), &info, 1);
+}
+
 /* Drains and throws away, until a round brings nothing. */
 static void drain_all(struct fixture *f)
 {
-    int fd = memfd_create("trace", 0);
-    struct writer_info info = {
-        .pid = 1, .p_count = 1, .clock = SEGMENT_CLOCK_MONOTONIC, .command = "test", .host = "host", .maxprocs = 1
-    };
-    struct writer *writer = writer_open(fd, &info, 1);
+    struct writer *writer = scratch_writer();
     struct writer_clock clock = { 1, 1, 1 };
     ck_assert_ptr_nonnull(writer);
     for (int i = 0; i < 3; i++) {
@@ -417,12 +420,8 @@ TEST(drain, full_batch_stops_and_goes_on)
     fixture_open_sized(&f, 128 * SUBBUFFER_BYTES);
     uint64_t emitted = fill(&f, 700000), seen = 0;
     int batches = 0;
-    int fd = memfd_create("trace", 0);
-    struct writer_info info = {
-        .pid = 1, .p_count = 1, .clock = SEGMENT_CLOCK_MONOTONIC, .command = "test", .host = "host", .maxprocs = 1
-    };
     struct writer_clock clock = { 1, 1, 1 };
-    struct writer *writer = writer_open(fd, &info, 1);
+    struct writer *writer = scratch_writer();
     drain_begin(f.drain);
     for (bool done = false; !done; batches++) {
         done = drain_collect(f.drain);
@@ -444,12 +443,8 @@ TEST(drain, batches_are_small_as_long_as_there_is_room)
     struct fixture f;
     fixture_open_sized(&f, 128 * SUBBUFFER_BYTES);
     uint64_t emitted = fill(&f, 100000), seen = 0;
-    int fd = memfd_create("trace", 0);
-    struct writer_info info = {
-        .pid = 1, .p_count = 1, .clock = SEGMENT_CLOCK_MONOTONIC, .command = "test", .host = "host", .maxprocs = 1
-    };
     struct writer_clock clock = { 1, 1, 1 };
-    struct writer *writer = writer_open(fd, &info, 1);
+    struct writer *writer = scratch_writer();
     drain_begin(f.drain);
     ck_assert(!drain_crowded(f.drain));
     for (bool done = false; !done;) {
