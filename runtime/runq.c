@@ -4,11 +4,13 @@
 #include "nest.h"
 #include "shared.h"
 
+/* g may be NULL, or gone: as a number, since there is no such array to point into. */
 static inline void prefetch_g(const struct g *g)
 {
-    __builtin_prefetch((const char *)g + 64, 1);
-    __builtin_prefetch(g, 1);
-    __builtin_prefetch((const char *)g - 64, 1);
+    uintptr_t at = (uintptr_t)g;
+    __builtin_prefetch((const void *)(at + 64), 1);
+    __builtin_prefetch((const void *)at, 1);
+    __builtin_prefetch((const void *)(at - 64), 1);
 }
 
 /* Moves half of the full ring, and g, to the global queue. Returns false when thieves made room meanwhile. */
