@@ -106,16 +106,24 @@ static void record(uint64_t each, off_t *whole, uint64_t *before)
     work(each);
 }
 
+static const char *out_path(void)
+{
+    static char path[512];
+    snprintf(path, sizeof path, "%s/out", harness_tmpdir());
+    return path;
+}
+
+static bool rest; /* as asked for */
+
 static struct tracefile_result recovered(const char *part, struct recovery *recovery)
 {
-    static char out[512];
-    const char *why;
-    snprintf(out, sizeof out, "%s/out", harness_tmpdir());
+    const char *why, *out = out_path();
     *recovery = (struct recovery){
         .segment_fd = open_again(f.target.fd),
         .part_path = part,
         .out_fd = open(out, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600),
         .ended = true,
+        .rest = rest,
     };
     int result = recovery_run(recovery, &why);
     ck_assert_msg(result == 0, "%d %s", result, why ? why : "");
@@ -197,6 +205,72 @@ TEST(recovery, without_a_file_the_segment_alone_is_enough)
     result = recovered(f.part, &recovery);
     expect_all(&result);
     free(result.events);
+}
+
+/* The recorder was ending a file and had switched to the next epoch, of whose file there is nothing. */
+TEST(recovery, the_next_epoch_has_a_file_of_its_own)
+{
+    off_t whole;
+    uint64_t before;
+    begin();
+    store_relaxed(&f.target.header->output_epoch, 1);
+    record(100, &whole, &before);
+    uint64_t first = f.emitted;
+    f.target.registry[0] = (struct g_slot){ 0 }; /* the main G, which waits since before; and one that was told of */
+    store_relaxed(&f.target.registry[0].id, 1);
+    store_relaxed(&f.target.registry[0].status, g_status_make(3, GMPT_WAIT_sleep, G_WAITING));
+    store_relaxed(&f.target.registry[1].id, 2);
+    store_relaxed(&f.target.registry[1].status, g_status_make(9, 0, G_RUNNABLE));
+    store_relaxed(&f.target.registry[1].told, 2);
+    store_relaxed(&f.target.header->registry_used, 2);
+    store_relaxed(&f.target.header->tracing, segment_next_epoch(&f.target));
+    ring_turn(&f.ring[0], 2);
+    ring_emit_fields(&f.ring[0], GMPT_EVENT_go_was, 900000, (uint64_t[]){ 2, 7, G_RUNNABLE, 1, 0x20, 0 }, 6);
+    ring_emit(&f.ring[0], GMPT_EVENT_go_start, 900010, 2, 2, 8, 0, 0);
+    ring_emit(&f.ring[0], GMPT_EVENT_go_yield, 900020, 0, 0, 0, 0, 0);
+
+    struct recovery recovery;
+    struct tracefile_result result = recovered(f.part, &recovery);
+    ck_assert(recovery.more);
+    ck_assert_int_eq(result.info.whole, 1);
+    ck_assert_int_eq(result.info.exit_kind, 0);
+    ck_assert_uint_eq(result.counts.kept, first);
+    ck_assert_uint_eq(result.counts.emitted, first);
+    free(result.events);
+
+    rest = true;
+    result = recovered(NULL, &recovery);
+    rest = false;
+    ck_assert(!recovery.more);
+    ck_assert_int_eq(result.info.whole, 1);
+    ck_assert_int_eq(result.info.attached, 1);
+    ck_assert_int_eq(result.info.exit_kind, 3);
+    ck_assert_uint_eq(result.counts.emitted, result.counts.kept);
+    ck_assert_uint_eq(result.counts.violations + result.counts.gaps + result.counts.resynced, 0);
+    ck_assert_uint_eq(result.gs_alive, 2);
+    ck_assert_ptr_nonnull(strstr(result.events, "go_was g=1 seq=3 "));
+    ck_assert_ptr_nonnull(strstr(result.events, "go_start g=2 seq=8"));
+    ck_assert_ptr_null(strstr(result.events, "go_create"));
+    free(result.events);
+}
+
+/* It was killed before it could rename the file, or tell the next one's name. */
+TEST(recovery, a_file_that_is_whole_is_copied)
+{
+    struct recovery recovery;
+    begin();
+    work(10);
+    struct tracefile_result first = recovered(NULL, &recovery), second;
+    ck_assert_int_eq(rename(out_path(), f.part), 0);
+    work(10);
+    second = recovered(f.part, &recovery);
+    ck_assert_str_eq(first.events, second.events);
+    ck_assert_int_eq(second.info.whole, 1);
+    ck_assert_int_eq(first.info.expected_bytes, second.info.expected_bytes);
+    ck_assert_int_eq(first.info.expected_duration_ns, second.info.expected_duration_ns);
+    ck_assert_uint_eq(first.info.expected_events, second.info.expected_events);
+    free(first.events);
+    free(second.events);
 }
 
 TEST(recovery, it_can_be_done_again)
