@@ -55,21 +55,34 @@ static bool find_look(struct find *find, const char *path, int fd)
     return true;
 }
 
-/* PATH of PATH.PID.part; "" when it has another form. */
-static void final_name(char *name, const char *part)
+/* The PID of PATH.PID.part, and how long PATH is; 0 when it has another form. */
+static pid_t part_name(const char *part, size_t *length)
 {
-    size_t length = strlen(part), end = strlen(".part");
-    strcpy(name, part);
-    if (length <= end || strcmp(part + length - end, ".part") != 0)
-        goto none;
-    name[length - end] = 0;
-    char *dot = strrchr(name, '.');
-    if (!dot || dot == name || dot[-1] == '/' || !dot[1] || strspn(dot + 1, "0123456789") != strlen(dot + 1))
-        goto none;
-    *dot = 0;
-    return;
-none:
-    name[0] = 0;
+    size_t bytes = strlen(part), suffix = strlen(".part");
+    if (bytes <= suffix || strcmp(part + bytes - suffix, ".part") != 0)
+        return 0;
+    const char *end = part + bytes - suffix, *dot = end;
+    while (dot > part && dot[-1] >= '0' && dot[-1] <= '9')
+        dot--;
+    if (dot == end || dot - part < 2 || dot[-1] != '.' || dot[-2] == '/')
+        return 0;
+    *length = (size_t)(dot - 1 - part);
+    return (pid_t)strtol(dot, NULL, 10);
+}
+
+static pid_t part_recorder(const char *part)
+{
+    size_t length;
+    return part_name(part, &length);
+}
+
+/* PATH of PATH.PID.part; "" when it has another form. */
+static void final_name(char name[PATH_MAX], const char *part)
+{
+    size_t length = 0;
+    if (part_name(part, &length))
+        memcpy(name, part, length);
+    name[length] = 0;
 }
 
 /* ---- The list --------------------------------------------------------------------------------------------------- */
@@ -138,6 +151,8 @@ static int wanted_look(const char *path, int *fd, void *arg)
         return 0;
     if (wanted->pid && find.program != wanted->pid && find.recorder != wanted->pid)
         return 0;
+    if (wanted->part && !find.part[0] && part_recorder(wanted->part) == find.recorder)
+        strcpy(find.part, wanted->part); /* its recorder had not come to say so */
     if (wanted->part && (!realpath(find.part, resolved) || strcmp(resolved, wanted->part) != 0))
         return 0;
     if (wanted->find->fd >= 0 && !find.left)

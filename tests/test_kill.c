@@ -361,7 +361,9 @@ TEST_TIMEOUT(kill, what_both_leave_behind_is_recovered_whole, 1800)
             continue;
         }
         ck_assert_ptr_null(strstr(err, "does not hold together"));
-        ck_assert_int_eq(shell("ls x.*.part"), 2);
+        /* An empty one stays when the recorder had not yet seen the segment, to say where it is. */
+        ck_assert_int_eq(shell("find . -name 'x.*.part' -size +64c"), 0);
+        ck_assert_str_eq(out, "");
         struct reading reading = expect_whole("x");
         expect_all(&reading, off ? counted - 2 * gs : counted, off ? 3 * gs : gs + (gs == 0));
         ck_assert_int_eq(reading.exit_kind, 3);
