@@ -253,6 +253,22 @@ int cli_flush(int status)
 
 int cli_parse_duration(const char *text, int64_t *ns) { return duration_parse(text, strlen(text), ns); }
 
+int cli_parse_size(const char *text, uint64_t *bytes)
+{
+    static const char units[] = "KMGT";
+    char *end;
+    if (text[0] < '0' || text[0] > '9')
+        return -EINVAL;
+    errno = 0;
+    unsigned long long number = strtoull(text, &end, 10);
+    const char *unit = *end ? strchr(units, *end) : NULL;
+    unsigned shift = unit ? 10 * (unsigned)(unit - units + 1) : 0;
+    if (errno || !unit || end[1] || number > UINT64_MAX >> shift)
+        return -EINVAL;
+    *bytes = number << shift;
+    return 0;
+}
+
 const char *cli_duration(char buffer[16], int64_t ns)
 {
     const char *sign = ns < 0 ? "-" : "";

@@ -31,6 +31,8 @@
 
 #define DEFAULT_PATH "gmptrace.data"
 #define COMPRESSION_LEVEL 3
+#define FLIGHT_BYTES_DEFAULT (256u << 20) /* for a flight recorder that was given a time */
+#define FLIGHT_BYTES_LEAST (1u << 20)
 #define SEGMENT_POLL_NS 2000000 /* until the program has laid out its segment */
 #define IDLE_POLL_NS 100000000  /* while only the program's end is waited for, which a signal tells */
 #define MAX_SIZE_LEAST (1u << 20)
@@ -42,7 +44,7 @@
 struct run {
     struct rotation rotation;
     struct outfile file; /* the one that is being written */
-    bool file_done; /* its fd is closed, and it is kept or dropped */
+    bool file_done; /* its fd is closed, it is kept or dropped, and there will be no more */
     char segment_path[PATH_MAX]; /* in tmpfs, until it is removed; "" = there is none */
     int segment_fd;              /* the recorder's own open */
     int passed_fd;  /* what the program inherits */
@@ -60,6 +62,11 @@ struct run {
     struct recorder_moment before; /* the last time that there was no segment */
     bool refused;                  /* the segment cannot be recorded; said already */
     struct recordset wanted;       /* what the recording has of what it can do without */
+    struct flight_limits flight;   /* bytes 0: no flight recorder */
+    const char *path;              /* where to; later snapshots add a number */
+    char snapshot_path[4096];      /* of the last one that did */
+    int snapshots;
+    bool snapshot_asked;           /* by a signal */
     int64_t duration_ns;           /* how long to record; 0 = until the program ends */
     int64_t end_ns;                /* CLOCK_MONOTONIC: when that is over; INT64_MAX = never, or not known yet */
     int status;                    /* CLI_OK while all goes well */
@@ -80,6 +87,8 @@ static void signals_take(struct run *run)
         if (wanted[i] == SIGCHLD || (sigaction(wanted[i], NULL, &action) == 0 && action.sa_handler != SIG_IGN))
             sigaddset(&run->waited, wanted[i]);
     }
+    if (run->flight.bytes)
+        sigaddset(&run->waited, SIGUSR2);
     struct sigaction by_default = { .sa_handler = SIG_DFL };
     sigaction(SIGCHLD, &by_default, &run->old_child_action); /* ignored, it would take the exit status away */
     sigprocmask(SIG_BLOCK, &run->waited, &run->old_mask);
@@ -123,6 +132,20 @@ static int child_start(struct run *run)
             ;
     }
     return -error;
+}
+
+static void end_kind(const struct run *run, int *kind, int *code)
+{
+    *kind = *code = 0;
+    if (run->ended && run->attach) {
+        *kind = 3;
+    } else if (run->ended && WIFEXITED(run->wait_status)) {
+        *kind = 1;
+        *code = WEXITSTATUS(run->wait_status);
+    } else if (run->ended) {
+        *kind = 2;
+        *code = WTERMSIG(run->wait_status);
+    }
 }
 
 static void end_check(struct run *run)
@@ -170,7 +193,9 @@ static void signals_wait(struct run *run, int64_t ns)
     int signal = sigtimedwait(&run->waited, NULL, &timeout);
     for (; signal > 0; signal = sigtimedwait(&run->waited, NULL, &none)) {
         end_check(run); /* before a signal is passed on: its pid may be another's by then */
-        if (signal != SIGCHLD)
+        if (signal == SIGUSR2)
+            run->snapshot_asked = true;
+        else if (signal != SIGCHLD)
             stop_request(run, signal);
     }
     end_check(run);
@@ -215,13 +240,14 @@ static struct recorder_info head_info(const struct run *run, const struct outfil
     return (struct recorder_info){
         .command = run->attach ? run->target.command : head->command,
         .host = head->host,
-        .output = file->part_path ? realpath(file->part_path, head->output) : NULL,
+        .output = file->part_path && !run->flight.bytes ? realpath(file->part_path, head->output) : NULL,
         .level = COMPRESSION_LEVEL,
         .start = run->before,
         .attach = run->attach,
         .frames_left_out = run->wanted.frames_left_out,
         .events_left_out = run->wanted.events_left_out,
-        .stacks_pid = run->target.pid,
+        .stacks_pid = run->attach ? run->target.pid : run->pid,
+        .flight = run->flight,
     };
 }
 
@@ -231,7 +257,7 @@ static void segment_try(struct run *run)
     struct recorder_info info = head_info(run, &run->file, &head);
     struct recorder_moment now = recorder_moment_now();
     const char *why = NULL;
-    int result = recorder_open(&run->recorder, run->segment_fd, run->file.fd, &info, &why);
+    int result = recorder_open(&run->recorder, run->segment_fd, run->flight.bytes ? -1 : run->file.fd, &info, &why);
     if (result == -EAGAIN) {
         run->before = now;
     } else if (result) {
@@ -270,16 +296,21 @@ static void file_name(struct run *run)
                 run->file.old_replaced ? ", instead of an older one" : "");
 }
 
+static void damage_tell(const struct run *run, const struct drain_counts *drained)
+{
+    char dropped[32];
+    if (drained->damaged > 0)
+        cli_error(
+            "the program's shared memory does not hold together in %llu places, the first: %s; %s events left out",
+            (unsigned long long)drained->damaged, recorder_damage(run->recorder), cli_count(dropped, drained->dropped));
+}
+
 /* After the file has its name. */
 static void file_tell(const struct run *run, const struct recorder_counts *counts)
 {
-    char text[128], lost[32], dropped[32];
+    char text[128], lost[32];
     counts_text(text, counts);
-    if (counts->drained.damaged > 0)
-        cli_error(
-            "the program's shared memory does not hold together in %llu places, the first: %s; %s events left out",
-            (unsigned long long)counts->drained.damaged, recorder_damage(run->recorder),
-            cli_count(dropped, counts->drained.dropped));
+    damage_tell(run, &counts->drained);
     if (run->status == CLI_OK)
         fprintf(stderr, "[ gmptrace record: wrote %s, %s lost -> %s ]\n", text, cli_count(lost, counts->drained.lost),
                 run->file.path);
@@ -295,18 +326,67 @@ static void file_finish(struct run *run, bool keep)
         outfile_drop(&run->file);
 }
 
+/* The file that was opened at the start, or, for later ones, one with a number. */
+static int snapshot_open(struct run *run)
+{
+    if (run->snapshots++ == 0)
+        return 0;
+    outfile_close(&run->file);
+    snprintf(run->snapshot_path, sizeof run->snapshot_path, "%s.%d", run->path, run->snapshots);
+    int result = outfile_open(&run->file, run->snapshot_path);
+    if (result)
+        run->file = (struct outfile){ .path = run->snapshot_path, .fd = -1 };
+    return result;
+}
+
+/* Puts what the flight recorder has into a file, and says so. */
+static void snapshot_write(struct run *run, const char *why, int kind, int code)
+{
+    struct recorder_counts counts = { 0 };
+    char text[128], lost[32], length[16];
+    int64_t length_ns = 0;
+    int result = snapshot_open(run);
+    if (result == 0)
+        result = recorder_snapshot(run->recorder, run->file.fd, kind, code, &counts, &length_ns);
+    progress_erase(&run->progress);
+    if (result) {
+        run->status = CLI_MACHINE;
+        cli_error("cannot write '%s': %s; no snapshot", run->file.path, strerror(-result));
+        if (run->file.fd >= 0)
+            outfile_drop(&run->file);
+        return;
+    }
+    file_name(run);
+    counts_text(text, &counts);
+    fprintf(stderr, "[ gmptrace record: %s: the last %s, %s, %s lost -> %s ]\n", why, cli_duration(length, length_ns),
+            text, cli_count(lost, counts.drained.lost), run->file.path);
+}
+
+static void snapshots_check(struct run *run)
+{
+    bool by_signal = run->snapshot_asked;
+    run->snapshot_asked = false;
+    if (by_signal || recorder_snapshot_asked(run->recorder))
+        snapshot_write(run, by_signal ? "SIGUSR2" : "asked for by the program", 0, 0);
+}
+
+static void flight_finish(struct run *run, int kind, int code)
+{
+    snapshot_write(run, run->ended ? "the program has ended" : "the end", kind, code);
+    run->file_done = true;
+    recorder_finish(run->recorder, kind, code);
+    struct recorder_counts counts = recorder_counts(run->recorder);
+    damage_tell(run, &counts.drained);
+}
+
 /* Ends the recording, whole or at a failure to write, and says how it went. */
 static void recording_finish(struct run *run)
 {
-    int kind = 0, code = 0;
-    if (run->ended && run->attach) {
-        kind = 3;
-    } else if (run->ended && WIFEXITED(run->wait_status)) {
-        kind = 1;
-        code = WEXITSTATUS(run->wait_status);
-    } else if (run->ended) {
-        kind = 2;
-        code = WTERMSIG(run->wait_status);
+    int kind, code;
+    end_kind(run, &kind, &code);
+    if (run->flight.bytes) {
+        flight_finish(run, kind, code);
+        return;
     }
     int result = recorder_finish(run->recorder, kind, code);
     progress_erase(&run->progress);
@@ -392,6 +472,8 @@ static void run_follow(struct run *run)
             recording_rotate(run);
         else if (recording)
             progress_tick(run);
+        if (run->flight.bytes && run->recorder && !run->file_done)
+            snapshots_check(run);
         if (last)
             return;
         if (!run->recorder)
@@ -531,7 +613,16 @@ static pid_t pid_parse(const char *text)
     return errno || *end || end == text || pid <= 0 || pid > INT32_MAX ? 0 : (pid_t)pid;
 }
 
-enum { OPTION_STACKS = 256, OPTION_EVENTS, OPTION_MAX_SIZE, OPTION_KEEP };
+enum { OPTION_STACKS = 256, OPTION_EVENTS, OPTION_MAX_SIZE, OPTION_KEEP, OPTION_FLIGHT };
+
+static int flight_parse(const char *text, struct flight_limits *limits)
+{
+    *limits = (struct flight_limits){ .bytes = FLIGHT_BYTES_DEFAULT };
+    if (cli_parse_duration(text, &limits->ns) == 0)
+        return limits->ns ? 0 : -EINVAL;
+    limits->ns = 0;
+    return cli_parse_size(text, &limits->bytes) || limits->bytes < FLIGHT_BYTES_LEAST ? -EINVAL : 0;
+}
 
 static int record_run(int argc, char **argv)
 {
@@ -543,6 +634,7 @@ static int record_run(int argc, char **argv)
         { "events", required_argument, NULL, OPTION_EVENTS },
         { "max-size", required_argument, NULL, OPTION_MAX_SIZE },
         { "keep", required_argument, NULL, OPTION_KEEP },
+        { "flight", required_argument, NULL, OPTION_FLIGHT },
         { "help", no_argument, NULL, 'h' },
         { NULL, 0, NULL, 0 },
     };
@@ -551,6 +643,7 @@ static int record_run(int argc, char **argv)
     struct recordset wanted = { 0 };
     uint64_t max_bytes = 0;
     unsigned keep = 0;
+    struct flight_limits flight = { 0 };
     pid_t pid = 0;
     int option, status;
     optind = 0;
@@ -578,13 +671,17 @@ static int record_run(int argc, char **argv)
                 return status;
             break;
         case OPTION_MAX_SIZE:
-            if (rotation_parse_size(optarg, &max_bytes) || max_bytes < MAX_SIZE_LEAST)
+            if (cli_parse_size(optarg, &max_bytes) || max_bytes < MAX_SIZE_LEAST)
                 return cli_usage("'%s' is no size of at least 1M, such as 64M or 1G", optarg);
             break;
         case OPTION_KEEP:
             keep = (unsigned)pid_parse(optarg);
             if (keep == 0 || keep > KEEP_MOST)
                 return cli_usage("'%s' is no number of files from 1 to %d", optarg, KEEP_MOST);
+            break;
+        case OPTION_FLIGHT:
+            if (flight_parse(optarg, &flight))
+                return cli_usage("'%s' is neither a size (at least 1M) nor a duration, such as 64M or 30s", optarg);
             break;
         case 'h':
             fputs(cli_current->help, stdout);
@@ -605,6 +702,8 @@ static int record_run(int argc, char **argv)
         return cli_usage("--keep says how many files are kept, and there is one without --max-size");
     struct run run = { .segment_fd = -1, .passed_fd = -1, .duration_ns = duration_ns, .end_ns = INT64_MAX };
     run.wanted = wanted;
+    run.flight = flight;
+    run.path = path;
     char name[64];
     if (pid) {
         status = target_open(&run.target, pid);
@@ -643,6 +742,10 @@ const struct cli_command command_record = {
             "                     record for that long (500ms, 10s, 5m) from the start of\n"
             "                     PROG's runtime; PROG runs on\n"
             "  -p, --pid PID      attach to this process; Ctrl-C detaches\n"
+            "      --flight SIZE|TIME\n"
+            "                     keep only the last part, 64M or 30s of it, in memory, and\n"
+            "                     write it to FILE at the end, and on SIGUSR2, or when the\n"
+            "                     program asks for it (gmpt_trace_snapshot), to FILE.2, ...\n"
             "      --stacks on|off|DEPTH\n"
             "                     whether to record stacks, or at most so many callers (1-32)\n"
             "      --events SET   which of the events to record that a recording can do\n"

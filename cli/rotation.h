@@ -36,7 +36,4 @@ void rotation_done(struct rotation *rotation);
 
 void rotation_close(struct rotation *rotation);
 
-/* Reads a size such as 500K, 64M or 1G, in units of 1024. Returns 0 or -EINVAL. */
-int rotation_parse_size(const char *text, uint64_t *bytes);
-
 #endif

@@ -385,7 +385,7 @@ int trace_start(uint32_t p_room, uint32_t maxprocs, uint32_t seats)
     if (recorded)
         leave_out();
     if (recorded)
-        store_relaxed(&trace_segment.header->tracing, segment_next_epoch(&trace_segment));
+        store_relaxed(&trace_segment.header->tracing, segment_next_epoch(&trace_segment, false));
     if (recorded)
         ring_prefault(&trace.ring);
     pthread_atfork(NULL, NULL, after_fork_in_child);
@@ -475,7 +475,8 @@ static __attribute__((noinline)) bool turn(struct ring *ring, uint32_t epoch)
     memcheck_used(segment_subbuffer(&trace_segment, ring->index, 0),
                   (size_t)trace_segment.subbuffers * SUBBUFFER_BYTES);
     memcheck_used(ring->stack_words, trace_segment.stacks_words * sizeof(uint64_t));
-    ring_turn(ring, epoch);
+    uint32_t first = load_relaxed(&trace_segment.header->first_epoch);
+    ring_turn(ring, epoch, ring->epoch && (int32_t)(ring->epoch - first) >= 0);
     if (ring == &trace.ring)
         return true;
     const struct g *current = container_of(ring, struct p, ring)->current;
@@ -515,6 +516,14 @@ void trace_watch(int64_t now_ns)
     looked_ns = now_ns;
     if (!segment_is_locked(trace_segment.fd))
         cas_acq_rel(&trace_segment.header->tracing, &epoch, 0); /* not when the next recorder has begun its own */
+}
+
+bool trace_snapshot_ask(void)
+{
+    if (load_relaxed(&trace_segment.header->tracing) == 0)
+        return false;
+    fetch_add_relaxed(&trace_segment.header->snapshots_asked, 1);
+    return true;
 }
 
 void trace_p_held(struct p *p, uint32_t tid) { store_relaxed(&p->ring.control->tid, tid); }

@@ -49,6 +49,8 @@ void trace_note_modules(void);
 void trace_start_p(struct p *p); /* makes the P's ring */
 /* By sysmon at every look: notices that tracing has begun or ended, and ends it when there is no recorder. */
 void trace_watch(int64_t now_ns);
+/* Asks the recorder for what it keeps in memory. Returns false when there is none. */
+bool trace_snapshot_ask(void);
 /* Tells the outside which thread holds the P, 0 = none. */
 void trace_p_held(struct p *p, uint32_t tid);
 /* Tells the outside that the main G has returned. */

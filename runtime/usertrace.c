@@ -1,6 +1,7 @@
 /* Tasks, regions and messages: what the program says of its work goes into the trace and nowhere else. */
 #include "enter.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -89,3 +90,5 @@ void gmpt_logf(const char *category, const char *format, ...)
     if (bytes >= 0)
         log_text(category, text, (size_t)bytes);
 }
+
+int gmpt_trace_snapshot(void) { return trace_snapshot_ask() ? 0 : -ESRCH; }

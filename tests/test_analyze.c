@@ -149,7 +149,7 @@ TEST(analyze, json_is_one_valid_object)
 {
     ck_assert_int_eq(analyze(&(struct sample_options){ .leaks = 15, .done = 2, .healthy = 1 }, "--json"), 0);
     ck_assert_msg(sample_json_valid(out), "%s", out);
-    has(out, "\"goroutines\": {\"created\": 19, \"ended\": 2, \"alive\": 17, \"peak\": 17}");
+    has(out, "\"goroutines\": {\"before\": 0, \"created\": 19, \"ended\": 2, \"alive\": 17, \"peak\": 17}");
     has(out, "\"p_count\": 2");
     has(out, "\"exit\": {\"kind\": \"exited\", \"code\": 0}");
     has(out, "\"suspected\": 15");

@@ -72,7 +72,7 @@ TEST(epochs, the_next_epoch_begins_where_the_last_one_ends)
     fixture_open(&f);
     uint64_t first = fill(&f, 10);
     drain_all(&f);
-    ring_turn(&f.ring[0], 1);
+    ring_turn(&f.ring[0], 1, false);
     uint64_t second = fill(&f, 100000); /* until the ring is full: sub-buffers of the next epoch are closed already */
     drain_all(&f);
     struct drain_counts counts = drain_counts(f.drain);
@@ -97,7 +97,7 @@ TEST(epochs, losses_before_the_first_subbuffer_of_an_epoch_are_its_own)
     struct fixture f;
     fixture_open(&f);
     uint64_t first = fill(&f, 100000);
-    ring_turn(&f.ring[0], 1);
+    ring_turn(&f.ring[0], 1, false);
     uint64_t second = fill(&f, 7); /* still no room */
     drain_all(&f);
     second += fill(&f, 10);

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "harness.h"
 
+#include "cli/cli.h"
 #include "cli/rotation.h"
 
 #include <gmptrace/trace.h>
@@ -44,11 +45,11 @@ TEST(rotation, sizes_have_units_of_1024)
                                          "18446744073709551615K" };
     uint64_t bytes;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        ck_assert_int_eq(rotation_parse_size(cases[i].text, &bytes), 0);
+        ck_assert_int_eq(cli_parse_size(cases[i].text, &bytes), 0);
         ck_assert_uint_eq(bytes, cases[i].bytes);
     }
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
-        ck_assert_msg(rotation_parse_size(wrong[i], &bytes) == -EINVAL, "%s", wrong[i]);
+        ck_assert_msg(cli_parse_size(wrong[i], &bytes) == -EINVAL, "%s", wrong[i]);
 }
 
 static bool exists(const char *directory, unsigned number)

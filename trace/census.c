@@ -346,6 +346,7 @@ int census_step(struct census *census, struct writer *writer, uint64_t base_tick
     if (size)
         writer_put_events(writer, &(struct writer_events){
                                       .ring = census->segment->ring_count,
+                                      .sequence = census->epoch,
                                       .offset = (uint32_t)census->offset,
                                       .base_ticks = base_ticks,
                                       .count = census->step_records,

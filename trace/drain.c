@@ -54,7 +54,7 @@ struct drain_cursor {
     bool over;     /* one of a later epoch has been seen, up to which lost_end were lost; it is left alone */
     uint64_t lost_end;
     uint64_t lost_base; /* lost before that one, in earlier epochs; valid when turned */
-    uint32_t offset, records;
+    uint32_t offset, records, epoch;
     uint64_t lost_before;
     struct drain_state state;
     uint64_t kept, marked, dropped;
@@ -66,11 +66,13 @@ struct drain_cursor {
 struct drain_part {
     struct writer_events events;
     size_t start; /* of its bytes in the batch */
+    uint32_t epoch;
 };
 
 struct drain {
     const struct segment *segment;
-    uint32_t epoch;
+    uint32_t first_epoch, epoch; /* of the recording; the newest */
+    bool leave_tables;
     uint64_t dictionary_words; /* read so far */
     uint32_t dictionary_entries;
     bool dictionary_broken;
@@ -122,7 +124,7 @@ struct drain *drain_open(const struct segment *segment, uint32_t epoch, bool fro
     if (!drain)
         return NULL;
     drain->segment = segment;
-    drain->epoch = epoch;
+    drain->first_epoch = drain->epoch = epoch;
     drain->cursors = calloc(segment->ring_count, sizeof *drain->cursors);
     drain->parts = calloc(PARTS_MAX, sizeof *drain->parts);
     drain->batch = malloc(DRAIN_BATCH_BYTES);
@@ -143,7 +145,7 @@ struct drain *drain_open(const struct segment *segment, uint32_t epoch, bool fro
 
 void drain_turn(struct drain *drain, uint32_t epoch)
 {
-    drain->epoch = epoch;
+    drain->first_epoch = drain->epoch = epoch;
     drain->dictionary_words = 0;
     drain->dictionary_entries = drain->modules_read = 0;
     drain->dictionary_broken = drain->modules_broken = false;
@@ -181,6 +183,10 @@ int drain_resume(struct drain *drain, const struct drain_place *places, uint32_t
     }
     return 0;
 }
+
+void drain_continue(struct drain *drain, uint32_t epoch) { drain->epoch = epoch; }
+
+void drain_leave_tables(struct drain *drain) { drain->leave_tables = true; }
 
 void drain_close(struct drain *drain)
 {
@@ -240,7 +246,8 @@ static bool subbuffer_begin(struct drain *drain, uint32_t ring)
         return false;
     }
     uint64_t lost_earlier = head.lost_before > head.lost_marked ? head.lost_before - head.lost_marked : 0;
-    if (head.epoch != drain->epoch) { /* the last records of an earlier one, which came while this one began */
+    if (head.epoch - drain->first_epoch > drain->epoch - drain->first_epoch) {
+        /* Of another recording: the last records of one before, which came while this one began, or the next one's. */
         cursor->skipping = true;
         cursor->over = (int32_t)(head.epoch - drain->epoch) > 0;
         cursor->lost_end = lost_earlier;
@@ -253,6 +260,7 @@ static bool subbuffer_begin(struct drain *drain, uint32_t ring)
     }
     cursor->offset = cursor->records = 0;
     cursor->lost_before = head.lost_before - cursor->lost_base;
+    cursor->epoch = head.epoch;
     cursor->state = (struct drain_state){ head.base_ticks, head.current_g, head.current_seq, head.tid };
     cursor->begun = true;
     return true;
@@ -422,6 +430,7 @@ static bool subbuffer_take(struct drain *drain, uint32_t ring)
     uint8_t *to = drain->batch + drain->batch_used;
     copy_out(to, (const uint8_t *)(shared + 1) + cursor->offset, size);
     part->start = drain->batch_used;
+    part->epoch = cursor->epoch;
     part->events = (struct writer_events){
         .ring = ring,
         .sequence = cursor->sequence,
@@ -666,21 +675,56 @@ static void subbuffers_release(struct drain *drain)
     }
 }
 
-int drain_write(struct drain *drain, struct writer *writer, const struct writer_clock *clock)
+static int tables_write(struct drain *drain, struct writer *writer, const struct writer_clock *clock)
 {
     int result = 0;
-    writer_put_clock(writer, clock);
     for (uint32_t ring = 0; result == 0 && ring < drain->segment->ring_count; ring++)
         result = stacks_write(drain, ring, writer, clock);
     if (result == 0)
         result = names_write(drain, writer, clock);
-    if (result == 0)
-        result = modules_write(drain, writer, clock);
+    return result ? result : modules_write(drain, writer, clock);
+}
+
+/* The parts of this epoch; *next is the next one that has any, or epoch. A frame has those of one epoch only. */
+static int parts_write(struct drain *drain, struct writer *writer, const struct writer_clock *clock, uint32_t epoch,
+                       uint32_t *next)
+{
+    int result = 0;
+    *next = epoch;
     for (uint32_t i = 0; result == 0 && i < drain->part_count; i++) {
+        uint32_t of = drain->parts[i].epoch;
         const struct writer_events *events = drain_part(drain, i);
+        if (of != epoch) {
+            if (of - epoch - 1 < *next - epoch - 1 && of - drain->first_epoch > epoch - drain->first_epoch)
+                *next = of;
+            continue;
+        }
         result = frame_room(writer, clock, events->size + 128);
         if (result == 0)
             writer_put_events(writer, events);
+    }
+    if (*next == epoch || result)
+        return result;
+    result = writer_frame(writer);
+    if (result == 0)
+        writer_put_clock(writer, clock);
+    return result;
+}
+
+int drain_write(struct drain *drain, struct writer *writer, const struct writer_clock *clock)
+{
+    int result = 0;
+    writer_put_clock(writer, clock);
+    if (!drain->leave_tables)
+        result = tables_write(drain, writer, clock);
+    uint32_t epoch = drain->epoch;
+    for (uint32_t i = 0; i < drain->part_count; i++)
+        if (drain->parts[i].epoch - drain->first_epoch < epoch - drain->first_epoch)
+            epoch = drain->parts[i].epoch;
+    for (uint32_t next = epoch, done = epoch + 1; result == 0 && next != done; done = epoch) {
+        epoch = next;
+        writer_tag(writer, epoch);
+        result = parts_write(drain, writer, clock, epoch, &next);
     }
     drain->part_count = 0;
     drain->batch_used = 0;

@@ -58,6 +58,11 @@ struct drain_place {
  * -EPROTO when the places cannot be in this segment. */
 int drain_resume(struct drain *drain, const struct drain_place *places, uint32_t names);
 
+/* The recording goes on in this epoch, which has just begun: records of both are taken from now on. */
+void drain_continue(struct drain *drain, uint32_t epoch);
+/* drain_write leaves out stacks, names and modules: the segment keeps them, for another drain that reads just these. */
+void drain_leave_tables(struct drain *drain);
+
 /* Starts a round: what has been committed by now will be read. Call it after the round before is done. */
 void drain_begin(struct drain *drain);
 /* Returns true when the round is done, false when the batch is full: call drain_write, then this again. */
@@ -70,7 +75,8 @@ bool drain_crowded(const struct drain *drain);   /* as the round began, a ring w
 bool drain_holds_much(const struct drain *drain); /* a quarter of a ring can be given back once it is written */
 uint64_t drain_last_ticks(const struct drain *drain); /* the time of the latest record so far, 0 = there was none */
 
-/* Writes clock, new stacks, new modules and the batch as one frame (more, should they not fit). clock is a snapshot
+/* Writes clock, new stacks, new modules and the batch as one frame (more, should they not fit, and one for each epoch,
+ * which is its tag). clock is a snapshot
  * from before the start of the last round that is done. Returns 0 or the writer's -errno; the batch is empty then. */
 int drain_write(struct drain *drain, struct writer *writer, const struct writer_clock *clock);
 

@@ -192,6 +192,8 @@ int order_add(struct order *order, const struct writer_events *events, struct fr
     } else if (!same && !next && !lane->unsure) {
         order->counts.gaps++;
     }
+    if (order->p_count && lane->index == order->p_count + 1)
+        sync = false; /* the recorder's own ring has no current G */
     bool missing = sync && (lane->seen || !order->attached);
     if (events->size && events->bytes[0] == GMPT_EVENT_lost)
         sync = missing = true;

@@ -25,6 +25,12 @@ struct recorder {
     struct segment segment;
     struct drain *drain;
     struct writer *writer;
+    struct flight *flight; /* NULL: all goes into the file */
+    struct writer_info head;
+    char *command, *host;        /* of head */
+    uint32_t first_epoch;        /* of the recording */
+    uint32_t snapshots_asked;    /* as the target counts, when last looked at */
+    pid_t stacks_pid;
     struct census *census;       /* while it goes on */
     uint64_t census_records;     /* of one that is over */
     uint64_t begin_bytes;        /* of the file, once its census is over */
@@ -130,21 +136,24 @@ static uint32_t maxprocs_now(const struct segment *segment)
     return maxprocs <= segment->p_count ? maxprocs : 0;
 }
 
-static struct writer *file_begin(const struct segment *segment, int out_fd, const struct recorder_info *info,
-                                 bool attached)
+static struct writer *file_begin(struct recorder *recorder, int out_fd, bool attached)
 {
-    struct writer_info head = {
-        .pid = segment->pid,
-        .p_count = segment->p_count,
-        .maxprocs = maxprocs_now(segment),
-        .clock = (int)segment->clock,
-        .command = info->command,
-        .host = info->host,
-        .attached = attached,
-        .frames_left_out = info->frames_left_out,
-        .events_left_out = info->events_left_out,
-    };
-    return writer_open(out_fd, &head, info->level);
+    recorder->head.maxprocs = maxprocs_now(&recorder->segment);
+    recorder->head.attached = attached;
+    return writer_open(out_fd, &recorder->head, recorder->level);
+}
+
+static void census_begin(struct recorder *recorder)
+{
+    recorder->census = census_open(&recorder->segment, recorder->epoch, recorder->stacks_pid,
+                                   recorder->head.frames_left_out, recorder->head.events_left_out);
+}
+
+/* A frame that the flight recorder's writer has made; the tag is its epoch. */
+static int frame_keep(void *arg, uint32_t tag, const uint8_t *frame, size_t size, const struct writer_counts *counts)
+{
+    struct recorder *recorder = arg;
+    return flight_add(recorder->flight, tag, frame, size, counts);
 }
 
 int recorder_open(struct recorder **out, int segment_fd, int out_fd, const struct recorder_info *info, const char **why)
@@ -173,14 +182,37 @@ int recorder_open(struct recorder **out, int segment_fd, int out_fd, const struc
     uint32_t running = load_acquire(&segment.header->tracing);
     recorder->attached = info->attach;
     recorder->lock_fd = segment_fd;
-    recorder->epoch = info->attach || !running ? segment_next_epoch(&segment) : running;
+    recorder->epoch = info->attach || !running ? segment_next_epoch(&segment, false) : running;
+    recorder->first_epoch = recorder->epoch;
+    /* One that was started may have started another one in its place. */
+    bool known = info->attach || (uint32_t)info->stacks_pid == segment.pid;
+    recorder->stacks_pid = known ? info->stacks_pid : 0;
+    recorder->snapshots_asked = load_relaxed(&segment.header->snapshots_asked);
+    recorder->command = strdup(info->command ? info->command : "");
+    recorder->host = strdup(info->host ? info->host : "");
+    recorder->level = info->level;
+    recorder->head = (struct writer_info){
+        .pid = segment.pid,
+        .p_count = segment.p_count,
+        .clock = (int)segment.clock,
+        .command = recorder->command,
+        .host = recorder->host,
+        .frames_left_out = info->frames_left_out,
+        .events_left_out = info->events_left_out,
+    };
     segment_leave_out(&segment, info->frames_left_out, info->events_left_out);
     recorder->drain = drain_open(&recorder->segment, recorder->epoch, info->attach);
     if (info->attach)
-        recorder->census = census_open(&recorder->segment, recorder->epoch, info->stacks_pid, info->frames_left_out,
-                                       info->events_left_out);
-    if (recorder->drain && (recorder->census || !info->attach))
-        recorder->writer = file_begin(&segment, out_fd, info, info->attach);
+        census_begin(recorder);
+    if (info->flight.bytes)
+        recorder->flight = flight_open(&info->flight);
+    bool room = recorder->drain && recorder->command && recorder->host && (recorder->census || !info->attach) &&
+                (recorder->flight || !info->flight.bytes);
+    errno = ENOMEM;
+    if (room && recorder->flight)
+        recorder->writer = writer_open_sink(frame_keep, recorder, info->level);
+    else if (room)
+        recorder->writer = file_begin(recorder, out_fd, info->attach);
     if (!recorder->writer) {
         result = -errno;
         if (result == -ENOMEM)
@@ -195,6 +227,10 @@ int recorder_open(struct recorder **out, int segment_fd, int out_fd, const struc
         start = recorder_moment_now();
     }
     recorder->settled = recorder_moment_clock(&start, segment.clock);
+    if (recorder->flight) {
+        drain_leave_tables(recorder->drain);
+        flight_begin(recorder->flight, recorder->epoch, &recorder->settled);
+    }
     recorder->interval_ns = TICK_FAST_NS;
     recorder->level = info->level;
     store_release(&recorder->segment.header->tracing, recorder->epoch);
@@ -240,6 +276,7 @@ static int census_run(struct recorder *recorder)
 {
     if (!recorder->started && frame_write(recorder))
         return recorder->error;
+    writer_tag(recorder->writer, recorder->epoch);
     writer_put_clock(recorder->writer, &recorder->settled);
     int more = census_step(recorder->census, recorder->writer, recorder->settled.ticks);
     int result = more < 0 ? more : writer_frame(recorder->writer);
@@ -263,6 +300,73 @@ static bool frame_due(const struct recorder *recorder)
     return clock_ns(CLOCK_MONOTONIC) - recorder->frame_ns >= (pending ? FRAME_INTERVAL_NS : FRAME_INTERVAL_IDLE_NS);
 }
 
+/* The next generation of the flight recorder: an epoch that begins with a census, while the one before may still have
+ * records to come. */
+static int generation_turn(struct recorder *recorder)
+{
+    if (drain_pending(recorder->drain) && frame_write(recorder))
+        return recorder->error;
+    struct recorder_moment now = recorder_moment_now();
+    recorder->settled = recorder_moment_clock(&now, recorder->segment.clock);
+    recorder->epoch = segment_next_epoch(&recorder->segment, true);
+    flight_begin(recorder->flight, recorder->epoch, &recorder->settled);
+    drain_continue(recorder->drain, recorder->epoch);
+    store_release(&recorder->segment.header->tracing, recorder->epoch);
+    census_begin(recorder);
+    if (!recorder->census)
+        return recorder->error = -ENOMEM;
+    return 0;
+}
+
+bool recorder_snapshot_asked(struct recorder *recorder)
+{
+    uint32_t asked = load_relaxed(&recorder->segment.header->snapshots_asked);
+    bool is = asked != recorder->snapshots_asked;
+    recorder->snapshots_asked = asked;
+    return is;
+}
+
+int recorder_snapshot(struct recorder *recorder, int out_fd, int exit_kind, int exit_code,
+                      struct recorder_counts *counts, int64_t *length_ns)
+{
+    while (recorder->error == 0 && recorder->census)
+        census_run(recorder);
+    if (recorder->error || round_run(recorder) || frame_write(recorder)) {
+        close(out_fd);
+        return recorder->error;
+    }
+    uint32_t epoch;
+    const struct writer_clock *start = flight_start(recorder->flight, &epoch);
+    struct flight_counts kept = flight_counts(recorder->flight);
+    struct drain_counts drained = drain_counts(recorder->drain);
+    uint64_t unmarked = drained.lost - drained.marked; /* since the last records */
+    bool attached = recorder->attached || epoch != recorder->first_epoch;
+    struct drain *tables = drain_open(&recorder->segment, epoch, false);
+    struct writer *writer = tables ? file_begin(recorder, out_fd, attached) : NULL;
+    if (!writer) {
+        int error = tables ? -errno : -ENOMEM;
+        drain_close(tables);
+        close(out_fd);
+        return error;
+    }
+    int result = drain_write(tables, writer, start);
+    if (result == 0)
+        result = flight_write(recorder->flight, writer);
+    if (result == 0) {
+        struct writer_ring_end end = { .emitted = kept.events + kept.lost + unmarked, .lost = kept.lost + unmarked };
+        writer_put_clock(writer, &recorder->settled);
+        writer_put_end(writer, exit_kind, exit_code, &end, 1);
+        result = writer_frame(writer);
+    }
+    *length_ns = recorder->settled.monotonic_ns - start->monotonic_ns;
+    *counts = (struct recorder_counts){ .file_bytes = writer_bytes(writer),
+                                        .events = writer_events_saved(writer),
+                                        .drained = { .kept = kept.events, .lost = kept.lost + unmarked } };
+    drain_close(tables);
+    int closed = writer_close(writer);
+    return result ? result : closed;
+}
+
 int recorder_tick(struct recorder *recorder)
 {
     if (recorder->error || recorder->finished)
@@ -280,6 +384,8 @@ int recorder_tick(struct recorder *recorder)
         recorder->interval_ns = TICK_FAST_NS;
     else if (recorder->interval_ns < TICK_SLOW_NS)
         recorder->interval_ns = recorder->interval_ns * 2 < TICK_SLOW_NS ? recorder->interval_ns * 2 : TICK_SLOW_NS;
+    if (recorder->flight && !recorder->census && flight_due(recorder->flight, clock_ns(CLOCK_MONOTONIC)))
+        return generation_turn(recorder);
     return frame_due(recorder) ? frame_write(recorder) : 0;
 }
 
@@ -321,10 +427,10 @@ bool recorder_is_full(const struct recorder *recorder, uint64_t bytes)
 int recorder_next(struct recorder *recorder, int out_fd, const struct recorder_info *info,
                   struct recorder_counts *done)
 {
-    uint32_t epoch = segment_next_epoch(&recorder->segment);
-    struct census *census = census_open(&recorder->segment, epoch, info->stacks_pid, info->frames_left_out,
-                                        info->events_left_out);
-    struct writer *writer = census ? file_begin(&recorder->segment, out_fd, info, true) : NULL;
+    uint32_t epoch = segment_next_epoch(&recorder->segment, false);
+    struct census *census = census_open(&recorder->segment, epoch, recorder->stacks_pid,
+                                        recorder->head.frames_left_out, recorder->head.events_left_out);
+    struct writer *writer = census ? file_begin(recorder, out_fd, true) : NULL;
     int result = -ENOMEM;
     if (!writer) {
         result = census ? -errno : result;
@@ -383,6 +489,9 @@ void recorder_close(struct recorder *recorder)
     if (recorder->writer)
         writer_close(recorder->writer);
     census_close(recorder->census);
+    flight_close(recorder->flight);
+    free(recorder->command);
+    free(recorder->host);
     drain_close(recorder->drain);
     segment_close(&recorder->segment);
     free(recorder);

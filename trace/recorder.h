@@ -6,6 +6,7 @@
 #define GMPT_RECORDER_H
 
 #include "drain.h"
+#include "flight.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -27,7 +28,8 @@ struct recorder_info {
     bool attach;                  /* it runs already, and was not started to be recorded */
     uint32_t frames_left_out;     /* of STACK_DEPTH_MAX in each stack; all of them = no stacks */
     uint32_t events_left_out;     /* groups of eventgroups.h */
-    pid_t stacks_pid;             /* attached: whose memory has the stacks of waiting Gs; 0 = not to be read */
+    pid_t stacks_pid;             /* whose memory has the stacks of waiting Gs; 0 = not to be read */
+    struct flight_limits flight;  /* bytes 0: all goes into the file; else the last part is kept in memory */
 };
 
 struct recorder_counts {
@@ -56,11 +58,18 @@ bool recorder_is_full(const struct recorder *recorder, uint64_t bytes);
 
 /* Ends the file, whole, and goes on with another one on out_fd as who attaches would, in an epoch that follows without
  * a pause: each event of the program is in the one or the other, but for those that were being written as the one
- * ended, at most one a P, whose G the other then tells of as it is after them. info is the one of recorder_open. *done
- * has the counts of the file that has ended. Returns 0, or -errno: out_fd is closed, and recorder_finish is to be
- * called; it ends the first file, if that can be done. */
+ * ended, at most one a P, whose G the other then tells of as it is after them. Of info, which is as in recorder_open,
+ * output may differ. *done has the counts of the file that has ended. Returns 0, or -errno: out_fd is closed, and
+ * recorder_finish is to be called; it ends the first file, if that can be done. */
 int recorder_next(struct recorder *recorder, int out_fd, const struct recorder_info *info,
                   struct recorder_counts *done);
+
+/* With flight limits, instead of out_fd at the opening, which is -1: puts what is kept, up to now, into a file on
+ * out_fd, which is closed, and goes on. *counts are that file's. Returns 0 or the first -errno. */
+int recorder_snapshot(struct recorder *recorder, int out_fd, int exit_kind, int exit_code,
+                      struct recorder_counts *counts, int64_t *length_ns);
+/* Whether the target has asked for that since the last call. */
+bool recorder_snapshot_asked(struct recorder *recorder);
 
 /* How long to wait for the next tick: less when the rings fill fast. */
 int64_t recorder_interval_ns(const struct recorder *recorder);

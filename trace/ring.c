@@ -19,15 +19,16 @@ void ring_init(struct ring *ring, struct segment *segment, uint32_t index)
     ring->control = &segment->rings[index];
     ring->index = index;
     ring->stack_words = segment_stacks(segment, index);
-    ring_turn(ring, 0);
+    ring_turn(ring, 0, false);
 }
 
-void ring_turn(struct ring *ring, uint32_t epoch)
+void ring_turn(struct ring *ring, uint32_t epoch, bool continues)
 {
     ring->epoch = epoch;
     ring->limit = NULL;
     ring->position = (uint8_t *)1; /* past the limit: the next record begins a sub-buffer */
-    ring->lost_pending = 0;
+    if (!continues)
+        ring->lost_pending = 0;
 }
 
 void ring_emit_fields(struct ring *ring, uint8_t code, uint64_t ticks, const uint64_t *fields, int count)

@@ -70,9 +70,9 @@ static inline uint64_t ring_ticks(enum segment_clock clock)
 void ring_init(struct ring *ring, struct segment *segment, uint32_t index);
 void ring_destroy(struct ring *ring); /* frees process memory; the segment is left alone */
 
-/* The next record belongs to another epoch: it begins a sub-buffer. What the last one has lost since its last record
- * stays in the counters, and no marker of this one tells of it. */
-void ring_turn(struct ring *ring, uint32_t epoch);
+/* The next record belongs to another epoch: it begins a sub-buffer. When the recording is another one, too, what was
+ * lost since the last record stays in the counters, and no marker tells of it. */
+void ring_turn(struct ring *ring, uint32_t epoch, bool continues);
 
 /* Begins a sub-buffer. Returns false, and counts a loss, when the consumer has left no room. */
 bool ring_advance(struct ring *ring, uint64_t ticks);

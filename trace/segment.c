@@ -190,12 +190,14 @@ void segment_leave_out(const struct segment *segment, uint32_t frames, uint32_t 
     store_relaxed(&segment->header->events_left_out, events);
 }
 
-uint32_t segment_next_epoch(const struct segment *segment)
+uint32_t segment_next_epoch(const struct segment *segment, bool continues)
 {
     uint32_t epoch = load_relaxed(&segment->header->epoch) + 1;
     if (epoch == 0)
         epoch = 1;
     store_relaxed(&segment->header->epoch, epoch);
+    if (!continues)
+        store_relaxed(&segment->header->first_epoch, epoch);
     return epoch;
 }
 

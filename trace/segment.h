@@ -34,6 +34,8 @@
  * `status`: their slot says all. The target looks now and then whether the lock is held: when it is not, the recorder
  * has died, and it stores 0 itself.
  *
+ * A recording may go through epochs, so that the last of them are enough to tell of every G (flight.h).
+ *
  * One transition of a G may fall between: its hook saw the epoch before, and its status was stored when the slot had
  * been read. Whoever tells of that G next begins with go_was, which has the later number.
  *
@@ -185,6 +187,8 @@ struct segment_header {
     ATOMIC(uint32_t) tracing;       /* recorder: the epoch, 0 = off; also the target, which may store 0 */
     ATOMIC(uint64_t) dictionary_used; /* words [0, dictionary_used) are whole entries */
     ATOMIC(uint32_t) epoch;           /* recorder: the last one that was begun */
+    ATOMIC(uint32_t) first_epoch;     /* recorder: the first of the same recording */
+    ATOMIC(uint32_t) snapshots_asked; /* target: how many times it has asked for what a flight recorder keeps */
     ATOMIC(uint32_t) frames_left_out; /* recorder: of STACK_DEPTH_MAX, those that its stacks do not have */
     ATOMIC(uint32_t) events_left_out; /* recorder: the groups that it does without (eventgroups.h) */
     uint32_t saved_sp_offset;   /* a G's saved stack pointer lies at its stack_hi + this: see unwind.h */
@@ -259,8 +263,8 @@ void segment_release_rings(const struct segment *segment);
 /* What the recorder does without, from the next epoch on, which begins after this; 0, 0: it wants everything. */
 void segment_leave_out(const struct segment *segment, uint32_t frames, uint32_t events);
 
-/* Begins an epoch: the number for `tracing`, noted as used. */
-uint32_t segment_next_epoch(const struct segment *segment);
+/* Begins an epoch: the number for `tracing`, noted as used. continues: of the same recording as the one before. */
+uint32_t segment_next_epoch(const struct segment *segment, bool continues);
 
 /* The sub-buffer with this sequence number; the number is masked, so any value is safe. */
 static inline struct subbuffer *segment_subbuffer(const struct segment *segment, uint32_t ring, uint64_t sequence)

@@ -43,7 +43,11 @@ struct writer {
     bool clock_known;
     int64_t first_ns, last_ns;
     uint64_t bytes, events;
-    uint64_t waiting, saved; /* events, but for markers: in content, in the file */
+    uint64_t saved;                /* events, but for markers, in the file */
+    struct writer_counts waiting; /* in content */
+    writer_sink *sink;             /* NULL: a file */
+    void *sink_arg;
+    uint32_t tag;
 };
 
 /* ---- Sections --------------------------------------------------------------------------------------------------- */
@@ -185,10 +189,26 @@ void writer_put_dictionary(struct writer *writer, uint32_t first, const uint64_t
     section_end(writer, p);
 }
 
-/* How many of the records are events; a `lost` marker, which is none, is the first of its section. */
-static uint64_t events_unmarked(const struct writer_events *events)
+/* A `lost` marker, which is no event, is the first of its section. */
+static struct writer_counts events_counts(const struct writer_events *events)
 {
-    return events->count - (events->count > 0 && events->size > 0 && events->bytes[0] == GMPT_EVENT_lost);
+    struct writer_counts counts = { .events = events->count };
+    if (events->count == 0 || events->size == 0 || events->bytes[0] != GMPT_EVENT_lost)
+        return counts;
+    counts.events--;
+    counts.markers = 1;
+    uint64_t delta;
+    const uint8_t *end = events->bytes + events->size, *p = leb_get(events->bytes + 1, end, &delta);
+    if (!p || !leb_get(p, end, &counts.lost))
+        counts.lost = 0;
+    return counts;
+}
+
+static void counts_add(struct writer_counts *sum, const struct writer_counts *counts)
+{
+    sum->events += counts->events;
+    sum->markers += counts->markers;
+    sum->lost += counts->lost;
 }
 
 void writer_put_events(struct writer *writer, const struct writer_events *events)
@@ -213,7 +233,8 @@ void writer_put_events(struct writer *writer, const struct writer_events *events
         memcpy(p, events->bytes, events->size);
     section_end(writer, p + events->size);
     writer->events += events->count;
-    writer->waiting += events_unmarked(events);
+    struct writer_counts counts = events_counts(events);
+    counts_add(&writer->waiting, &counts);
 }
 
 void writer_put_end(struct writer *writer, int exit_kind, int exit_code, const struct writer_ring_end *rings,
@@ -285,6 +306,10 @@ static int frame_store(struct writer *writer, size_t size, size_t *stored, size_
         return -ENOMEM;
     frame_head_fill(writer->stored, (uint32_t)*stored, (uint32_t)size);
     *stored += FORMAT_FRAME_HEAD_BYTES;
+    if (writer->sink) {
+        writer->bytes += *stored;
+        return writer->sink(writer->sink_arg, writer->tag, writer->stored, *stored, &writer->waiting);
+    }
     return file_append(writer, writer->stored, *stored, fit);
 }
 
@@ -299,7 +324,7 @@ static size_t sections_within(const struct writer *writer, size_t size, uint64_t
     while (section_next(&p, end, &section) > 0 && (size_t)(p - writer->content) <= size) {
         within = (size_t)(p - writer->content);
         if (section.kind == FORMAT_EVENTS && section_events(&section, &part) == 0)
-            *events += events_unmarked(&part);
+            *events += events_counts(&part).events;
     }
     return within;
 }
@@ -329,13 +354,13 @@ int writer_frame(struct writer *writer)
     size_t stored, fit;
     int result = frame_store(writer, writer->used, &stored, &fit);
     if (result == 0)
-        writer->saved += writer->waiting;
+        writer->saved += writer->waiting.events;
     else if (writer->seekable && (result == -ENOSPC || result == -EFBIG || result == -EDQUOT))
         frame_salvage(writer, stored, fit);
     if (result)
         error_set(writer, result);
     writer->used = 0;
-    writer->waiting = 0;
+    writer->waiting = (struct writer_counts){ 0 };
     return writer->error;
 }
 
@@ -425,12 +450,10 @@ static struct writer *writer_new(int fd, int level)
 {
     int result = -ENOMEM;
     struct writer *writer = calloc(1, sizeof *writer);
-    if (!writer) {
-        errno = ENOMEM;
+    if (!writer)
         return NULL;
-    }
     writer->fd = fd;
-    writer->seekable = lseek(fd, 0, SEEK_CUR) >= 0;
+    writer->seekable = fd >= 0 && lseek(fd, 0, SEEK_CUR) >= 0;
     writer->zstd = ZSTD_createCCtx();
     writer->content = malloc(FORMAT_FRAME_MAX + SECTION_HEAD_MAX);
     writer->stored_room = FORMAT_FRAME_HEAD_BYTES + ZSTD_compressBound(FORMAT_FRAME_MAX);
@@ -471,6 +494,16 @@ struct writer *writer_open(int fd, const struct writer_info *info, int level)
     return writer;
 }
 
+struct writer *writer_open_sink(writer_sink *sink, void *arg, int level)
+{
+    struct writer *writer = writer_new(-1, level);
+    if (writer) {
+        writer->sink = sink;
+        writer->sink_arg = arg;
+    }
+    return writer;
+}
+
 struct writer *writer_resume(int fd, const struct writer_past *past, int level)
 {
     struct writer *writer = writer_new(fd, level);
@@ -486,6 +519,21 @@ struct writer *writer_resume(int fd, const struct writer_past *past, int level)
     return writer;
 }
 
+void writer_tag(struct writer *writer, uint32_t tag) { writer->tag = tag; }
+
+int writer_put_frame(struct writer *writer, const uint8_t *frame, size_t size, const struct writer_counts *counts)
+{
+    size_t fit;
+    int result = writer_frame(writer);
+    if (result == 0 && (result = file_append(writer, frame, size, &fit)))
+        error_set(writer, result);
+    if (result == 0) {
+        writer->saved += counts->events;
+        writer->events += counts->events + counts->markers;
+    }
+    return result;
+}
+
 int writer_close(struct writer *writer)
 {
     int result = writer_frame(writer);
@@ -499,7 +547,7 @@ int writer_close(struct writer *writer)
         if (wrote != (ssize_t)sizeof head)
             result = wrote < 0 ? -errno : -EIO;
     }
-    if (close(writer->fd) && result == 0)
+    if (writer->fd >= 0 && close(writer->fd) && result == 0)
         result = -errno;
     writer_free(writer);
     return result;

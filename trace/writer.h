@@ -59,6 +59,20 @@ struct writer_past {
 /* Goes on with such a file, which fd is at the end of. */
 struct writer *writer_resume(int fd, const struct writer_past *past, int level);
 
+/* What a frame has. */
+struct writer_counts {
+    uint64_t events, markers; /* records, `lost` markers not among them; and these */
+    uint64_t lost;            /* records that the markers tell of */
+};
+
+/* Frames alone, which go to sink instead of a file: without a head, and without the info and schema sections. tag is
+ * what writer_tag said last. sink returns 0 or -errno, which sticks. */
+typedef int writer_sink(void *arg, uint32_t tag, const uint8_t *frame, size_t size, const struct writer_counts *counts);
+struct writer *writer_open_sink(writer_sink *sink, void *arg, int level);
+void writer_tag(struct writer *writer, uint32_t tag);
+/* Puts such a frame into a file, behind what was collected. Returns 0 or -errno. */
+int writer_put_frame(struct writer *writer, const uint8_t *frame, size_t size, const struct writer_counts *counts);
+
 void writer_put_clock(struct writer *writer, const struct writer_clock *clock);
 void writer_put_module(struct writer *writer, const struct gmpt_module *module);
 /* words: entries of count, addresses...; ordinal counts from 1 within the ring. */

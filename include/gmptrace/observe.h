@@ -89,6 +89,11 @@ void gmpt_region_end(struct gmpt_region region);
 void gmpt_log(const char *category, const char *text);
 void gmpt_logf(const char *category, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Asks a flight recorder (gmptrace record --flight) to write what it has kept, up to about now, into a file: for the
+ * moment at which the program notices that something has gone wrong. Does not wait for it. Returns 0, or -ESRCH when
+ * nothing records the program. Any thread while the runtime runs; also from a signal handler. */
+int gmpt_trace_snapshot(void);
+
 #pragma GCC visibility pop
 #ifdef __cplusplus
 }

@@ -1,5 +1,6 @@
 /* A program to be attached to: Gs that wait, each in its own way, and some that never stop moving. idlers [COUNT] has
- * COUNT more that wait for good. Says "ready" once they all do; ends when its standard input does. */
+ * COUNT more that wait for good. Says "ready" once they all do; ends when its standard input does. With one more
+ * argument it asks a flight recorder for what it has. */
 #include <gmptrace/gmpt.h>
 
 #include <stdio.h>
@@ -10,6 +11,7 @@ static struct gmpt_chan *never, *ball;
 static struct gmpt_mutex held;
 static struct gmpt_waitgroup endless;
 static int pipe_fds[2];
+static int snapshot;
 
 static void wants_message(void *args)
 {
@@ -78,6 +80,10 @@ static int main_g(void *arg)
         gmpt_go(plays, NULL, 0);
     puts("ready");
     fflush(stdout);
+    if (snapshot && gmpt_trace_snapshot())
+        return 3;
+    if (snapshot)
+        gmpt_sleep(300000000);
     gmpt_blocking_begin();
     while (read(STDIN_FILENO, &byte, 1) > 0)
         ;
@@ -88,5 +94,6 @@ static int main_g(void *arg)
 int main(int argc, char **argv)
 {
     int count = argc > 1 ? atoi(argv[1]) : 0;
+    snapshot = argc > 2;
     return pipe(pipe_fds) ? 1 : gmpt_run(main_g, &count);
 }
