@@ -37,11 +37,11 @@ static void begin(void)
     f.target.header->start_monotonic_ns = 900;
     f.dictionary = calloc(1, sizeof *f.dictionary);
     dictionary_init(f.dictionary, &f.target);
-    store_relaxed(&f.target.header->tracing, segment_next_epoch(&f.target));
+    store_relaxed(&f.target.header->tracing, segment_next_epoch(&f.target, false));
     segment_publish(&f.target);
     for (uint32_t i = 0; i < 2; i++) {
         ring_init(&f.ring[i], &f.target, i);
-        ring_turn(&f.ring[i], 1);
+        ring_turn(&f.ring[i], 1, false);
     }
     snprintf(f.part, sizeof f.part, "%s/part", harness_tmpdir());
     ring_emit(&f.ring[0], GMPT_EVENT_proc_start, 1000, 1, 77, 0, 0, 0);
