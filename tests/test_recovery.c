@@ -229,8 +229,8 @@ TEST(recovery, the_next_epoch_has_a_file_of_its_own)
     store_relaxed(&f.target.registry[1].status, g_status_make(9, 0, G_RUNNABLE));
     store_relaxed(&f.target.registry[1].told, 2);
     store_relaxed(&f.target.header->registry_used, 2);
-    store_relaxed(&f.target.header->tracing, segment_next_epoch(&f.target));
-    ring_turn(&f.ring[0], 2);
+    store_relaxed(&f.target.header->tracing, segment_next_epoch(&f.target, false));
+    ring_turn(&f.ring[0], 2, false);
     ring_emit_fields(&f.ring[0], GMPT_EVENT_go_was, 900000, (uint64_t[]){ 2, 7, G_RUNNABLE, 1, 0x20, 0 }, 6);
     ring_emit(&f.ring[0], GMPT_EVENT_go_start, 900010, 2, 2, 8, 0, 0);
     ring_emit(&f.ring[0], GMPT_EVENT_go_yield, 900020, 0, 0, 0, 0, 0);
