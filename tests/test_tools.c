@@ -92,7 +92,7 @@ static const char *valgrind_lacks(void)
     return NULL;
 }
 
-/* LD_BIND_NOW: Valgrind's own library would be bound at its first call of realloc, which may come on a small stack. */
+/* LD_BIND_NOW: Valgrind's own library would be bound at its first realloc, which may come on a small stack. */
 static int run_valgrind(const char *settings, const char *program)
 {
     char command[1024];
