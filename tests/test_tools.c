@@ -97,8 +97,8 @@ static int run_valgrind(const char *settings, const char *program)
 {
     char command[1024];
     snprintf(command, sizeof command,
-             "LD_BIND_NOW=1 GMPT_MAXPROCS=2 %s timeout 200 valgrind -q --error-exitcode=99 %s/tests/programs/%s 2>&1", settings,
-             getenv("BUILD"), program);
+             "LD_BIND_NOW=1 GMPT_MAXPROCS=2 %s timeout 200 valgrind -q --error-exitcode=99 %s/tests/programs/%s 2>&1",
+             settings, getenv("BUILD"), program);
     return harness_shell(command, text, sizeof text, NULL, 0);
 }
 
