@@ -411,7 +411,7 @@ void trace_main_returned(void)
 /* The address of a stack that may be in another ring's table, and have been noted for a recorder that wanted more. */
 static uint64_t stack_elsewhere(uint32_t ring, uint32_t ordinal)
 {
-    return ordinal && stack_room() ? (uint64_t)(ring + 1) << 32 | ordinal : 0;
+    return stack_room() ? segment_stack_of(ring, ordinal) : 0;
 }
 
 static uint64_t creation_stack(struct ring *ring, const struct g_slot *slot)

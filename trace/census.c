@@ -253,7 +253,7 @@ static void record_add(struct census *census, enum gmpt_event_type type, const u
 /* One that the program noted, perhaps for a recorder that wanted more of it. */
 static uint64_t noted_stack(const struct census *census, uint32_t ring, uint32_t ordinal)
 {
-    return ordinal && census->stack_room ? (uint64_t)(ring + 1) << 32 | ordinal : 0;
+    return census->stack_room ? segment_stack_of(ring, ordinal) : 0;
 }
 
 static int creation_stack(struct census *census, const struct g_slot *slot, uint64_t *stack)

@@ -405,6 +405,8 @@ static int g_was(struct order *order, struct order_lane *lane, struct gmpt_event
 {
     uint64_t id = event->go_was.g;
     uint32_t seq = lane->was_seq = (uint32_t)event->go_was.seq, state = (uint32_t)event->go_was.state;
+    event->go_was.stack = stackset_index(order->stacks, lane->index, event->go_was.stack);
+    event->g = id;
     if (id == 0 || state < GMPT_G_RUNNABLE || state >= GMPT_G_STATES || state == GMPT_G_DEAD) {
         order_misfit(order);
         event->g = 0;
@@ -435,6 +437,8 @@ static int g_was(struct order *order, struct order_lane *lane, struct gmpt_event
 static void g_waited(struct order *order, const struct order_lane *lane, struct gmpt_event *event)
 {
     struct gtable_g *g = event->go_waited.g ? gtable_find(&order->gs, event->go_waited.g) : NULL;
+    event->go_waited.stack = stackset_index(order->stacks, lane->index, event->go_waited.stack);
+    event->g = event->go_waited.g;
     if (!g)
         order_misfit(order);
     if (!g || (g->g.state != GMPT_G_WAITING && g->g.state != GMPT_G_SYSCALL) || g->seq != lane->was_seq) {
@@ -538,6 +542,17 @@ static int user_event(struct order *order, struct order_lane *lane, struct gmpt_
     return 1;
 }
 
+static void losses_accept(struct order *order, struct order_lane *lane, struct gmpt_event *event)
+{
+    order->counts.kept--;
+    order->counts.gaps++;
+    order->counts.lost += event->lost.count;
+    order->excused = true;
+    event->lost.span_ticks = (uint64_t)clockmap_span_ns(order->clocks, event->lost.span_ticks);
+    if (lane->left + 1 != lane->first->count)
+        lane->current = NULL; /* not the part's first record, so no sync told who runs now */
+}
+
 /* Gives the lane's head out. */
 static int head_accept(struct order *order, struct order_lane *lane, struct gmpt_event *event, bool forced)
 {
@@ -559,21 +574,11 @@ static int head_accept(struct order *order, struct order_lane *lane, struct gmpt
 
     switch (event->type) {
     case GMPT_EVENT_lost:
-        order->counts.kept--;
-        order->counts.gaps++;
-        order->counts.lost += event->lost.count;
-        order->excused = true;
-        event->lost.span_ticks = (uint64_t)clockmap_span_ns(order->clocks, event->lost.span_ticks);
-        if (lane->left + 1 != lane->first->count)
-            lane->current = NULL; /* not the part's first record, so no sync told who runs now */
+        losses_accept(order, lane, event);
         break;
     case GMPT_EVENT_go_was:
-        event->go_was.stack = stackset_index(order->stacks, lane->index, event->go_was.stack);
-        event->g = event->go_was.g;
         return g_was(order, lane, event);
     case GMPT_EVENT_go_waited:
-        event->go_waited.stack = stackset_index(order->stacks, lane->index, event->go_waited.stack);
-        event->g = event->go_waited.g;
         g_waited(order, lane, event);
         return 0;
     case GMPT_EVENT_proc_start:

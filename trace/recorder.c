@@ -232,7 +232,6 @@ int recorder_open(struct recorder **out, int segment_fd, int out_fd, const struc
         flight_begin(recorder->flight, recorder->epoch, &recorder->settled);
     }
     recorder->interval_ns = TICK_FAST_NS;
-    recorder->level = info->level;
     store_release(&recorder->segment.header->tracing, recorder->epoch);
     recorder->frame_ns = clock_ns(CLOCK_MONOTONIC);
     *out = recorder;
@@ -339,7 +338,8 @@ int recorder_snapshot(struct recorder *recorder, int out_fd, int exit_kind, int 
     const struct writer_clock *start = flight_start(recorder->flight, &epoch);
     struct flight_counts kept = flight_counts(recorder->flight);
     struct drain_counts drained = drain_counts(recorder->drain);
-    uint64_t unmarked = drained.lost - drained.marked; /* since the last records */
+    /* Since the last records; the target may say that there are fewer than its markers tell of, which is damage. */
+    uint64_t unmarked = drained.lost > drained.marked ? drained.lost - drained.marked : 0;
     bool attached = recorder->attached || epoch != recorder->first_epoch;
     struct drain *tables = drain_open(&recorder->segment, epoch, false);
     struct writer *writer = tables ? file_begin(recorder, out_fd, attached) : NULL;

@@ -22,6 +22,8 @@
  * | status         | holder of the G | anybody | release       | S: acquire before the fields are read                |
  * | fields, id     | holder of the G | anybody | store_fence   | T: after the status that ended the last wait (or G), |
  * |                |                 |         |               | with load_fence between the fields and status again  |
+ * | told           | holder of the G | recorder| relaxed       | S: before the status of the epoch's first transition |
+ * | tracing        | recorder        | hooks   | release       | load_fence in turn(): what was consumed is seen      |
  *
  * Numbers begin anew with each G of a slot, so the reader compares `id` as well.
  *
@@ -271,6 +273,12 @@ static inline struct subbuffer *segment_subbuffer(const struct segment *segment,
 {
     uint64_t index = (uint64_t)ring * segment->subbuffers + (sequence & (segment->subbuffers - 1));
     return (struct subbuffer *)(segment->subbuffer_base + index * SUBBUFFER_BYTES);
+}
+
+/* A stack's ordinal as another ring's records name it (events.def); 0 stays 0. */
+static inline uint64_t segment_stack_of(uint32_t ring, uint32_t ordinal)
+{
+    return ordinal ? (uint64_t)(ring + 1) << 32 | ordinal : 0;
 }
 
 static inline uint64_t *segment_stacks(const struct segment *segment, uint32_t ring)

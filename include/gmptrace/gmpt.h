@@ -94,10 +94,11 @@ struct gmpt_go_options {
  *
  * On a small stack the functions of this header can be called, unless they say otherwise: the deepest needs 1400 bytes
  * (on x86-64, a select with a deadline while a trace is taken; a channel's receive needs 800), which leaves 400 for
- * frames of yours and the G's arguments. printf does not fit, nor do most of libc's larger functions, or a signal
- * handler without SA_ONSTACK. Link with -Wl,-z,now: the dynamic linker needs more than a small stack when it looks a
- * function up at its first call; for the same reason set LD_BIND_NOW=1 where a library is preloaded, as Valgrind does.
- * Built with AddressSanitizer or ThreadSanitizer, the runtime takes the default size. */
+ * frames of yours and the G's arguments, and 250 for the first event after a recorder has attached. printf does not
+ * fit, nor do most of libc's larger functions, or a signal handler without SA_ONSTACK. Link with -Wl,-z,now: the
+ * dynamic linker needs more than a small stack when it looks a function up at its first call; for the same reason set
+ * LD_BIND_NOW=1 where a library is preloaded, as Valgrind does. Built with AddressSanitizer or ThreadSanitizer, the
+ * runtime takes the default size. */
 #define GMPT_STACK_SMALL 2048u
 #define GMPT_STACK_DEFAULT 65536u
 #define GMPT_STACK_MAX 8388608u
