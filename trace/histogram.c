@@ -1,4 +1,4 @@
-/* A value's octave is its highest bit, its step the four bits below that; values below 16 have a counter each. */
+/* A value's octave is its highest bit, its step the bits right below that; the smallest values have a counter each. */
 #include "histogram.h"
 
 #include <errno.h>
@@ -13,17 +13,34 @@ static void value_split(int64_t value, unsigned *octave, unsigned *step)
         return;
     }
     unsigned top = 63 - (unsigned)__builtin_clzll(bits);
-    *octave = top - 3;
-    *step = (unsigned)(bits >> (top - 4)) & (HISTOGRAM_STEPS - 1);
+    *octave = top - (HISTOGRAM_STEP_BITS - 1);
+    *step = (unsigned)(bits >> (top - HISTOGRAM_STEP_BITS)) & (HISTOGRAM_STEPS - 1);
 }
 
-/* The largest value that shares a counter. */
+/* The smallest value that shares a counter. */
+static int64_t step_floor(unsigned octave, unsigned step)
+{
+    return octave == 0 ? (int64_t)step : (int64_t)((uint64_t)(HISTOGRAM_STEPS + step) << (octave - 1));
+}
+
+/* The largest one. */
 static int64_t step_ceiling(unsigned octave, unsigned step)
 {
     if (octave == 0)
         return step;
-    unsigned shift = octave - 1;
-    return (int64_t)(((uint64_t)(HISTOGRAM_STEPS + step + 1) << shift) - 1);
+    return (int64_t)(((uint64_t)(HISTOGRAM_STEPS + step + 1) << (octave - 1)) - 1);
+}
+
+static int octave_make(struct histogram *histogram, unsigned octave)
+{
+    histogram->octave[octave] = calloc(HISTOGRAM_STEPS, sizeof(uint64_t));
+    return histogram->octave[octave] ? 0 : -ENOMEM;
+}
+
+static void total_add(struct histogram *histogram, int64_t value)
+{
+    if (__builtin_add_overflow(histogram->total, value, &histogram->total))
+        histogram->total = INT64_MAX;
 }
 
 int histogram_add(struct histogram *histogram, int64_t value)
@@ -32,15 +49,28 @@ int histogram_add(struct histogram *histogram, int64_t value)
     if (value < 0)
         value = 0;
     value_split(value, &octave, &step);
-    if (!histogram->octave[octave]) {
-        histogram->octave[octave] = calloc(HISTOGRAM_STEPS, sizeof(uint64_t));
-        if (!histogram->octave[octave])
-            return -ENOMEM;
-    }
+    if (!histogram->octave[octave] && octave_make(histogram, octave))
+        return -ENOMEM;
     histogram->octave[octave][step]++;
     histogram->count++;
+    total_add(histogram, value);
     if (value > histogram->max)
         histogram->max = value;
+    return 0;
+}
+
+int histogram_merge(struct histogram *histogram, const struct histogram *other)
+{
+    for (unsigned octave = 0; octave < HISTOGRAM_OCTAVES; octave++)
+        if (other->octave[octave] && !histogram->octave[octave] && octave_make(histogram, octave))
+            return -ENOMEM;
+    for (unsigned octave = 0; octave < HISTOGRAM_OCTAVES; octave++)
+        for (unsigned step = 0; other->octave[octave] && step < HISTOGRAM_STEPS; step++)
+            histogram->octave[octave][step] += other->octave[octave][step];
+    histogram->count += other->count;
+    total_add(histogram, other->total);
+    if (other->max > histogram->max)
+        histogram->max = other->max;
     return 0;
 }
 
@@ -51,17 +81,12 @@ int64_t histogram_quantile(const struct histogram *histogram, unsigned permille)
     /* Rounded up, and split so that the product cannot overflow. */
     uint64_t whole = histogram->count / 1000, rest = histogram->count % 1000;
     uint64_t rank = whole * permille + (rest * permille + 999) / 1000;
-    uint64_t seen = 0;
-    for (unsigned octave = 0; octave < HISTOGRAM_OCTAVES; octave++) {
-        if (!histogram->octave[octave])
-            continue;
-        for (unsigned step = 0; step < HISTOGRAM_STEPS; step++) {
-            seen += histogram->octave[octave][step];
-            if (seen >= rank && seen > 0) {
-                int64_t ceiling = step_ceiling(octave, step);
-                return ceiling < histogram->max ? ceiling : histogram->max;
-            }
-        }
+    uint64_t seen = 0, count;
+    int64_t low, high;
+    for (unsigned cell = 0; histogram_next(histogram, &cell, &low, &high, &count);) {
+        seen += count;
+        if (seen >= rank)
+            return high < histogram->max ? high : histogram->max;
     }
     return histogram->max;
 }
@@ -75,6 +100,25 @@ struct summary_latency histogram_latency(const struct histogram *histogram)
         .p99_ns = histogram_quantile(histogram, 990),
         .max_ns = histogram->max,
     };
+}
+
+bool histogram_next(const struct histogram *histogram, unsigned *cell, int64_t *low, int64_t *high, uint64_t *count)
+{
+    while (*cell < HISTOGRAM_OCTAVES * HISTOGRAM_STEPS) {
+        unsigned octave = *cell / HISTOGRAM_STEPS, step = *cell % HISTOGRAM_STEPS;
+        if (!histogram->octave[octave]) {
+            *cell = (octave + 1) * HISTOGRAM_STEPS;
+            continue;
+        }
+        ++*cell;
+        *count = histogram->octave[octave][step];
+        if (*count == 0)
+            continue;
+        *low = step_floor(octave, step);
+        *high = step_ceiling(octave, step);
+        return true;
+    }
+    return false;
 }
 
 void histogram_clear(struct histogram *histogram)

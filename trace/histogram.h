@@ -1,30 +1,39 @@
-/* A log-linear histogram of durations (HDR style): 16 steps an octave, so a quantile is within 1/16 of the truth; count
- * and maximum are exact. Octaves are allocated when a value first falls into them, so that thousands of histograms, one
- * for each creation site, cost little. */
+/* A log-linear histogram of durations (HDR style): 64 steps an octave, so a quantile is at most 1/64 (1.6 %) above the
+ * truth and never below it; count, total and maximum are exact. Octaves are allocated when a value first falls into
+ * them, so that thousands of histograms, one for each creation site, cost little. */
 #ifndef GMPT_HISTOGRAM_H
 #define GMPT_HISTOGRAM_H
 
 #include "summary.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
-#define HISTOGRAM_STEPS 16
-#define HISTOGRAM_OCTAVES 60 /* 0-15 by ones, then 16-31, 32-63, ... to INT64_MAX */
+#define HISTOGRAM_STEP_BITS 6
+#define HISTOGRAM_STEPS (1 << HISTOGRAM_STEP_BITS)
+#define HISTOGRAM_OCTAVES (64 - HISTOGRAM_STEP_BITS) /* 0-63 by ones, then 64-127, 128-255, ... to INT64_MAX */
 
 /* Zero-initialised is empty. */
 struct histogram {
     uint64_t count;
+    int64_t total; /* stays at INT64_MAX once it would be more */
     int64_t max;
     uint64_t *octave[HISTOGRAM_OCTAVES]; /* HISTOGRAM_STEPS counters each, or NULL */
 };
 
 /* Values below 0 count as 0. Returns 0 or -ENOMEM. */
 int histogram_add(struct histogram *histogram, int64_t value);
+/* Adds all of other's values; the steps are the same, so nothing is rounded anew. Returns 0 or -ENOMEM. */
+int histogram_merge(struct histogram *histogram, const struct histogram *other);
 
 /* The value that a share of permille/1000 of all values does not exceed; 0 when there are none. */
 int64_t histogram_quantile(const struct histogram *histogram, unsigned permille);
 
 struct summary_latency histogram_latency(const struct histogram *histogram);
+
+/* Steps that hold values, from the smallest: *cell is 0 before the first call. Returns false after the last; else *low
+ * and *high are the least and the largest value that fall into the step, and *count says how many did. */
+bool histogram_next(const struct histogram *histogram, unsigned *cell, int64_t *low, int64_t *high, uint64_t *count);
 
 /* Frees the counters and leaves it empty. */
 void histogram_clear(struct histogram *histogram);

@@ -21,7 +21,7 @@
 struct summary;
 struct spans;
 
-/* A log-linear histogram (HDR style, 16 steps an octave: values are kept within 1/16). */
+/* Of a histogram (histogram.h): quantiles are at most 1/64 too large. */
 struct summary_latency {
     uint64_t count;
     int64_t p50_ns, p90_ns, p99_ns, max_ns; /* max is exact */
