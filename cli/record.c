@@ -12,6 +12,7 @@
 #include "rotation.h"
 #include "segfile.h"
 #include "target.h"
+#include "trigger.h"
 
 #include "trace/recorder.h"
 
@@ -67,6 +68,7 @@ struct run {
     char snapshot_path[4096];      /* of the last one that did */
     int snapshots;
     bool snapshot_asked;           /* by a signal */
+    struct triggers triggers;      /* of snapshots */
     int64_t duration_ns;           /* how long to record; 0 = until the program ends */
     int64_t end_ns;                /* CLOCK_MONOTONIC: when that is over; INT64_MAX = never, or not known yet */
     int status;                    /* CLI_OK while all goes well */
@@ -368,6 +370,9 @@ static void snapshots_check(struct run *run)
     run->snapshot_asked = false;
     if (by_signal || recorder_snapshot_asked(run->recorder))
         snapshot_write(run, by_signal ? "SIGUSR2" : "asked for by the program", 0, 0);
+    char why[TRIGGER_TEXT_BYTES];
+    if (run->triggers.count && triggers_check(&run->triggers, run->recorder, why))
+        snapshot_write(run, why, 0, 0);
 }
 
 static void flight_finish(struct run *run, int kind, int code)
@@ -594,6 +599,7 @@ out:
             close(run->file.fd);
         file_finish(run, false);
     }
+    triggers_close(&run->triggers);
     recorder_close(run->recorder);
     if (run->attach)
         target_close(&run->target);
@@ -613,7 +619,7 @@ static pid_t pid_parse(const char *text)
     return errno || *end || end == text || pid <= 0 || pid > INT32_MAX ? 0 : (pid_t)pid;
 }
 
-enum { OPTION_STACKS = 256, OPTION_EVENTS, OPTION_MAX_SIZE, OPTION_KEEP, OPTION_FLIGHT };
+enum { OPTION_STACKS = 256, OPTION_EVENTS, OPTION_MAX_SIZE, OPTION_KEEP, OPTION_FLIGHT, OPTION_TRIGGER, OPTION_TRIGGER_PAUSE };
 
 static int flight_parse(const char *text, struct flight_limits *limits)
 {
@@ -635,6 +641,8 @@ static int record_run(int argc, char **argv)
         { "max-size", required_argument, NULL, OPTION_MAX_SIZE },
         { "keep", required_argument, NULL, OPTION_KEEP },
         { "flight", required_argument, NULL, OPTION_FLIGHT },
+        { "trigger", required_argument, NULL, OPTION_TRIGGER },
+        { "trigger-pause", required_argument, NULL, OPTION_TRIGGER_PAUSE },
         { "help", no_argument, NULL, 'h' },
         { NULL, 0, NULL, 0 },
     };
@@ -644,6 +652,7 @@ static int record_run(int argc, char **argv)
     uint64_t max_bytes = 0;
     unsigned keep = 0;
     struct flight_limits flight = { 0 };
+    struct triggers triggers = { .pause_ns = TRIGGER_PAUSE_USUAL_NS };
     pid_t pid = 0;
     int option, status;
     optind = 0;
@@ -683,6 +692,14 @@ static int record_run(int argc, char **argv)
             if (flight_parse(optarg, &flight))
                 return cli_usage("'%s' is neither a size (at least 1M) nor a duration, such as 64M or 30s", optarg);
             break;
+        case OPTION_TRIGGER:
+            if ((status = trigger_parse(&triggers, optarg)))
+                return status;
+            break;
+        case OPTION_TRIGGER_PAUSE:
+            if (cli_parse_duration(optarg, &triggers.pause_ns))
+                return cli_usage("'%s' is no duration such as 10s or 5m", optarg);
+            break;
         case 'h':
             fputs(cli_current->help, stdout);
             return cli_flush(CLI_OK);
@@ -700,9 +717,12 @@ static int record_run(int argc, char **argv)
         return cli_usage("the output must be a file: standard output is the program's own");
     if (keep && !max_bytes)
         return cli_usage("--keep says how many files are kept, and there is one without --max-size");
+    if (triggers.count && !flight.bytes)
+        return cli_usage("--trigger says when a flight recorder writes what it has: it needs --flight");
     struct run run = { .segment_fd = -1, .passed_fd = -1, .duration_ns = duration_ns, .end_ns = INT64_MAX };
     run.wanted = wanted;
     run.flight = flight;
+    run.triggers = triggers;
     run.path = path;
     char name[64];
     if (pid) {
@@ -746,6 +766,11 @@ const struct cli_command command_record = {
             "                     keep only the last part, 64M or 30s of it, in memory, and\n"
             "                     write it to FILE at the end, and on SIGUSR2, or when the\n"
             "                     program asks for it (gmpt_trace_snapshot), to FILE.2, ...\n"
+            "      --trigger STATE>TIME[:REASON,...][@FUNCTION]\n"
+            "                     and when a goroutine is runnable, waiting or in a blocking\n"
+            "                     call (syscall) for longer: runnable>50ms, waiting>2s:mutex\n"
+            "      --trigger-pause TIME\n"
+            "                     but not again within this time (default: 1m)\n"
             "      --stacks on|off|DEPTH\n"
             "                     whether to record stacks, or at most so many callers (1-32)\n"
             "      --events SET   which of the events to record that a recording can do\n"

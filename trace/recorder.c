@@ -480,6 +480,7 @@ int recorder_finish(struct recorder *recorder, int exit_kind, int exit_code)
 
 struct recorder_counts recorder_counts(const struct recorder *recorder) { return recorder->counts; }
 uint32_t recorder_pid(const struct recorder *recorder) { return recorder->segment.pid; }
+const struct segment *recorder_segment(const struct recorder *recorder) { return &recorder->segment; }
 const char *recorder_damage(const struct recorder *recorder) { return drain_damage(recorder->drain); }
 
 void recorder_close(struct recorder *recorder)

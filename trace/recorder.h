@@ -81,6 +81,7 @@ int recorder_finish(struct recorder *recorder, int exit_kind, int exit_code);
 /* After a failure they tell of the frames that did get into the file. */
 struct recorder_counts recorder_counts(const struct recorder *recorder);
 uint32_t recorder_pid(const struct recorder *recorder); /* of the target, by its own word */
+const struct segment *recorder_segment(const struct recorder *recorder); /* to look at; lives as long as the recorder */
 const char *recorder_damage(const struct recorder *recorder);
 
 /* Ends without a word what recorder_finish has not ended. NULL is allowed. */
