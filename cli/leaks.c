@@ -7,35 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FRAMES_SHOWN 16
-#define NAME_COLUMNS 28
 #define NAME_COLUMNS_MAX 40
-
-/* "   waits at" and the frames, or "   waits in FUNCTION (line not known)". */
-static void stack_print(const struct load *load, const char *verb, uint32_t stack, uint64_t fn)
-{
-    struct place_frame frames[PLACE_FRAMES_MAX];
-    char at[PLACE_TEXT_BYTES], text[CLI_COLUMNS * 4 + 1];
-    size_t count = place_frames(load->places, stack, frames);
-    if (count == 0) {
-        place_of_stack(load->places, at, stack, fn);
-        cli_wrap(6, "   %s %s", verb, cli_text(text, sizeof text, at, CLI_COLUMNS - 4 - (int)strlen(verb)));
-        return;
-    }
-    printf("   %s at\n", verb);
-    for (size_t i = 0; i < count && i < FRAMES_SHOWN; i++) {
-        int room = CLI_COLUMNS - 6;
-        fputs("      ", stdout);
-        if (frames[i].function) {
-            int columns = (int)strlen(cli_text(text, sizeof text, frames[i].function, NAME_COLUMNS_MAX));
-            printf("%-*s ", NAME_COLUMNS, text);
-            room -= (columns > NAME_COLUMNS ? columns : NAME_COLUMNS) + 1;
-        }
-        puts(cli_text(text, sizeof text, place_of_frame(load->places, at, &frames[i]), room));
-    }
-    if (count > FRAMES_SHOWN)
-        printf("      and %zu more\n", count - FRAMES_SHOWN);
-}
 
 static void group_print(const struct load *load, const struct summary_group *group, size_t number)
 {
@@ -56,8 +28,8 @@ static void group_print(const struct load *load, const struct summary_group *gro
     if (group->example_object)
         printf(", on the object at 0x%" PRIx64, group->example_object);
     putchar('\n');
-    stack_print(load, "waits", group->wait_stack, group->fn);
-    stack_print(load, "was started", group->create_stack, 0);
+    place_print(load->places, "waits", group->wait_stack, group->fn);
+    place_print(load->places, "was started", group->create_stack, 0);
 }
 
 static void inexact_print(const struct load *load)

@@ -11,6 +11,9 @@
 
 #define FILES_MAX 4096      /* files told apart; past that, names are simply short */
 #define NAMELESS_MAX 16     /* modules remembered as lacking names or lines */
+#define FRAMES_PRINTED 16
+#define NAME_COLUMNS 28
+#define NAME_COLUMNS_MAX 40
 #define RUNTIME_DEPTH_MAX 8 /* frames of the runtime below its public function */
 
 struct places {
@@ -270,6 +273,31 @@ void place_warn(const struct places *places)
             cli_error("%s has functions without debug information: their files and lines are not known; build it with "
                       "-g, or set GMPT_DEBUG_PATH to where its debug file is",
                       places->nameless[k]);
+}
+
+void place_print(struct places *places, const char *verb, uint32_t stack, uint64_t fn)
+{
+    struct place_frame frames[PLACE_FRAMES_MAX];
+    char at[PLACE_TEXT_BYTES], text[CLI_COLUMNS * 4 + 1];
+    size_t count = place_frames(places, stack, frames);
+    if (count == 0) {
+        place_of_stack(places, at, stack, fn);
+        cli_wrap(6, "   %s %s", verb, cli_text(text, sizeof text, at, CLI_COLUMNS - 4 - (int)strlen(verb)));
+        return;
+    }
+    printf("   %s at\n", verb);
+    for (size_t i = 0; i < count && i < FRAMES_PRINTED; i++) {
+        int room = CLI_COLUMNS - 6;
+        fputs("      ", stdout);
+        if (frames[i].function) {
+            int columns = (int)strlen(cli_text(text, sizeof text, frames[i].function, NAME_COLUMNS_MAX));
+            printf("%-*s ", NAME_COLUMNS, text);
+            room -= (columns > NAME_COLUMNS ? columns : NAME_COLUMNS) + 1;
+        }
+        puts(cli_text(text, sizeof text, place_of_frame(places, at, &frames[i]), room));
+    }
+    if (count > FRAMES_PRINTED)
+        printf("      and %zu more\n", count - FRAMES_PRINTED);
 }
 
 static void frame_json(FILE *file, const struct place_frame *frame)

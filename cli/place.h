@@ -54,6 +54,9 @@ const char *place_file(const struct places *places, const char *path);
 /* Says on standard error which modules have no names or lines, and why. */
 void place_warn(const struct places *places);
 
+/* Prints "   waits at" and a line for each frame, or "   waits in FUNCTION (line not known)" by the G's function. */
+void place_print(struct places *places, const char *verb, uint32_t stack, uint64_t fn);
+
 /* [{"function": ..., "file": ..., "line": ..., "module": ..., "object_address": ..., "address": ...}, ...] */
 void place_json(struct places *places, FILE *file, uint32_t stack);
 /* the same for a G's function: one object */

@@ -46,5 +46,5 @@ int exported_run(const char *format, ...)
 
 void exported_has(const char *text, const char *part)
 {
-    ck_assert_msg(strstr(text, part) != NULL, "'%s' is not in:\n%s", part, text);
+    ck_assert_msg(strstr(text, part) != NULL, "'%s' is not in:\n%.3000s", part, text);
 }

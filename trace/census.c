@@ -81,6 +81,8 @@ uint64_t census_records(const struct census *census) { return census->records; }
 /* Copies a slot that stands still. False when it has no G that is to be told. */
 static bool slot_look(const struct census *census, const struct g_slot *shared, struct sight *sight)
 {
+    sight->shared = shared;
+    sight->stack = 0;
     for (int tries = 0; tries < TRIES; tries++) {
         uint64_t status = load_acquire(&shared->status);
         enum g_state state = g_status_state(status);
@@ -88,14 +90,14 @@ static bool slot_look(const struct census *census, const struct g_slot *shared, 
             return false;
         memcpy(&sight->slot, shared, sizeof sight->slot);
         load_fence();
+        sight->status = status;
         if (load_relaxed(&shared->status) != status)
             continue;
-        sight->shared = shared;
-        sight->status = status;
-        sight->stack = 0;
-        return load_relaxed(&sight->slot.told) != census->epoch && load_relaxed(&sight->slot.id) != 0;
+        return (!census->epoch || load_relaxed(&sight->slot.told) != census->epoch) &&
+               load_relaxed(&sight->slot.id) != 0;
     }
-    return false;
+    sight->status = g_status_make(g_status_seq(sight->status), 0, G_RUNNING);
+    return !census->epoch && load_relaxed(&sight->slot.id) != 0;
 }
 
 static bool slot_still(const struct sight *sight)
@@ -171,10 +173,10 @@ static int stack_keep(struct census *census, struct sight *sight, const uint64_t
     return stackset_intern(&census->stacks, pc, count, &sight->stack);
 }
 
-static bool stack_wanted(const struct sight *sight)
+static bool stack_wanted(const struct census *census, const struct sight *sight)
 {
     enum g_state state = g_status_state(sight->status);
-    return (state == G_WAITING || state == G_SYSCALL) && sight->slot.wait_stack == 0;
+    return (state == G_WAITING || state == G_SYSCALL) && (sight->slot.wait_stack == 0 || !census->epoch);
 }
 
 /* First where each stack is, then what is on it. */
@@ -185,7 +187,7 @@ static int stacks_read(struct census *census)
     uint32_t count = 0, stacks = 0;
     for (uint32_t i = 0; i < census->count; i++) {
         struct sight *sight = &census->batch[i];
-        if (!stack_wanted(sight))
+        if (!stack_wanted(census, sight))
             continue;
         bool call = g_status_state(sight->status) == G_SYSCALL;
         wanted[count] = (struct wanted){

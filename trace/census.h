@@ -5,6 +5,9 @@
  * record of it is left out: the program itself told its state before that record (segment.h). A slot that does not
  * stand still belongs to such a G. So every G that was there is told of once, with a number that fits its next record.
  *
+ * Who only looks (look.h) has no epoch, and nobody tells it of a G: one whose slot does not stand still is told of as
+ * running, and stacks are those of now, whatever was noted.
+ *
  * Stacks that nobody noted are read from the program's memory by the saved frame pointers, with the slot's status as
  * the sequence lock (unwind.h has the argument); nothing is asked of the program. What it has written is not trusted:
  * addresses are only looked at inside the stack that was copied. */
@@ -18,8 +21,8 @@
 
 struct census;
 
-/* pid: of the program, to read stacks from; 0 = do not. What is left out is that of the segment's header. The segment
- * must outlive the census. NULL: no memory. */
+/* epoch: 0 = there is none. pid: of the program, to read stacks from; 0 = do not. What is left out is that of the
+ * segment's header. The segment must outlive the census. NULL: no memory. */
 struct census *census_open(const struct segment *segment, uint32_t epoch, pid_t pid, uint32_t frames_left_out,
                            uint32_t events_left_out);
 

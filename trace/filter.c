@@ -221,6 +221,8 @@ static const char *const state_keys[GMPT_G_STATES] = {
     [GMPT_G_PREEMPTED] = "preempted",
 };
 
+const char *filter_state_key(enum gmpt_g_state state) { return state_keys[state]; }
+
 static bool state_read(const char *text, __int128 *number)
 {
     for (int state = 0; state < GMPT_G_STATES; state++)

@@ -31,6 +31,9 @@
 
 struct filter;
 
+/* "runnable": a state as filters name it; NULL for dead. */
+const char *filter_state_key(enum gmpt_g_state state);
+
 struct filter_error {
     size_t column;     /* of the fault, from 1 */
     char message[200]; /* one sentence without a final full stop */

@@ -129,16 +129,9 @@ static int frame_account(struct recorder *recorder, int result)
     return 0;
 }
 
-/* Of the Ps that there are, as far as the target's word can be: the reader refuses more than there can be. */
-static uint32_t maxprocs_now(const struct segment *segment)
-{
-    uint32_t maxprocs = load_relaxed(&segment->header->maxprocs);
-    return maxprocs <= segment->p_count ? maxprocs : 0;
-}
-
 static struct writer *file_begin(struct recorder *recorder, int out_fd, bool attached)
 {
-    recorder->head.maxprocs = maxprocs_now(&recorder->segment);
+    recorder->head.maxprocs = segment_maxprocs(&recorder->segment);
     recorder->head.attached = attached;
     return writer_open(out_fd, &recorder->head, recorder->level);
 }

@@ -43,11 +43,13 @@ bool segment_in_tmpfs(int fd)
     return fs.f_type == TMPFS_MAGIC && S_ISREG(st.st_mode) && (st.st_mode & 077) == 0 && of_friends;
 }
 
+#define READ_WRITE (PROT_READ | PROT_WRITE)
+
 /* fd -1: memory that nobody else sees. */
-static int map(struct segment *segment, int fd, size_t bytes)
+static int map(struct segment *segment, int fd, size_t bytes, int protection)
 {
     int flags = MAP_NORESERVE | (fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED);
-    void *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, flags, fd, 0);
+    void *base = mmap(NULL, bytes, protection, flags, fd, 0);
     if (base == MAP_FAILED)
         return -errno;
     segment->fd = fd;
@@ -111,7 +113,7 @@ int segment_create(struct segment *segment, int fd, uint32_t p_count, size_t rin
         /* To grow a file past the limit would end the program by SIGXFSZ. */
         if (!own)
             return -EFBIG;
-        error = map(segment, -1, layout.total_bytes);
+        error = map(segment, -1, layout.total_bytes, READ_WRITE);
         goto mapped;
     }
     if (own) {
@@ -130,7 +132,7 @@ int segment_create(struct segment *segment, int fd, uint32_t p_count, size_t rin
         error = -errno;
         goto out;
     }
-    error = map(segment, fd, layout.total_bytes);
+    error = map(segment, fd, layout.total_bytes, READ_WRITE);
 mapped:
     if (error)
         goto out;
@@ -233,7 +235,7 @@ static const char *find_fault(const struct segment_header *header, uint64_t file
     return NULL;
 }
 
-int segment_open(struct segment *segment, int fd, const char **why)
+static int open_as(struct segment *segment, int fd, int protection, const char **why)
 {
     struct stat st;
     *why = NULL;
@@ -255,7 +257,7 @@ int segment_open(struct segment *segment, int fd, const char **why)
     uint64_t magic;
     if (pread(fd, &magic, sizeof magic, 0) != (ssize_t)sizeof magic || magic == 0)
         return -EAGAIN; /* a page that is not there yet is better not touched: there may be no room for it */
-    int error = map(segment, fd, (size_t)st.st_size);
+    int error = map(segment, fd, (size_t)st.st_size, protection);
     if (error)
         return error;
     if (load_acquire(&segment->header->magic) == 0) {
@@ -275,6 +277,16 @@ int segment_open(struct segment *segment, int fd, const char **why)
     segment->pid = copy.pid;
     point(segment, &copy);
     return 0;
+}
+
+int segment_open(struct segment *segment, int fd, const char **why)
+{
+    return open_as(segment, fd, READ_WRITE, why);
+}
+
+int segment_open_look(struct segment *segment, int fd, const char **why)
+{
+    return open_as(segment, fd, PROT_READ, why);
 }
 
 static struct {

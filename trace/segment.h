@@ -240,6 +240,8 @@ void segment_publish(struct segment *segment);
  * -EAGAIN when the target has not laid it out yet, -EPROTO when it is not a segment that this version reads (*why
  * says it), or another -errno. */
 int segment_open(struct segment *segment, int fd, const char **why);
+/* The same, only to be read. */
+int segment_open_look(struct segment *segment, int fd, const char **why);
 
 /* Whether fd is a file in tmpfs that strangers cannot shrink; a memfd is none. */
 bool segment_in_tmpfs(int fd);
@@ -273,6 +275,13 @@ static inline struct subbuffer *segment_subbuffer(const struct segment *segment,
 {
     uint64_t index = (uint64_t)ring * segment->subbuffers + (sequence & (segment->subbuffers - 1));
     return (struct subbuffer *)(segment->subbuffer_base + index * SUBBUFFER_BYTES);
+}
+
+/* GOMAXPROCS, as far as the target's word can be; else 0. */
+static inline uint32_t segment_maxprocs(const struct segment *segment)
+{
+    uint32_t maxprocs = load_relaxed(&segment->header->maxprocs);
+    return maxprocs <= segment->p_count ? maxprocs : 0;
 }
 
 /* A stack's ordinal as another ring's records name it (events.def); 0 stays 0. */
