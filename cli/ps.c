@@ -349,8 +349,8 @@ static void node_print(const struct load *load, const struct muster_g *g, size_t
     printf("%*s%s\n", indent, "", cli_text(cut, sizeof cut, line, CLI_COLUMNS - indent));
 }
 
-/* One walk from a G down, without recursion: a chain may be as long as there are Gs. Each level has where its next child
- * lies. */
+/* One walk from a G down, without recursion: a chain may be as long as there are Gs. Each level has where its next
+ * child lies. */
 struct walk {
     size_t *next;
     size_t depth, room;
