@@ -15,7 +15,7 @@
 
 #define STEP_SLOTS 4096u
 #define BATCH 256u /* Gs whose stacks are read at once */
-#define STACK_BYTES 1024u
+#define STACK_BYTES 4096u
 #define TRIES 16
 #define RECORDS_OF_A_G 4 /* go_was, go_waited, go_labels, go_name */
 
