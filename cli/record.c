@@ -619,7 +619,15 @@ static pid_t pid_parse(const char *text)
     return errno || *end || end == text || pid <= 0 || pid > INT32_MAX ? 0 : (pid_t)pid;
 }
 
-enum { OPTION_STACKS = 256, OPTION_EVENTS, OPTION_MAX_SIZE, OPTION_KEEP, OPTION_FLIGHT, OPTION_TRIGGER, OPTION_TRIGGER_PAUSE };
+enum {
+    OPTION_STACKS = 256,
+    OPTION_EVENTS,
+    OPTION_MAX_SIZE,
+    OPTION_KEEP,
+    OPTION_FLIGHT,
+    OPTION_TRIGGER,
+    OPTION_TRIGGER_PAUSE,
+};
 
 static int flight_parse(const char *text, struct flight_limits *limits)
 {

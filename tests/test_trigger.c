@@ -133,7 +133,8 @@ TEST(trigger, a_storm_makes_one_file)
 
 TEST(trigger, attached_it_knows_who_waited_before)
 {
-    ck_assert_int_eq(shell("mkfifo in; $T/idlers < in > said & P=$!; exec 9> in; until test -s said; do sleep 0.01; done; "
+    ck_assert_int_eq(shell("mkfifo in; $T/idlers < in > said & P=$!; exec 9> in; "
+                           "until test -s said; do sleep 0.01; done; "
                            "$R --flight 60s --trigger 'waiting>20ms:mutex' -o t.data -p $P 9>&- & "
                            "until test -e t.data; do sleep 0.01; done; exec 9>&-; wait $!"),
                      0);
