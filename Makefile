@@ -221,30 +221,40 @@ $(BUILD)/fuzz/run_%: $(BUILD)/fuzz/libfuzzer_%.o $(FUZZ_OBJ) $(TRACE_OBJ)
 	$(if $(Q),@echo "  LINK  $@")
 	$(Q)$(CC) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ -lzstd
 
-$(BUILD)/gmptrace.pc: Makefile
+# Made each time: PREFIX may be another one.
+.PHONY: $(BUILD)/gmptrace.pc $(BUILD)/gmptrace-reader.pc
+$(BUILD)/gmptrace.pc:
 	@mkdir -p $(@D)
 	$(Q)printf '%s\n' 'prefix=$(PREFIX)' 'Name: gmptrace' 'Description: goroutines for C that can be seen into' \
 		'Version: $(VERSION)' 'Cflags: -I$${prefix}/include $(USER_CFLAGS) -pthread' \
-		'Libs: -L$${prefix}/lib -lgmptrace -pthread -Wl,-z,now' 'Libs.private: -lzstd' > $@
+		'Libs: -L$${prefix}/lib -lgmptrace -pthread -Wl,-z,now' > $@
 
-install: all $(BUILD)/gmptrace.pc
+# A program that reads traces needs zstd, too.
+$(BUILD)/gmptrace-reader.pc:
+	@mkdir -p $(@D)
+	$(Q)printf '%s\n' 'prefix=$(PREFIX)' 'Name: gmptrace-reader' 'Description: reads the traces of gmptrace' \
+		'Version: $(VERSION)' 'Cflags: -I$${prefix}/include' 'Libs: -L$${prefix}/lib -lgmptrace -lzstd -pthread' > $@
+
+install: all $(BUILD)/gmptrace.pc $(BUILD)/gmptrace-reader.pc
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include/gmptrace
 	install -m 755 $(TOOL) $(DESTDIR)$(PREFIX)/bin/
 	install -m 644 $(LIB) $(BLOCKCHECK) $(DESTDIR)$(PREFIX)/lib/
-	install -m 644 $(BUILD)/gmptrace.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/
+	install -m 644 $(BUILD)/gmptrace.pc $(BUILD)/gmptrace-reader.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/
 	install -m 644 include/gmptrace/* $(DESTDIR)$(PREFIX)/include/gmptrace/
 	install -d $(DESTDIR)$(PREFIX)/share/gmptrace
 	install -m 644 scripts/gmptrace-gdb.py $(DESTDIR)$(PREFIX)/share/gmptrace/
+	install -d $(DESTDIR)$(PREFIX)/share/doc/gmptrace/examples
+	install -m 644 examples/*.c $(DESTDIR)$(PREFIX)/share/doc/gmptrace/examples/
 	install -d $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man7
 	install -m 644 cli/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
 	install -m 644 cli/*.7 $(DESTDIR)$(PREFIX)/share/man/man7/
 
 uninstall:
-	rm -rf $(DESTDIR)$(PREFIX)/include/gmptrace $(DESTDIR)$(PREFIX)/share/gmptrace
+	rm -rf $(DESTDIR)$(PREFIX)/include/gmptrace $(DESTDIR)$(PREFIX)/share/gmptrace $(DESTDIR)$(PREFIX)/share/doc/gmptrace
 	rm -f $(DESTDIR)$(PREFIX)/bin/gmptrace $(DESTDIR)$(PREFIX)/lib/libgmptrace.a \
 		$(DESTDIR)$(PREFIX)/lib/libgmptrace-blockcheck.so \
-		$(DESTDIR)$(PREFIX)/lib/pkgconfig/gmptrace.pc $(DESTDIR)$(PREFIX)/share/man/man1/gmptrace*.1 \
-		$(DESTDIR)$(PREFIX)/share/man/man7/gmptrace.7
+		$(DESTDIR)$(PREFIX)/lib/pkgconfig/gmptrace.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/gmptrace-reader.pc \
+		$(DESTDIR)$(PREFIX)/share/man/man1/gmptrace*.1 $(DESTDIR)$(PREFIX)/share/man/man7/gmptrace.7
 
 clean:
 	rm -rf build
