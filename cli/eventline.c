@@ -107,6 +107,12 @@ static char *line_value(struct eventlines *lines, char *to, const struct gmpt_ev
 {
     uint64_t value = event->field[index];
     const struct event_field *field = &event_specs[event->type].field[index];
+    if (event->type == GMPT_EVENT_go_unblock && strcmp(field->name, "by") == 0) {
+        *to++ = '"';
+        to = line_text(to, gmpt_waker_words(value < GMPT_WAKERS ? (enum gmpt_waker)value : GMPT_WAKER_UNKNOWN));
+        *to++ = '"';
+        return to;
+    }
     switch (field->kind) {
     case EVENT_KIND_reason:
         *to++ = '"';
@@ -175,7 +181,7 @@ int eventlines_print(struct eventlines *lines, FILE *out, const struct gmpt_even
             const struct event_field *field = &event_specs[event->type].field[i];
             if (field->kind == EVENT_KIND_g && event->field[i] == event->g)
                 continue; /* the line says it already */
-            if (field->kind == EVENT_KIND_stack && event->field[i] == 0)
+            if ((field->kind == EVENT_KIND_stack || field->kind == EVENT_KIND_g) && event->field[i] == 0)
                 continue;
             *to++ = ' ';
             if (i == 0 || to < column + 16)

@@ -243,8 +243,11 @@ static void after_wait(struct m *m, struct g *from, void *arg)
 {
     struct group *group = arg;
     group->waiter = from;
-    if (fetch_or_acq_rel(&group->state, WAITED) < ONE) /* A, W2 */
+    if (fetch_or_acq_rel(&group->state, WAITED) < ONE) { /* A, W2 */
+        m->p->waking = WAKING_BY_NOBODY;
         scheduler_ready(m->p, from, 0);
+        m->p->waking = 0;
+    }
 }
 
 int gmpt_group_wait(struct gmpt_group *public)

@@ -152,11 +152,15 @@ static inline void counter_add_owner(ATOMIC(uint64_t) *counter, uint64_t count)
     store_relaxed(counter, load_relaxed(counter) + count);
 }
 
+/* For p->waking: the wait was over as it began. */
+#define WAKING_BY_NOBODY UINT8_MAX
+
 struct p {
     /* The run queue: see runq.h for who may do what. */
     _Alignas(64) ATOMIC(uint32_t) runq_head;
     _Alignas(64) ATOMIC(uint32_t) runq_tail;
     ATOMIC(struct g *) runnext;
+    uint8_t waking; /* who makes Gs ready now: an enum gmpt_waker, or WAKING_BY_NOBODY; 0 = current, else the poller */
     bool next_is_nested; /* runnext gave way to a child; valid while it is not NULL; only the owner's */
     ATOMIC(uint32_t) tick;        /* slices begun; written by the owner, watched by sysmon */
     ATOMIC(uint32_t) starts;      /* Gs started, those that inherit a slice included; watched by sysmon and thieves */

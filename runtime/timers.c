@@ -249,6 +249,7 @@ static void finish_fired(struct p *p)
 {
     struct g *first = p->fired.gs;
     struct timer_call *calls = p->fired.calls;
+    p->waking = GMPT_WAKER_TIMER;
     p->fired.gs = NULL;
     p->fired.calls = NULL;
     if (first) { /* the one that has waited longest runs next, the others in the order of their times */
@@ -262,6 +263,7 @@ static void finish_fired(struct p *p)
         calls = call->next;
         call->run(call, p);
     }
+    p->waking = 0;
 }
 
 uint32_t timers_run(struct timers *timers, struct p *p)

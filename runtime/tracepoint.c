@@ -136,21 +136,24 @@ static uint32_t stack_room(void)
     return segment_stack_room(load_relaxed(&trace_segment.header->frames_left_out));
 }
 
-/* Follows the frame pointers from the API function's frame up to the G's first frame. Reads nothing outside the G's
- * stack, whatever a caller without frame pointers left in rbp. */
-static uint32_t walk(const struct g *g, struct api_site site, uint64_t *pc)
+/* Follows the frame pointers from this frame up to the G's first frame and adds the callers to the count that pc has,
+ * up to room. With trims, of those in the runtime's own code that come first only the last remains: the public function
+ * that the program called. Reads nothing outside the G's stack, whatever a caller without frame pointers left in
+ * rbp. */
+static inline __attribute__((always_inline)) uint32_t walk(const struct g *g, uintptr_t frame, uint64_t *pc,
+                                                           uint32_t count, uint32_t room, bool trims)
 {
-    uint32_t count = 0, room = stack_room();
-    if (!site.frame || room == 0)
-        return 0;
-    pc[count++] = (uint64_t)(uintptr_t)site.function + 1;
-    uintptr_t frame = (uintptr_t)site.frame, hi = (uintptr_t)g;
-    while (count < room && frame % 8 == 0 && frame >= g->slot->stack_lo && frame < hi - 16) {
+    const uintptr_t lo = g->slot->stack_lo, hi = (uintptr_t)g;
+    const uint64_t own = (uint64_t)(uintptr_t)__start_gmpt_text;
+    const uint64_t own_bytes = (uint64_t)(uintptr_t)__stop_gmpt_text - own;
+    while (count < room && frame % 8 == 0 && frame >= lo && frame < hi - 16) {
         uint64_t above = ((uint64_t *)frame)[0], caller = ((uint64_t *)frame)[1];
         if (above == 0)
             break; /* the G's own function: its caller is the entry */
         if (caller < 4096)
             break;
+        if (trims && count == 1 && caller - own < own_bytes && pc[0] - own < own_bytes)
+            count = 0;
         pc[count++] = caller;
         if (above <= frame)
             break; /* stacks grow down, so callers lie above */
@@ -160,10 +163,8 @@ static uint32_t walk(const struct g *g, struct api_site site, uint64_t *pc)
 }
 
 /* New stacks are rare: a good moment to see whether the program has loaded something. */
-static uint32_t intern(struct p *p, const struct g *g, struct api_site site)
+static uint32_t intern(struct p *p, const uint64_t *pc, uint32_t count)
 {
-    uint64_t pc[STACK_DEPTH_MAX];
-    uint32_t count = walk(g, site, pc);
     if (count == 0)
         return 0;
     uint32_t before = p->ring.stack_count;
@@ -183,9 +184,30 @@ static uint32_t intern(struct p *p, const struct g *g, struct api_site site)
     return ordinal;
 }
 
+/* Of the API function, which has told its own frame. */
+static uint32_t site_stack(struct p *p, const struct g *g, struct api_site site)
+{
+    uint64_t pc[STACK_DEPTH_MAX];
+    uint32_t room = stack_room();
+    if (!site.frame || room == 0)
+        return 0;
+    pc[0] = (uint64_t)(uintptr_t)site.function + 1;
+    return intern(p, pc, walk(g, (uintptr_t)site.frame, pc, 1, room, false));
+}
+
+/* Of the running G, from a frame in the runtime's own code. */
+static uint32_t caller_stack(struct p *p, const struct g *g, const void *frame)
+{
+    uint64_t pc[STACK_DEPTH_MAX];
+    uint32_t room = stack_room();
+    if (room == 0 || !trace_wants(EVENT_GROUP_WAKER))
+        return 0;
+    return intern(p, pc, walk(g, (uintptr_t)frame, pc, 0, room, true));
+}
+
 void trace_note_wait_site(struct p *p, struct g *g, struct api_site site)
 {
-    g->slot->wait_stack = intern(p, g, site);
+    g->slot->wait_stack = site_stack(p, g, site);
     g->slot->wait_ring = (uint16_t)p->index;
 }
 
@@ -581,7 +603,7 @@ void trace_emit_proc_limit(uint32_t count)
 
 void trace_emit_go_create(struct p *p, struct g *g, struct api_site site)
 {
-    uint32_t stack = p->current ? intern(p, p->current, site) : 0;
+    uint32_t stack = p->current ? site_stack(p, p->current, site) : 0;
     g->slot->create_stack = stack;
     g->slot->create_ring = (uint16_t)p->index;
     EMIT3(&p->ring, go_create, g->id, g->slot->fn, stack);
@@ -596,20 +618,59 @@ void trace_emit_go_preempt(struct p *p) { EMIT0(&p->ring, go_preempt); }
 
 void trace_emit_go_preempt_async(struct p *p) { EMIT0(&p->ring, go_preempt_async); }
 
+/* The G that has the lock that is about to be waited for. */
+static uint64_t owner_of(const struct g_slot *slot)
+{
+    void *object = (void *)(uintptr_t)slot->wait_object;
+    switch (slot->wait_reason) {
+    case GMPT_WAIT_mutex:
+        return gmpt_mutex_owner(object);
+    case GMPT_WAIT_rwmutex_read:
+    case GMPT_WAIT_rwmutex_write:
+        return gmpt_rwmutex_owner(object);
+    default:
+        return 0;
+    }
+}
+
 void trace_emit_go_block(struct p *p, struct g *g)
 {
     const struct g_slot *slot = g->slot;
-    EMIT4(&p->ring, go_block, slot->wait_reason, slot->wait_object, slot->wait_bounded, slot->wait_stack);
+    uint8_t *at = follow(&p->ring) ? ring_begin(&p->ring, GMPT_EVENT_go_block, ticks()) : NULL;
+    if (unlikely(!at))
+        return;
+    at = leb_put(at, slot->wait_reason);
+    at = leb_put(at, slot->wait_object);
+    at = leb_put(at, slot->wait_bounded);
+    at = leb_put(at, slot->wait_stack);
+    ring_commit(&p->ring, leb_put(at, owner_of(slot)));
 }
+
+/* What the poller made ready: sockets, or the channels that hear of signals. */
+static uint32_t polled(const struct g *g, enum gmpt_waker poller)
+{
+    uint8_t reason = g->slot->wait_reason;
+    return reason == GMPT_WAIT_net_read || reason == GMPT_WAIT_net_write ? poller : GMPT_WAKER_SIGNAL;
+}
+
+#define EMIT_UNBLOCK(ring, g, by, stack)                                                                               \
+    EMIT_WHEN(follow_g(ring, g), ring, go_unblock, 4, (g)->id, (uint32_t)((g)->seq + 1), by, stack)
 
 void trace_emit_go_unblock(struct p *p, struct g *g)
 {
     if (p) {
-        EMIT_G(&p->ring, go_unblock, g, (uint32_t)(g->seq + 1));
+        const struct g *waker = p->current;
+        if (p->waking)
+            EMIT_UNBLOCK(&p->ring, g, p->waking == WAKING_BY_NOBODY ? GMPT_WAKER_UNKNOWN : p->waking, 0);
+        else if (waker)
+            EMIT_UNBLOCK(&p->ring, g, GMPT_WAKER_G, caller_stack(p, waker, __builtin_frame_address(0)));
+        else
+            EMIT_UNBLOCK(&p->ring, g, polled(g, GMPT_WAKER_NETPOLL), 0);
         return;
     }
+    enum gmpt_waker poller = m_self() ? GMPT_WAKER_NETPOLL : GMPT_WAKER_SYSMON;
     lock_acquire(&trace.lock);
-    EMIT_G(&trace.ring, go_unblock, g, (uint32_t)(g->seq + 1));
+    EMIT_UNBLOCK(&trace.ring, g, polled(g, poller), 0);
     lock_release(&trace.lock);
 }
 

@@ -58,15 +58,17 @@ static void emit(struct ring *ring, enum gmpt_event_type type, uint64_t ticks, u
         break;
     case GMPT_EVENT_proc_steal:
     case GMPT_EVENT_go_start:
-    case GMPT_EVENT_go_unblock:
     case GMPT_EVENT_syscall_resume:
     case GMPT_EVENT_syscall_exit:
     case GMPT_EVENT_go_attach:
     case GMPT_EVENT_go_attach_wait:
         ring_emit(ring, (uint8_t)type, ticks, 2, a, b, 0, 0);
         break;
+    case GMPT_EVENT_go_unblock:
+        ring_emit(ring, GMPT_EVENT_go_unblock, ticks, 4, a, b, 0, 0);
+        break;
     case GMPT_EVENT_go_block:
-        ring_emit(ring, GMPT_EVENT_go_block, ticks, 4, a, b, 0, 0);
+        ring_emit_fields(ring, GMPT_EVENT_go_block, ticks, (const uint64_t[]){ a, b, 0, 0, 0 }, 5);
         break;
     case GMPT_EVENT_proc_start:
     case GMPT_EVENT_syscall_begin:

@@ -45,7 +45,7 @@ static void fixture_close(struct fixture *f)
 static uint64_t fill(struct fixture *f, uint64_t records)
 {
     for (uint64_t i = 0; i < records; i++)
-        ring_emit(&f->ring[0], GMPT_EVENT_go_unblock, 1000 + i * 200, 2, 1000000 + i, 300, 0, 0);
+        ring_emit(&f->ring[0], GMPT_EVENT_go_unblock, 1000 + i * 200, 4, 1000000 + i, 300, 0, 0);
     return records;
 }
 

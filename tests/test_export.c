@@ -136,7 +136,7 @@ TEST(export, text_is_what_script_prints)
                      "    0.000000095  P0   G2        user_log        task=1 category=\"say \"hi\"\" bytes=11 "
                      "text=\"ello world?\"\n"
                      "    0.000000100  P0   G2        syscall_begin   stack=\"0x1031\"\n"
-                     "    0.000000100  P1   G1        go_unblock      seq=4\n");
+                     "    0.000000100  P1   G1        go_unblock      seq=4 by=\"unknown\"\n");
 }
 
 /* ---- Usage ------------------------------------------------------------------------------------------------------- */

@@ -30,6 +30,12 @@ static int line_add(void *arg, const struct interval *interval)
         used += (size_t)snprintf(lines + used, sizeof lines - used, " at=%u", interval->stack);
     if (interval->waker)
         used += (size_t)snprintf(lines + used, sizeof lines - used, " by=G%llu", (unsigned long long)interval->waker);
+    if (interval->owner)
+        used += (size_t)snprintf(lines + used, sizeof lines - used, " of=G%llu", (unsigned long long)interval->owner);
+    if (interval->waker_kind > GMPT_WAKER_G)
+        used += (size_t)snprintf(lines + used, sizeof lines - used, " by %s", gmpt_waker_words(interval->waker_kind));
+    if (interval->waker_stack && interval->began_by != GMPT_EVENT_go_create)
+        used += (size_t)snprintf(lines + used, sizeof lines - used, " from=%u", interval->waker_stack);
     if (interval->g->labels)
         used += (size_t)snprintf(lines + used, sizeof lines - used, " labels=%u", interval->g->labels);
     snprintf(lines + used, sizeof lines - used, " P%d P%d%s%s\n", interval->p, interval->end_p,
@@ -45,15 +51,18 @@ static struct intervals *opened(void)
     return intervals;
 }
 
+static void feed_all(struct intervals *intervals, enum gmpt_event_type type, int p, int64_t time_ns, uint64_t g,
+                     const uint64_t field[5])
+{
+    struct gmpt_event event = { .type = type, .p = p, .time_ns = time_ns, .g = g };
+    memcpy(event.field, field, 5 * sizeof *field);
+    ck_assert_int_eq(intervals_add(intervals, &event), 0);
+}
+
 static void feed(struct intervals *intervals, enum gmpt_event_type type, int p, int64_t time_ns, uint64_t g,
                  uint64_t f0, uint64_t f1, uint64_t f2, uint64_t f3)
 {
-    struct gmpt_event event = { .type = type, .p = p, .time_ns = time_ns, .g = g };
-    event.field[0] = f0;
-    event.field[1] = f1;
-    event.field[2] = f2;
-    event.field[3] = f3;
-    ck_assert_int_eq(intervals_add(intervals, &event), 0);
+    feed_all(intervals, type, p, time_ns, g, (const uint64_t[]){ f0, f1, f2, f3, 0 });
 }
 
 static void create(struct intervals *intervals, int p, int64_t t, uint64_t g)
@@ -123,6 +132,50 @@ TEST(intervals, a_wait_knows_the_g_that_ended_it)
              "G2 4-9 waiting:mutex at=9 by=G1 P1 P0\n"
              "G1 1-10 running P0 P-1 open\n"
              "G2 9-10 runnable at=9 by=G1 P0 P-1 open\n");
+}
+
+TEST(intervals, a_wait_knows_whose_lock_it_was_and_where_it_was_unlocked)
+{
+    struct intervals *intervals = opened();
+    create(intervals, -1, 0, 1);
+    start(intervals, 0, 1, 1);
+    create(intervals, 0, 2, 2);
+    start(intervals, 1, 3, 2);
+    feed_all(intervals, GMPT_EVENT_go_block, 1, 4, 2, (const uint64_t[]){ GMPT_WAIT_mutex, 0xc000, 0, 9, 1 });
+    feed_all(intervals, GMPT_EVENT_go_unblock, 0, 9, 2, (const uint64_t[]){ 2, 4, GMPT_WAKER_G, 5, 0 });
+    start(intervals, 1, 10, 2);
+    finished(intervals, 11,
+             "G1 0-1 runnable P-1 P0\n"
+             "G2 2-3 runnable by=G1 P0 P1\n"
+             "G2 3-4 running P1 P1\n"
+             "G2 4-9 waiting:mutex at=9 by=G1 of=G1 from=5 P1 P0\n"
+             "G2 9-10 runnable at=9 by=G1 from=5 P0 P1\n"
+             "G1 1-11 running P0 P-1 open\n"
+             "G2 10-11 running P1 P-1 open\n");
+}
+
+TEST(intervals, what_is_no_g_wakes_though_one_runs)
+{
+    struct intervals *intervals = opened();
+    create(intervals, -1, 0, 1);
+    create(intervals, -1, 0, 2);
+    start(intervals, 0, 1, 1);
+    start(intervals, 1, 1, 2);
+    block(intervals, 1, 2, 2, GMPT_WAIT_net_read);
+    feed(intervals, GMPT_EVENT_go_unblock, 0, 5, 2, 2, 4, GMPT_WAKER_NETPOLL, 0);
+    start(intervals, 1, 6, 2);
+    block(intervals, 1, 7, 2, GMPT_WAIT_sleep);
+    feed(intervals, GMPT_EVENT_go_unblock, 1, 8, 2, 2, 7, 99, 0);
+    finished(intervals, 9,
+             "G1 0-1 runnable P-1 P0\n"
+             "G2 0-1 runnable P-1 P1\n"
+             "G2 1-2 running P1 P1\n"
+             "G2 2-5 waiting:net_read at=9 by the network P1 P0\n"
+             "G2 5-6 runnable at=9 by the network P0 P1\n"
+             "G2 6-7 running P1 P1\n"
+             "G2 7-8 waiting:sleep at=9 P1 P1\n"
+             "G1 1-9 running P0 P-1 open\n"
+             "G2 8-9 runnable at=9 P1 P-1 open\n");
 }
 
 TEST(intervals, between_two_gs_the_scheduler_wakes_and_nobody_else)

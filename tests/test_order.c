@@ -15,14 +15,14 @@
 #define END "end 1 0\n"
 #define CREATE(g) "1 go_create g=" #g " fn=0x10 stack=0\n"
 #define START(g, seq) "1 go_start g=" #g " seq=" #seq "\n"
-#define UNBLOCK(g, seq) "1 go_unblock g=" #g " seq=" #seq "\n"
-#define BLOCK "1 go_block reason=chan_recv object=0x5 bounded=0 stack=0\n"
+#define UNBLOCK(g, seq) "1 go_unblock g=" #g " seq=" #seq " by=0 stack=0\n"
+#define BLOCK "1 go_block reason=chan_recv object=0x5 bounded=0 stack=0 owner=0\n"
 #define EXIT "1 go_exit\n"
 /* As they come out. */
 #define S_CREATE(p, g) #p " G" #g " go_create g=" #g " fn=0x10 stack=0\n"
 #define S_START(p, g, seq) #p " G" #g " go_start g=" #g " seq=" #seq "\n"
-#define S_UNBLOCK(p, g, seq) #p " G" #g " go_unblock g=" #g " seq=" #seq "\n"
-#define S_BLOCK(p, g) #p " G" #g " go_block reason=chan_recv object=0x5 bounded=0 stack=0\n"
+#define S_UNBLOCK(p, g, seq) #p " G" #g " go_unblock g=" #g " seq=" #seq " by=0 stack=0\n"
+#define S_BLOCK(p, g) #p " G" #g " go_block reason=chan_recv object=0x5 bounded=0 stack=0 owner=0\n"
 #define S_EXIT(p, g) #p " G" #g " go_exit\n"
 
 static void check_story(const char *text, const char *wanted)
@@ -218,7 +218,7 @@ TEST(order, a_gs_state_follows_its_events)
     struct gmpt_trace *trace = gmpt_trace_open(
         tracefile_build(TRACEFILE_HEAD FRAME(0) "stack 0 1 0x1 0x2\n" RING(0, 10) CREATE(1)
                             START(1, 2) "1 go_create g=2 fn=0x20 stack=1\n"
-                                        "1 go_block reason=mutex object=0x99 bounded=1 stack=1\n" START(
+                                        "1 go_block reason=mutex object=0x99 bounded=1 stack=1 owner=0\n" START(
                                             2, 2) "1 syscall_begin stack=1\n1 syscall_end\n" UNBLOCK(1, 4) EXIT END),
         &error);
     ck_assert_ptr_null(gmpt_trace_g(trace, 1));
@@ -460,7 +460,7 @@ TEST(order, after_a_loss_time_steps_back_by_a_millisecond_at_most)
                                    "500000 proc_stop\n" RING(1, 50) UNBLOCK(1, 4) FRAME(100000000) END,
                      1, 1, 0);
     ck_assert_ptr_nonnull(strstr(result.events, "0.000500061 P0 - proc_stop\n"
-                                                "0.000000051 P1 G1 go_unblock g=1 seq=4\n0.001000061 P0"));
+                                                "0.000000051 P1 G1 go_unblock g=1 seq=4 by=0 stack=0\n0.001000061 P0"));
     free(result.events);
 }
 
@@ -470,7 +470,8 @@ TEST(order, after_a_gap_the_order_is_exact_again)
         TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) START(1, 2) EVENTS(0, 3, 60, 0, 0) START(1, 9) BLOCK FRAME(100)
             FRAME(200) EVENTS(0, 4, 350, 0, 0) START(1, 12) EXIT RING(1, 380) UNBLOCK(1, 11) FRAME(500) END,
         1, 1, 0);
-    ck_assert_ptr_nonnull(strstr(result.events, "go_unblock g=1 seq=11\n0.000000351 P0 G1 go_start g=1 seq=12"));
+    ck_assert_ptr_nonnull(strstr(result.events,
+                                  "go_unblock g=1 seq=11 by=0 stack=0\n0.000000351 P0 G1 go_start g=1 seq=12"));
     free(result.events);
 }
 
@@ -575,7 +576,7 @@ TEST(order, a_g_without_a_p_makes_no_transition_but_to_attach)
 {
     static const char *const records[] = { "1 go_yield\n", "1 go_preempt_async\n", "1 go_exit\n",
                                            "1 syscall_begin stack=0\n",
-                                           "1 go_block reason=mutex object=0x5 bounded=0 stack=0\n" };
+                                           "1 go_block reason=mutex object=0x5 bounded=0 stack=0 owner=0\n" };
     for (size_t i = 0; i < sizeof records / sizeof records[0]; i++) {
         char text[1024];
         snprintf(text, sizeof text, TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) START(1, 2) "1 go_detach\n%s" END,
@@ -652,10 +653,10 @@ TEST(order, every_record_of_nonsense_comes_out_once)
                 static const char *const kinds[] = {
                     "go_create g=%u fn=0x1 stack=%u\n",
                     "go_start g=%u seq=%u\n",
-                    "go_unblock g=%u seq=%u\n",
+                    "go_unblock g=%u seq=%u by=0 stack=0\n",
                     "go_exit\n",
                     "go_yield\n",
-                    "go_block reason=%u object=0x%x bounded=0 stack=0\n",
+                    "go_block reason=%u object=0x%x bounded=0 stack=0 owner=0\n",
                     "syscall_begin stack=%u\n",
                     "syscall_end\n",
                     "syscall_resume g=%u seq=%u\n",

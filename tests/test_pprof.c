@@ -243,11 +243,11 @@ static const char lock_trace[] = TRACEFILE_HEAD
     "events ring=0 sequence=0 offset=0 base=0 g=0 seq=0 tid=1 lost=0\n"
     "5 go_create g=1 fn=0x2000 stack=0\n5 go_start g=1 seq=2\n"
     "5 go_labels g=1 labels=4\n5 go_create g=2 fn=0x3000 stack=1\n"
-    "70 go_unblock g=2 seq=4\n30 syscall_begin stack=2\n40 syscall_end\n"
-    "10 go_block reason=sleep object=0x0 bounded=1 stack=1\n"
+    "70 go_unblock g=2 seq=4 by=0 stack=0\n30 syscall_begin stack=2\n40 syscall_end\n"
+    "10 go_block reason=sleep object=0x0 bounded=1 stack=1 owner=0\n"
     "events ring=1 sequence=0 offset=0 base=0 g=0 seq=0 tid=1 lost=0\n"
     "25 go_start g=2 seq=2\n1 go_name g=2 name=3\n"
-    "4 go_block reason=mutex object=0xc000 bounded=0 stack=1\n"
+    "4 go_block reason=mutex object=0xc000 bounded=0 stack=1 owner=0\n"
     "20 proc_steal from=0 count=3\n"
     "45 go_start g=2 seq=5\n15 go_preempt\n10 go_start g=2 seq=7\nend 0 0\n";
 

@@ -264,11 +264,11 @@ static uint8_t *big_file(int frames, size_t *size)
         for (int g = i * 10 + 1; g <= i * 10 + 10; g++)
             fprintf(out,
                     "1 go_create g=%d fn=0x1 stack=0\n1 go_start g=%d seq=2\n"
-                    "1 go_block reason=select object=0x%x bounded=0 stack=0\n",
+                    "1 go_block reason=select object=0x%x bounded=0 stack=0 owner=0\n",
                     g, g, g * 977);
         fprintf(out, "events ring=1 sequence=%d offset=0 base=%d g=0 seq=0 tid=1 lost=0\n", i, i * 1000 + 50);
         for (int g = i * 10 + 1; g <= i * 10 + 10; g++)
-            fprintf(out, "1 go_unblock g=%d seq=4\n1 go_start g=%d seq=5\n1 go_exit\n", g, g);
+            fprintf(out, "1 go_unblock g=%d seq=4 by=0 stack=0\n1 go_start g=%d seq=5\n1 go_exit\n", g, g);
     }
     fprintf(out, "frame\nclock %d %d 0\nend 1 0\nring %d 0 0\nring %d 0 0\nring 0 0 0\n", frames * 1000, frames * 1000,
             frames * 30, frames * 30);

@@ -106,7 +106,7 @@ TEST(resume, it_gives_nothing_back)
     struct fixture f;
     struct drain_place place = two_records(&f);
     for (uint64_t i = 0; i < 20000; i++)
-        ring_emit(&f.ring, GMPT_EVENT_go_unblock, 1000 + i * 200, 2, 1000000 + i, 300, 0, 0);
+        ring_emit(&f.ring, GMPT_EVENT_go_unblock, 1000 + i * 200, 4, 1000000 + i, 300, 0, 0);
     ck_assert_uint_ge(f.ring.opened, 3);
     ck_assert_int_eq(resume(&f, place), 0);
     struct writer_info info = { .p_count = 1, .clock = SEGMENT_CLOCK_MONOTONIC };

@@ -87,7 +87,7 @@ TEST(ring, every_record_is_committed_whole_and_counted)
     open_ring(TINY);
     for (uint64_t i = 1; i <= 500; i++) {
         if (i % 3)
-            ring_emit(&ring, GMPT_EVENT_go_block, i * 1000, 4, 2, UINT64_MAX - i, 1, i);
+            ring_emit(&ring, GMPT_EVENT_go_unblock, i * 1000, 4, 2, UINT64_MAX - i, 1, i);
         else
             emit_yield(i * 1000);
         REQUIRE(decode(0, NULL) == i);
@@ -273,7 +273,7 @@ TEST(ring, the_largest_records_stay_inside_their_sub_buffer)
     open_ring(TINY);
     uint64_t ticks = 0;
     while (load_relaxed(&segment.rings[0].lost) == 0) {
-        ring_emit(&ring, GMPT_EVENT_go_block, ticks, 4, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX);
+        ring_emit(&ring, GMPT_EVENT_go_unblock, ticks, 4, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX);
         ticks = ticks ? ticks : UINT64_MAX / 2;
     }
     decode(0, NULL);

@@ -182,7 +182,7 @@ TEST(text, a_mistake_is_reported_with_its_line)
         { "frame\nend 4 0\n", "line 2: an end" },
         { "frame\nevents ring=0\n", "line 2: events have" },
         { "frame\nevents ring=0 sequence=0 offset=0 base=0 g=0 seq=0 tid=0 lost=0\n1 go_home\n", "line 3: a record" },
-        { "frame\nevents ring=0 sequence=0 offset=0 base=0 g=0 seq=0 tid=0 lost=0\n1 go_start g=1\n",
+        { "frame\nevents ring=0 sequence=0 offset=0 base=0 g=0 seq=0 tid=0 lost=0\n1 go_start seq=1\n",
           "line 3: a field" },
         { "frame\nevents ring=0 sequence=0 offset=0 base=0 g=0 seq=0 tid=0 lost=0\n1 go_yield 5\n",
           "line 3: there is" },
@@ -204,7 +204,7 @@ TEST(text, an_event_is_a_line_with_its_fields_by_name)
     event.go_block.object = 0xabc;
     event.go_block.stack = 9;
     ck_assert_uint_eq(text_event(line, &event), strlen(line));
-    ck_assert_str_eq(line, "1.000000042 P3 G17 go_block reason=chan_send object=0xabc bounded=0 stack=9");
+    ck_assert_str_eq(line, "1.000000042 P3 G17 go_block reason=chan_send object=0xabc bounded=0 stack=9 owner=0");
 }
 
 TEST(text, no_p_no_g_and_times_before_the_start_have_a_form)

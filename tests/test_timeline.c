@@ -86,7 +86,7 @@ static const char trace_text[] = TRACEFILE_HEAD "frame\nclock 1000 1000 17000000
                                                 "  10 go_start g=1 seq=2\n"
                                                 "  10 go_labels g=1 labels=2\n"
                                                 "  10 go_create g=2 fn=0x20 stack=0\n"
-                                                "  10 go_block reason=sleep object=0x0 bounded=1 stack=0\n"
+                                                "  10 go_block reason=sleep object=0x0 bounded=1 stack=0 owner=0\n"
                                                 "  50 proc_start tid=8\n"
                                                 "events ring=1 sequence=0 offset=0 base=1150 g=0 seq=0 tid=8 lost=0\n"
                                                 "  0 proc_start tid=8\n"
@@ -95,7 +95,7 @@ static const char trace_text[] = TRACEFILE_HEAD "frame\nclock 1000 1000 17000000
                                                 "  10 proc_stop\n"
                                                 "events ring=2 sequence=0 offset=0 base=1070 g=0 seq=0 tid=9 lost=0\n"
                                                 "  0 proc_retake p=0 g=1\n"
-                                                "  20 go_unblock g=1 seq=4\n"
+                                                "  20 go_unblock g=1 seq=4 by=0 stack=0\n"
                                                 "frame\nclock 2000 2000 1700000000000001000\n"
                                                 "end 1 0\nring 7 0 0\nring 4 0 0\nring 2 0 0\n";
 

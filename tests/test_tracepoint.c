@@ -379,6 +379,7 @@ BOUNDS(place_outer);
 BOUNDS(place_g);
 BOUNDS(place_spawner);
 BOUNDS(place_call);
+BOUNDS(place_unlock);
 
 static int64_t waiter_id, caller_id;
 
@@ -467,6 +468,71 @@ TEST(tracepoint, a_blocking_calls_stack_names_its_function)
     ck_assert_uint_eq(find_stack(begin->ring, begin->fields[0], &pc), 2);
     ck_assert_uint_eq(pc[0], (uintptr_t)gmpt_blocking_begin + 1);
     ck_assert(IS_IN(pc[1], place_call));
+}
+
+static struct gmpt_mutex mutex;
+static int64_t sleeper_id, locker_id, main_id;
+
+static void sleep_once(void *arg)
+{
+    (void)arg;
+    gmpt_sleep(1);
+}
+
+static void lock_once(void *arg)
+{
+    (void)arg;
+    gmpt_mutex_lock(&mutex);
+    gmpt_mutex_unlock(&mutex);
+}
+
+PLACED(place_unlock) unlock(void)
+{
+    gmpt_mutex_unlock(&mutex);
+    __asm__ volatile("" ::: "memory");
+}
+
+static int wake_both(void *arg)
+{
+    (void)arg;
+    main_id = gmpt_self();
+    gmpt_mutex_lock(&mutex);
+    sleeper_id = gmpt_go(sleep_once, NULL, 0);
+    locker_id = gmpt_go(lock_once, NULL, 0);
+    run_until_waiting(locker_id);
+    unlock();
+    while (gmpt_count() > 1)
+        gmpt_yield();
+    return 0;
+}
+
+TEST(tracepoint, a_wait_for_a_lock_names_its_owner_and_the_unlocks_place)
+{
+    const uint64_t *pc;
+    record(1, wake_both);
+    decode();
+    const struct seen *block = find(GMPT_EVENT_go_block, (uint64_t)locker_id);
+    ck_assert_ptr_nonnull(block);
+    ck_assert_uint_eq(block->fields[4], (uint64_t)main_id);
+    const struct seen *unblock = find(GMPT_EVENT_go_unblock, (uint64_t)locker_id);
+    ck_assert_ptr_nonnull(unblock);
+    ck_assert_uint_eq(unblock->fields[2], GMPT_WAKER_G);
+    ck_assert_uint_ge(find_stack(unblock->ring, unblock->fields[3], &pc), 2);
+    ck_assert_msg(pc[0] - (uintptr_t)gmpt_mutex_unlock < 4096, "%lx", (unsigned long)pc[0]);
+    ck_assert(IS_IN(pc[1], place_unlock));
+}
+
+TEST(tracepoint, who_sleeps_is_woken_by_a_timer_without_a_stack)
+{
+    record(1, wake_both);
+    decode();
+    const struct seen *block = find(GMPT_EVENT_go_block, (uint64_t)sleeper_id);
+    const struct seen *unblock = find(GMPT_EVENT_go_unblock, (uint64_t)sleeper_id);
+    ck_assert_ptr_nonnull(block);
+    ck_assert_uint_eq(block->fields[4], 0);
+    ck_assert_ptr_nonnull(unblock);
+    ck_assert_uint_eq(unblock->fields[2], GMPT_WAKER_TIMER);
+    ck_assert_uint_eq(unblock->fields[3], 0);
 }
 
 static __attribute__((noinline)) int block_at(int depth)

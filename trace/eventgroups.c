@@ -8,7 +8,7 @@
 static const char *const group_names[EVENT_GROUPS] = {
     [EVENT_GROUP_STEAL] = "steal",     [EVENT_GROUP_RETAKE] = "retake", [EVENT_GROUP_PREEMPT] = "preempt",
     [EVENT_GROUP_LABELS] = "labels",   [EVENT_GROUP_NAME] = "name",     [EVENT_GROUP_TASK] = "task",
-    [EVENT_GROUP_REGION] = "region",   [EVENT_GROUP_LOG] = "log",
+    [EVENT_GROUP_REGION] = "region",   [EVENT_GROUP_LOG] = "log",       [EVENT_GROUP_WAKER] = "waker",
 };
 
 static const struct {

@@ -2,8 +2,9 @@
  *
  * A reader follows each G from state to state by the numbers of its transitions, and each P by who holds it, so no
  * record of these may be missing, or what comes after it is guesswork. What is here tells more, and no other record
- * depends on it. The program has the groups that its recorder leaves out as a mask in the segment's header, one bit
- * each; which events ask for it is written in tracepoint.c alone, and all others do not look. */
+ * depends on it. The group `waker` is no events, but the stacks of go_unblock. The program has the groups that its
+ * recorder leaves out as a mask in the segment's header, one bit each; which events ask for it is written in
+ * tracepoint.c alone, and all others do not look. */
 #ifndef GMPT_EVENTGROUPS_H
 #define GMPT_EVENTGROUPS_H
 
@@ -21,6 +22,7 @@ enum event_group {
     EVENT_GROUP_TASK,
     EVENT_GROUP_REGION,
     EVENT_GROUP_LOG,
+    EVENT_GROUP_WAKER,
     EVENT_GROUPS
 };
 #define EVENT_GROUPS_ALL ((1u << EVENT_GROUPS) - 1)
@@ -37,7 +39,7 @@ bool event_groups_find(const char *word, size_t length, uint32_t *groups);
 const char *event_groups_parse(const char *set, uint32_t *groups);
 
 /* The names of the groups in the mask, separated by commas; "" for none. text has room for EVENT_GROUPS_TEXT bytes. */
-#define EVENT_GROUPS_TEXT 80
+#define EVENT_GROUPS_TEXT 160
 const char *event_groups_text(char text[EVENT_GROUPS_TEXT], uint32_t groups);
 
 #endif

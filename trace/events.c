@@ -71,6 +71,25 @@ const char *gmpt_g_state_words(enum gmpt_g_state state)
     return "unknown";
 }
 
+const char *gmpt_waker_words(enum gmpt_waker waker)
+{
+    switch (waker) {
+    case GMPT_WAKER_G:
+        return "a goroutine";
+    case GMPT_WAKER_NETPOLL:
+        return "the network";
+    case GMPT_WAKER_TIMER:
+        return "a timer";
+    case GMPT_WAKER_SYSMON:
+        return "the network, by sysmon";
+    case GMPT_WAKER_SIGNAL:
+        return "a signal";
+    case GMPT_WAKER_UNKNOWN:
+        break;
+    }
+    return "unknown";
+}
+
 const char *event_kind_name(enum event_kind kind)
 {
     return kind > 0 && kind < EVENT_KINDS ? kind_names[kind] : "unknown";

@@ -14,10 +14,10 @@
 struct live {
     struct interval_g g; /* id 0 = free */
     int64_t since_ns;
-    uint64_t object, waker, waker_fn;
-    uint32_t stack;
+    uint64_t object, owner, waker, waker_fn;
+    uint32_t stack, waker_stack;
     int32_t p;
-    uint8_t state, began_by, reason;
+    uint8_t state, began_by, reason, waker_kind;
     bool bounded, continued;
     bool silent; /* first seen by a transition: what it did before is not known */
     struct live *next_free;
@@ -163,11 +163,14 @@ static int piece_emit(struct intervals *intervals, const struct live *g, int64_t
         .bounded = g->bounded,
         .continued = g->continued,
         .object = g->object,
+        .owner = g->owner,
         .stack = g->stack,
         .p = g->p,
         .end_p = end_p,
         .waker = g->waker,
         .waker_fn = g->waker_fn,
+        .waker_stack = g->waker_stack,
+        .waker_kind = (enum gmpt_waker)g->waker_kind,
     };
     return intervals->closed(intervals->arg, &interval);
 }
@@ -183,9 +186,10 @@ static int g_enters(struct intervals *intervals, struct live *g, enum gmpt_g_sta
     g->began_by = (uint8_t)by;
     g->p = p;
     g->waker = g->waker_fn = 0;
-    g->stack = 0;
+    g->stack = g->waker_stack = 0;
+    g->waker_kind = GMPT_WAKER_UNKNOWN;
     g->reason = GMPT_WAIT_none;
-    g->object = 0;
+    g->object = g->owner = 0;
     g->bounded = g->continued = g->silent = false;
     return result;
 }
@@ -239,6 +243,8 @@ static int add_create(struct intervals *intervals, const struct gmpt_event *even
     g->began_by = GMPT_EVENT_go_create;
     g->waker = g->g.parent;
     g->waker_fn = parent ? parent->g.fn : 0;
+    g->waker_stack = g->g.create_stack;
+    g->waker_kind = parent ? GMPT_WAKER_G : GMPT_WAKER_UNKNOWN;
     intervals->main_seen = true;
     return 0;
 }
@@ -307,25 +313,53 @@ static int add_block(struct intervals *intervals, const struct gmpt_event *event
     g->bounded = event->go_block.bounded != 0;
     g->object = event->go_block.object;
     g->stack = (uint32_t)event->go_block.stack;
+    g->owner = event->go_block.owner;
     current_leave(intervals, event->p);
     return result;
+}
+
+/* Who ended a G's wait; it is told of the wait itself, and of the time until the G runs. */
+struct wake {
+    uint64_t g, fn;
+    uint32_t stack;
+    uint8_t kind;
+};
+
+static struct wake wake_of(const struct intervals *intervals, const struct gmpt_event *event)
+{
+    struct wake wake = { 0 };
+    if (event->type != GMPT_EVENT_go_unblock)
+        return wake;
+    uint64_t by = event->go_unblock.by;
+    const struct live *waker = by == GMPT_WAKER_G || by == GMPT_WAKER_UNKNOWN ? running_on(intervals, event->p) : NULL;
+    wake.kind = by < GMPT_WAKERS ? (uint8_t)by : GMPT_WAKER_UNKNOWN;
+    wake.stack = (uint32_t)event->go_unblock.stack;
+    if (waker) {
+        wake.g = waker->g.id;
+        wake.fn = waker->g.fn;
+        wake.kind = GMPT_WAKER_G;
+    }
+    return wake;
+}
+
+static void wake_note(struct live *g, const struct wake *wake)
+{
+    g->waker = wake->g;
+    g->waker_fn = wake->fn;
+    g->waker_stack = wake->stack;
+    g->waker_kind = wake->kind;
 }
 
 /* A wait or call is over; where it was stays known until the G runs. */
 static int add_wake(struct intervals *intervals, const struct gmpt_event *event, struct live *g)
 {
     uint32_t stack = g->stack;
-    const struct live *waker = event->type == GMPT_EVENT_go_unblock ? running_on(intervals, event->p) : NULL;
-    if (waker) {
-        g->waker = waker->g.id;
-        g->waker_fn = waker->g.fn;
-    }
+    struct wake wake = wake_of(intervals, event);
+    if (event->type == GMPT_EVENT_go_unblock)
+        wake_note(g, &wake);
     int result = g_enters(intervals, g, GMPT_G_RUNNABLE, event->type, event->p);
     g->stack = stack;
-    if (waker) {
-        g->waker = waker->g.id;
-        g->waker_fn = waker->g.fn;
-    }
+    wake_note(g, &wake);
     return result;
 }
 

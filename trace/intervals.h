@@ -51,6 +51,7 @@ struct interval {
     bool bounded;                            /* of a wait: a deadline would end it */
     bool continued;
     uint64_t object; /* of a wait; 0 = none */
+    uint64_t owner;  /* of a wait for a lock: the G that had it as the wait began; 0 = none, or not known */
     uint32_t stack;  /* of a wait or call, where; of being runnable after one, where that was; 0 = not known */
     int32_t p;      /* the P in whose ring the event at the beginning lay: it ran there, blocked there, was queued there
                        by whoever woke it; -1 = none */
@@ -58,6 +59,8 @@ struct interval {
     uint64_t waker; /* the G that ended this wait, or of being runnable, that ended the wait before or created it; 0 =
                        none did (a timer, the poller), or not known */
     uint64_t waker_fn; /* its function; 0 = not known */
+    uint32_t waker_stack; /* where it did, as the others of its stacks; 0 = not known */
+    enum gmpt_waker waker_kind; /* who or what that was, waker being set only for a G */
 };
 
 /* closed takes each interval; anything but 0 from it stops, and is what intervals_add or intervals_finish returns. The

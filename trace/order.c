@@ -450,6 +450,7 @@ static void g_waited(struct order *order, const struct order_lane *lane, struct 
     g->g.wait_object = event->go_waited.object;
     g->g.bounded = event->go_waited.bounded != 0;
     g->g.wait_stack = (uint32_t)event->go_waited.stack;
+    g->g.wait_owner = 0;
     int64_t waited_ns = event->go_waited.waited_ns < INT64_MAX ? (int64_t)event->go_waited.waited_ns : INT64_MAX;
     int64_t before_ns = waited_ns - (event->time_ns - g->g.state_since_ns);
     g->g.waited_before_ns = before_ns > 0 && g->g.state_since_ns == 0 ? before_ns : 0;
@@ -565,7 +566,8 @@ static int head_accept(struct order *order, struct order_lane *lane, struct gmpt
     memcpy(event->field, lane->field, sizeof lane->field);
     event->field[GMPT_EVENT_FIELDS_MAX] = 0;
     order->counts.kept++;
-    if (event->type >= GMPT_EVENT_go_labels && (result = user_event(order, lane, event)) != 0) {
+    if (event->type - GMPT_EVENT_go_labels <= GMPT_EVENT_user_log - GMPT_EVENT_go_labels &&
+        (result = user_event(order, lane, event)) != 0) {
         if (event->type != GMPT_EVENT_user_log_text)
             lane->text_bytes = 0;
         return result < 0 ? result : 0;
@@ -617,6 +619,7 @@ static int head_accept(struct order *order, struct order_lane *lane, struct gmpt
             g->g.wait_object = event->go_block.object;
             g->g.bounded = event->go_block.bounded != 0;
             g->g.wait_stack = (uint32_t)event->go_block.stack;
+            g->g.wait_owner = event->go_block.owner;
         }
         break;
     case GMPT_EVENT_go_exit:
@@ -641,6 +644,9 @@ static int head_accept(struct order *order, struct order_lane *lane, struct gmpt
         lane_takes(lane, g);
         break;
     case GMPT_EVENT_go_unblock:
+        event->go_unblock.stack = stackset_index(order->stacks, lane->index, event->go_unblock.stack);
+        result = named_moves(order, lane, GMPT_G_RUNNABLE, now_ns, forced, &g);
+        break;
     case GMPT_EVENT_syscall_exit:
     case GMPT_EVENT_go_attach_wait:
         result = named_moves(order, lane, GMPT_G_RUNNABLE, now_ns, forced, &g);

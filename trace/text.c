@@ -498,7 +498,7 @@ static int build_record(struct build *build, const char *first, char *rest)
     int code = name ? event_find(name, strlen(name)) : -1;
     if (!number_parse(first, &delta) || code < 0)
         return build_fail(build, "a record has ticks and the name of an event");
-    for (int i = 0; i < event_field_counts[code]; i++) {
+    for (int i = 0; i < event_field_counts[code] && *(rest += strspn(rest, " ")); i++) {
         const struct event_field *field = &event_specs[code].field[i];
         char *value = value_take(&rest, field->name);
         int reason = value && field->kind == EVENT_KIND_reason ? event_reason_find(value) : -1;

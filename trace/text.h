@@ -14,7 +14,8 @@
  *     string 1 a name                             number, the string; \\ and \x1f stand for \ and control characters
  *     labels 3 1=2                                number, pairs of key and value by their numbers
  *     events ring=0 sequence=0 offset=0 base=1000 g=0 seq=0 tid=77 lost=0
- *       5 go_create g=1 fn=0x1000 stack=1         ticks since the record before, event, its fields in order
+ *       5 go_create g=1 fn=0x1000 stack=1         ticks since the record before, event, its fields in order; those
+ *                                                 at the end that are not there are 0
  *     end 1 0                                     exit kind, exit code
  *     ring 12 0 0                                 emitted, lost, stacks lost: a line for each ring */
 #ifndef GMPT_TEXT_H

@@ -61,6 +61,17 @@ enum gmpt_g_state {
 };
 #define GMPT_G_STATES 7
 
+/* Who made a waiting G runnable. */
+enum gmpt_waker {
+    GMPT_WAKER_UNKNOWN = 0,
+    GMPT_WAKER_G = 1,
+    GMPT_WAKER_NETPOLL = 2, /* an M that polled the network because it had no G to run, or to look now and then */
+    GMPT_WAKER_TIMER = 3,   /* a sleep, a deadline or a timer of the program's was over */
+    GMPT_WAKER_SYSMON = 4,  /* sysmon polled the network, since nobody else had for a while */
+    GMPT_WAKER_SIGNAL = 5   /* a signal that the program wants to hear of came */
+};
+#define GMPT_WAKERS 6
+
 struct gmpt_event {
     enum gmpt_event_type type;
     int32_t p;       /* the P whose ring it comes from; -1 for the no-P ring */
@@ -142,6 +153,7 @@ struct gmpt_g {
     enum gmpt_wait_reason reason; /* valid while waiting */
     uint64_t wait_object;         /* likewise */
     int bounded;                  /* likewise: a deadline ends the wait */
+    uint64_t wait_owner;          /* likewise: the G that had the lock as the wait began; 0 = none, or not known */
     int was_there;                /* it was there before the trace's start */
     uint32_t create_stack;        /* 0 = not known */
     uint32_t wait_stack;          /* of the wait or blocking call; 0 = not known */
@@ -203,6 +215,7 @@ const char *gmpt_event_name(enum gmpt_event_type type);       /* "go_create"; "u
 const char *gmpt_wait_reason_words(enum gmpt_wait_reason reason); /* "chan send" */
 int gmpt_wait_reason_suspect(enum gmpt_wait_reason reason); /* 1 when a wait of this kind without end is suspect */
 const char *gmpt_g_state_words(enum gmpt_g_state state);      /* "runnable" */
+const char *gmpt_waker_words(enum gmpt_waker waker);          /* "a goroutine" */
 
 #pragma GCC visibility pop
 
