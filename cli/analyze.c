@@ -1,5 +1,6 @@
 /* gmptrace analyze: what a trace says as a whole, on one screen of 80 columns, or as one JSON object. */
 #include "cli.h"
+#include "cputop.h"
 #include "load.h"
 
 #include "trace/segment.h"
@@ -404,6 +405,7 @@ static void all_json(const struct load *load)
     totals_json(summary_totals(load->summary));
     sites_json(load);
     own_json(load);
+    cputop_json(load);
     suspects_json(load);
     printf("  \"events\": {\"emitted\": %" PRIu64 ", \"kept\": %" PRIu64 ", \"lost\": %" PRIu64 ", \"gaps\": %" PRIu64
            ", \"resynced\": %" PRIu64 ", \"violations\": %" PRIu64 ", \"unknown\": %" PRIu64
@@ -445,6 +447,7 @@ static int analyze_run(int argc, char **argv)
             scheduler_print(summary_totals(load.summary));
             sites_print(&load);
             own_print(&load);
+            cputop_print(&load);
             suspects_print(&load);
         }
         status = cli_flush(status);

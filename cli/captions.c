@@ -78,6 +78,12 @@ const char *captions_stack(struct captions *captions, uint32_t stack)
     return captions->stacks[stack];
 }
 
+const char *captions_code(struct captions *captions, uint32_t stack)
+{
+    place_code(captions->places, stack);
+    return captions_stack(captions, stack);
+}
+
 const char *captions_function(struct captions *captions, uint64_t fn)
 {
     if (captions->last && captions->last->fn == fn)

@@ -20,6 +20,9 @@ void captions_close(struct captions *captions); /* NULL: nothing */
  * short. */
 const char *captions_stack(struct captions *captions, uint32_t stack);
 
+/* The same for code that was executed, not a call of the runtime: its innermost frame (place_code). */
+const char *captions_code(struct captions *captions, uint32_t stack);
+
 /* The G function at this address, as place_function has it. NULL when memory is short. Past CAPTIONS_FUNCTIONS_MAX
  * functions, which no program has, it is valid until the next call. */
 const char *captions_function(struct captions *captions, uint64_t fn);

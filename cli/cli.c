@@ -253,6 +253,14 @@ int cli_flush(int status)
 
 int cli_parse_duration(const char *text, int64_t *ns) { return duration_parse(text, strlen(text), ns); }
 
+uint32_t cli_parse_number(const char *text)
+{
+    char *end;
+    errno = 0;
+    long number = *text >= '0' && *text <= '9' ? strtol(text, &end, 10) : 0;
+    return errno || number <= 0 || number > INT32_MAX || *end ? 0 : (uint32_t)number;
+}
+
 int cli_parse_size(const char *text, uint64_t *bytes)
 {
     static const char units[] = "KMGT";

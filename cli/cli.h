@@ -56,6 +56,9 @@ int cli_trace_finish(const struct gmpt_trace *trace, const char *path, int last_
  * -EINVAL. */
 int cli_parse_duration(const char *text, int64_t *ns);
 
+/* A number from 1 to INT32_MAX; 0 = it is something else. */
+uint32_t cli_parse_number(const char *text);
+
 /* Reads a size such as 500K, 64M or 1G, in units of 1024; the unit is required. Returns 0 or -EINVAL. */
 int cli_parse_size(const char *text, uint64_t *bytes);
 

@@ -126,7 +126,9 @@ static char *line_value(struct eventlines *lines, char *to, const struct gmpt_ev
         }
         return line_hex(to, value);
     case EVENT_KIND_stack: {
-        const char *text = captions_stack(lines->captions, value > UINT32_MAX ? 0 : (uint32_t)value);
+        uint32_t stack = value > UINT32_MAX ? 0 : (uint32_t)value;
+        const char *text = event->type == GMPT_EVENT_cpu_sample ? captions_code(lines->captions, stack)
+                                                                : captions_stack(lines->captions, stack);
         if (!text)
             return NULL;
         *to++ = '"';

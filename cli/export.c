@@ -32,7 +32,7 @@ static const struct export_format *const formats[] = {
 static const char *const tables[EXPORT_TABLES] = {
     [EXPORT_SLICES] = "slices",     [EXPORT_GOROUTINES] = "goroutines", [EXPORT_WAKEUPS] = "wakeups",
     [EXPORT_SITES] = "sites",       [EXPORT_COUNTERS] = "counters",     [EXPORT_SPANS] = "spans",
-    [EXPORT_MESSAGES] = "messages", [EXPORT_THREADS] = "threads",
+    [EXPORT_MESSAGES] = "messages", [EXPORT_THREADS] = "threads",       [EXPORT_SAMPLES] = "samples",
 };
 
 struct export_options {
@@ -105,7 +105,8 @@ static int table_read(struct export_options *options, const char *name)
             return LOAD_GO_ON;
         }
     }
-    return cli_usage("--table is slices, goroutines, wakeups, sites, counters, spans, messages or threads, not '%s'",
+    return cli_usage("--table is slices, goroutines, wakeups, sites, counters, spans, messages, threads or samples, "
+                     "not '%s'",
                      name);
 }
 
@@ -330,7 +331,7 @@ const struct cli_command command_export = {
             "  -o, --output=OUT   where to; '-' is standard output, and a name that ends in .gz\n"
             "                     is compressed (not sqlite)\n"
             "  --table=NAME       of csv: slices (the default), goroutines, wakeups, sites,\n"
-            "                     counters, spans, messages or threads\n"
+            "                     counters, spans, messages, threads or samples\n"
             "  --from=T, --to=T   only what happens between these times since the start,\n"
             "                     such as 1.5s\n"
             "  --every=T          at most one sample of the counters in each T (100us);\n"

@@ -66,6 +66,15 @@ struct export_hold {
     int64_t begin_ns, end_ns;
 };
 
+/* What a thread executed; it used cpu_ns of CPU time since its last sample. */
+struct export_sample {
+    int64_t time_ns;
+    uint64_t g, tid; /* g 0: the scheduler */
+    int32_t p;       /* that it held, -1 = none */
+    uint32_t stack;
+    int64_t cpu_ns;
+};
+
 /* How many Gs are in each state from now on; at most one in each step of --every, the last. */
 struct export_counts {
     int64_t time_ns;
@@ -81,6 +90,7 @@ enum export_table {
     EXPORT_SPANS,
     EXPORT_MESSAGES,
     EXPORT_THREADS,
+    EXPORT_SAMPLES,
     EXPORT_TABLES
 };
 
@@ -112,6 +122,7 @@ struct export_format {
     int (*g_over)(struct export *export, struct export_g *g);
     int (*span)(struct export *export, struct export_g *g, const struct span *span); /* g: NULL when it is over */
     int (*message)(struct export *export, struct export_g *g, const struct gmpt_event *user_log); /* g: as above */
+    int (*sample)(struct export *export, const struct export_sample *sample);
     int (*hold)(struct export *export, const struct export_hold *hold);
     int (*counts)(struct export *export, const struct export_counts *counts);
     int (*finish)(struct export *export);

@@ -177,6 +177,19 @@ static int chrome_message(struct export *export, struct export_g *g, const struc
     return 0;
 }
 
+static int chrome_sample(struct export *export, const struct export_sample *sample)
+{
+    const char *place = captions_stack(export->captions, sample->stack);
+    if (!place)
+        return -ENOMEM;
+    FILE *out = event_begin(export, "i", CHROME_MS, sample->tid);
+    time_put(out, "ts", sample->time_ns);
+    text_put(out, "name", place);
+    fprintf(out, ",\"cat\":\"sample\",\"s\":\"t\",\"args\":{\"g\":%" PRIu64 ",\"cpu_ns\":%" PRId64 "}}", sample->g,
+            sample->cpu_ns);
+    return 0;
+}
+
 static int chrome_hold(struct export *export, const struct export_hold *hold)
 {
     FILE *out = event_begin(export, "X", CHROME_MS, hold->tid);
@@ -223,6 +236,7 @@ const struct export_format export_chrome = {
     .g_over = chrome_g_over,
     .span = chrome_span,
     .message = chrome_message,
+    .sample = chrome_sample,
     .hold = chrome_hold,
     .counts = chrome_counts,
     .finish = chrome_finish,

@@ -33,6 +33,7 @@ static const char *const headers[EXPORT_TABLES] = {
     [EXPORT_SPANS] = "kind,task,parent,name,g,end_g,begin_ns,end_ns,duration_ns,ended",
     [EXPORT_MESSAGES] = "time_ns,g,task,category,text",
     [EXPORT_THREADS] = "tid,p,begin_ns,end_ns,duration_ns",
+    [EXPORT_SAMPLES] = "time_ns,g,function,tid,p,site,place,cpu_ns",
 };
 
 /* ---- Fields ------------------------------------------------------------------------------------------------------ */
@@ -254,6 +255,28 @@ static int csv_message(struct export *export, struct export_g *g, const struct g
     return 0;
 }
 
+static int csv_sample(struct export *export, const struct export_sample *sample)
+{
+    FILE *out = export->out;
+    if (export->table != EXPORT_SAMPLES)
+        return 0;
+    fprintf(out, "%" PRId64 ",", sample->time_ns);
+    if (sample->g) {
+        fprintf(out, "%" PRIu64, sample->g);
+        if (field_put(out, export_g_function(export, sample->g)))
+            return -ENOMEM;
+    } else {
+        fputc(',', out);
+    }
+    fprintf(out, ",%" PRIu64 ",", sample->tid);
+    if (sample->p >= 0)
+        fprintf(out, "%" PRId32, sample->p);
+    if (place_put(export, sample->stack))
+        return -ENOMEM;
+    fprintf(out, ",%" PRId64 "\n", sample->cpu_ns);
+    return 0;
+}
+
 static int csv_hold(struct export *export, const struct export_hold *hold)
 {
     if (export->table == EXPORT_THREADS)
@@ -333,6 +356,7 @@ const struct export_format export_csv = {
     .g_over = csv_g_over,
     .span = csv_span,
     .message = csv_message,
+    .sample = csv_sample,
     .hold = csv_hold,
     .counts = csv_counts,
     .finish = csv_finish,

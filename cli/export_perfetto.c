@@ -46,16 +46,17 @@ enum category {
     CATEGORY_TASK,
     CATEGORY_REGION,
     CATEGORY_MESSAGE,
-    CATEGORY_WAKE
+    CATEGORY_WAKE,
+    CATEGORY_SAMPLE
 };
 static const char *const categories[] = { NULL,   "goroutine", "processor", "thread",
-                                          "task", "region",    "message",   "wakeup" };
+                                          "task", "region",    "message",   "wakeup", "sample" };
 
 enum note { NOTE_G = 1, NOTE_P, NOTE_AT, NOTE_OBJECT, NOTE_BOUNDED, NOTE_TEXT, NOTE_TASK, NOTE_PARENT, NOTE_WAKES };
 static const char *const notes[] = { NULL, "g", "p", "at", "object", "bounded", "text", "task", "parent", "wakes" };
 
 /* What an event's name is, which makes its number: the number of a string, an address, a reason, ... */
-enum name_kind { NAME_STATE, NAME_REASON, NAME_FUNCTION, NAME_STRING, NAME_P, NAME_WAKES };
+enum name_kind { NAME_STATE, NAME_REASON, NAME_FUNCTION, NAME_STRING, NAME_P, NAME_WAKES, NAME_CODE };
 
 struct name {
     enum name_kind kind;
@@ -540,19 +541,41 @@ static int perfetto_message(struct export *export, struct export_g *g, const str
     return result ? result : packet_write(export, &draft.packet);
 }
 
-static int perfetto_hold(struct export *export, const struct export_hold *hold)
+static int thread_introduce(struct export *export, uint64_t tid)
 {
     struct perfetto *perfetto = export->state;
-    uint64_t uuid = track(TRACK_M, hold->tid, 0), hash = table_mix(hold->tid);
+    uint64_t hash = table_mix(tid);
+    char name[32];
+    int result = begin(export);
+    if (result || table_find(&perfetto->threads, hash, NULL, NULL))
+        return result;
+    snprintf(name, sizeof name, "M%" PRIu64, tid);
+    result = track_write(export, track(TRACK_M, tid, 0), track(TRACK_FIXED, FIXED_PROCESS, 0), name, RANK_MS, false);
+    if (!result && perfetto->threads.count < NAMES_MAX)
+        result = table_insert(&perfetto->threads, hash, perfetto);
+    return result;
+}
+
+static int perfetto_sample(struct export *export, const struct export_sample *sample)
+{
+    struct draft draft;
+    int result = thread_introduce(export, sample->tid);
+    draft_init(&draft, sample->time_ns, track(TRACK_M, sample->tid, 0), TYPE_INSTANT, CATEGORY_SAMPLE);
+    if (sample->g)
+        draft_number(&draft, NOTE_G, sample->g);
+    if (sample->p >= 0)
+        draft_number(&draft, NOTE_P, (uint64_t)sample->p);
+    if (!result)
+        result = draft_name(export, &draft, NAME_CODE, sample->stack, captions_stack(export->captions, sample->stack));
+    return result ? result : packet_write(export, &draft.packet);
+}
+
+static int perfetto_hold(struct export *export, const struct export_hold *hold)
+{
+    uint64_t uuid = track(TRACK_M, hold->tid, 0);
     char name[32];
     struct draft draft;
-    int result = begin(export);
-    snprintf(name, sizeof name, "M%" PRIu64, hold->tid);
-    if (!result && !table_find(&perfetto->threads, hash, NULL, NULL)) {
-        result = track_write(export, uuid, track(TRACK_FIXED, FIXED_PROCESS, 0), name, RANK_MS, false);
-        if (!result && perfetto->threads.count < NAMES_MAX)
-            result = table_insert(&perfetto->threads, hash, perfetto);
-    }
+    int result = thread_introduce(export, hold->tid);
     snprintf(name, sizeof name, "P%d", hold->p);
     draft_init(&draft, hold->begin_ns, uuid, TYPE_BEGIN, CATEGORY_M);
     if (!result)
@@ -602,6 +625,7 @@ const struct export_format export_perfetto = {
     .g_over = perfetto_g_over,
     .span = perfetto_span,
     .message = perfetto_message,
+    .sample = perfetto_sample,
     .hold = perfetto_hold,
     .counts = perfetto_counts,
     .finish = perfetto_finish,

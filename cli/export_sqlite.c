@@ -37,6 +37,7 @@ static const char schema[] =
     " ended INTEGER);"
     "CREATE TABLE messages(time_ns INTEGER, g INTEGER, task INTEGER, category TEXT, text TEXT);"
     "CREATE TABLE threads(tid INTEGER, p INTEGER, begin_ns INTEGER, end_ns INTEGER, duration_ns INTEGER);"
+    "CREATE TABLE samples(time_ns INTEGER, g INTEGER, tid INTEGER, p INTEGER, site INTEGER, cpu_ns INTEGER);"
     "CREATE TABLE counters(time_ns INTEGER, running INTEGER, runnable INTEGER, blocking_call INTEGER,"
     " preempted INTEGER, waiting INTEGER);"
 
@@ -76,6 +77,14 @@ static const char schema[] =
     " FROM wakeups u LEFT JOIN goroutines w ON w.g = u.waker LEFT JOIN goroutines g ON g.g = u.g"
     " GROUP BY w.function, g.function, u.reason ORDER BY times DESC, waker, woken, reason;"
 
+    /* Where CPU time goes, by the samples: the functions with the most first; self: in the function itself, total: in
+     * what it calls as well. */
+    "CREATE VIEW cpu_by_function AS"
+    " SELECT function, sum(self_ns) AS self_ns, sum(total_ns) AS total_ns, sum(self) AS samples FROM"
+    " (SELECT f.function AS function, s.cpu_ns * max(f.depth = 0) AS self_ns, s.cpu_ns AS total_ns,"
+    " max(f.depth = 0) AS self FROM samples s JOIN frames f USING(site) GROUP BY s.rowid, f.function)"
+    " GROUP BY function ORDER BY self_ns DESC, total_ns DESC, function;"
+
     /* What each G did with its life. */
     "CREATE VIEW time_by_state AS"
     " SELECT g, function, lifetime_ns,"
@@ -105,6 +114,7 @@ enum insert {
     INSERT_MESSAGE,
     INSERT_THREAD,
     INSERT_COUNTER,
+    INSERT_SAMPLE,
     INSERTS
 };
 
@@ -120,6 +130,7 @@ static const char *const inserts[INSERTS] = {
     [INSERT_REGION] = "INSERT INTO regions VALUES(?,?,?,?,?,?,?)",
     [INSERT_MESSAGE] = "INSERT INTO messages VALUES(?,?,?,?,?)",
     [INSERT_THREAD] = "INSERT INTO threads VALUES(?,?,?,?,?)",
+    [INSERT_SAMPLE] = "INSERT INTO samples VALUES(?,?,?,?,?,?)",
     [INSERT_COUNTER] = "INSERT INTO counters VALUES(?,?,?,?,?,?)",
 };
 
@@ -342,6 +353,21 @@ static int sqlite_message(struct export *export, struct export_g *g, const struc
     return row_end(export, &row);
 }
 
+static int sqlite_sample(struct export *export, const struct export_sample *sample)
+{
+    struct row row = row_begin(export, INSERT_SAMPLE);
+    number(&row, sample->time_ns);
+    reference(&row, sample->g);
+    number(&row, (int64_t)sample->tid);
+    if (sample->p >= 0)
+        number(&row, sample->p);
+    else
+        null(&row);
+    site(export, &row, sample->stack);
+    number(&row, sample->cpu_ns);
+    return row_end(export, &row);
+}
+
 static int sqlite_hold(struct export *export, const struct export_hold *hold)
 {
     struct row row = row_begin(export, INSERT_THREAD);
@@ -467,6 +493,7 @@ const struct export_format export_sqlite = {
     .g_over = sqlite_g_over,
     .span = sqlite_span,
     .message = sqlite_message,
+    .sample = sqlite_sample,
     .hold = sqlite_hold,
     .counts = sqlite_counts,
     .finish = sqlite_finish,

@@ -24,6 +24,8 @@ struct places {
     const char *nameless[NAMELESS_MAX]; /* paths of modules, owned by the trace, with functions of the user's that have
                                            no name or no line */
     size_t nameless_count;
+    uint8_t *code; /* a bit for each stack: place_code */
+    size_t code_room;
 };
 
 struct places *places_open(const struct gmpt_trace *trace, struct symbolizer *symbolizer)
@@ -46,7 +48,29 @@ void places_close(struct places *places)
     if (!places)
         return;
     free(places->files);
+    free(places->code);
     free(places);
+}
+
+void place_code(struct places *places, uint32_t stack)
+{
+    if (stack == 0 || stack > gmpt_trace_stack_count(places->trace))
+        return;
+    if (stack / 8 >= places->code_room) {
+        size_t room = (size_t)stack / 4 + 64;
+        uint8_t *code = realloc(places->code, room);
+        if (!code)
+            return;
+        memset(code + places->code_room, 0, room - places->code_room);
+        places->code = code;
+        places->code_room = room;
+    }
+    places->code[stack / 8] |= (uint8_t)(1 << stack % 8);
+}
+
+static bool stack_is_code(const struct places *places, uint32_t stack)
+{
+    return stack / 8 < places->code_room && places->code[stack / 8] & 1 << stack % 8;
 }
 
 static const char *path_name(const char *path)
@@ -124,14 +148,15 @@ size_t place_frames(struct places *places, uint32_t index, struct place_frame fr
     size_t count = 0, begin = 0;
     for (uint32_t i = 0; i < stack.count && count < PLACE_FRAMES_MAX; i++)
         count += frames_expand(places, stack.pc[i], frames + count, PLACE_FRAMES_MAX - count);
-    while (begin < count && begin < RUNTIME_DEPTH_MAX && !frame_public(&frames[begin]))
+    bool code = stack_is_code(places, index);
+    while (!code && begin < count && begin < RUNTIME_DEPTH_MAX && !frame_public(&frames[begin]))
         begin++;
-    if (begin == count || !frame_public(&frames[begin]))
+    if (!code && (begin == count || !frame_public(&frames[begin])))
         begin = count > 1; /* no names, but the leaf is always the runtime's */
-    while (begin < count && (frame_public(&frames[begin]) || frame_libc(&frames[begin])))
+    while (!code && begin < count && (frame_public(&frames[begin]) || frame_libc(&frames[begin])))
         begin++;
     /* At the root: where the runtime, or libc, called the first of the user's functions. */
-    while (count > begin && frame_root(&frames[count - 1]))
+    while (count > begin + code && frame_root(&frames[count - 1]))
         count--;
     count -= begin;
     memmove(frames, frames + begin, count * sizeof *frames);

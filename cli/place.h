@@ -32,6 +32,10 @@ void places_close(struct places *places);
  * What the frames point to lives as long as the trace and the symbolizer. */
 size_t place_frames(struct places *places, uint32_t stack, struct place_frame frames[PLACE_FRAMES_MAX]);
 
+/* This stack is one of code that was executed, not of a call of the runtime: its innermost frames are shown, too. To be
+ * said before the stack is first asked for. When memory is short nothing happens. */
+void place_code(struct places *places, uint32_t stack);
+
 /* The G function that begins at this address; "gateway+0x1234" without a name, "main" for the main G's. */
 const char *place_function(struct places *places, char buffer[PLACE_TEXT_BYTES], uint64_t fn);
 

@@ -58,9 +58,6 @@ static int type_read(struct pprof_options *options, const char *text)
     options->type = tally_type_find(text);
     if (options->type || strcmp(text, "leak") == 0)
         return LOAD_GO_ON;
-    if (strcmp(text, "cpu") == 0)
-        return cli_usage("there is no cpu profile: traces have no samples of what runs; --type=wall tells how long "
-                         "goroutines ran, by their functions");
     for (size_t i = 0; tally_type_at(i); i++) {
         size_t used = strlen(names);
         snprintf(names + used, sizeof names - used, "%s%s", tally_type_at(i + 1) ? ", " : " or ",
@@ -535,7 +532,8 @@ const struct cli_command command_pprof = {
     .summary = "what goroutines did, or what leaks, as a pprof profile",
     .help = "Usage: gmptrace pprof [FILE] [--type=T] [-o OUT] [--from T] [--to T] [--at T]\n"
             "                      [--filter EXPR] [--format=F] [--stuck T]\n"
-            "Write a profile of the trace FILE (gmptrace.data), exact and not sampled.\n"
+            "Write a profile of the trace FILE (gmptrace.data), exact and not sampled but for\n"
+            "cpu.\n"
             "\n"
             "  --type=goroutine  the goroutines that are alive at the end (the default)\n"
             "  --type=leak       those that look leaked\n"
@@ -549,6 +547,7 @@ const struct cli_command command_pprof = {
             "  --type=create     goroutines that were started\n"
             "  --type=steal      Ps that took goroutines from others\n"
             "  --type=wall       all time of all goroutines, by what they did\n"
+            "  --type=cpu        what was executed, by the samples of record --sample\n"
             "  --from=T, --to=T  only what lies between; T is since the start, such as 1.5s\n"
             "  --at=T            with goroutine: those that are alive then\n"
             "  --filter=EXPR     only what EXPR chooses (below)\n"

@@ -98,9 +98,10 @@ static void signals_take(struct run *run)
 
 static void child_exec(struct run *run, int error_fd)
 {
-    char number[16], left_out[32];
+    char number[16], left_out[48];
     snprintf(number, sizeof number, "%d", run->passed_fd);
-    snprintf(left_out, sizeof left_out, "%u %x", run->wanted.frames_left_out, run->wanted.events_left_out);
+    snprintf(left_out, sizeof left_out, "%u %x %u", run->wanted.frames_left_out, run->wanted.events_left_out,
+             run->wanted.sample_hz);
     sigaction(SIGCHLD, &run->old_child_action, NULL);
     sigprocmask(SIG_SETMASK, &run->old_mask, NULL);
     if (setenv(SEGMENT_FD_ENV, number, 1) == 0 && setenv(SEGMENT_LEFT_OUT_ENV, left_out, 1) == 0)
@@ -248,6 +249,7 @@ static struct recorder_info head_info(const struct run *run, const struct outfil
         .attach = run->attach,
         .frames_left_out = run->wanted.frames_left_out,
         .events_left_out = run->wanted.events_left_out,
+        .sample_hz = run->wanted.sample_hz,
         .stacks_pid = run->attach ? run->target.pid : run->pid,
         .flight = run->flight,
     };
@@ -611,14 +613,6 @@ out:
     return run->status;
 }
 
-static pid_t pid_parse(const char *text)
-{
-    char *end;
-    errno = 0;
-    long pid = strtol(text, &end, 10);
-    return errno || *end || end == text || pid <= 0 || pid > INT32_MAX ? 0 : (pid_t)pid;
-}
-
 enum {
     OPTION_STACKS = 256,
     OPTION_EVENTS,
@@ -627,6 +621,7 @@ enum {
     OPTION_FLIGHT,
     OPTION_TRIGGER,
     OPTION_TRIGGER_PAUSE,
+    OPTION_SAMPLE,
 };
 
 static int flight_parse(const char *text, struct flight_limits *limits)
@@ -646,6 +641,7 @@ static int record_run(int argc, char **argv)
         { "pid", required_argument, NULL, 'p' },
         { "stacks", required_argument, NULL, OPTION_STACKS },
         { "events", required_argument, NULL, OPTION_EVENTS },
+        { "sample", required_argument, NULL, OPTION_SAMPLE },
         { "max-size", required_argument, NULL, OPTION_MAX_SIZE },
         { "keep", required_argument, NULL, OPTION_KEEP },
         { "flight", required_argument, NULL, OPTION_FLIGHT },
@@ -675,8 +671,7 @@ static int record_run(int argc, char **argv)
                 return cli_usage("'%s' is no duration such as 500ms, 10s or 5m", optarg);
             break;
         case 'p':
-            pid = pid_parse(optarg);
-            if (pid == 0)
+            if ((pid = (pid_t)cli_parse_number(optarg)) == 0)
                 return cli_usage("'%s' is no process id", optarg);
             break;
         case OPTION_STACKS:
@@ -687,12 +682,16 @@ static int record_run(int argc, char **argv)
             if ((status = recordset_events(&wanted, optarg)))
                 return status;
             break;
+        case OPTION_SAMPLE:
+            if ((status = recordset_sample(&wanted, optarg)))
+                return status;
+            break;
         case OPTION_MAX_SIZE:
             if (cli_parse_size(optarg, &max_bytes) || max_bytes < MAX_SIZE_LEAST)
                 return cli_usage("'%s' is no size of at least 1M, such as 64M or 1G", optarg);
             break;
         case OPTION_KEEP:
-            keep = (unsigned)pid_parse(optarg);
+            keep = cli_parse_number(optarg);
             if (keep == 0 || keep > KEEP_MOST)
                 return cli_usage("'%s' is no number of files from 1 to %d", optarg, KEEP_MOST);
             break;
@@ -784,6 +783,8 @@ const struct cli_command command_record = {
             "      --events SET   which of the events to record that a recording can do\n"
             "                     without: steal, retake, preempt, labels, name, user (task,\n"
             "                     region, log), all, none; -NAME,... for all but these\n"
+            "      --sample HZ    and HZ times in each second of CPU time of each thread what\n"
+            "                     it executes (1-10000; 100 is usual), for pprof --type=cpu\n"
             "      --max-size SIZE\n"
             "                     go on in FILE.1, FILE.2, ... as the file reaches this size\n"
             "                     (64M, 1G; at least 1M)\n"

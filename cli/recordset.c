@@ -1,4 +1,4 @@
-/* Reads the values of --stacks and --events. See recordset.h. */
+/* Reads the values of --stacks, --events and --sample. See recordset.h. */
 #include "recordset.h"
 
 #include "cli.h"
@@ -46,5 +46,16 @@ int recordset_events(struct recordset *set, const char *text)
         return cli_usage("'%s' names no events that a recording can do without; these are %s", word, choices);
     }
     set->events_left_out = EVENT_GROUPS_ALL & ~groups;
+    return CLI_OK;
+}
+
+int recordset_sample(struct recordset *set, const char *text)
+{
+    char *end;
+    unsigned long hz = text[0] >= '0' && text[0] <= '9' ? strtoul(text, &end, 10) : 0;
+    if (hz < 1 || hz > SEGMENT_SAMPLE_HZ_MAX || *end)
+        return cli_usage("'%s' is no number of CPU samples a second, from 1 to %u; 100 is usual", text,
+                         SEGMENT_SAMPLE_HZ_MAX);
+    set->sample_hz = (uint32_t)hz;
     return CLI_OK;
 }

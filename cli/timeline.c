@@ -2,6 +2,7 @@
  * together with what else is told: who holds a P, how many Gs are in a state, when a G is over. */
 #include "timeline.h"
 
+#include "trace/cpusamples.h"
 #include "trace/intervals.h"
 #include "trace/table.h"
 
@@ -189,6 +190,24 @@ static int message_tell(struct timeline *timeline, const struct gmpt_event *even
     return export->format->message(export, known ? &known->g : NULL, event);
 }
 
+static int sample_tell(struct timeline *timeline, const struct gmpt_event *event)
+{
+    struct export *export = timeline->export;
+    struct export_sample sample = {
+        .time_ns = cpusamples_time_ns(event),
+        .g = event->cpu_sample.g,
+        .tid = event->cpu_sample.tid,
+        .p = (int32_t)event->cpu_sample.held - 1,
+        .stack = (uint32_t)event->cpu_sample.stack,
+        .cpu_ns = (int64_t)event->cpu_sample.cpu_ns,
+    };
+    if (!export->format->sample || sample.time_ns < timeline->options.from_ns ||
+        sample.time_ns >= timeline->options.to_ns)
+        return 0;
+    place_code(export->places, sample.stack);
+    return export->format->sample(export, &sample);
+}
+
 /* ---- Threads ----------------------------------------------------------------------------------------------------- */
 
 static int holder_leaves(struct timeline *timeline, uint64_t p)
@@ -338,6 +357,8 @@ int timeline_add(struct timeline *timeline, const struct gmpt_event *event)
         result = holders_add(timeline, event);
     if (!result && event->type == GMPT_EVENT_user_log)
         result = message_tell(timeline, event);
+    if (!result && event->type == GMPT_EVENT_cpu_sample)
+        result = sample_tell(timeline, event);
     if (!result)
         result = counts_add(timeline, g);
     if (!result && event->type == GMPT_EVENT_go_exit && known)

@@ -24,6 +24,8 @@ struct profile {
         int64_t type, unit; /* strings */
     } types[PROFILE_TYPES_MAX];
     size_t type_count, shown;
+    size_t period_type;
+    int64_t period;          /* 0 = not sampled */
     int64_t from_ns, to_ns;  /* to_ns 0: all of the trace */
     struct intern strings;   /* with their final NUL; number 0 is "" */
     struct intern locations; /* struct location_key; id = number + 1 */
@@ -138,6 +140,12 @@ void profile_close(struct profile *profile)
     free(profile->values);
     free(profile->comments);
     free(profile);
+}
+
+void profile_period(struct profile *profile, size_t type, int64_t period)
+{
+    profile->period_type = type;
+    profile->period = period;
 }
 
 /* Makes room for items after count of them in an array of int64_t. */
@@ -616,8 +624,8 @@ int profile_write(struct profile *profile, int fd)
     }
     message.sample_type = type_list;
     message.n_sample_type = profile->type_count;
-    message.period_type = type_list[0];
-    message.period = 1;
+    message.period_type = type_list[profile->period_type];
+    message.period = profile->period ? profile->period : 1;
     message.default_sample_type = profile->types[profile->shown].type;
     if (profile->trace) {
         const struct gmpt_trace_info *info = gmpt_trace_info(profile->trace);

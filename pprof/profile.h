@@ -46,6 +46,9 @@ int profile_comment(struct profile *profile, const char *text); /* 0 or -ENOMEM 
 /* The profile is of [from, to) of the trace's time only. */
 void profile_window(struct profile *profile, int64_t from_ns, int64_t to_ns);
 
+/* Its samples were taken at this distance, in the unit of this one of its types. */
+void profile_period(struct profile *profile, size_t type, int64_t period);
+
 /* Adds a sample. Samples with the same stack and labels are summed. Returns 0 or -ENOMEM. */
 int profile_add_sample(struct profile *profile, const struct profile_sample *sample);
 /* One with a single value and no pseudo frames. */

@@ -2,6 +2,8 @@
 
 #include "intern.h"
 
+#include "trace/cpusamples.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +19,8 @@ struct row {
     uint32_t stack, create_stack, labels, name;
     int32_t p, from_p;
     uint8_t state, reason, cause, woken; /* cause: an event; woken: by a G */
-    uint8_t padding[4];
+    uint8_t scheduler; /* a CPU sample of no G */
+    uint8_t padding[3];
 };
 
 struct tally {
@@ -25,6 +28,7 @@ struct tally {
     struct intern rows;
     int64_t (*values)[PROFILE_TYPES_MAX]; /* by row */
     size_t values_room;
+    int64_t period_ns; /* of CPU samples; 0 = none yet */
 };
 
 static const struct tally_type types[] = {
@@ -48,6 +52,15 @@ static const struct tally_type types[] = {
     { "create", TALLY_CREATE, "goroutine", { { "goroutines", COUNT } }, 1, 0, false, NULL },
     { "wall", TALLY_WALL, NULL, { { "wall", NS } }, 1, 0, false, NULL },
     { "steal", TALLY_STEAL, "steal", { { "steals", COUNT }, { "goroutines", COUNT } }, 2, 1, false, NULL },
+    { "cpu",
+      TALLY_CPU,
+      "sample",
+      { { "samples", COUNT }, { "cpu", NS } },
+      2,
+      1,
+      false,
+      "sampled: a thread shows what it executes once in a period of CPU time, and each sample stands for the CPU time "
+      "since the one before" },
 };
 #define TYPES (sizeof types / sizeof types[0])
 
@@ -237,8 +250,54 @@ int tally_interval(void *tally_arg, const struct interval *interval)
     return row_add(tally, &row, first, spent_ns);
 }
 
+/* What the thread did, as a filter asks; g is filled from what the trace knows, which may be nothing. */
+static struct interval sample_interval(const struct tally *tally, const struct gmpt_event *event,
+                                       struct interval_g *g)
+{
+    const struct gmpt_trace *trace = tally->options.names.trace;
+    const struct gmpt_g *known = trace && event->g ? gmpt_trace_g(trace, event->g) : NULL;
+    const struct gmpt_event_cpu_sample *sample = &event->cpu_sample;
+    *g = (struct interval_g){ .id = sample->g };
+    if (known)
+        *g = (struct interval_g){ known->id,     known->parent, known->fn,         known->create_stack,
+                                  known->labels, known->name,   known->created_ns, false };
+    int64_t taken_ns = cpusamples_time_ns(event);
+    bool called = !sample->held && known && known->state == GMPT_G_SYSCALL;
+    return (struct interval){
+        .g = g,
+        .begin_ns = taken_ns > INT64_MIN + (int64_t)sample->cpu_ns ? taken_ns - (int64_t)sample->cpu_ns : INT64_MIN,
+        .end_ns = taken_ns,
+        .state = sample->held || !sample->g ? GMPT_G_RUNNING : called ? GMPT_G_SYSCALL : GMPT_G_PREEMPTED,
+        .stack = (uint32_t)sample->stack,
+        .p = (int32_t)sample->held - 1,
+        .end_p = (int32_t)sample->held - 1,
+    };
+}
+
+static int add_cpu(struct tally *tally, const struct gmpt_event *event)
+{
+    const struct tally_options *options = &tally->options;
+    struct interval_g g;
+    struct interval interval = sample_interval(tally, event, &g);
+    int64_t cpu_ns = (int64_t)event->cpu_sample.cpu_ns;
+    if (interval.end_ns < options->from_ns || interval.end_ns >= options->to_ns ||
+        (options->filter && !filter_match(options->filter, &options->names, &interval)))
+        return 0;
+    if (cpu_ns > 0 && (tally->period_ns == 0 || cpu_ns < tally->period_ns))
+        tally->period_ns = cpu_ns;
+    struct row row = { .fn = g.fn,
+                       .stack = interval.stack,
+                       .labels = g.labels,
+                       .name = g.name,
+                       .state = (uint8_t)interval.state,
+                       .scheduler = g.id == 0 };
+    return row_add(tally, &row, 1, cpu_ns);
+}
+
 int tally_event(struct tally *tally, const struct gmpt_event *event)
 {
+    if (tally->options.type->kind == TALLY_CPU)
+        return event->type == GMPT_EVENT_cpu_sample ? add_cpu(tally, event) : 0;
     if (tally->options.type->kind != TALLY_STEAL || event->type != GMPT_EVENT_proc_steal ||
         event->time_ns < tally->options.from_ns || event->time_ns >= tally->options.to_ns)
         return 0;
@@ -318,6 +377,8 @@ static void labels_fill(struct sample *sample, const struct row *row)
         label_add(sample, "wait_reason", gmpt_wait_reason_words((enum gmpt_wait_reason)row->reason));
     if (kind == TALLY_GOROUTINE || kind == TALLY_WALL)
         label_add(sample, "state", state_words(row->state));
+    if (kind == TALLY_CPU && (row->scheduler || row->state != GMPT_G_RUNNING))
+        label_add(sample, "state", row->scheduler ? "scheduler" : state_words(row->state));
     if (row->cause)
         label_add(sample, "cause", cause_words(row->cause));
     if (row->woken || kind == TALLY_CREATE) {
@@ -358,8 +419,9 @@ static int row_fill(struct sample *sample, const struct row *row, const int64_t 
                  waits ? gmpt_wait_reason_words((enum gmpt_wait_reason)row->reason) : state_words(row->state));
         sample->pseudo[sample->pseudo_count++] = state;
     }
+    /* Of what runs, the innermost frames count, by which stacks that mean the same are not told apart. */
     uint32_t index = row->stack;
-    if (index && sample->texts->canonical_stack)
+    if (index && kind != TALLY_CPU && sample->texts->canonical_stack)
         index = sample->texts->canonical_stack(sample->texts->arg, index);
     struct gmpt_stack stack = gmpt_trace_stack(sample->trace, index);
     /* Where nothing says where it is, it is at least somewhere under its function. A G's beginning is nowhere in it. */
@@ -367,7 +429,7 @@ static int row_fill(struct sample *sample, const struct row *row, const int64_t 
     if (stack.count == 0 && row->fn && kind != TALLY_CREATE)
         stack = (struct gmpt_stack){ .count = 1, .pc = &start };
     if (stack.count == 0)
-        sample->pseudo[sample->pseudo_count++] = "[unknown]";
+        sample->pseudo[sample->pseudo_count++] = row->scheduler ? "[scheduler]" : "[unknown]";
     return profile_add_sample(sample->profile, &(struct profile_sample){ .pseudo = sample->pseudo,
                                                                          .pseudo_count = sample->pseudo_count,
                                                                          .pc = stack.pc,
@@ -384,6 +446,8 @@ int tally_fill(const struct tally *tally, const struct gmpt_trace *trace, const 
     if (!sample)
         return -ENOMEM;
     *sample = (struct sample){ .tally = tally, .trace = trace, .texts = texts, .profile = profile };
+    if (tally->options.type->kind == TALLY_CPU)
+        profile_period(profile, 1, tally->period_ns);
     int result = tally->options.type->comment ? profile_comment(profile, tally->options.type->comment) : 0;
     for (size_t i = 0; i < tally->rows.count && !result; i++) {
         struct row row = *(const struct row *)intern_get(&tally->rows, i, NULL);

@@ -12,10 +12,16 @@
  *     create     Gs that were started                  goroutines                 where they were started
  *     wall       all                                   wall                       as above, below a frame for the state
  *     steal      (events, no intervals)                steals, goroutines         a frame for each of both Ps
+ *     cpu        (events, no intervals)                samples, cpu               what was executed
  *
  * block, net and sleep have each wait once, so with sched, syscall and what runs they make up wall. Where no stack is
  * known the G's function stands for it. Times are cut to the window, exactly; an interval counts when any of it is in
  * the window, and what was started or stolen when that moment is.
+ *
+ * A CPU sample is, for a filter, an interval that ends when it was taken and is as long as the CPU time that it stands
+ * for; it is in the window when its end is. Its state is running, preempted or in a call, and its p the one that was
+ * held. Those of the scheduler itself have no G. The profile's period is the least that a sample
+ * stands for.
  *
  * The trace does not tell where a lock was released, so mutex shows where it was waited for, and the label woken_by
  * names the function of the G that ended the wait.
@@ -41,7 +47,8 @@ enum tally_kind {
     TALLY_PREEMPT,
     TALLY_CREATE,
     TALLY_WALL,
-    TALLY_STEAL
+    TALLY_STEAL,
+    TALLY_CPU
 };
 
 struct tally_type {

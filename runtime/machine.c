@@ -49,6 +49,8 @@ static void *m_main(void *arg)
     m->random_state = m->tid * 2654435761u | 1;
     start_signal_stack_use(m->signal_stack);
     switch_adopt_thread(&m->g0);
+    m->stack_top = (uintptr_t)__builtin_frame_address(0);
+    store_release(&m->thread_made, 1); /* D of sampler.h */
     machine_acquire(m, m->given);
     scheduler_loop(m);
 }

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "names.h"
 
+#include "modules.h"
 #include "tracepoint.h"
 
 #include <elf.h>
@@ -182,7 +183,7 @@ void names_find(struct names *names, uint64_t address, struct name *name)
     int64_t index = module_of(address);
     if (index < 0 && names && !names->refreshed) {
         names->refreshed = true;
-        trace_note_modules(); /* loaded since the start */
+        modules_note(); /* loaded since the start */
         index = module_of(address);
     }
     if (index >= 0) {

@@ -100,6 +100,9 @@ struct m {
     uint32_t random_state;
     uint32_t tid;
     ATOMIC(uint32_t) async_sent; /* sysmon has sent it a signal that it has not met yet; see async.h */
+    ATOMIC(struct sampler *) sampler; /* see sampler.h; NULL = never sampled */
+    ATOMIC(uint32_t) thread_made;     /* its thread has set up what a signal handler needs */
+    uintptr_t stack_top;              /* of the thread's own stack, as far as the scheduler uses it */
     void *signal_stack; /* of its thread */
     int *errno_at; /* this thread's; the value belongs to the G and goes with it */
 };

@@ -21,6 +21,7 @@
 #include "procs.h"
 #include "quit.h"
 #include "reclaim.h"
+#include "sampler.h"
 #include "schedtrace.h"
 #include "scheduler.h"
 #include "search.h"
@@ -291,12 +292,14 @@ void sysmon_run(void)
         help_refused(now, help_late_timers(now));
         latency_calibrate(now);
         trace_watch(now);
+        sampler_watch(now);
         schedtrace_check(now);
         quit_check();
         deadlock_check();
         reclaim_look(now);
         idle_rounds = worked ? 0 : idle_rounds + 1;
     }
+    sampler_stop();
     if (slack_before > 0)
         prctl(PR_SET_TIMERSLACK, slack_before, 0, 0, 0);
 }

@@ -4,8 +4,10 @@
 
 #include "latency.h"
 #include "memcheck.h"
+#include "modules.h"
 #include "owncode.h"
 #include "runtime.h"
+#include "sampler.h"
 #include "seat.h"
 #include "sysmon.h"
 #include "unwind.h"
@@ -13,7 +15,6 @@
 #include "trace/savedstack.h"
 
 #include <fcntl.h>
-#include <link.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,7 +36,6 @@ static struct {
     enum segment_clock clock;
     struct lock lock; /* of the no-P ring */
     struct ring ring; /* for code without a P */
-    struct lock modules_lock;
     struct lock dictionary_lock; /* of adding to it */
     struct dictionary dictionary;
 } trace;
@@ -64,69 +64,7 @@ static enum segment_clock choose_clock(void)
 
 static inline uint64_t ticks(void) { return ring_ticks(trace.clock); }
 
-/* ---- modules ---- */
-
-static void copy_build_id(struct segment_module *module, const struct dl_phdr_info *info, const ElfW(Phdr) *header)
-{
-    const uint8_t *p = (const uint8_t *)(info->dlpi_addr + header->p_vaddr), *end = p + header->p_memsz;
-    while (end - p >= (ptrdiff_t)sizeof(ElfW(Nhdr))) {
-        const ElfW(Nhdr) *note = (const ElfW(Nhdr) *)p;
-        const uint8_t *name = p + sizeof *note;
-        const uint8_t *value = name + ((note->n_namesz + 3) & ~3u);
-        if (value > end || note->n_descsz > (size_t)(end - value))
-            return;
-        if (note->n_type == NT_GNU_BUILD_ID && note->n_namesz == 4 && memcmp(name, "GNU", 4) == 0) {
-            module->build_id_bytes = note->n_descsz < 20 ? note->n_descsz : 20;
-            memcpy(module->build_id, value, module->build_id_bytes);
-            return;
-        }
-        p = value + ((note->n_descsz + 3) & ~3u);
-    }
-}
-
-static bool module_known(uint64_t start)
-{
-    uint32_t count = load_relaxed(&trace_segment.header->module_count);
-    for (uint32_t i = 0; i < count; i++)
-        if (trace_segment.modules[i].start == start)
-            return true;
-    return false;
-}
-
-static int note_module(struct dl_phdr_info *info, size_t size, void *arg)
-{
-    (void)size, (void)arg;
-    struct segment_module module = { .start = UINT64_MAX, .bias = info->dlpi_addr };
-    for (int i = 0; i < info->dlpi_phnum; i++) {
-        const ElfW(Phdr) *header = &info->dlpi_phdr[i];
-        if (header->p_type == PT_LOAD && header->p_flags & PF_X) {
-            uint64_t start = info->dlpi_addr + header->p_vaddr;
-            module.start = start < module.start ? start : module.start;
-            module.end = start + header->p_memsz > module.end ? start + header->p_memsz : module.end;
-        } else if (header->p_type == PT_NOTE) {
-            copy_build_id(&module, info, header);
-        }
-    }
-    uint32_t count = load_relaxed(&trace_segment.header->module_count);
-    if (module.start == UINT64_MAX || module_known(module.start) || count >= SEGMENT_MAX_MODULES)
-        return 0;
-    if (info->dlpi_name && *info->dlpi_name) {
-        snprintf(module.path, sizeof module.path, "%s", info->dlpi_name);
-    } else {
-        ssize_t length = readlink("/proc/self/exe", module.path, sizeof module.path - 1);
-        module.path[length > 0 ? length : 0] = 0;
-    }
-    trace_segment.modules[count] = module;
-    store_release(&trace_segment.header->module_count, count + 1);
-    return 0;
-}
-
-void trace_note_modules(void)
-{
-    lock_acquire(&trace.modules_lock);
-    dl_iterate_phdr(note_module, NULL);
-    lock_release(&trace.modules_lock);
-}
+uint64_t trace_ticks(void) { return ticks(); }
 
 /* ---- stacks ---- */
 
@@ -169,18 +107,8 @@ static uint32_t intern(struct p *p, const uint64_t *pc, uint32_t count)
         return 0;
     uint32_t before = p->ring.stack_count;
     uint32_t ordinal = ring_stack(&p->ring, pc, count);
-    if (p->ring.stack_count != before) {
-        for (uint32_t i = 0; i < count; i++) {
-            bool known = false;
-            uint32_t modules = load_acquire(&trace_segment.header->module_count);
-            for (uint32_t j = 0; j < modules && !known; j++)
-                known = pc[i] >= trace_segment.modules[j].start && pc[i] < trace_segment.modules[j].end;
-            if (!known) {
-                trace_note_modules();
-                break;
-            }
-        }
-    }
+    if (p->ring.stack_count != before && !modules_have(pc, count))
+        modules_note();
     return ordinal;
 }
 
@@ -290,9 +218,11 @@ static int recorder_fd(void)
 static void leave_out(void)
 {
     const char *text = getenv(SEGMENT_LEFT_OUT_ENV);
-    unsigned frames, events;
-    if (text && sscanf(text, "%u %x", &frames, &events) == 2)
+    unsigned frames, events, sample_hz = 0;
+    if (text && sscanf(text, "%u %x %u", &frames, &events, &sample_hz) >= 2) {
         segment_leave_out(&trace_segment, frames, events);
+        segment_sample(&trace_segment, sample_hz);
+    }
     unsetenv(SEGMENT_LEFT_OUT_ENV);
 }
 
@@ -306,19 +236,6 @@ static void after_fork_in_child(void)
         fatal("fork: the child cannot have a segment of its own: error %d", errno);
     segment->fd = -1; /* a child's child copies the copy, whatever has become of the descriptor */
     store_relaxed(&segment->header->tracing, 0);
-}
-
-void trace_describe_address(char *text, size_t size, uint64_t address)
-{
-    uint32_t count = load_acquire(&trace_segment.header->module_count);
-    for (uint32_t i = 0; i < count; i++) {
-        const struct segment_module *module = &trace_segment.modules[i];
-        if (address >= module->start && address < module->end) {
-            snprintf(text, size, "%s+0x%llx", module->path, (unsigned long long)(address - module->bias));
-            return;
-        }
-    }
-    snprintf(text, size, "0x%llx", (unsigned long long)address);
 }
 
 void trace_set_maxprocs(uint32_t count)
@@ -398,7 +315,7 @@ int trace_start(uint32_t p_room, uint32_t maxprocs, uint32_t seats)
     trace_set_maxprocs(maxprocs);
     ring_init(&trace.ring, &trace_segment, p_room);
     dictionary_init(&trace.dictionary, &trace_segment);
-    trace_note_modules();
+    modules_note();
     trace_segment.header->saved_sp_offset = offsetof(struct g, context) + offsetof(struct context, sp);
     trace_segment.header->saved_call_offset = offsetof(struct g, call);
     trace_segment.header->entry_pc = (uint64_t)(uintptr_t)switch_entry;
@@ -540,6 +457,11 @@ void trace_watch(int64_t now_ns)
         cas_acq_rel(&trace_segment.header->tracing, &epoch, 0); /* not when the next recorder has begun its own */
 }
 
+uint32_t trace_sample_hz(void)
+{
+    return load_acquire(&trace_segment.header->tracing) ? segment_sample_hz(trace_segment.header) : 0;
+}
+
 bool trace_snapshot_ask(void)
 {
     if (load_relaxed(&trace_segment.header->tracing) == 0)
@@ -612,11 +534,23 @@ void trace_emit_go_create(struct p *p, struct g *g, struct api_site site)
 
 void trace_emit_go_start(struct p *p, struct g *g) { EMIT_G(&p->ring, go_start, g, (uint32_t)(g->seq + 1)); }
 
-void trace_emit_go_yield(struct p *p) { EMIT0(&p->ring, go_yield); }
+void trace_emit_go_yield(struct p *p)
+{
+    sampler_settle(m_self());
+    EMIT0(&p->ring, go_yield);
+}
 
-void trace_emit_go_preempt(struct p *p) { EMIT0(&p->ring, go_preempt); }
+void trace_emit_go_preempt(struct p *p)
+{
+    sampler_settle(m_self());
+    EMIT0(&p->ring, go_preempt);
+}
 
-void trace_emit_go_preempt_async(struct p *p) { EMIT0(&p->ring, go_preempt_async); }
+void trace_emit_go_preempt_async(struct p *p)
+{
+    sampler_settle(m_self());
+    EMIT0(&p->ring, go_preempt_async);
+}
 
 /* The G that has the lock that is about to be waited for. */
 static uint64_t owner_of(const struct g_slot *slot)
@@ -636,6 +570,7 @@ static uint64_t owner_of(const struct g_slot *slot)
 void trace_emit_go_block(struct p *p, struct g *g)
 {
     const struct g_slot *slot = g->slot;
+    sampler_settle(m_self());
     uint8_t *at = follow(&p->ring) ? ring_begin(&p->ring, GMPT_EVENT_go_block, ticks()) : NULL;
     if (unlikely(!at))
         return;
@@ -674,11 +609,16 @@ void trace_emit_go_unblock(struct p *p, struct g *g)
     lock_release(&trace.lock);
 }
 
-void trace_emit_go_exit(struct p *p) { EMIT0(&p->ring, go_exit); }
+void trace_emit_go_exit(struct p *p)
+{
+    sampler_settle(m_self());
+    EMIT0(&p->ring, go_exit);
+}
 
 void trace_emit_syscall_begin(struct p *p, struct g *g, struct api_site site)
 {
     trace_note_wait_site(p, g, site);
+    sampler_settle(m_self());
     EMIT1(&p->ring, syscall_begin, g->slot->wait_stack);
 }
 
@@ -691,6 +631,7 @@ void trace_emit_syscall_resume(struct p *p, struct g *g)
 
 void trace_emit_syscall_exit(struct g *g)
 {
+    sampler_settle(m_self());
     lock_acquire(&trace.lock);
     EMIT_G(&trace.ring, syscall_exit, g, (uint32_t)(g->seq + 1));
     lock_release(&trace.lock);
@@ -702,6 +643,7 @@ void trace_emit_go_attach(struct p *p, struct g *g) { EMIT_G(&p->ring, go_attach
 
 void trace_emit_go_attach_wait(struct g *g)
 {
+    sampler_settle(m_self());
     lock_acquire(&trace.lock);
     EMIT_G(&trace.ring, go_attach_wait, g, (uint32_t)(g->seq + 1));
     lock_release(&trace.lock);
@@ -709,11 +651,13 @@ void trace_emit_go_attach_wait(struct g *g)
 
 void trace_emit_go_labels(struct p *p, struct g *g)
 {
+    sampler_settle(m_self());
     EMIT_G_WANTED(&p->ring, LABELS, go_labels, g, load_relaxed(&g->slot->labels));
 }
 
 void trace_emit_go_name(struct p *p, struct g *g)
 {
+    sampler_settle(m_self());
     EMIT_G_WANTED(&p->ring, NAME, go_name, g, load_relaxed(&g->slot->name));
 }
 
@@ -758,4 +702,37 @@ void trace_emit_user_log(struct p *p, uint64_t task, uint32_t category, const ch
         EMIT4(&p->ring, user_log_text, word[0], word[1], word[2], word[3]);
     }
     EMIT3(&p->ring, user_log, task, category, bytes);
+}
+
+/* ---- samples ---- */
+
+/* In the ring's time, whose last record may be later than what another CPU's clock says. */
+void trace_emit_cpu_sample(const struct sample *sample, uint32_t tid)
+{
+    struct ring *ring = &trace.ring;
+    lock_acquire(&trace.lock);
+    if (follow(ring)) {
+        uint64_t now = ticks();
+        if (now < ring->last_ticks)
+            now = ring->last_ticks;
+        uint32_t before = ring->stack_count, room = stack_room();
+        uint32_t depth = sample->stack.depth < room ? sample->stack.depth : room;
+        const uint64_t fields[] = { sample->g,
+                                    (uint64_t)(sample->p + 1),
+                                    tid,
+                                    now > sample->ticks ? now - sample->ticks : 0,
+                                    sample->intervals * sample->interval_ns,
+                                    ring_stack(ring, sample->stack.pc, depth) };
+        if (ring->stack_count != before && !modules_have(sample->stack.pc, depth))
+            modules_note_later();
+        ring_emit_fields(ring, GMPT_EVENT_cpu_sample, now, fields, 6);
+    }
+    lock_release(&trace.lock);
+}
+
+void trace_emit_cpu_sample_lost(uint32_t tid, uint64_t count)
+{
+    lock_acquire(&trace.lock);
+    EMIT2(&trace.ring, cpu_sample_lost, tid, count);
+    lock_release(&trace.lock);
 }

@@ -18,6 +18,7 @@ struct g;
 struct gmpt_task;
 struct m;
 struct p;
+struct sample;
 
 /* Where an API function was called: its own frame and address. Hooks walk the frame pointers from here. */
 struct api_site {
@@ -44,9 +45,11 @@ static inline bool trace_wants(enum event_group group)
 int trace_start(uint32_t p_room, uint32_t maxprocs, uint32_t seats);
 /* GOMAXPROCS is now this. */
 void trace_set_maxprocs(uint32_t count);
-/* Adds what was loaded since to the list of modules. */
-void trace_note_modules(void);
 void trace_start_p(struct p *p); /* makes the P's ring */
+/* The trace's clock. Async-signal-safe. */
+uint64_t trace_ticks(void);
+/* CPU samples that the recorder wants for each second of CPU time, 0 = none; bounded. */
+uint32_t trace_sample_hz(void);
 /* By sysmon at every look: notices that tracing has begun or ended, and ends it when there is no recorder. */
 void trace_watch(int64_t now_ns);
 /* Asks the recorder for what it keeps in memory. Returns false when there is none. */
@@ -97,6 +100,10 @@ void trace_emit_user_region_begin(struct p *p, uint64_t task, uint32_t name);
 void trace_emit_user_region_end(struct p *p, uint32_t name);
 /* text has min(bytes, GMPT_LOG_BYTES_MAX) bytes. */
 void trace_emit_user_log(struct p *p, uint64_t task, uint32_t category, const char *text, size_t bytes);
+
+/* Any thread: in the no-P ring. */
+void trace_emit_cpu_sample(const struct sample *sample, uint32_t tid);
+void trace_emit_cpu_sample_lost(uint32_t tid, uint64_t count);
 
 /* Records where the G waits in its slot, while tracing is on. */
 void trace_note_wait_site(struct p *p, struct g *g, struct api_site site);

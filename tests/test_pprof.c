@@ -540,7 +540,6 @@ TEST(pprof, wrong_arguments_are_usage_errors)
                                              "a b",
                                              "--stuck=soon",
                                              "-o ''",
-                                             "--type=cpu",
                                              "--type=block --at 1s",
                                              "--type=leak --at 1s",
                                              "--from 1s",

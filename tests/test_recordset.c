@@ -40,7 +40,7 @@ TEST(recordset, a_depth_of_stacks_counts_callers)
         uint32_t room;
     } cases[] = { { "on", 32 }, { "off", 0 }, { "1", 2 }, { "9", 10 }, { "30", 31 }, { "31", 32 }, { "32", 32 } };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct recordset set = { 7, 0 };
+        struct recordset set = { 7, 0, 0 };
         ck_assert_int_eq(recordset_stacks(&set, cases[i].text), CLI_OK);
         ck_assert_uint_eq(segment_stack_room(set.frames_left_out), cases[i].room);
     }

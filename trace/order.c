@@ -508,6 +508,20 @@ static void text_done(struct order *order, struct order_lane *lane, uint64_t byt
     order->log_text[order->log_bytes] = 0;
 }
 
+/* It may come when its G has ended, or before that G has been told of: then the event is about none. */
+static void sample_read(const struct order *order, const struct order_lane *lane, struct gmpt_event *event)
+{
+    struct gmpt_event_cpu_sample *sample = &event->cpu_sample;
+    struct gtable_g *g = sample->g ? gtable_find(&order->gs, sample->g) : NULL;
+    event->g = g ? sample->g : 0;
+    sample->ago_ticks = (uint64_t)clockmap_span_ns(order->clocks, sample->ago_ticks);
+    sample->stack = stackset_index(order->stacks, lane->index, sample->stack);
+    if (sample->cpu_ns > INT64_MAX)
+        sample->cpu_ns = INT64_MAX;
+    if (sample->held > order->p_count)
+        sample->held = 0;
+}
+
 /* Returns 1 when the event is one of these, 0 when not, or -ENOMEM. */
 static int user_event(struct order *order, struct order_lane *lane, struct gmpt_event *event)
 {
@@ -587,6 +601,9 @@ static int head_accept(struct order *order, struct order_lane *lane, struct gmpt
     case GMPT_EVENT_proc_stop:
         current_leaves(order, lane);
         break;
+    case GMPT_EVENT_cpu_sample:
+        sample_read(order, lane, event);
+        return 0;
     case GMPT_EVENT_proc_retake:
         event->g = event->proc_retake.g;
         return 0;

@@ -194,6 +194,7 @@ int recorder_open(struct recorder **out, int segment_fd, int out_fd, const struc
         .events_left_out = info->events_left_out,
     };
     segment_leave_out(&segment, info->frames_left_out, info->events_left_out);
+    segment_sample(&segment, info->sample_hz);
     recorder->drain = drain_open(&recorder->segment, recorder->epoch, info->attach);
     if (info->attach)
         census_begin(recorder);

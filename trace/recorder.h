@@ -28,6 +28,7 @@ struct recorder_info {
     bool attach;                  /* it runs already, and was not started to be recorded */
     uint32_t frames_left_out;     /* of STACK_DEPTH_MAX in each stack; all of them = no stacks */
     uint32_t events_left_out;     /* groups of eventgroups.h */
+    uint32_t sample_hz;           /* CPU samples for each second of CPU time; 0 = none */
     pid_t stacks_pid;             /* whose memory has the stacks of waiting Gs; 0 = not to be read */
     struct flight_limits flight;  /* bytes 0: all goes into the file; else the last part is kept in memory */
 };

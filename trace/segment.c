@@ -192,6 +192,8 @@ void segment_leave_out(const struct segment *segment, uint32_t frames, uint32_t 
     store_relaxed(&segment->header->events_left_out, events);
 }
 
+void segment_sample(const struct segment *segment, uint32_t hz) { store_relaxed(&segment->header->sample_hz, hz); }
+
 uint32_t segment_next_epoch(const struct segment *segment, bool continues)
 {
     uint32_t epoch = load_relaxed(&segment->header->epoch) + 1;

@@ -61,14 +61,15 @@
 #include <stdint.h>
 
 #define SEGMENT_MAGIC 0x31474553544d4741ull /* "AGMTSEG1", little endian */
-#define SEGMENT_VERSION 5
+#define SEGMENT_VERSION 6
 #define SEGMENT_NAME "gmptrace"          /* /proc/PID/fd shows memfd:gmptrace */
 #define SEGMENT_FD_ENV "GMPT_SEGMENT_FD" /* the recorder passes an empty file by this number */
-#define SEGMENT_LEFT_OUT_ENV "GMPT_SEGMENT_LEFT_OUT" /* and the header's words frames_left_out and events_left_out */
+#define SEGMENT_LEFT_OUT_ENV "GMPT_SEGMENT_LEFT_OUT" /* and frames_left_out, events_left_out, sample_hz */
 #define SEGMENT_OUTPUT_BYTES 3072
 
 #define SEGMENT_MAX_PS 256
 #define SEGMENT_MAX_MODULES 512
+#define SEGMENT_SAMPLE_HZ_MAX 10000u
 #define SUBBUFFER_BYTES 65536u
 #define SUBBUFFER_MAGIC 0x42555352u /* "RSUB" */
 #define STACK_DEPTH_MAX 32
@@ -193,6 +194,7 @@ struct segment_header {
     ATOMIC(uint32_t) snapshots_asked; /* target: how many times it has asked for what a flight recorder keeps */
     ATOMIC(uint32_t) frames_left_out; /* recorder: of STACK_DEPTH_MAX, those that its stacks do not have */
     ATOMIC(uint32_t) events_left_out; /* recorder: the groups that it does without (eventgroups.h) */
+    ATOMIC(uint32_t) sample_hz; /* recorder: CPU samples for each second of CPU time, 0 = none; see segment_sample */
     uint32_t saved_sp_offset;   /* a G's saved stack pointer lies at its stack_hi + this: see unwind.h */
     uint32_t saved_call_offset; /* likewise, function and caller of the blocking call that it is in */
     uint64_t entry_pc;         /* what a G that has not run yet has saved as its address */
@@ -266,6 +268,15 @@ void segment_release_rings(const struct segment *segment);
 
 /* What the recorder does without, from the next epoch on, which begins after this; 0, 0: it wants everything. */
 void segment_leave_out(const struct segment *segment, uint32_t frames, uint32_t events);
+
+/* How many CPU samples a second the recorder wants, likewise from the next epoch on. */
+void segment_sample(const struct segment *segment, uint32_t hz);
+/* The target's side of it: more than it would take counts as the most. */
+static inline uint32_t segment_sample_hz(const struct segment_header *header)
+{
+    uint32_t hz = load_relaxed(&header->sample_hz);
+    return hz < SEGMENT_SAMPLE_HZ_MAX ? hz : SEGMENT_SAMPLE_HZ_MAX;
+}
 
 /* Begins an epoch: the number for `tracing`, noted as used. continues: of the same recording as the one before. */
 uint32_t segment_next_epoch(const struct segment *segment, bool continues);

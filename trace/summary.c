@@ -5,6 +5,7 @@
  * times by state add up to each G's life exactly, whatever the skew between CPUs. */
 #include "summary.h"
 
+#include "cpusamples.h"
 #include "histogram.h"
 #include "spans.h"
 #include "suspects.h"
@@ -63,6 +64,7 @@ struct summary {
     struct table gs, sites, threads;
     struct suspects suspects;
     struct spans *spans;
+    struct cpusamples samples;
     struct slab *slabs;
     struct live_g *free_gs;
     struct site *last_site;
@@ -117,6 +119,7 @@ void summary_close(struct summary *summary)
     histogram_clear(&summary->scheduling);
     suspects_clear(&summary->suspects);
     spans_close(summary->spans);
+    cpusamples_clear(&summary->samples);
     table_clear(&summary->gs);
     table_clear(&summary->sites);
     table_clear(&summary->threads);
@@ -551,6 +554,9 @@ int summary_add(struct summary *summary, const struct gmpt_event *event)
     case GMPT_EVENT_go_name:
     case GMPT_EVENT_user_log_text:
         return 0;
+    case GMPT_EVENT_cpu_sample:
+    case GMPT_EVENT_cpu_sample_lost:
+        return cpusamples_add(&summary->samples, event);
     case GMPT_EVENT_user_task_begin:
     case GMPT_EVENT_user_task_end:
     case GMPT_EVENT_user_region_begin:
@@ -765,3 +771,5 @@ const struct summary_group *summary_groups(const struct summary *summary, size_t
 }
 
 const struct spans *summary_spans(const struct summary *summary) { return summary->spans; }
+
+const struct cpusamples *summary_samples(const struct summary *summary) { return &summary->samples; }

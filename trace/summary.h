@@ -20,6 +20,7 @@
 
 struct summary;
 struct spans;
+struct cpusamples;
 
 /* Of a histogram (histogram.h): quantiles are at most 1/64 too large. */
 struct summary_latency {
@@ -96,5 +97,6 @@ const struct summary_site *summary_sites(const struct summary *summary, size_t *
 const struct summary_group *summary_groups(const struct summary *summary, size_t *count);
 /* Tasks, regions and messages: see spans.h. */
 const struct spans *summary_spans(const struct summary *summary);
+const struct cpusamples *summary_samples(const struct summary *summary);
 
 #endif
