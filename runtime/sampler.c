@@ -31,7 +31,7 @@ static ATOMIC(struct sampler *) samplers;
 
 /* ---- the handler ---- */
 
-static PEEK bool is_sampler(const void *pointer)
+static bool is_sampler(const void *pointer)
 {
     for (const struct sampler *s = load_acquire(&samplers); s; s = s->next) /* C */
         if (s == pointer)
@@ -39,33 +39,41 @@ static PEEK bool is_sampler(const void *pointer)
     return false;
 }
 
-static PEEK void stack_note(struct unwind *stack, const struct m *m, const struct g *g, const ucontext_t *context,
-                            bool on_g)
+/* What was interrupted. */
+struct place {
+    uintptr_t pc, sp, frame;
+    uintptr_t top; /* of the stack that sp lies in; 0 = it is not known */
+    uint64_t g;
+    int32_t p;
+};
+
+/* Reads what its M may have been writing as it was interrupted, and sysmon may be writing now. Apart from the rest:
+ * ThreadSanitizer must see what orders the samples. */
+static PEEK struct place place_find(const struct m *m, uint32_t inside, const ucontext_t *context)
 {
+    struct place place = { .p = m->p ? (int32_t)m->p->index : -1 };
 #if defined(__x86_64__)
     const greg_t *registers = context->uc_mcontext.gregs;
-    uintptr_t pc = (uintptr_t)registers[REG_RIP], sp = (uintptr_t)registers[REG_RSP];
-    uintptr_t frame = (uintptr_t)registers[REG_RBP];
+    place.pc = (uintptr_t)registers[REG_RIP];
+    place.sp = (uintptr_t)registers[REG_RSP];
+    place.frame = (uintptr_t)registers[REG_RBP];
 #else
-    uintptr_t pc = context->uc_mcontext.pc, sp = context->uc_mcontext.sp, frame = context->uc_mcontext.regs[29];
+    place.pc = context->uc_mcontext.pc;
+    place.sp = context->uc_mcontext.sp;
+    place.frame = context->uc_mcontext.regs[29];
 #endif
-    uintptr_t top = on_g ? (uintptr_t)g : m->stack_top;
-    stack->depth = 1;
-    stack->pc[0] = pc;
-    if (on_g || (sp < top && top - sp < THREAD_STACK_BYTES))
-        unwind_frames(stack, frame, sp, top);
+    const struct g *g = m->current;
+    bool on_g = g && place.sp >= g->slot->stack_lo && place.sp < (uintptr_t)g;
+    if (g && (on_g || !inside))
+        place.g = g->id;
+    if (on_g)
+        place.top = (uintptr_t)g;
+    else if (place.sp < m->stack_top && m->stack_top - place.sp < THREAD_STACK_BYTES)
+        place.top = m->stack_top;
+    return place;
 }
 
-static PEEK uintptr_t stack_pointer(const ucontext_t *context)
-{
-#if defined(__x86_64__)
-    return (uintptr_t)context->uc_mcontext.gregs[REG_RSP];
-#else
-    return context->uc_mcontext.sp;
-#endif
-}
-
-static PEEK void sample_take(struct m *m, struct sampler *sampler, const siginfo_t *info, const ucontext_t *context)
+static void sample_take(struct m *m, struct sampler *sampler, const siginfo_t *info, const ucontext_t *context)
 {
     uint32_t written = load_relaxed(&sampler->written);
     if (!trace_is_on())
@@ -75,24 +83,22 @@ static PEEK void sample_take(struct m *m, struct sampler *sampler, const siginfo
         return;
     }
     struct sample *sample = &sampler->samples[written % SAMPLES_ROOM];
-    struct g *g = m->current;
-    const struct p *p = m->p;
-    uintptr_t sp = stack_pointer(context);
-    bool on_g = g && sp >= g->slot->stack_lo && sp < (uintptr_t)g;
-    if (g && !on_g && load_relaxed(&m->in_runtime))
-        g = NULL;
+    struct place place = place_find(m, load_relaxed(&m->in_runtime), context);
     int overrun = info->si_overrun;
     sample->ticks = trace_ticks();
-    sample->g = g ? g->id : 0;
-    sample->p = p ? (int32_t)p->index : -1;
+    sample->g = place.g;
+    sample->p = place.p;
     sample->intervals = overrun > 0 && overrun < INTERVALS_MAX ? (uint64_t)overrun + 1 : 1;
     sample->interval_ns = load_relaxed(&sampling.interval_ns);
-    stack_note(&sample->stack, m, g, context, on_g);
+    sample->stack.depth = 1;
+    sample->stack.pc[0] = place.pc;
+    if (place.top)
+        unwind_frames(&sample->stack, place.frame, place.sp, place.top);
     store_release(&sampler->written, written + 1); /* A */
 }
 
 /* The program's own SIGPROF. */
-static void pass_on(int signal, siginfo_t *info, void *context)
+static PEEK void pass_on(int signal, siginfo_t *info, void *context)
 {
     if (sampling.before.sa_flags & SA_SIGINFO) {
         sampling.before.sa_sigaction(signal, info, context);
@@ -104,7 +110,7 @@ static void pass_on(int signal, siginfo_t *info, void *context)
     }
 }
 
-static PEEK void on_sigprof(int signal, siginfo_t *info, void *context)
+static void on_sigprof(int signal, siginfo_t *info, void *context)
 {
     int errno_before = errno;
     struct m *m = m_self();

@@ -93,7 +93,7 @@ void sampler_settle_slowly(struct sampler *sampler);
 /* Before a record that tells that m's G stops running, or of what a sample is attributed to. */
 static inline void sampler_settle(struct m *m)
 {
-    struct sampler *sampler = m ? load_relaxed(&m->sampler) : NULL; /* its own thread's handler: no order needed */
+    struct sampler *sampler = m ? load_acquire(&m->sampler) : NULL; /* C */
     if (unlikely(sampler != NULL) && load_relaxed(&sampler->written) != load_relaxed(&sampler->read))
         sampler_settle_slowly(sampler);
 }

@@ -6,6 +6,7 @@
 #include "run.h"
 
 #include "runtime/runtime.h"
+#include "runtime/sampler.h"
 
 #include <dirent.h>
 #include <signal.h>
@@ -225,14 +226,43 @@ static void *interrupt_all(void *arg)
     return NULL;
 }
 
+static void *(*disturb)(void *arg); /* NULL: interrupt_all */
+
 static pthread_t start_interrupts(void)
 {
     pthread_t thread;
     /* Without SA_RESTART, so that system calls give EINTR; a frame of a signal does not fit a small stack. */
     struct sigaction action = { .sa_handler = ignore, .sa_flags = SA_ONSTACK };
     sigaction(SIGUSR1, &action, NULL);
-    EXPECT_EQ(pthread_create(&thread, NULL, interrupt_all, NULL), 0);
+    EXPECT_EQ(pthread_create(&thread, NULL, disturb ? disturb : interrupt_all, NULL), 0);
     return thread;
+}
+
+/* What a timer of sampler.h would send, but as often as can be, to every thread that runs Gs. */
+static void *sample_all(void *arg)
+{
+    (void)arg;
+    while (!load_relaxed(&over)) {
+        lock_acquire(&sched.lock);
+        for (struct m *m = sched.ms; m; m = m->next_made) {
+            struct sampler *sampler = load_acquire(&m->sampler);
+            siginfo_t info = { .si_signo = SIGPROF, .si_code = SI_TIMER };
+            info.si_value.sival_ptr = sampler;
+            if (sampler)
+                syscall(SYS_rt_tgsigqueueinfo, getpid(), m->tid, SIGPROF, &info);
+        }
+        lock_release(&sched.lock);
+        usleep(50);
+    }
+    return NULL;
+}
+
+/* The next run is recorded, with samples. */
+static void sample_the_next_run(void)
+{
+    run_pass_segment();
+    setenv(SEGMENT_LEFT_OUT_ENV, "0 0 5000", 1);
+    disturb = sample_all;
 }
 
 /* ---- the mix ---- */
@@ -308,3 +338,27 @@ TEST(stress, a_mix_on_eight_ps_conserves_everything) { RUN(8, run_mix); }
 TEST(stress, a_mix_on_sixteen_ps_conserves_everything) { RUN(16, run_mix); }
 TEST(stress, a_mix_among_signals_conserves_everything) { RUN(4, run_mix_interrupted); }
 TEST(stress, a_mix_among_signals_on_one_p_conserves_everything) { RUN(1, run_mix_interrupted); }
+
+static uint64_t sampled(void)
+{
+    uint64_t count = 0;
+    for (struct m *m = sched.ms; m; m = m->next_made) {
+        const struct sampler *sampler = load_acquire(&m->sampler);
+        count += sampler ? load_relaxed(&sampler->written) + load_relaxed(&sampler->lost) : 0;
+    }
+    return count;
+}
+
+TEST(stress, a_mix_that_is_sampled_conserves_everything)
+{
+    sample_the_next_run();
+    RUN(4, run_mix_interrupted);
+    ck_assert_uint_gt(sampled(), 0);
+}
+
+TEST(stress, a_mix_that_is_sampled_on_one_p_conserves_everything)
+{
+    sample_the_next_run();
+    RUN(1, run_mix_interrupted);
+    ck_assert_uint_gt(sampled(), 0);
+}
