@@ -49,7 +49,9 @@ static char *doc_generate(void)
     char *text;
     size_t size;
     FILE *out = open_memstream(&text, &size);
-    fprintf(out, "%s\n## Field kinds\n\nEvery field is a LEB128 number.\n\n| kind | meaning |\n|---|---|\n", MARK);
+    fprintf(out,
+            "%s\n## Field kinds\n\nEvery field is a number of at most 64 bits.\n\n| kind | meaning |\n|---|---|\n",
+            MARK);
     for (int kind = 1; kind < EVENT_KINDS; kind++)
         fprintf(out, "| %s | %s |\n", event_kind_name((enum event_kind)kind), kind_doc((enum event_kind)kind));
     fprintf(out, "\n## Events\n\n| code | event | fields | meaning |\n|---|---|---|---|\n");

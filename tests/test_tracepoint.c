@@ -117,7 +117,7 @@ static void decode_ring(uint32_t ring)
         for (; p < end; count++) {
             uint64_t delta;
             struct seen seen = { .ring = ring };
-            p = event_decode_slowly(p, end, &seen.code, &delta, seen.fields);
+            p = event_decode(p, end, &seen.code, &delta, seen.fields);
             REQUIRE(p != NULL);
             follow(&current, &seen);
             keep(&seen);

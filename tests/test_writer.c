@@ -1,6 +1,7 @@
 /* The writer: what it promises about a file when all goes well, and when the disk does not. */
 #define _GNU_SOURCE
 #include "harness.h"
+#include "trace/events.h"
 #include "trace/format.h"
 #include "trace/frames.h"
 #include "trace/segment.h"
@@ -37,17 +38,34 @@ static void put_clock(struct writer *writer, uint64_t ticks)
     writer_put_clock(writer, &(struct writer_clock){ ticks, (int64_t)ticks, 1000 });
 }
 
-/* size bytes that do not compress, as records that say nothing. */
+/* Records of about size bytes that do not compress, and as many in columns. */
 static void put_noise(struct writer *writer, uint32_t sequence, size_t size)
 {
     static uint64_t random = 88172645463325252u;
-    uint8_t *bytes = malloc(size);
-    for (size_t i = 0; i < size; i++) {
+    uint8_t *bytes = malloc(size + EVENT_BYTES_MAX), *p = bytes;
+    uint32_t count = 0;
+    for (; p < bytes + size; count++) {
         random ^= random << 13, random ^= random >> 7, random ^= random << 17;
-        bytes[i] = (uint8_t)random;
+        uint64_t fields[GMPT_EVENT_FIELDS_MAX] = { random };
+        p = event_encode(p, GMPT_EVENT_user_task_end, 1, fields);
     }
-    writer_put_events(writer,
-                      &(struct writer_events){ .sequence = sequence, .count = 3, .bytes = bytes, .size = size });
+    writer_put_events(writer, &(struct writer_events){
+                                  .sequence = sequence, .count = count, .bytes = bytes, .size = (size_t)(p - bytes) });
+    free(bytes);
+}
+
+/* count records that hardly compress. */
+static void put_records(struct writer *writer, uint32_t sequence, uint32_t count)
+{
+    static uint64_t random = 88172645463325252u;
+    uint8_t *bytes = malloc(2 * (size_t)count);
+    for (uint32_t i = 0; i < count; i++) {
+        random ^= random << 13, random ^= random >> 7, random ^= random << 17;
+        bytes[2 * i] = GMPT_EVENT_proc_stop;
+        bytes[2 * i + 1] = (uint8_t)(random & 0x7f);
+    }
+    writer_put_events(writer, &(struct writer_events){
+                                  .sequence = sequence, .count = count, .bytes = bytes, .size = 2 * (size_t)count });
     free(bytes);
 }
 
@@ -74,7 +92,7 @@ TEST(writer, the_head_is_completed_at_close)
 {
     struct writer *writer = open_writer();
     put_clock(writer, 1000);
-    put_noise(writer, 0, 100);
+    put_records(writer, 0, 3);
     ck_assert_int_eq(writer_frame(writer), 0);
     put_clock(writer, 5000);
     ck_assert_uint_eq(writer_events_count(writer), 3);
@@ -162,21 +180,6 @@ TEST(writer, a_full_disk_leaves_whole_frames)
     ck_assert_uint_eq(count_frames(), 1);
 }
 
-/* count records that hardly compress. */
-static void put_records(struct writer *writer, uint32_t sequence, uint32_t count)
-{
-    static uint64_t random = 88172645463325252u;
-    uint8_t *bytes = malloc(2 * (size_t)count);
-    for (uint32_t i = 0; i < count; i++) {
-        random ^= random << 13, random ^= random >> 7, random ^= random << 17;
-        bytes[2 * i] = GMPT_EVENT_proc_stop;
-        bytes[2 * i + 1] = (uint8_t)(random & 0x7f);
-    }
-    writer_put_events(writer, &(struct writer_events){
-                                  .sequence = sequence, .count = count, .bytes = bytes, .size = 2 * (size_t)count });
-    free(bytes);
-}
-
 TEST(writer, a_full_disk_takes_the_sections_that_fit)
 {
     struct writer *writer = open_writer();
@@ -213,6 +216,26 @@ TEST(writer, markers_are_not_counted_as_saved_events)
     ck_assert_uint_eq(writer_events_saved(writer), 1);
     ck_assert_uint_eq(writer_events_count(writer), 2);
     ck_assert_int_eq(writer_close(writer), 0);
+}
+
+TEST(writer, what_are_no_records_is_refused_for_good)
+{
+    static const struct {
+        uint8_t bytes[4];
+        uint32_t count;
+    } wrong[] = {
+        { { GMPT_EVENT_proc_stop, 1, GMPT_EVENT_proc_stop, 1 }, 1 },
+        { { GMPT_EVENT_proc_stop, 1, GMPT_EVENT_proc_stop, 1 }, 3 },
+        { { GMPT_EVENT_proc_stop, 1, 0xee, 1 }, 2 },
+        { { GMPT_EVENT_proc_stop, 1, GMPT_EVENT_proc_stop, 0x80 }, 2 },
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        struct writer *writer = open_writer();
+        put_clock(writer, 1);
+        writer_put_events(writer,
+                          &(struct writer_events){ .count = wrong[i].count, .bytes = wrong[i].bytes, .size = 4 });
+        ck_assert_int_eq(writer_close(writer), -EPROTO);
+    }
 }
 
 TEST(writer, a_device_without_room_is_an_error_at_once)
@@ -282,16 +305,19 @@ TEST(writer, a_level_that_zstd_does_not_have_still_works)
 TEST(writer, the_level_may_change_between_frames)
 {
     struct writer *writer = open_writer();
-    size_t size = 1u << 20;
-    uint8_t *bytes = malloc(size);
-    for (size_t i = 0; i < size; i++)
-        bytes[i] = (uint8_t)((i * i >> 7) % 23);
+    uint32_t count = 1u << 19;
+    uint8_t *bytes = malloc(2 * (size_t)count);
+    for (uint32_t i = 0; i < count; i++) {
+        bytes[2 * i] = GMPT_EVENT_proc_stop;
+        bytes[2 * i + 1] = (uint8_t)((i * i >> 7) % 23);
+    }
     uint64_t sizes[2];
     for (int i = 0; i < 2; i++) {
         uint64_t before = writer_bytes(writer);
         writer_set_level(writer, i ? 12 : -7);
         put_clock(writer, (uint64_t)i + 1);
-        writer_put_events(writer, &(struct writer_events){ .ring = (uint32_t)i, .bytes = bytes, .size = size });
+        writer_put_events(writer, &(struct writer_events){
+                                      .ring = (uint32_t)i, .count = count, .bytes = bytes, .size = 2 * (size_t)count });
         ck_assert_int_eq(writer_frame(writer), 0);
         sizes[i] = writer_bytes(writer) - before;
     }

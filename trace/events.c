@@ -1,4 +1,4 @@
-/* The tables that the event table expands to, and all that needs no speed: names, the schema, the careful decoder. */
+/* The tables that the event table expands to, and all that needs no speed: names, the schema, the decoder. */
 #include "events.h"
 
 #include <errno.h>
@@ -121,8 +121,8 @@ int event_stack_field(unsigned code)
     return -1;
 }
 
-const uint8_t *event_decode_slowly(const uint8_t *p, const uint8_t *end, unsigned *code, uint64_t *delta,
-                                   uint64_t fields[GMPT_EVENT_FIELDS_MAX])
+const uint8_t *event_decode(const uint8_t *p, const uint8_t *end, unsigned *code, uint64_t *delta,
+                            uint64_t fields[GMPT_EVENT_FIELDS_MAX])
 {
     if (p >= end || !event_known(*p))
         return NULL;
@@ -143,24 +143,10 @@ uint8_t *event_encode(uint8_t *p, unsigned code, uint64_t delta, const uint64_t 
     return p;
 }
 
-const uint8_t *event_skip(const struct event_schema *schema, const uint8_t *p, const uint8_t *end, uint64_t *delta)
-{
-    if (p >= end || schema->field_count[*p] < 0)
-        return NULL;
-    int fields = schema->field_count[*p++];
-    uint64_t value;
-    p = leb_get(p, end, delta);
-    for (int i = 0; p && i < fields; i++)
-        p = leb_get(p, end, &value);
-    return p;
-}
-
 void event_schema_init(struct event_schema *schema)
 {
-    for (int i = 0; i < GMPT_EVENT_CODES; i++) {
+    for (int i = 0; i < GMPT_EVENT_CODES; i++)
         schema->native[i] = event_known(i);
-        schema->field_count[i] = event_known(i) ? event_field_counts[i] : -1;
-    }
 }
 
 /* The next word of [*p, end), words being parted by single spaces. NULL when there is none. */
@@ -202,23 +188,19 @@ static int schema_line(struct event_schema *schema, const char *p, const char *e
     bool native = own->name && strlen(own->name) == length && memcmp(own->name, word, length) == 0;
     int fields = 0;
     while ((word = word_next(&p, end, &length))) {
-        if (!memchr(word, ':', length) || fields == INT16_MAX)
+        if (!memchr(word, ':', length) || fields == EVENT_SCHEMA_FIELDS_MAX)
             return -EPROTO;
         native = native && fields < event_field_counts[code] && field_is(&own->field[fields], word, length);
         fields++;
     }
     schema->native[code] = native && fields == event_field_counts[code];
-    schema->field_count[code] = (int16_t)fields;
     return 0;
 }
 
 int event_schema_parse(struct event_schema *schema, const char *text, size_t size)
 {
     static const char prefix[] = "event ";
-    struct event_schema parsed;
-    memset(parsed.native, 0, sizeof parsed.native);
-    for (int i = 0; i < GMPT_EVENT_CODES; i++)
-        parsed.field_count[i] = -1;
+    struct event_schema parsed = { 0 };
     const char *end = text + size;
     while (text < end) {
         const char *newline = memchr(text, '\n', (size_t)(end - text));

@@ -1,5 +1,5 @@
-/* The event table in the forms that code needs: specifications by code, decoder and encoder of one record, and the
- * schema, by which a reader skips the records of kinds that are newer than itself. */
+/* The event table in the forms that code needs: specifications by code, decoder and encoder of one record as it is in a
+ * ring, and the schema, by which a reader knows which kinds of a file are not its own. */
 #ifndef GMPT_EVENTS_H
 #define GMPT_EVENTS_H
 
@@ -51,45 +51,19 @@ int event_find(const char *name, size_t length);   /* the code of the event with
 /* The index of the field that is a stack, or -1. */
 int event_stack_field(unsigned code);
 
-const uint8_t *event_decode_slowly(const uint8_t *p, const uint8_t *end, unsigned *code, uint64_t *delta,
-                                   uint64_t fields[GMPT_EVENT_FIELDS_MAX]);
-
 /* Reads one record of a known code from [p, end): its code, ticks since the record before, and fields, those that it
- * has not got being 0. Returns the first byte after it, or NULL when it is cut off, malformed, or of no known code.
- *
- * Far from the end, the table is unrolled to straight code per event: a loop over field kinds was the reader's largest
- * single cost. */
-static inline __attribute__((always_inline)) const uint8_t *event_decode(const uint8_t *p, const uint8_t *end,
-                                                                         unsigned *code, uint64_t *delta,
-                                                                         uint64_t fields[GMPT_EVENT_FIELDS_MAX])
-{
-    if (__builtin_expect(end - p < EVENT_BYTES_MAX, 0))
-        return event_decode_slowly(p, end, code, delta, fields);
-    *code = *p++;
-    if (!(p = leb_get_roomy(p, delta)))
-        return NULL;
-    memset(fields, 0, GMPT_EVENT_FIELDS_MAX * sizeof *fields);
-    uint64_t *field = fields;
-    switch (*code) {
-#define EVENT(code, name, doc) case code:
-#define FIELD(kind, name, doc)                                                                                         \
-    if (!(p = leb_get_roomy(p, field++)))                                                                              \
-        return NULL;
-#define END break;
-#include <gmptrace/events.def>
-    default:
-        return NULL;
-    }
-    return p;
-}
+ * has not got being 0. Returns the first byte after it, or NULL when it is cut off, malformed, or of no known code. */
+const uint8_t *event_decode(const uint8_t *p, const uint8_t *end, unsigned *code, uint64_t *delta,
+                            uint64_t fields[GMPT_EVENT_FIELDS_MAX]);
 
 /* Writes one record at p, which has EVENT_BYTES_MAX of room. Returns the first byte after it. */
 uint8_t *event_encode(uint8_t *p, unsigned code, uint64_t delta, const uint64_t fields[GMPT_EVENT_FIELDS_MAX]);
 
+#define EVENT_SCHEMA_FIELDS_MAX 255 /* that events to come may have */
+
 /* What a file says about its own events. */
 struct event_schema {
-    bool native[GMPT_EVENT_CODES];         /* this version has the same event, with the same fields */
-    int16_t field_count[GMPT_EVENT_CODES]; /* -1: the file has no such event */
+    bool native[GMPT_EVENT_CODES]; /* this version has the same event, with the same fields */
 };
 
 /* This version's own. */
@@ -99,8 +73,5 @@ void event_schema_init(struct event_schema *schema);
 int event_schema_parse(struct event_schema *schema, const char *text, size_t size);
 /* This version's own as text, for the file. Writes at most size bytes and returns how many it takes, as snprintf. */
 size_t event_schema_print(char *buffer, size_t size);
-
-/* Steps over the record of a code that is not native. Returns the first byte after it, or NULL. */
-const uint8_t *event_skip(const struct event_schema *schema, const uint8_t *p, const uint8_t *end, uint64_t *delta);
 
 #endif

@@ -4,7 +4,7 @@
  *
  *   head, 64 bytes
  *     0   8  magic "GMPTRACE"
- *     8   4  format version (1); a reader refuses a newer one by name
+ *     8   4  format version (2); a reader refuses any other by its number
  *    12   4  head size in bytes (64); frames start there
  *    16   8  file size in bytes when it was finished, 0 until then
  *    24   8  records in it when it was finished
@@ -33,17 +33,20 @@
  *   schema         lines "event CODE NAME KIND:FIELD ..." for every event, so that an older reader can skip new ones
  *   module         start, end, bias, build id size, build id bytes, path (to the section's end)
  *   stacks         ring, ordinal of the first, then for each: count, addresses (leaf first)
- *   events         ring, sub-buffer sequence, offset in it, base ticks, current G, its transition number, tid,
- *                  lost so far, records, then the records as in the ring
+ *   events         ring, sub-buffer sequence, offset in it, size of the records there, base ticks, current G, its
+ *                  transition number, tid, lost so far, records, then these in columns (columns.h)
  *   dictionary     number of the first, then for each: kind (1 string, 2 label set), count, then count bytes, or count
  *                  pairs of strings, key and value, by their numbers
  *   end            exit kind, exit code, rings, then for each ring: emitted, lost, stacks lost
  *
- *   record         one byte code, LEB128 ticks since the record before it (or the base), then its fields in LEB128
+ *   record         in the ring: one byte code, LEB128 ticks since the record before it (or the base), then its fields
+ *                  in LEB128. In the file the codes, the times, and each field of each event are a column. The times
+ *                  are those of the ring, to the tick.
  *
  * "Offset in the sub-buffer" is 0 for its first part; a sub-buffer that is drained while it is being filled comes as
- * several events sections, in order, each with the state at its own start. A hole in the offsets or in the sequence is
- * a gap.
+ * several events sections, in order, each with the state at its own start. The next offset is this one and the size; a
+ * hole in the offsets or in the sequence is a gap. A section has what the recorder found in one sub-buffer, so some
+ * 10,000 records when much goes on.
  *
  * Reading: check the head; then for each frame check its head, unpack, walk the sections. A frame that is cut short
  * ends the file: all before it is good. A frame whose check fails is damage, reported with its offset; the reader looks
@@ -56,7 +59,7 @@
 #include <stdint.h>
 
 #define FORMAT_MAGIC "GMPTRACE"
-#define FORMAT_VERSION 1
+#define FORMAT_VERSION 2
 #define FORMAT_HEAD_BYTES 64
 #define FORMAT_FRAME_MAGIC 0x4d524647u /* "GFRM" */
 #define FORMAT_FRAME_HEAD_BYTES 16

@@ -184,7 +184,7 @@ static struct frame *frame_acquire(struct frames_file *file, size_t size)
     }
     if (!frame) {
         size_t room = (size + FRAME_ROOM_STEP - 1) / FRAME_ROOM_STEP * FRAME_ROOM_STEP;
-        frame = malloc(sizeof *frame + room);
+        frame = malloc(sizeof *frame + room + FRAME_SPARE);
         if (!frame)
             return NULL;
         frame->room = room;
@@ -267,6 +267,7 @@ static int frame_unpack(struct frames_file *file, size_t stored, size_t raw, str
         frame_release(frame);
         return 0;
     }
+    memset(frame->bytes + raw, 0, FRAME_SPARE);
     frame->offset = file->offset;
     file->offset += FORMAT_FRAME_HEAD_BYTES + (int64_t)stored;
     *out = frame;

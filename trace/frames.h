@@ -4,12 +4,15 @@
 #define GMPT_FRAMES_H
 
 #include "format.h"
+#include "leb.h"
 
 #include <gmptrace/trace.h>
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#define FRAME_SPARE LEB_MAX_BYTES
 
 struct frames_file;
 
@@ -22,7 +25,7 @@ struct frame {
     unsigned parts;    /* for whoever orders the events in it: those it still needs */
     int64_t offset;    /* of its head in the file */
     bool after_damage; /* bytes that could not be read lie between it and the frame before */
-    uint8_t bytes[];
+    uint8_t bytes[]; /* FRAME_SPARE more than size can be read */
 };
 
 /* What the file's head says. The last three are 0 when the file was never finished, or the head is damaged. */

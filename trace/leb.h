@@ -41,6 +41,10 @@ static inline const uint8_t *leb_get(const uint8_t *p, const uint8_t *end, uint6
     return NULL;
 }
 
+/* Differences, which may be negative, as numbers that are small when these are: 0, -1, 1, -2, ... as 0, 1, 2, 3, ... */
+static inline uint64_t leb_zigzag(uint64_t difference) { return difference << 1 ^ (0 - (difference >> 63)); }
+static inline uint64_t leb_unzigzag(uint64_t value) { return value >> 1 ^ (0 - (value & 1)); }
+
 /* The same where LEB_MAX_BYTES can be read at p, so that no byte needs a check of its own: a value of two to eight
  * bytes is gathered from one word without a loop, since a loop's exit is what the CPU cannot foresee. */
 static inline const uint8_t *leb_get_roomy(const uint8_t *p, uint64_t *value)

@@ -9,8 +9,8 @@
 struct order_part {
     struct order_part *next;
     struct frame *frame;
-    const uint8_t *bytes, *end;
-    uint64_t base_ticks, current_g, count;
+    struct columns columns;
+    uint64_t base_ticks, current_g;
     uint32_t current_seq;
     bool sync;
 };
@@ -33,7 +33,7 @@ static void part_drop(struct order *order, struct order_lane *lane)
 {
     struct order_part *part = lane->first;
     lane->first = part->next;
-    lane->at = lane->end = NULL;
+    lane->reading = false;
     if (--part->frame->parts == 0) {
         order->buffered_bytes -= part->frame->size;
         frame_release(part->frame);
@@ -51,8 +51,10 @@ void order_clear(struct order *order)
         order->free_parts = part->next;
         free(part);
     }
-    for (uint32_t i = 0; i < SECTION_RINGS_MAX; i++)
+    for (uint32_t i = 0; i < SECTION_RINGS_MAX; i++) {
         free(order->lane[i].text);
+        free(order->lane[i].reader);
+    }
     gtable_clear(&order->gs);
 }
 
@@ -67,65 +69,49 @@ static void part_damaged(struct order *order, struct order_lane *lane, const cha
         lane->first->next->sync = true;
     else
         lane->unsure = true;
-    lane->left = 0;
-    lane->at = lane->end;
+    part_drop(order, lane);
 }
 
-static void part_begin(struct order_lane *lane)
+static void part_begin(const struct order *order, struct order_lane *lane)
 {
     const struct order_part *part = lane->first;
-    lane->at = part->bytes;
-    lane->end = part->end;
-    lane->left = part->count;
+    column_reader_begin(lane->reader, &part->columns, order->schema);
     lane->ticks = part->base_ticks;
-}
-
-/* Steps over a record of a kind that is not ours. Returns what event_decode would. */
-static const uint8_t *lane_skip(struct order *order, struct order_lane *lane)
-{
-    uint64_t delta;
-    const uint8_t *next = event_skip(order->schema, lane->at, lane->end, &delta);
-    if (next) {
-        lane->ticks += delta;
-        order->counts.unknown++;
-        order->counts.kept++;
-    }
-    return next;
+    lane->reading = true;
 }
 
 /* Makes the next record the head. Returns false when the lane has none. */
 static bool lane_advance(struct order *order, struct order_lane *lane)
 {
+    struct column_reader *reader = lane->reader;
     for (;;) {
-        if (__builtin_expect(lane->at == lane->end, 0)) {
-            if (lane->first && lane->at) {
-                if (lane->left)
-                    part_damaged(order, lane, "there are fewer records than there should be");
-                part_drop(order, lane);
-            }
+        if (__builtin_expect(!lane->reading, 0)) {
             if (!lane->first)
                 return false;
-            part_begin(lane);
+            part_begin(order, lane);
             if (lane->first->sync) {
                 lane->code = ORDER_SYNC;
                 return true;
             }
+        }
+        if (__builtin_expect(reader->code == reader->codes_end, 0)) {
+            if (column_reader_finished(reader))
+                part_drop(order, lane);
+            else
+                part_damaged(order, lane, "there is more in a column than its records have");
             continue;
         }
-        bool native = order->schema->native[*lane->at];
         uint64_t delta;
-        const uint8_t *next =
-            native ? event_decode(lane->at, lane->end, &lane->code, &delta, lane->field) : lane_skip(order, lane);
-        if (__builtin_expect(!next || lane->left == 0, 0)) {
-            part_damaged(order, lane, next ? "there are more records than there should be" : "a record is malformed");
+        bool known;
+        if (__builtin_expect(!column_reader_next(reader, &lane->code, &delta, lane->field, &known), 0)) {
+            part_damaged(order, lane, "a record is malformed");
             continue;
         }
-        lane->at = next;
-        lane->left--;
-        if (native) {
-            lane->ticks += delta;
+        lane->ticks += delta;
+        if (__builtin_expect(known, 1))
             return true;
-        }
+        order->counts.unknown++;
+        order->counts.kept++;
     }
 }
 
@@ -180,8 +166,10 @@ static void lanes_wake(struct order *order, uint64_t id)
     }
 }
 
-int order_add(struct order *order, const struct writer_events *events, struct frame *frame)
+int order_add(struct order *order, const struct section_events *section, struct frame *frame)
 {
+    const struct writer_events *events = &section->part;
+    uint64_t lost;
     struct order_lane *lane = &order->lane[events->ring];
     bool same = lane->seen && events->sequence == lane->next_sequence && events->offset == lane->next_offset;
     bool next = lane->seen && events->sequence == lane->next_sequence + 1 && events->offset == 0;
@@ -195,7 +183,7 @@ int order_add(struct order *order, const struct writer_events *events, struct fr
     if (order->p_count && lane->index == order->p_count + 1)
         sync = false; /* the recorder's own ring has no current G */
     bool missing = sync && (lane->seen || !order->attached);
-    if (events->size && events->bytes[0] == GMPT_EVENT_lost)
+    if (columns_begin_with_loss(&section->columns, &lost))
         sync = missing = true;
     if (missing)
         order->excused = true;
@@ -204,6 +192,8 @@ int order_add(struct order *order, const struct writer_events *events, struct fr
     lane->next_sequence = events->sequence;
     lane->next_offset = (uint64_t)events->offset + events->size;
 
+    if (!lane->reader && !(lane->reader = malloc(sizeof *lane->reader)))
+        return -ENOMEM;
     struct order_part *part = order->free_parts;
     if (part)
         order->free_parts = part->next;
@@ -211,11 +201,9 @@ int order_add(struct order *order, const struct writer_events *events, struct fr
         return -ENOMEM;
     *part = (struct order_part){
         .frame = frame,
-        .bytes = events->bytes,
-        .end = events->bytes + events->size,
+        .columns = section->columns,
         .base_ticks = events->base_ticks,
         .current_g = events->current_g,
-        .count = events->count,
         .current_seq = events->current_seq,
         .sync = sync,
     };
@@ -383,7 +371,7 @@ static int lane_sync(struct order *order, struct order_lane *lane)
     const struct order_part *part = lane->first;
     int64_t now_ns = clockmap_ns(order->clocks, lane->ticks);
     struct gtable_g *g = part->current_g ? gtable_find(&order->gs, part->current_g) : NULL;
-    bool told = part->bytes < part->end && part->bytes[0] == GMPT_EVENT_go_was;
+    bool told = part->columns.count > 0 && part->columns.codes[0] == GMPT_EVENT_go_was;
     bool new = part->current_g && !g && !told;
     if (new) {
         int result = g_add(order, part->current_g, now_ns, &g);
@@ -564,7 +552,7 @@ static void losses_accept(struct order *order, struct order_lane *lane, struct g
     order->counts.lost += event->lost.count;
     order->excused = true;
     event->lost.span_ticks = (uint64_t)clockmap_span_ns(order->clocks, event->lost.span_ticks);
-    if (lane->left + 1 != lane->first->count)
+    if (lane->reader->code != lane->first->columns.codes + 1)
         lane->current = NULL; /* not the part's first record, so no sync told who runs now */
 }
 

@@ -60,9 +60,9 @@ struct order_lane {
     int32_t p;
     uint32_t index;
 
-    const uint8_t *at, *end; /* what is left of the first part */
+    struct column_reader *reader; /* of the first part, when reading; NULL before the lane's first */
+    bool reading;
     struct order_part *first, *last;
-    uint64_t left; /* records that the first part should still have */
 
     struct gtable_g *current; /* valid while its id is current_id; NULL = none or not known */
     uint64_t current_id;
@@ -115,7 +115,7 @@ void order_init(struct order *order, struct clockmap *clocks, const struct stack
 void order_clear(struct order *order);
 
 /* Adds an events section of a frame, which is kept until its records have been given out. Returns 0 or -ENOMEM. */
-int order_add(struct order *order, const struct writer_events *events, struct frame *frame);
+int order_add(struct order *order, const struct section_events *events, struct frame *frame);
 /* Something is missing here, nobody knows of which rings. */
 void order_damage(struct order *order);
 /* No more will be added: give out everything. excused: the file is not whole. */

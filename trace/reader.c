@@ -211,7 +211,7 @@ static int end_load(struct gmpt_trace *trace, const struct section *section)
 
 static int section_load(struct gmpt_trace *trace, const struct section *section, struct frame *frame)
 {
-    struct writer_events events;
+    struct section_events events;
     struct writer_clock clock;
     int result;
     switch (section->kind) {
@@ -235,8 +235,8 @@ static int section_load(struct gmpt_trace *trace, const struct section *section,
         result = section_events(section, &events);
         if (result)
             return result;
-        if (events.base_ticks < trace->first_ticks)
-            trace->first_ticks = events.base_ticks;
+        if (events.part.base_ticks < trace->first_ticks)
+            trace->first_ticks = events.part.base_ticks;
         return order_add(&trace->order, &events, frame);
     case FORMAT_END:
         return end_load(trace, section);

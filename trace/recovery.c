@@ -31,28 +31,19 @@ struct past {
     struct drain_place places[SECTION_RINGS_MAX];
 };
 
-static bool is_marker(const struct writer_events *events)
+static void past_events(struct past *past, const struct section_events *events)
 {
-    return events->count > 0 && events->size > 0 && events->bytes[0] == GMPT_EVENT_lost;
-}
-
-static void past_events(struct past *past, const struct writer_events *events)
-{
-    struct drain_place *place = &past->places[events->ring];
-    uint64_t delta, lost = 0;
-    bool marker = is_marker(events);
-    if (marker) {
-        const uint8_t *end = events->bytes + events->size, *p = leb_get(events->bytes + 1, end, &delta);
-        if (p)
-            leb_get(p, end, &lost);
-    }
+    const struct writer_events *part = &events->part;
+    struct drain_place *place = &past->places[part->ring];
+    uint64_t lost;
+    bool marker = columns_begin_with_loss(&events->columns, &lost);
     place->known = true;
-    place->sequence = events->sequence;
-    place->offset = (uint64_t)events->offset + events->size;
-    place->kept += events->count - marker;
+    place->sequence = part->sequence;
+    place->offset = (uint64_t)part->offset + part->size;
+    place->kept += part->count - marker;
     place->marked += lost;
-    past->file.events += events->count;
-    past->file.saved += events->count - marker;
+    past->file.events += part->count;
+    past->file.saved += part->count - marker;
 }
 
 static void past_stacks(struct past *past, const struct section *section)
@@ -81,7 +72,7 @@ static void past_names(struct past *past, const struct section *section)
 
 static void past_section(struct past *past, const struct section *section)
 {
-    struct writer_events events;
+    struct section_events events;
     struct writer_clock clock;
     switch (section->kind) {
     case FORMAT_CLOCK:

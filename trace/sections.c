@@ -42,12 +42,13 @@ int section_clock(const struct section *section, struct writer_clock *clock)
     return 0;
 }
 
-int section_events(const struct section *section, struct writer_events *events)
+int section_events(const struct section *section, struct section_events *events)
 {
-    enum { RING, SEQUENCE, OFFSET, BASE, CURRENT_G, CURRENT_SEQ, TID, LOST, COUNT, NUMBERS };
+    enum { RING, SEQUENCE, OFFSET, SIZE, BASE, CURRENT_G, CURRENT_SEQ, TID, LOST, COUNT, NUMBERS };
     static const uint64_t max[NUMBERS] = {
-        [RING] = SECTION_RINGS_MAX - 1, [SEQUENCE] = UINT64_MAX,    [OFFSET] = UINT32_MAX, [BASE] = UINT64_MAX,
-        [CURRENT_G] = UINT64_MAX,       [CURRENT_SEQ] = UINT32_MAX, [TID] = UINT32_MAX,    [LOST] = UINT64_MAX,
+        [RING] = SECTION_RINGS_MAX - 1, [SEQUENCE] = UINT64_MAX,  [OFFSET] = UINT32_MAX,
+        [SIZE] = UINT32_MAX,            [BASE] = UINT64_MAX,      [CURRENT_G] = UINT64_MAX,
+        [CURRENT_SEQ] = UINT32_MAX,     [TID] = UINT32_MAX,       [LOST] = UINT64_MAX,
         [COUNT] = UINT32_MAX,
     };
     uint64_t number[NUMBERS];
@@ -55,7 +56,7 @@ int section_events(const struct section *section, struct writer_events *events)
     for (int i = 0; i < NUMBERS; i++)
         if (!(p = number_get(p, section->end, max[i], &number[i])))
             return -EPROTO;
-    *events = (struct writer_events){
+    events->part = (struct writer_events){
         .ring = (uint32_t)number[RING],
         .sequence = number[SEQUENCE],
         .offset = (uint32_t)number[OFFSET],
@@ -65,10 +66,9 @@ int section_events(const struct section *section, struct writer_events *events)
         .tid = (uint32_t)number[TID],
         .lost_before = number[LOST],
         .count = (uint32_t)number[COUNT],
-        .bytes = p,
-        .size = (size_t)(section->end - p),
+        .size = (size_t)number[SIZE],
     };
-    return 0;
+    return columns_parse(&events->columns, p, section->end, events->part.count);
 }
 
 int section_module(const struct section *section, struct gmpt_module *module, const char **path, size_t *path_bytes)

@@ -5,6 +5,7 @@
 #ifndef GMPT_SECTIONS_H
 #define GMPT_SECTIONS_H
 
+#include "columns.h"
 #include "dictionary.h"
 #include "format.h"
 #include "segment.h"
@@ -24,7 +25,12 @@ struct section {
 int section_next(const uint8_t **p, const uint8_t *end, struct section *section);
 
 int section_clock(const struct section *section, struct writer_clock *clock);
-int section_events(const struct section *section, struct writer_events *events);
+/* A run of records, in columns. */
+struct section_events {
+    struct writer_events part; /* its bytes are NULL */
+    struct columns columns;
+};
+int section_events(const struct section *section, struct section_events *events);
 /* module->path is NULL: the path, which does not end with a 0, is *path. */
 int section_module(const struct section *section, struct gmpt_module *module, const char **path, size_t *path_bytes);
 

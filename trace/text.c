@@ -80,32 +80,32 @@ static int dump_info(const struct section *section, FILE *out)
 
 static int dump_events(const struct section *section, const struct event_schema *schema, FILE *out)
 {
-    struct writer_events events;
+    struct section_events events;
+    struct column_reader reader;
     char line[TEXT_EVENT_MAX];
     uint64_t fields[GMPT_EVENT_FIELDS_MAX], delta;
     unsigned code;
+    bool known;
     if (section_events(section, &events))
         return -EPROTO;
+    const struct writer_events *part = &events.part;
     fprintf(out,
             "events ring=%u sequence=%" PRIu64 " offset=%u base=%" PRIu64 " g=%" PRIu64 " seq=%u tid=%u lost=%" PRIu64
             "\n",
-            events.ring, events.sequence, events.offset, events.base_ticks, events.current_g, events.current_seq,
-            events.tid, events.lost_before);
-    const uint8_t *p = events.bytes, *end = p + events.size;
-    while (p < end) {
-        if (!schema->native[*p]) {
-            code = *p;
-            if (!(p = event_skip(schema, p, end, &delta)))
-                return -EPROTO;
+            part->ring, part->sequence, part->offset, part->base_ticks, part->current_g, part->current_seq, part->tid,
+            part->lost_before);
+    column_reader_begin(&reader, &events.columns, schema);
+    for (uint32_t i = 0; i < part->count; i++) {
+        if (!column_reader_next(&reader, &code, &delta, fields, &known))
+            return -EPROTO;
+        if (!known) {
             fprintf(out, "# %" PRIu64 " an event of kind 0x%02x, which is not known\n", delta, code);
             continue;
         }
-        if (!(p = event_decode(p, end, &code, &delta, fields)))
-            return -EPROTO;
         *fields_print(line, line + sizeof line, code, fields) = 0;
         fprintf(out, "  %" PRIu64 " %s%s\n", delta, event_specs[code].name, event_field_counts[code] ? line : "");
     }
-    return 0;
+    return column_reader_finished(&reader) ? 0 : -EPROTO;
 }
 
 static int dump_stacks(const struct section *section, FILE *out)

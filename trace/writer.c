@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #include "writer.h"
 
+#include "columns.h"
 #include "eventgroups.h"
 #include "events.h"
 #include "format.h"
@@ -33,6 +34,7 @@ struct writer {
     bool seekable;
     int error; /* sticks; 0 or -errno */
     ZSTD_CCtx *zstd;
+    struct column_splitter *splitter;
     uint8_t *content; /* FORMAT_FRAME_MAX bytes, of which used are valid */
     size_t used;
     uint8_t *stored; /* room for a frame head and the worst that zstd makes of a content */
@@ -190,51 +192,44 @@ void writer_put_dictionary(struct writer *writer, uint32_t first, const uint64_t
 }
 
 /* A `lost` marker, which is no event, is the first of its section. */
-static struct writer_counts events_counts(const struct writer_events *events)
+static void events_count(struct writer_counts *counts, const struct writer_events *events)
 {
-    struct writer_counts counts = { .events = events->count };
-    if (events->count == 0 || events->size == 0 || events->bytes[0] != GMPT_EVENT_lost)
-        return counts;
-    counts.events--;
-    counts.markers = 1;
-    uint64_t delta;
+    counts->events += events->count;
+    if (events->count == 0 || events->bytes[0] != GMPT_EVENT_lost)
+        return;
+    counts->events--;
+    counts->markers++;
+    uint64_t delta, lost;
     const uint8_t *end = events->bytes + events->size, *p = leb_get(events->bytes + 1, end, &delta);
-    if (!p || !leb_get(p, end, &counts.lost))
-        counts.lost = 0;
-    return counts;
-}
-
-static void counts_add(struct writer_counts *sum, const struct writer_counts *counts)
-{
-    sum->events += counts->events;
-    sum->markers += counts->markers;
-    sum->lost += counts->lost;
+    if (p && leb_get(p, end, &lost))
+        counts->lost += lost;
 }
 
 void writer_put_events(struct writer *writer, const struct writer_events *events)
 {
-    if (events->size > FORMAT_FRAME_MAX) {
-        error_set(writer, -E2BIG);
+    int result = events->size > FORMAT_FRAME_MAX ? -E2BIG : 0;
+    if (result == 0)
+        result = column_splitter_split(writer->splitter, events->bytes, events->size, events->count);
+    if (result) {
+        error_set(writer, result);
         return;
     }
-    uint8_t *p = section_begin(writer, FORMAT_EVENTS, 9 * LEB_MAX_BYTES + events->size);
+    uint8_t *p = section_begin(writer, FORMAT_EVENTS, 10 * LEB_MAX_BYTES + column_splitter_room(writer->splitter));
     if (!p)
         return;
     p = leb_put(p, events->ring);
     p = leb_put(p, events->sequence);
     p = leb_put(p, events->offset);
+    p = leb_put(p, events->size);
     p = leb_put(p, events->base_ticks);
     p = leb_put(p, events->current_g);
     p = leb_put(p, events->current_seq);
     p = leb_put(p, events->tid);
     p = leb_put(p, events->lost_before);
     p = leb_put(p, events->count);
-    if (events->size)
-        memcpy(p, events->bytes, events->size);
-    section_end(writer, p + events->size);
+    section_end(writer, column_splitter_put(writer->splitter, p));
     writer->events += events->count;
-    struct writer_counts counts = events_counts(events);
-    counts_add(&writer->waiting, &counts);
+    events_count(&writer->waiting, events);
 }
 
 void writer_put_end(struct writer *writer, int exit_kind, int exit_code, const struct writer_ring_end *rings,
@@ -319,12 +314,13 @@ static size_t sections_within(const struct writer *writer, size_t size, uint64_t
     const uint8_t *p = writer->content, *end = p + writer->used;
     size_t within = 0;
     struct section section;
-    struct writer_events part;
+    struct section_events part;
+    uint64_t lost;
     *events = 0;
     while (section_next(&p, end, &section) > 0 && (size_t)(p - writer->content) <= size) {
         within = (size_t)(p - writer->content);
         if (section.kind == FORMAT_EVENTS && section_events(&section, &part) == 0)
-            *events += events_counts(&part).events;
+            *events += part.part.count - columns_begin_with_loss(&part.columns, &lost);
     }
     return within;
 }
@@ -439,6 +435,7 @@ out:
 static void writer_free(struct writer *writer)
 {
     ZSTD_freeCCtx(writer->zstd);
+    column_splitter_close(writer->splitter);
     free(writer->content);
     free(writer->stored);
     free(writer->preamble);
@@ -455,10 +452,11 @@ static struct writer *writer_new(int fd, int level)
     writer->fd = fd;
     writer->seekable = fd >= 0 && lseek(fd, 0, SEEK_CUR) >= 0;
     writer->zstd = ZSTD_createCCtx();
+    writer->splitter = column_splitter_open();
     writer->content = malloc(FORMAT_FRAME_MAX + SECTION_HEAD_MAX);
     writer->stored_room = FORMAT_FRAME_HEAD_BYTES + ZSTD_compressBound(FORMAT_FRAME_MAX);
     writer->stored = malloc(writer->stored_room);
-    if (!writer->zstd || !writer->content || !writer->stored)
+    if (!writer->zstd || !writer->splitter || !writer->content || !writer->stored)
         goto out;
     if (ZSTD_isError(ZSTD_CCtx_setParameter(writer->zstd, ZSTD_c_compressionLevel, level)) ||
         ZSTD_isError(ZSTD_CCtx_setParameter(writer->zstd, ZSTD_c_checksumFlag, 1))) {
