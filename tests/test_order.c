@@ -742,3 +742,26 @@ TEST(order, attached_states_that_cannot_be_are_no_gs)
              .events);
     free(check_counts(ATTACHED_HEAD FRAME(100) RING(3, 100) WAITED(5, 1) FRAME(300) END, 0, 0, 1).events);
 }
+
+/* ---- samples ---- */
+
+TEST(order, a_sample_changes_no_state_and_is_about_a_g_that_is_there)
+{
+    check_story(TRACEFILE_HEAD FRAME(1000) RING(0, 10) CREATE(1) START(1, 2) "40 go_exit\n" RING(2, 30)
+                    "1 cpu_sample g=1 held=1 tid=7 ago_ticks=3 cpu_ns=10 stack=0\n"
+                    "1 cpu_sample g=9 held=2 tid=7 ago_ticks=3 cpu_ns=10 stack=0\n"
+                    "50 cpu_sample g=1 held=0 tid=7 ago_ticks=40 cpu_ns=10 stack=0\n"
+                    "1 cpu_sample_lost tid=7 count=2\n" END,
+                S_CREATE(P0, 1) S_START(P0, 1, 2)
+                "- G1 cpu_sample g=1 held=1 tid=7 ago_ticks=3 cpu_ns=10 stack=0\n"
+                "- - cpu_sample g=9 held=2 tid=7 ago_ticks=3 cpu_ns=10 stack=0\n" S_EXIT(P0, 1)
+                "- - cpu_sample g=1 held=0 tid=7 ago_ticks=40 cpu_ns=10 stack=0\n"
+                "- - cpu_sample_lost tid=7 count=2\n");
+}
+
+TEST(order, what_a_sample_cannot_say_is_taken_for_none)
+{
+    check_story(TRACEFILE_HEAD FRAME(1000) RING(2, 30)
+                "1 cpu_sample g=0 held=3 tid=7 ago_ticks=0 cpu_ns=18446744073709551615 stack=77\n" END,
+                "- - cpu_sample g=0 held=0 tid=7 ago_ticks=0 cpu_ns=9223372036854775807 stack=0\n");
+}

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "run.h"
 
+#include "runtime/runtime.h"
 #include "trace/cpusamples.h"
 #include "trace/segment.h"
 
@@ -296,14 +297,12 @@ TEST(sampler, timers_go_when_the_recorder_is_killed)
 /* What a recorder would write; any number is taken for one that is in bounds. */
 static void tracing_begin(uint32_t hz)
 {
-    extern struct segment trace_segment;
     segment_sample(&trace_segment, hz);
     store_release(&trace_segment.header->tracing, segment_next_epoch(&trace_segment, false));
 }
 
 static void tracing_end(void)
 {
-    extern struct segment trace_segment;
     store_release(&trace_segment.header->tracing, 0);
 }
 
@@ -446,3 +445,45 @@ TEST(sampler, children_have_no_timers)
     run_pass_segment();
     RUN(2, fork_while_sampled);
 }
+
+#if defined(__x86_64__)
+
+static struct gmpt_waitgroup group;
+
+/* Saves no registers, which may have addresses in the runtime: then it may be stopped anywhere. */
+static void compute(void *args)
+{
+    (void)args;
+    uint64_t x = 1;
+    for (long i = 0; i < 100000000; i++) {
+        x = x * 6364136223846793005u + 1;
+        __asm__ volatile("" : "+r"(x));
+    }
+    gmpt_waitgroup_done(&group);
+}
+
+static int stopped_and_sampled(void *arg)
+{
+    (void)arg;
+    struct gmpt_go_options options = { .flags = GMPT_PURE_COMPUTE };
+    tracing_begin(10000);
+    EXPECT(prof_caught_becomes(true));
+    gmpt_waitgroup_add(&group, 4);
+    for (int i = 0; i < 4; i++)
+        EXPECT(gmpt_go_with(&options, compute, NULL, 0) > 0);
+    gmpt_waitgroup_wait(&group);
+    EXPECT(load_relaxed(&sched.preempted_t2) > 0);
+    tracing_end();
+    EXPECT(prof_caught_becomes(false));
+    return 0;
+}
+
+TEST(sampler, goroutines_that_only_compute_are_stopped_as_without)
+{
+    if (RUN_SANITIZED)
+        SKIP("sanitizers put code of their own into what computes");
+    run_pass_segment();
+    RUN(1, stopped_and_sampled);
+}
+
+#endif
