@@ -177,7 +177,7 @@ TEST(watch, names_come_from_the_dictionary_as_far_as_it_holds_together)
 {
     char buffer[256];
     open_with(NULL, 0);
-    struct dictionary *dictionary = malloc(sizeof *dictionary);
+    struct dictionary *dictionary = calloc(1, sizeof *dictionary);
     dictionary_init(dictionary, &target);
     uint32_t first = dictionary_add_locked(dictionary, DICTIONARY_STRING, "first", 5);
     uint32_t second = dictionary_add_locked(dictionary, DICTIONARY_STRING, "the reader", 10);

@@ -33,8 +33,8 @@ struct watch;
 struct watch_limit {
     enum g_state state; /* G_RUNNABLE, G_WAITING or G_SYSCALL */
     int64_t ns;         /* longer than this */
-    uint64_t reasons;   /* of waits: a bit for each enum gmpt_wait_reason; 0 = waits without a deadline that only another G
-                           can end, and not the main G's */
+    uint64_t reasons;   /* of waits: a bit for each enum gmpt_wait_reason; 0 = waits without a deadline that only
+                           another G can end, and not the main G's */
 };
 
 /* A G beyond a limit; all of it is the target's word but for_ns, as above. */
