@@ -39,7 +39,7 @@ RUNTIME_SRC := $(wildcard runtime/*.c runtime/*.S)
 EMIT_SRC := trace/segment.c trace/ring.c trace/dictionary.c $(wildcard trace/atomics.c)
 TRACE_SRC := $(wildcard trace/*.c)
 PPROF_SRC := $(wildcard pprof/*.c)
-CLI_SRC := $(wildcard cli/*.c)
+CLI_SRC := $(wildcard cli/*.c cli/*.S)
 TEST_SRC := $(wildcard tests/*.c)
 EXAMPLES := $(basename $(notdir $(wildcard examples/*.c)))
 FUZZ_SRC := $(wildcard fuzz/target_*.c)
@@ -152,6 +152,27 @@ $(PROTO_OBJ): %.o: %.c
 	$(Q)$(CC) $(BASE_CFLAGS) $(CFLAGS) -w -c $< -o $@
 
 $(PPROF_OBJ) $(CLI_OBJ) $(TEST_OBJ): | $(PROTO_OBJ:.o=.h)
+
+# The page of `gmptrace report`: its scripts and styles, each joined into one, with the hashes by which the page's policy
+# names them.
+REPORT_JS := $(wildcard report/*.js)
+REPORT_CSS := $(wildcard report/*.css)
+REPORT_FILES := $(addprefix $(BUILD)/report/,page.html joined.js joined.css joined.js.hash joined.css.hash)
+
+$(BUILD)/report/page.html: report/page.html
+	@mkdir -p $(@D)
+	$(Q)cp $< $@
+$(BUILD)/report/joined.js: $(REPORT_JS) Makefile
+	@mkdir -p $(@D)
+	$(Q)(echo '(() => { "use strict";' && cat $(sort $(REPORT_JS)) && echo '})();') > $@
+$(BUILD)/report/joined.css: $(REPORT_CSS)
+	@mkdir -p $(@D)
+	$(Q)cat $(sort $(REPORT_CSS)) > $@
+$(BUILD)/report/%.hash: $(BUILD)/report/%
+	$(Q)sha256sum < $< | cut -c1-64 | tr a-f A-F | basenc --base16 -d | base64 -w0 > $@
+
+$(BUILD)/cli/report_assets.o: $(REPORT_FILES)
+$(BUILD)/cli/report_assets.o: BASE_CFLAGS += -Wa,-I$(BUILD)
 
 # The library's two halves, each linked into one object whose internal names are made local, so that no name of
 # ours can meet a user's, and a program that only uses the runtime needs neither zstd nor the reader.

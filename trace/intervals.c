@@ -38,7 +38,9 @@ struct current {
 struct intervals {
     const struct gmpt_trace *trace;
     int (*closed)(void *arg, const struct interval *interval);
+    int (*begun)(void *arg, const struct interval *interval); /* NULL: nobody watches */
     void *arg;
+    struct live *entered; /* what it does now has begun with this event, and begun has not been called for it */
     struct current current[PS_MAX];
     struct table gs;
     struct slab *slabs;
@@ -57,6 +59,11 @@ struct intervals *intervals_open(const struct gmpt_trace *trace,
     intervals->closed = closed;
     intervals->arg = arg;
     return intervals;
+}
+
+void intervals_watch(struct intervals *intervals, int (*begun)(void *arg, const struct interval *interval))
+{
+    intervals->begun = begun;
 }
 
 void intervals_close(struct intervals *intervals)
@@ -149,10 +156,9 @@ static void current_leave(struct intervals *intervals, int32_t p)
 
 /* ---- Transitions ------------------------------------------------------------------------------------------------- */
 
-static int piece_emit(struct intervals *intervals, const struct live *g, int64_t end_ns, enum gmpt_event_type ended_by,
-                      int32_t end_p)
+static struct interval piece_of(const struct live *g, int64_t end_ns, enum gmpt_event_type ended_by, int32_t end_p)
 {
-    struct interval interval = {
+    return (struct interval){
         .g = &g->g,
         .begin_ns = g->since_ns,
         .end_ns = end_ns,
@@ -172,7 +178,24 @@ static int piece_emit(struct intervals *intervals, const struct live *g, int64_t
         .waker_stack = g->waker_stack,
         .waker_kind = (enum gmpt_waker)g->waker_kind,
     };
+}
+
+static int piece_emit(struct intervals *intervals, const struct live *g, int64_t end_ns, enum gmpt_event_type ended_by,
+                      int32_t end_p)
+{
+    struct interval interval = piece_of(g, end_ns, ended_by, end_p);
     return intervals->closed(intervals->arg, &interval);
+}
+
+/* Only once all of the event has been taken in: it tells more of what begins than the state. */
+static int entered_tell(struct intervals *intervals)
+{
+    const struct live *g = intervals->entered;
+    intervals->entered = NULL;
+    if (!g || !intervals->begun)
+        return 0;
+    struct interval interval = piece_of(g, g->since_ns, INTERVAL_TRACE_END, -1);
+    return intervals->begun(intervals->arg, &interval);
 }
 
 /* Ends the G's interval and begins the next, without a stack or waker; state GMPT_G_DEAD begins none. */
@@ -191,6 +214,10 @@ static int g_enters(struct intervals *intervals, struct live *g, enum gmpt_g_sta
     g->reason = GMPT_WAIT_none;
     g->object = g->owner = 0;
     g->bounded = g->continued = g->silent = false;
+    if (!result)
+        result = entered_tell(intervals);
+    if (state != GMPT_G_DEAD)
+        intervals->entered = g;
     return result;
 }
 
@@ -202,6 +229,7 @@ static int g_splits(struct intervals *intervals, struct live *g, const struct gm
     if (time_ns > g->since_ns && !g->silent) {
         g->began_by = (uint8_t)event->type;
         g->continued = true;
+        intervals->entered = g;
     }
     g->since_ns = time_ns;
     return result;
@@ -246,6 +274,7 @@ static int add_create(struct intervals *intervals, const struct gmpt_event *even
     g->waker_stack = g->g.create_stack;
     g->waker_kind = parent ? GMPT_WAKER_G : GMPT_WAKER_UNKNOWN;
     intervals->main_seen = true;
+    intervals->entered = g;
     return 0;
 }
 
@@ -265,12 +294,13 @@ static int add_was(struct intervals *intervals, const struct gmpt_event *event)
         g->g.create_stack = (uint32_t)event->go_was.stack;
         g->g.main = event->go_was.parent == 0;
         intervals->main_seen |= g->g.main;
-    } else if (g->since_ns > 0) {
+    } else if (g->since_ns > 0 || !g->silent) {
         return g_enters(intervals, g, (enum gmpt_g_state)state, event->type, event->p);
     }
     g->state = (uint8_t)state;
     g->began_by = GMPT_EVENT_go_was;
     g->silent = false;
+    intervals->entered = g;
     return 0;
 }
 
@@ -420,7 +450,7 @@ static int add_transition(struct intervals *intervals, const struct gmpt_event *
     }
 }
 
-int intervals_add(struct intervals *intervals, const struct gmpt_event *event)
+static int event_take(struct intervals *intervals, const struct gmpt_event *event)
 {
     intervals->now_ns = event->time_ns < 0 ? 0 : event->time_ns > TIME_MAX_NS ? TIME_MAX_NS : event->time_ns;
     if (intervals->now_ns > intervals->end_ns)
@@ -466,6 +496,12 @@ int intervals_add(struct intervals *intervals, const struct gmpt_event *event)
     default: /* tells nothing of a G's state, or is newer than this file */
         return 0;
     }
+}
+
+int intervals_add(struct intervals *intervals, const struct gmpt_event *event)
+{
+    int result = event_take(intervals, event);
+    return !result && intervals->entered ? entered_tell(intervals) : result;
 }
 
 /* ---- The end ----------------------------------------------------------------------------------------------------- */

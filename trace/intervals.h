@@ -69,6 +69,10 @@ struct interval {
 struct intervals *intervals_open(const struct gmpt_trace *trace,
                                  int (*closed)(void *arg, const struct interval *interval), void *arg);
 void intervals_close(struct intervals *intervals); /* NULL: nothing */
+/* Calls begun, with the same argument, for each interval (and part of a split one) as it begins, with what is known by
+ * then: all but end_ns, ended_by and end_p. What begun returns is treated as what closed does. Before the first
+ * intervals_add. */
+void intervals_watch(struct intervals *intervals, int (*begun)(void *arg, const struct interval *interval));
 
 /* Returns 0, -ENOMEM, or what the callback returned. */
 int intervals_add(struct intervals *intervals, const struct gmpt_event *event);

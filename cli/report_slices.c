@@ -1,0 +1,263 @@
+/* "worst": [[G, P, begin, end, function, creation stack, stack, cause, waker], ...], the longest delays, longest first;
+ * "windows": [{"from": ns, "to": ns, "whole": of the trace, "cut": there was more,
+ *              "slices": [G, state, reason, P, begin, length, stack, ...], "wakes": [G, waker, time, latency, ...],
+ *              "holds": [thread, P, begin, length, ...], "gs": [G, function, parent, ...]}, ...]
+ * All times but `from` and `to` are since `from`.
+ *
+ * A short trace is one window. Of a longer one there are windows around the longest delays, found in the first reading,
+ * which a second one fills: no more slices than asked for, whatever the trace's length. */
+#include "report_parts.h"
+
+#include "export.h"
+#include "timeline.h"
+
+#include "trace/table.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WINDOWS_MAX 4
+
+struct told_g {
+    uint64_t id;
+};
+
+struct window {
+    struct report *report;
+    struct export export;
+    struct timeline *timeline;
+    int64_t from_ns, to_ns;
+    uint32_t count, max;
+    bool cut;
+    int failed;
+    struct table gs; /* of struct told_g */
+    FILE *slices, *wakes, *holds, *gs_out;
+    char *text[4];
+    size_t bytes[4];
+};
+
+/* ---- The longest delays ------------------------------------------------------------------------------------------ */
+
+void report_worst_add(struct report_worst *worst, const struct interval *interval)
+{
+    int64_t length_ns = interval->end_ns - interval->begin_ns;
+    if (interval->state != GMPT_G_RUNNABLE)
+        return;
+    if (worst->count == REPORT_WORST && length_ns <= worst->list[worst->count - 1].length_ns)
+        return;
+    uint32_t i = worst->count < REPORT_WORST ? worst->count++ : REPORT_WORST - 1;
+    for (; i > 0 && worst->list[i - 1].length_ns < length_ns; i--)
+        worst->list[i] = worst->list[i - 1];
+    worst->list[i] = (struct report_delay){
+        .g = interval->g->id,
+        .fn = interval->g->fn,
+        .waker = interval->waker,
+        .create_stack = interval->g->create_stack,
+        .stack = interval->stack,
+        .p = interval->p,
+        .cause = interval->began_by,
+        .begin_ns = interval->begin_ns,
+        .length_ns = length_ns,
+    };
+}
+
+static int worst_write(struct report *report)
+{
+    FILE *out = report->out;
+    fputs("\"worst\":[", out);
+    for (uint32_t i = 0; i < report->worst.count; i++) {
+        const struct report_delay *delay = &report->worst.list[i];
+        int64_t fn = report_function(report->names, delay->fn);
+        int64_t created = report_stack(report->names, delay->create_stack);
+        int64_t stack = report_stack(report->names, delay->stack);
+        if (fn < 0 || created < 0 || stack < 0)
+            return -ENOMEM;
+        fprintf(out, "%s[%" PRIu64 ",%d,%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%d,%" PRIu64 "]",
+                i ? ",\n" : "", delay->g, delay->p, delay->begin_ns, delay->begin_ns + delay->length_ns, fn, created,
+                stack, (int)delay->cause, delay->waker);
+    }
+    fputs("],\n", out);
+    return 0;
+}
+
+/* ---- What a window is told --------------------------------------------------------------------------------------- */
+
+static bool window_full(struct window *window)
+{
+    if (window->count >= window->max)
+        window->cut = true;
+    return window->cut;
+}
+
+static int g_tell(struct window *window, uint64_t id)
+{
+    if (!id || table_find(&window->gs, table_mix(id), NULL, NULL))
+        return 0;
+    const struct gmpt_g *g = gmpt_trace_g(window->export.trace, id);
+    int64_t fn = g ? report_function(window->report->names, g->fn) : 0;
+    static const struct told_g told;
+    if (fn < 0 || table_insert(&window->gs, table_mix(id), (void *)(uintptr_t)&told))
+        return -ENOMEM;
+    fprintf(window->gs_out, "%s%" PRIu64 ",%" PRId64 ",%" PRIu64, window->gs.count > 1 ? "," : "", id, fn,
+            g ? g->parent : 0);
+    return 0;
+}
+
+static int window_slice(struct export *export, struct export_g *g, const struct export_slice *slice)
+{
+    struct window *window = export->state;
+    (void)g;
+    if (window_full(window))
+        return 0;
+    int64_t stack = report_stack(window->report->names, slice->stack);
+    if (stack < 0 || g_tell(window, slice->g))
+        return -ENOMEM;
+    fprintf(window->slices, "%s%" PRIu64 ",%d,%d,%d,%" PRId64 ",%" PRId64 ",%" PRId64, window->count ? "," : "",
+            slice->g, (int)slice->state, (int)slice->reason, slice->p, slice->begin_ns - window->from_ns,
+            slice->end_ns - slice->begin_ns, stack);
+    window->count++;
+    return 0;
+}
+
+static int window_wakeup(struct export *export, struct export_g *g, const struct export_wakeup *wakeup)
+{
+    struct window *window = export->state;
+    (void)g;
+    if (window->cut || !wakeup->waker)
+        return 0;
+    if (g_tell(window, wakeup->waker))
+        return -ENOMEM;
+    fprintf(window->wakes, ",%" PRIu64 ",%" PRIu64 ",%" PRId64 ",%" PRId64, wakeup->g, wakeup->waker,
+            wakeup->time_ns - window->from_ns, wakeup->latency_ns);
+    return 0;
+}
+
+static int window_hold(struct export *export, const struct export_hold *hold)
+{
+    struct window *window = export->state;
+    if (!window->cut)
+        fprintf(window->holds, ",%" PRIu64 ",%d,%" PRId64 ",%" PRId64, hold->tid, hold->p,
+                hold->begin_ns - window->from_ns, hold->end_ns - hold->begin_ns);
+    return 0;
+}
+
+static const struct export_format window_format = {
+    .name = "report",
+    .slice = window_slice,
+    .wakeup = window_wakeup,
+    .hold = window_hold,
+};
+
+/* ---- Which windows ----------------------------------------------------------------------------------------------- */
+
+static uint32_t windows_choose(struct report *report, struct window windows[WINDOWS_MAX])
+{
+    uint32_t count = 0;
+    int64_t end_ns = report->end_ns + 1;
+    if (report->intervals <= report->slices_max) {
+        windows[0].to_ns = end_ns;
+        return 1;
+    }
+    for (uint32_t i = 0; i < report->worst.count && count < WINDOWS_MAX; i++) {
+        const struct report_delay *delay = &report->worst.list[i];
+        int64_t margin = delay->length_ns / 4 + 20000, from = delay->begin_ns - margin;
+        int64_t to = delay->begin_ns + delay->length_ns + margin;
+        bool apart = true;
+        for (uint32_t k = 0; k < count; k++)
+            apart &= from >= windows[k].to_ns || to <= windows[k].from_ns;
+        if (!apart)
+            continue;
+        windows[count].from_ns = from < 0 ? 0 : from;
+        windows[count++].to_ns = to > end_ns ? end_ns : to;
+    }
+    return count;
+}
+
+static int window_compare(const void *a_arg, const void *b_arg)
+{
+    const struct window *a = a_arg, *b = b_arg;
+    return (a->from_ns > b->from_ns) - (a->from_ns < b->from_ns);
+}
+
+static int window_open(struct report *report, struct window *window, struct gmpt_trace *trace, uint32_t max)
+{
+    window->report = report;
+    window->max = max;
+    window->export = (struct export){ .trace = trace, .format = &window_format, .state = window };
+    struct timeline_options options = { window->from_ns, window->to_ns, 0 };
+    FILE **streams[] = { &window->slices, &window->wakes, &window->holds, &window->gs_out };
+    for (int i = 0; i < 4; i++)
+        if (!(*streams[i] = open_memstream(&window->text[i], &window->bytes[i])))
+            return -ENOMEM;
+    window->timeline = timeline_open(&window->export, &options);
+    return window->timeline ? 0 : -ENOMEM;
+}
+
+static void window_close(struct window *window)
+{
+    FILE *streams[] = { window->slices, window->wakes, window->holds, window->gs_out };
+    timeline_close(window->timeline);
+    table_clear(&window->gs);
+    for (int i = 0; i < 4; i++) {
+        if (streams[i])
+            fclose(streams[i]);
+        free(window->text[i]);
+    }
+}
+
+static int window_write(struct window *window, FILE *out, bool whole)
+{
+    FILE *streams[] = { window->slices, window->wakes, window->holds, window->gs_out };
+    for (int i = 0; i < 4; i++)
+        if (fflush(streams[i]) || ferror(streams[i]))
+            return -ENOMEM;
+    /* wakes and holds begin with a comma */
+    fprintf(out, "{\"from\":%" PRId64 ",\"to\":%" PRId64 ",\"whole\":%s,\"cut\":%s,\n\"slices\":[%s],\n",
+            window->from_ns, window->to_ns, whole ? "true" : "false", window->cut ? "true" : "false", window->text[0]);
+    fprintf(out, "\"wakes\":[%s],\n\"holds\":[%s],\n\"gs\":[%s]}", window->bytes[1] ? window->text[1] + 1 : "",
+            window->bytes[2] ? window->text[2] + 1 : "", window->text[3]);
+    return 0;
+}
+
+static int windows_fill(struct gmpt_trace *trace, struct window *windows, uint32_t count)
+{
+    struct gmpt_event event;
+    int64_t last_ns = count ? windows[count - 1].to_ns : 0;
+    int result = 0, next = 0;
+    /* Intervals that cross the last window's end come when they end. */
+    while (!result && count && (next = gmpt_trace_next(trace, &event)) > 0 && event.time_ns < last_ns)
+        for (uint32_t i = 0; i < count && !result; i++)
+            result = timeline_add(windows[i].timeline, &event);
+    for (uint32_t i = 0; i < count && !result; i++)
+        result = timeline_finish(windows[i].timeline);
+    return result ? result : next == -ENOMEM ? -ENOMEM : 0;
+}
+
+int report_slices_write(struct report *report)
+{
+    struct window windows[WINDOWS_MAX] = { 0 };
+    struct gmpt_trace_error error;
+    uint32_t count = windows_choose(report, windows);
+    qsort(windows, count, sizeof windows[0], window_compare);
+    int result = worst_write(report);
+    struct gmpt_trace *trace = result ? NULL : gmpt_trace_open(report->path, &error);
+    if (!result && !trace)
+        result = -EIO;
+    for (uint32_t i = 0; i < count && !result; i++)
+        result = window_open(report, &windows[i], trace, report->slices_max / count);
+    if (!result)
+        result = windows_fill(trace, windows, count);
+    fputs("\"windows\":[", report->out);
+    for (uint32_t i = 0; i < count && !result; i++) {
+        fputs(i ? ",\n" : "", report->out);
+        result = window_write(&windows[i], report->out, report->intervals <= report->slices_max);
+    }
+    fputc(']', report->out);
+    for (uint32_t i = 0; i < count; i++)
+        window_close(&windows[i]);
+    if (trace)
+        gmpt_trace_close(trace);
+    return result;
+}
