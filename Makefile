@@ -66,7 +66,7 @@ TEST_PROGRAM_BIN := $(addprefix $(BUILD)/tests/programs/,$(TEST_PROGRAMS))
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all demo check check-aarch64 deps stress fuzz bench bench-http bench-trace lint format install uninstall clean help
+.PHONY: all demo check check-aarch64 deps stress fuzz bench bench-http bench-trace bench-analysis lint format install uninstall clean help
 
 all: $(LIB) $(TOOL) $(BLOCKCHECK) $(EXAMPLE_BIN)
 
@@ -113,6 +113,9 @@ bench-http: all $(BENCH_BIN)
 
 bench-trace: all $(BENCH_BIN)
 	$(Q)BUILD=$(BUILD) CC=$(CC) bench/trace.sh $(ROWS)
+
+bench-analysis: all $(BENCH_BIN)
+	$(Q)BUILD=$(BUILD) bench/analysis.sh
 
 lint:
 	$(Q)scripts/lint.sh
@@ -291,6 +294,7 @@ help:
 	@echo 'make bench          benchmarks beside their Go peers; ROWS="yield_2 skynet_chan" ROUNDS=3 PS="1 2"'
 	@echo 'make bench-http     an HTTP server with 10,000 connections beside Go; ROUNDS=3 SECONDS_EACH=5'
 	@echo 'make bench-trace    what tracing costs, beside Go and LTTng; ROWS="emit yield_2" ROUNDS=3 PS="1 2"'
+	@echo 'make bench-analysis how fast a trace of 20 million events is read, beside Go; EVENTS=20000000 ROUNDS=3'
 	@echo 'make lint           include rules and house rules'
 	@echo 'make format         clang-format on everything'
 	@echo 'make deps           install what the build and the tests need (Debian and its children)'
