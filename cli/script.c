@@ -1,6 +1,7 @@
 /* gmptrace script: every event of a trace on a line of its own, in the order of cause and effect. */
 #include "captions.h"
 #include "cli.h"
+#include "eventjson.h"
 #include "eventline.h"
 #include "load.h"
 
@@ -20,7 +21,7 @@ struct script {
     struct places *places;
     struct captions *captions;
     const char *path;
-    bool raw;
+    bool raw, json;
     bool only_g_seen;
     uint64_t only_g; /* 0 = all */
 };
@@ -37,7 +38,9 @@ static int trace_print(struct script *script)
             !(event.type == GMPT_EVENT_go_create && event.go_create.g == script->only_g))
             continue;
         script->only_g_seen = true;
-        if (eventlines_print(&lines, stdout, &event)) {
+        if (script->json) {
+            eventjson_print(script->trace, script->places, stdout, &event);
+        } else if (eventlines_print(&lines, stdout, &event)) {
             cli_error("%s: %s", script->path, strerror(ENOMEM));
             return CLI_MACHINE;
         }
@@ -56,6 +59,7 @@ static int script_options_read(struct script *script, int argc, char **argv)
 {
     static const struct option longs[] = {
         { "raw", no_argument, NULL, 'r' },
+        { "json", no_argument, NULL, 'j' },
         { "goroutine", required_argument, NULL, 'g' },
         { "help", no_argument, NULL, 'h' },
         { "version", no_argument, NULL, 'V' },
@@ -68,6 +72,9 @@ static int script_options_read(struct script *script, int argc, char **argv)
         switch (option) {
         case 'r':
             script->raw = true;
+            break;
+        case 'j':
+            script->json = true;
             break;
         case 'g':
             if (*optarg == 'G')
@@ -90,6 +97,8 @@ static int script_options_read(struct script *script, int argc, char **argv)
     script->path = optind < argc ? argv[optind++] : LOAD_DEFAULT_PATH;
     if (optind < argc)
         return cli_usage("one FILE at a time, not also '%s'", argv[optind]);
+    if (script->raw && script->json)
+        return cli_usage("--raw and --json exclude each other");
     return LOAD_GO_ON;
 }
 
@@ -123,11 +132,12 @@ static int script_run(int argc, char **argv)
 const struct cli_command command_script = {
     .name = "script",
     .summary = "every event of a trace, a line each",
-    .help = "Usage: gmptrace script [FILE] [-g G] [--raw]\n"
+    .help = "Usage: gmptrace script [FILE] [-g G] [--raw | --json]\n"
             "Prints every event of a trace on a line: seconds since its start, P, goroutine,\n"
             "event, fields. FILE is gmptrace.data by default.\n\n"
             "  -g, --goroutine G   only the events about goroutine G\n"
             "  --raw               numbers instead of the program's names, for other programs\n"
+            "  --json              a JSON object a line\n"
             "  --help              this text\n"
             "  --version           which gmptrace this is\n\n"
             "Exit status: 0 fine, 2 wrong usage, 3 FILE cannot be used, 4 the output cannot\n"

@@ -456,6 +456,31 @@ static void sums_are_exact(unsigned seed)
     free(made.text);
 }
 
+/* After a gap time may step back behind labels, which are no transition. */
+TEST(intervals, add_up_to_the_summary_when_labels_are_later_than_what_follows)
+{
+    static const struct gmpt_event events[] = {
+        { .type = GMPT_EVENT_go_create, .p = -1, .time_ns = 0, .g = 1, .go_create = { .g = 1 } },
+        { .type = GMPT_EVENT_go_create, .p = -1, .time_ns = 0, .g = 2, .go_create = { .g = 2 } },
+        { .type = GMPT_EVENT_go_start, .p = 0, .time_ns = 10, .g = 1, .go_start = { .g = 1, .seq = 2 } },
+        { .type = GMPT_EVENT_go_labels, .p = 0, .time_ns = 84, .g = 1, .go_labels = { .g = 1, .labels = 1 } },
+        { .type = GMPT_EVENT_go_start, .p = 0, .time_ns = 20, .g = 2, .go_start = { .g = 2, .seq = 2 } },
+    };
+    struct sums sums = { 0 };
+    struct intervals *intervals = intervals_open(NULL, sums_add, &sums);
+    struct summary *summary = summary_open(NULL, NULL);
+    for (size_t i = 0; i < sizeof events / sizeof events[0]; i++) {
+        ck_assert_int_eq(intervals_add(intervals, &events[i]), 0);
+        ck_assert_int_eq(summary_add(summary, &events[i]), 0);
+    }
+    ck_assert_int_eq(intervals_finish(intervals, 84), 0);
+    ck_assert_int_eq(summary_finish(summary), 0);
+    ck_assert_int_eq(sums.g[1].state_ns[GMPT_G_RUNNING], 74);
+    ck_assert_int_eq(summary_totals(summary)->state_ns[GMPT_G_RUNNING], sums.state_ns[GMPT_G_RUNNING]);
+    summary_close(summary);
+    intervals_close(intervals);
+}
+
 TEST(intervals, add_up_to_each_life_and_to_the_summary)
 {
     for (unsigned seed = 1; seed <= 40; seed++)

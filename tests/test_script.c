@@ -152,3 +152,13 @@ TEST(script, raw_has_the_parts_of_messages)
     ck_assert_int_eq(script_user("--raw"), 0);
     has(out, "user_log_text a=0x6f77206f6c6c65 b=0x646c72 c=0x0 d=0x0");
 }
+
+TEST(script, json_has_an_object_a_line)
+{
+    ck_assert_int_eq(script_user("--json"), 0);
+    has(out, "\"g\": 1, \"event\": \"go_labels\", \"fields\": {\"g\": 1, \"labels\": {\"tenant\": \"acme \\\\ sons");
+    has(out, "\"event\": \"user_task_begin\", \"fields\": {\"task\": 1, \"parent\": 0, \"name\": \"request\"}}\n");
+    has(out, "\"bytes\": 10}, \"text\": \"ello worl");
+    ck_assert_ptr_null(strstr(out, "user_log_text"));
+    ck_assert_int_eq(script_user("--json --raw"), 2);
+}

@@ -36,6 +36,7 @@ struct live_g {
     struct site *site;
     struct suspect *suspect; /* the place that counts it now, or NULL */
     int64_t since_ns;
+    int64_t seen_ns;   /* the last that was heard of it, not before since_ns: its clock never runs back (intervals.h) */
     int64_t before_ns; /* how long it had been in that state before the trace's start */
     uint64_t object;
     uint32_t create_stack, wait_stack;
@@ -236,7 +237,7 @@ static struct live_g *live_g_make(struct summary *summary, uint64_t id, uint64_t
     g->create_stack = create_stack;
     g->site = site;
     g->state = GMPT_G_RUNNABLE;
-    g->since_ns = time_ns;
+    g->since_ns = g->seen_ns = time_ns;
     if (table_insert(&summary->gs, table_mix(id), g)) {
         live_g_free(summary, g);
         return NULL;
@@ -265,16 +266,25 @@ static void state_account(struct summary *summary, const struct live_g *g, int64
 
 static void state_enter(struct summary *summary, struct live_g *g, unsigned state, int64_t time_ns)
 {
-    if (time_ns < g->since_ns)
-        time_ns = g->since_ns;
+    if (time_ns < g->seen_ns)
+        time_ns = g->seen_ns;
     state_account(summary, g, time_ns - g->since_ns);
     if (g->suspect) {
         suspect_leave(g->suspect, time_ns);
         g->suspect = NULL;
     }
     g->state = (uint8_t)state;
-    g->since_ns = time_ns;
+    g->since_ns = g->seen_ns = time_ns;
     g->before_ns = 0;
+}
+
+/* Labels end no state, but its G was there. */
+static int add_labels(struct summary *summary, const struct gmpt_event *event)
+{
+    struct live_g *g = event->go_labels.g ? live_g_find(summary, event->go_labels.g) : NULL;
+    if (g && g->seen_ns < summary->now_ns)
+        g->seen_ns = summary->now_ns;
+    return 0;
 }
 
 static void created_count(struct summary *summary, struct live_g *g)
@@ -550,10 +560,11 @@ int summary_add(struct summary *summary, const struct gmpt_event *event)
         return 0;
     case GMPT_EVENT_lost:
     case GMPT_EVENT_proc_stop:
-    case GMPT_EVENT_go_labels:
     case GMPT_EVENT_go_name:
     case GMPT_EVENT_user_log_text:
         return 0;
+    case GMPT_EVENT_go_labels:
+        return add_labels(summary, event);
     case GMPT_EVENT_cpu_sample:
     case GMPT_EVENT_cpu_sample_lost:
         return cpusamples_add(&summary->samples, event);
