@@ -1,0 +1,135 @@
+#!/usr/bin/env python3
+"""report_browser.py PAGE: looks at every view of a report in headless Chromium, selects a cell of the heat map by keys and
+by mouse, and reaches the line that delayed others. Fails on any error of the console and any request to the network.
+Messages go through two pipes, each ended by a NUL."""
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+
+class Browser:
+    def __init__(self, binary):
+        self.profile = tempfile.mkdtemp(prefix="gmptrace-browser-")
+        their_in, our_out = os.pipe()
+        our_in, their_out = os.pipe()
+        # The browser reads from descriptor 3 and writes to 4, whichever numbers the pipes have here.
+        command = 'exec 3<&%d 4>&%d; exec "$@"' % (their_in, their_out)
+        self.process = subprocess.Popen(
+            ["bash", "-c", command, "sh", binary, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+             "--remote-debugging-pipe", "--user-data-dir=" + self.profile, "--window-size=1280,900", "about:blank"],
+            pass_fds=(their_in, their_out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        os.close(their_in)
+        os.close(their_out)
+        self.out, self.input, self.rest = our_out, our_in, b""
+        self.number, self.session, self.events = 0, None, []
+        pages = [t for t in self.call("Target.getTargets")["targetInfos"] if t["type"] == "page"]
+        self.session = self.call("Target.attachToTarget", targetId=pages[0]["targetId"], flatten=True)["sessionId"]
+        for domain in ("Page", "Runtime", "Network", "Log"):
+            self.call(domain + ".enable")
+
+    def message(self):
+        while b"\0" not in self.rest:
+            part = os.read(self.input, 65536)
+            if not part:
+                sys.exit("the browser went away")
+            self.rest += part
+        one, self.rest = self.rest.split(b"\0", 1)
+        return json.loads(one)
+
+    def call(self, method, **params):
+        self.number += 1
+        request = {"id": self.number, "method": method, "params": params}
+        if self.session:
+            request["sessionId"] = self.session
+        os.write(self.out, json.dumps(request).encode() + b"\0")
+        while True:
+            answer = self.message()
+            if answer.get("id") == self.number:
+                if "error" in answer:
+                    sys.exit("%s: %s" % (method, answer["error"]))
+                return answer["result"]
+            self.events.append(answer)
+
+    def value(self, expression):
+        answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+        if "exceptionDetails" in answer:
+            sys.exit("%s: %s" % (expression, answer["exceptionDetails"]))
+        return answer["result"].get("value")
+
+    def key(self, name, modifiers=0):
+        for kind in ("keyDown", "keyUp"):
+            self.call("Input.dispatchKeyEvent", type=kind, key=name, code=name, modifiers=modifiers)
+
+    def mouse(self, x, y):
+        for kind, buttons in (("mouseMoved", 0), ("mousePressed", 1), ("mouseReleased", 0)):
+            self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", buttons=buttons, clickCount=1)
+
+    def close(self):
+        self.process.terminate()
+        self.process.wait()
+        shutil.rmtree(self.profile, ignore_errors=True)
+
+
+def want(condition, claim):
+    if not condition:
+        raise AssertionError(claim)
+
+
+def look(browser, page):
+    browser.call("Page.navigate", url="file://" + page)
+    browser.value("new Promise(done => { const look = () => document.querySelector('#tabs a') ? done() :"
+                  " setTimeout(look, 10); look(); })")
+    for view in browser.value("[...document.querySelectorAll('#tabs a')].map(tab => tab.dataset.view)"):
+        browser.value("document.querySelector('#tabs a[data-view=%s]').click()" % view)
+        browser.value("new Promise(done => setTimeout(done, 50))")
+        want(browser.value("document.querySelector('#tabs a[aria-current]').dataset.view") == view, "view " + view)
+        want(browser.value("document.querySelector('#view').childElementCount") > 0, view + " shows something")
+    for theme in range(3):
+        browser.value("document.getElementById('theme').click()")
+
+    browser.value("location.hash = '#heat?show=longest'; new Promise(done => setTimeout(done, 50))")
+    browser.value("document.getElementById('heatmap').focus()")
+    browser.key("Home")
+    want("s=0-0,0-0" in browser.value("location.hash"), "Home selects the first cell")
+    for _ in range(3):
+        browser.key("ArrowRight", 8)
+    want("s=0-3,0-0" in browser.value("location.hash"), "Shift and an arrow extend the selection")
+    browser.key("Escape")
+    want("s=" not in browser.value("location.hash"), "Escape clears")
+
+    # The cell with the most waiting, by the page's own data, by mouse.
+    column, columns = browser.value(
+        "(() => { const d = JSON.parse(document.getElementById('data').textContent).heat, w = d.rows[0].wait;"
+        " return [w.indexOf(Math.max(...w)), d.columns]; })()")
+    box = browser.value("(() => { const b = document.getElementById('heatmap').getBoundingClientRect();"
+                        " return [b.left, b.top, b.width]; })()")
+    browser.mouse(box[0] + 58 + (column + 0.5) * (box[2] - 62) / columns, box[1] + 10)
+    want("s=%d-%d,0-0" % (column, column) in browser.value("location.hash"), "a click selects that cell")
+    behind = browser.value("document.querySelector('#behind tbody tr').innerText")
+    want("hog" in behind and "hogged.c:" in behind, "the first of what ran is the hog, with its line: " + behind)
+    browser.value("history.back(); new Promise(done => setTimeout(done, 100))")
+    want("s=%d" % column not in browser.value("location.hash"), "back takes the selection away")
+
+    bad = [e for e in browser.events
+           if e.get("method") in ("Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded")
+           or e.get("method") == "Network.requestWillBeSent" and not e["params"]["request"]["url"].startswith(("file:", "data:", "about:"))]
+    want(not bad, "no errors and no requests: " + json.dumps(bad)[:800])
+
+
+def main():
+    browser = Browser(os.environ.get("CHROMIUM", "chromium"))
+    try:
+        look(browser, os.path.abspath(sys.argv[1]))
+    except AssertionError as claim:
+        print("not so:", claim)
+        return 1
+    finally:
+        browser.close()
+    print("all views were looked at")
+    return 0
+
+
+sys.exit(main())
