@@ -9,8 +9,8 @@ const STATES = [
     ["in a blocking call", "--syscall"], ["ended", "--lost"], ["running without a P", "--detached"],
 ];
 const STATE_ORDER = [2, 6, 1, 4, 3, 0]; // as they are stacked, from the ground
-const CAUSES = { 2: "was there before", 16: "started", 17: "ran", 18: "gave way", 19: "its slice was over", 20: "waited",
-    21: "woken", 22: "ended", 23: "stopped by a signal", 24: "entered a blocking call", 25: "left a blocking call",
+const CAUSES = { 2: "was there before", 16: "started", 17: "ran", 18: "gave way", 19: "its slice was over", 20: "waited", 31: "waited",
+    15: "woken", 21: "woken", 22: "ended", 23: "stopped by a signal", 24: "entered a blocking call", 25: "left a blocking call",
     26: "left a blocking call", 27: "left a blocking call, found no P", 28: "lost its P", 29: "got a P again",
     30: "came back, found no P", 32: "changed its labels", 0: "the trace's end" };
 const HOG_KINDS = ["others", "no thread had the P", "the scheduler: nothing ran", "ran", "blocking call that kept the P",

@@ -291,7 +291,7 @@ static int delay_over(struct heatmap *heatmap, struct row *row, const struct int
 {
     struct heatmap_victim victim = { interval->g->fn, interval->g->create_stack, interval->stack,
                                      (uint32_t)interval->began_by, 0 };
-    struct heatmap_waker waker = { interval->waker_fn, 0, (uint32_t)interval->began_by };
+    struct heatmap_waker waker = { interval->waker_fn, interval->waker_stack, (uint32_t)interval->began_by };
     if (interval->began_by == GMPT_EVENT_go_create)
         waker.stack = interval->g->create_stack;
     int64_t victim_key = keyset_put(&heatmap->victims, &victim), waker_key = keyset_put(&heatmap->wakers, &waker);
