@@ -113,6 +113,9 @@ static char *line_value(struct eventlines *lines, char *to, const struct gmpt_ev
         *to++ = '"';
         return to;
     }
+    if (event->type == GMPT_EVENT_timer_fire && index == 0)
+        return line_text(
+            to, gmpt_timer_use_words((enum gmpt_timer_use)(value < GMPT_TIMER_USES ? value : GMPT_TIMER_USES)));
     switch (field->kind) {
     case EVENT_KIND_reason:
         *to++ = '"';

@@ -26,7 +26,11 @@ void machine_acquire(struct m *m, struct p *p)
     store_release(&p->m, m); /* with sysmon: the M is laid out before it can be seen */
     store_relaxed(&p->status, P_RUNNING);
     trace_p_held(p, m->tid);
-    TRACE(proc_start, p, m->tid);
+    if (trace_is_on()) {
+        trace_emit_proc_start(p, m->tid);
+        if (m->spinning)
+            trace_emit_m_spin(p);
+    }
 }
 
 struct p *machine_release(struct m *m)
@@ -52,11 +56,14 @@ static void *m_main(void *arg)
     m->stack_top = (uintptr_t)__builtin_frame_address(0);
     store_release(&m->thread_made, 1); /* D of sampler.h */
     machine_acquire(m, m->given);
+    TRACE(m_create, m->p, m->tid);
     scheduler_loop(m);
 }
 
 static void m_wake(struct m *m, struct p *p, bool spinning)
 {
+    const struct m *waker = m_self();
+    TRACE(m_unpark, waker ? waker->p : NULL, m->tid, p->index);
     m->given = p;
     m->spinning = spinning;
     store_release(&m->wake, 1); /* given and spinning before the wake */
@@ -164,6 +171,7 @@ void machine_give(struct m *m, struct p *p)
 
 void machine_sleep(struct m *m)
 {
+    TRACE(m_park, m->tid);
     while (load_acquire(&m->wake) == 0)
         futex_wait(&m->wake, 0, INT64_MAX);
     store_relaxed(&m->wake, 0);

@@ -22,6 +22,7 @@ static void become_spinning(struct m *m)
 {
     m->spinning = true;
     fetch_add_acq_rel(&sched.spinning, 1);
+    TRACE(m_spin, m->p);
 }
 
 static struct g *steal(struct m *m, struct p *p, bool *ran_timers)
@@ -105,18 +106,27 @@ static bool poll_idle(struct m *m, struct g **list)
     if (until != INT64_MAX)
         until = coalesce(until);
     store_relaxed(&sched.poll_until_ns, until);
+    int64_t since_ns = trace_is_on() ? clock_now_ns() : 0;
     *list = netpoll_wait(until);
     store_release(&sched.polling, 0);
     struct p *p = shared_idle_get();
     if (!p) {
+        TRACE(netpoll, NULL, m->tid, *list, since_ns);
         scheduler_ready_list_global(*list);
         *list = NULL;
         fetch_sub_acq_rel(&sched.poll_out, 1);
         return false;
     }
     machine_acquire(m, p);
+    TRACE(netpoll, p, m->tid, *list, since_ns);
     fetch_sub_acq_rel(&sched.poll_out, 1);
     return true;
+}
+
+static void polled(struct m *m, struct p *p, struct g *list)
+{
+    TRACE(netpoll, p, m->tid, list, 0);
+    scheduler_ready_list(p, list);
 }
 
 /* A G to run, on the P that the M holds when it returns, which may be another one than before. */
@@ -147,7 +157,7 @@ top:;
             return g;
         struct g *list = netpoll_check();
         if (list)
-            scheduler_ready_list(p, list);
+            polled(m, p, list);
     }
     if (unlikely(load_relaxed(&p->inbox_size)))
         inbox_move_owner(p, p);
@@ -157,7 +167,7 @@ top:;
         return g;
     struct g *list = netpoll_check();
     if (list) {
-        scheduler_ready_list(p, list);
+        polled(m, p, list);
         goto top;
     }
     /* Half as many look for work as have some: more would only compete. */

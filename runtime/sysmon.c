@@ -286,8 +286,10 @@ void sysmon_run(void)
         }
         if (hogged || now - polled_ns > POLL_GAP_NS) {
             struct g *list = netpoll_check();
-            if (list)
+            if (list) {
+                TRACE(netpoll, NULL, 0, list, 0);
                 scheduler_ready_list_global(list);
+            }
         }
         help_refused(now, help_late_timers(now));
         latency_calibrate(now);

@@ -137,7 +137,7 @@ void timers_init(struct timers *timers)
     timers->free_cell = NO_CELL;
 }
 
-static int start_locked(struct p *p, struct timer *timer, int64_t when_ns, int64_t period_ns,
+static int start_locked(struct p *p, struct timer *timer, enum gmpt_timer_use use, int64_t when_ns, int64_t period_ns,
                         void (*fire)(struct timer *, struct p *))
 {
     struct timers *timers = &p->timers;
@@ -150,6 +150,7 @@ static int start_locked(struct p *p, struct timer *timer, int64_t when_ns, int64
     timers->free_cell = (uint32_t)timers->cells[cell].next_free;
     timers->cells[cell].timer = timer;
     timer->cell = cell;
+    timer->use = (uint8_t)use;
     timer->home = timers;
     timer->fire = fire;
     timer->period_ns = period_ns;
@@ -165,21 +166,21 @@ static int start_locked(struct p *p, struct timer *timer, int64_t when_ns, int64
 
 int timers_start_locked(struct p *p, struct timer *timer, int64_t when_ns, void (*fire)(struct timer *, struct p *))
 {
-    return start_locked(p, timer, when_ns, 0, fire);
+    return start_locked(p, timer, GMPT_TIMER_SLEEP, when_ns, 0, fire);
 }
 
-int timers_start_periodic(struct p *p, struct timer *timer, int64_t when_ns, int64_t period_ns,
+int timers_start_periodic(struct p *p, struct timer *timer, enum gmpt_timer_use use, int64_t when_ns, int64_t period_ns,
                           void (*fire)(struct timer *, struct p *))
 {
     lock_acquire(&p->timers.lock);
-    int error = start_locked(p, timer, when_ns, period_ns, fire);
+    int error = start_locked(p, timer, use, when_ns, period_ns, fire);
     lock_release(&p->timers.lock);
     return error;
 }
 
 int timers_start(struct p *p, struct timer *timer, int64_t when_ns, void (*fire)(struct timer *, struct p *))
 {
-    return timers_start_periodic(p, timer, when_ns, 0, fire);
+    return timers_start_periodic(p, timer, GMPT_TIMER_DEADLINE, when_ns, 0, fire);
 }
 
 bool timers_stop(struct timer *timer)
@@ -269,13 +270,16 @@ static void finish_fired(struct p *p)
 uint32_t timers_run(struct timers *timers, struct p *p)
 {
     struct timer *due[RUNQ_SLOTS / 2];
+    int64_t when_ns[RUNQ_SLOTS / 2];
     uint32_t count = 0, queued = load_relaxed(&p->runq_tail) - load_relaxed(&p->runq_head);
     uint32_t most = queued + FIRE_MIN < RUNQ_SLOTS / 2 ? RUNQ_SLOTS / 2 - queued : FIRE_MIN;
+    uint32_t home = container_of(timers, struct p, timers)->index;
     int64_t now = clock_now_ns();
     lock_acquire(&timers->lock);
     /* Each lies on a page of its own, which is rarely in a cache: all are fetched at once while the next are looked
      * for, instead of one after another. */
     while (count < most && timers->count && entries(timers)[0].when_ns <= now) {
+        when_ns[count] = entries(timers)[0].when_ns;
         struct timer *timer = take_top(timers, now);
         __builtin_prefetch(timer, 1);
         due[count] = timer;
@@ -285,6 +289,7 @@ uint32_t timers_run(struct timers *timers, struct p *p)
     for (uint32_t i = 0; i < count; i++) {
         if (!due[i]->period_ns)
             due[i]->cell = TIMER_IDLE;
+        TRACE(timer_fire, p, (enum gmpt_timer_use)due[i]->use, now - when_ns[i], home);
         due[i]->fire(due[i], p);
     }
     lock_release(&timers->lock);

@@ -22,6 +22,7 @@
 
 struct timer {
     uint32_t cell; /* valid while the cell holds this timer; TIMER_IDLE when it is in no heap */
+    uint8_t use;   /* enum gmpt_timer_use */
     struct timers *home;
     void (*fire)(struct timer *timer, struct p *p);
     int64_t period_ns; /* 0 = it fires once */
@@ -51,13 +52,13 @@ int64_t timers_moment_in(int64_t ns);
 
 void timers_init(struct timers *timers);
 
-/* Starts it on p's heap; it is idle. Returns 0 or -ENOMEM. */
+/* Starts that of a deadline on p's heap; it is idle. Returns 0 or -ENOMEM. */
 int timers_start(struct p *p, struct timer *timer, int64_t when_ns, void (*fire)(struct timer *, struct p *));
-/* The same with the heap's lock already held by the caller, who releases it. */
+/* The same of a sleep, with the heap's lock already held by the caller, who releases it. */
 int timers_start_locked(struct p *p, struct timer *timer, int64_t when_ns, void (*fire)(struct timer *, struct p *));
-/* One that fires at when_ns and then each period_ns (0 = not again, at most INT64_MAX / 2); the moments that it is too
- * late for are left out. */
-int timers_start_periodic(struct p *p, struct timer *timer, int64_t when_ns, int64_t period_ns,
+/* One for this use that fires at when_ns and then each period_ns (0 = not again, at most INT64_MAX / 2); the moments
+ * that it is too late for are left out. */
+int timers_start_periodic(struct p *p, struct timer *timer, enum gmpt_timer_use use, int64_t when_ns, int64_t period_ns,
                           void (*fire)(struct timer *, struct p *));
 /* Returns whether it would have fired (again). It must have been started before. */
 bool timers_stop(struct timer *timer);

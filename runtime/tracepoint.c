@@ -649,6 +649,53 @@ void trace_emit_go_attach_wait(struct g *g)
     lock_release(&trace.lock);
 }
 
+void trace_emit_m_create(struct p *p, uint32_t tid) { EMIT_WANTED(&p->ring, MACHINE, m_create, 1, tid, 0, 0); }
+
+void trace_emit_m_park(uint32_t tid)
+{
+    lock_acquire(&trace.lock);
+    EMIT_WANTED(&trace.ring, MACHINE, m_park, 1, tid, 0, 0);
+    lock_release(&trace.lock);
+}
+
+void trace_emit_m_unpark(struct p *p, uint32_t tid, uint32_t given)
+{
+    if (p) {
+        EMIT_WANTED(&p->ring, MACHINE, m_unpark, 2, tid, given, 0);
+        return;
+    }
+    lock_acquire(&trace.lock);
+    EMIT_WANTED(&trace.ring, MACHINE, m_unpark, 2, tid, given, 0);
+    lock_release(&trace.lock);
+}
+
+void trace_emit_m_spin(struct p *p) { EMIT_WANTED(&p->ring, MACHINE, m_spin, 0, 0, 0, 0); }
+
+void trace_emit_netpoll(struct p *p, uint32_t tid, const struct g *list, int64_t slept_since_ns)
+{
+    uint64_t count = 0, slept_ns = 0;
+    for (; list; list = list->next)
+        count++;
+    if (slept_since_ns) {
+        int64_t now_ns = clock_now_ns();
+        slept_ns = now_ns > slept_since_ns ? (uint64_t)(now_ns - slept_since_ns) : 1;
+    }
+    if (count == 0 && slept_ns == 0)
+        return;
+    if (p) {
+        EMIT_WANTED(&p->ring, NETPOLL, netpoll, 3, tid, count, slept_ns);
+        return;
+    }
+    lock_acquire(&trace.lock);
+    EMIT_WANTED(&trace.ring, NETPOLL, netpoll, 3, tid, count, slept_ns);
+    lock_release(&trace.lock);
+}
+
+void trace_emit_timer_fire(struct p *p, enum gmpt_timer_use use, int64_t late_ns, uint32_t home)
+{
+    EMIT_WANTED(&p->ring, TIMER, timer_fire, 3, use, late_ns > 0 ? (uint64_t)late_ns : 0, home);
+}
+
 void trace_emit_go_labels(struct p *p, struct g *g)
 {
     sampler_settle(m_self());

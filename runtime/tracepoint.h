@@ -92,6 +92,15 @@ void trace_emit_go_detach(struct p *p);
 void trace_emit_go_attach(struct p *p, struct g *g);
 void trace_emit_go_attach_wait(struct g *g);
 
+/* In the ring of the P that the calling M holds, or, p NULL, in the no-P ring. */
+void trace_emit_m_create(struct p *p, uint32_t tid);
+void trace_emit_m_park(uint32_t tid);
+void trace_emit_m_unpark(struct p *p, uint32_t tid, uint32_t given);
+void trace_emit_m_spin(struct p *p);
+/* slept_since_ns: when the M began to sleep in the poller; 0 = it only looked. */
+void trace_emit_netpoll(struct p *p, uint32_t tid, const struct g *list, int64_t slept_since_ns);
+void trace_emit_timer_fire(struct p *p, enum gmpt_timer_use use, int64_t late_ns, uint32_t home);
+
 void trace_emit_go_labels(struct p *p, struct g *g);
 void trace_emit_go_name(struct p *p, struct g *g);
 void trace_emit_user_task_begin(struct p *p, const struct gmpt_task *task, uint32_t name);

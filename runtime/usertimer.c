@@ -147,7 +147,10 @@ static int start_locked(struct gmpt_timer *timer, int64_t ns, void (*fire)(struc
     if (!timer->chan)
         fetch_add_relaxed(&timer->references, 1);
     int64_t when_ns = timers_moment_in(timer->period_ns ? timer->period_ns : ns);
-    int error = timers_start_periodic(m_self()->p, &timer->timer, when_ns, timer->period_ns, fire);
+    enum gmpt_timer_use use = !timer->chan        ? GMPT_TIMER_FUNCTION
+                              : timer->period_ns ? GMPT_TIMER_TICKER
+                                                 : GMPT_TIMER_CHANNEL;
+    int error = timers_start_periodic(m_self()->p, &timer->timer, use, when_ns, timer->period_ns, fire);
     if (!error)
         timer->started = true;
     else if (!timer->chan)

@@ -9,6 +9,7 @@ static const char *const group_names[EVENT_GROUPS] = {
     [EVENT_GROUP_STEAL] = "steal",     [EVENT_GROUP_RETAKE] = "retake", [EVENT_GROUP_PREEMPT] = "preempt",
     [EVENT_GROUP_LABELS] = "labels",   [EVENT_GROUP_NAME] = "name",     [EVENT_GROUP_TASK] = "task",
     [EVENT_GROUP_REGION] = "region",   [EVENT_GROUP_LOG] = "log",       [EVENT_GROUP_WAKER] = "waker",
+    [EVENT_GROUP_MACHINE] = "machine", [EVENT_GROUP_NETPOLL] = "netpoll", [EVENT_GROUP_TIMER] = "timer",
 };
 
 static const struct {
@@ -20,7 +21,10 @@ static const struct {
     { GMPT_EVENT_go_name, EVENT_GROUP_NAME },           { GMPT_EVENT_user_task_begin, EVENT_GROUP_TASK },
     { GMPT_EVENT_user_task_end, EVENT_GROUP_TASK },     { GMPT_EVENT_user_region_begin, EVENT_GROUP_REGION },
     { GMPT_EVENT_user_region_end, EVENT_GROUP_REGION }, { GMPT_EVENT_user_log, EVENT_GROUP_LOG },
-    { GMPT_EVENT_user_log_text, EVENT_GROUP_LOG },
+    { GMPT_EVENT_user_log_text, EVENT_GROUP_LOG },      { GMPT_EVENT_m_create, EVENT_GROUP_MACHINE },
+    { GMPT_EVENT_m_park, EVENT_GROUP_MACHINE },         { GMPT_EVENT_m_unpark, EVENT_GROUP_MACHINE },
+    { GMPT_EVENT_m_spin, EVENT_GROUP_MACHINE },         { GMPT_EVENT_netpoll, EVENT_GROUP_NETPOLL },
+    { GMPT_EVENT_timer_fire, EVENT_GROUP_TIMER },
 };
 
 static bool is(const char *word, size_t length, const char *name)

@@ -90,6 +90,23 @@ const char *gmpt_waker_words(enum gmpt_waker waker)
     return "unknown";
 }
 
+const char *gmpt_timer_use_words(enum gmpt_timer_use use)
+{
+    switch (use) {
+    case GMPT_TIMER_DEADLINE:
+        return "deadline";
+    case GMPT_TIMER_SLEEP:
+        return "sleep";
+    case GMPT_TIMER_CHANNEL:
+        return "timer";
+    case GMPT_TIMER_TICKER:
+        return "ticker";
+    case GMPT_TIMER_FUNCTION:
+        return "function";
+    }
+    return "unknown";
+}
+
 const char *event_kind_name(enum event_kind kind)
 {
     return kind > 0 && kind < EVENT_KINDS ? kind_names[kind] : "unknown";

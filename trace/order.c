@@ -25,6 +25,7 @@ void order_init(struct order *order, struct clockmap *clocks, const struct stack
     order->error = error;
     for (uint32_t i = 0; i < SECTION_RINGS_MAX; i++)
         order->lane[i].index = i;
+    holders_init(&order->holders);
 }
 
 /* ---- Lanes ------------------------------------------------------------------------------------------------------ */
@@ -291,6 +292,27 @@ static int g_add(struct order *order, uint64_t id, int64_t now_ns, struct gtable
     return -EPROTO;
 }
 
+/* Invariant 7. */
+static void machine_event(struct order *order, struct order_lane *lane, const struct gmpt_event *event)
+{
+    switch (event->type) {
+    case GMPT_EVENT_m_park:
+        holders_elsewhere(&order->holders, SECTION_RINGS_MAX, event->m_park.tid, event->time_ns);
+        break;
+    case GMPT_EVENT_m_create:
+        if (order->holders.tid[lane->index] && order->holders.tid[lane->index] != event->m_create.tid)
+            order_misfit(order);
+        break;
+    case GMPT_EVENT_m_spin:
+        if (lane->current && lane->current->g.id == lane->current_id && lane->current->seq == lane->current_seq &&
+            lane->current->g.state == GMPT_G_RUNNING)
+            order_misfit(order);
+        break;
+    default:
+        break;
+    }
+}
+
 /* The lane's current G makes a transition. NULL when there is none; it has not changed when it is known better. */
 static inline struct gtable_g *current_moves(struct order *order, struct order_lane *lane, enum gmpt_g_state from,
                                              enum gmpt_g_state to, int64_t now_ns)
@@ -385,6 +407,7 @@ static int lane_sync(struct order *order, struct order_lane *lane)
     lane->current = g;
     lane->current_id = part->current_g;
     lane->current_seq = part->current_seq;
+    holders_set(&order->holders, lane->index, 0, 0);
     return 0;
 }
 
@@ -554,6 +577,7 @@ static void losses_accept(struct order *order, struct order_lane *lane, struct g
     event->lost.span_ticks = (uint64_t)clockmap_span_ns(order->clocks, event->lost.span_ticks);
     if (lane->reader->code != lane->first->columns.codes + 1)
         lane->current = NULL; /* not the part's first record, so no sync told who runs now */
+    holders_set(&order->holders, lane->index, 0, 0);
 }
 
 /* Gives the lane's head out. */
@@ -575,6 +599,10 @@ static int head_accept(struct order *order, struct order_lane *lane, struct gmpt
         return result < 0 ? result : 0;
     }
     lane->text_bytes = 0;
+    if (holders_absent(&order->holders, lane->index, now_ns) && event->type != GMPT_EVENT_proc_start) {
+        order_misfit(order);
+        holders_set(&order->holders, lane->index, 0, 0);
+    }
 
     switch (event->type) {
     case GMPT_EVENT_lost:
@@ -586,14 +614,20 @@ static int head_accept(struct order *order, struct order_lane *lane, struct gmpt
         g_waited(order, lane, event);
         return 0;
     case GMPT_EVENT_proc_start:
+        current_leaves(order, lane);
+        holders_set(&order->holders, lane->index, event->proc_start.tid, now_ns);
+        holders_elsewhere(&order->holders, lane->index, event->proc_start.tid, now_ns);
+        break;
     case GMPT_EVENT_proc_stop:
         current_leaves(order, lane);
+        holders_set(&order->holders, lane->index, 0, 0);
         break;
     case GMPT_EVENT_cpu_sample:
         sample_read(order, lane, event);
         return 0;
     case GMPT_EVENT_proc_retake:
         event->g = event->proc_retake.g;
+        holders_set(&order->holders, event->proc_retake.p, 0, 0);
         return 0;
     case GMPT_EVENT_go_create:
         event->go_create.stack = stackset_index(order->stacks, lane->index, event->go_create.stack);
@@ -613,6 +647,7 @@ static int head_accept(struct order *order, struct order_lane *lane, struct gmpt
     case GMPT_EVENT_go_detach:
         g = current_moves(order, lane, GMPT_G_RUNNING, GMPT_G_PREEMPTED, now_ns);
         lane->current = NULL;
+        holders_set(&order->holders, lane->index, 0, 0);
         break;
     case GMPT_EVENT_go_block:
         event->go_block.stack = stackset_index(order->stacks, lane->index, event->go_block.stack);
@@ -657,6 +692,7 @@ static int head_accept(struct order *order, struct order_lane *lane, struct gmpt
         result = named_moves(order, lane, GMPT_G_RUNNABLE, now_ns, forced, &g);
         break;
     default:
+        machine_event(order, lane, event);
         break;
     }
     event->g = g ? g->g.id : 0;

@@ -37,6 +37,8 @@
  *    time of that head (the sync below), before its next record. So does a lane's first part that does not begin a
  *    trace; when a go_was of that G follows at once, it is left to that.
  *
+ * 7. A P has records only of the M that holds it (holders.h), which spins on it only while it runs no G there.
+ *
  * Rejected: sorting by time with a window (a wrong order where clocks differ by more than the work between two
  * records), and waiting without a limit (one lost record would hold its lane to the end of the file). */
 #ifndef GMPT_ORDER_H
@@ -46,6 +48,7 @@
 #include "events.h"
 #include "frames.h"
 #include "gtable.h"
+#include "holders.h"
 #include "sections.h"
 #include "stackset.h"
 
@@ -96,6 +99,7 @@ struct order {
     struct gtable gs;
     uint32_t log_bytes; /* of the last user_log given out */
     char log_text[GMPT_LOG_BYTES_MAX + 1];
+    struct holders holders;
     uint64_t buffered_bytes; /* of the frames that lanes still need */
     struct order_part *free_parts;
     struct gmpt_trace_counts counts;

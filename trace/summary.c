@@ -7,6 +7,7 @@
 
 #include "cpusamples.h"
 #include "histogram.h"
+#include "machines.h"
 #include "spans.h"
 #include "suspects.h"
 #include "table.h"
@@ -16,7 +17,6 @@
 #include <string.h>
 
 #define PS_MAX 256
-#define THREADS_MAX 65536 /* more than that are not counted apart */
 #define SITES_MAX 65536   /* Gs from further places are counted together under fn 0, stack 0 */
 #define SLAB_GS 128
 #define TIME_MAX_NS (INT64_MAX / 2) /* so that no damaged clock can make a difference overflow */
@@ -62,10 +62,11 @@ struct summary {
     struct summary_options options;
     bool reason_suspect[GMPT_WAIT_REASONS];
     struct current current[PS_MAX];
-    struct table gs, sites, threads;
+    struct table gs, sites;
     struct suspects suspects;
     struct spans *spans;
     struct cpusamples samples;
+    struct machines *machines;
     struct slab *slabs;
     struct live_g *free_gs;
     struct site *last_site;
@@ -90,7 +91,10 @@ struct summary *summary_open(const struct gmpt_trace *trace, const struct summar
     if (!summary)
         return NULL;
     summary->spans = spans_open();
-    if (!summary->spans) {
+    summary->machines = machines_open();
+    if (!summary->spans || !summary->machines) {
+        spans_close(summary->spans);
+        machines_close(summary->machines);
         free(summary);
         return NULL;
     }
@@ -118,12 +122,12 @@ void summary_close(struct summary *summary)
         free(slab);
     }
     histogram_clear(&summary->scheduling);
+    machines_close(summary->machines);
     suspects_clear(&summary->suspects);
     spans_close(summary->spans);
     cpusamples_clear(&summary->samples);
     table_clear(&summary->gs);
     table_clear(&summary->sites);
-    table_clear(&summary->threads);
     free(summary->canonical);
     free(summary->site_list);
     free(summary->group_list);
@@ -483,6 +487,7 @@ static int add_transition(struct summary *summary, const struct gmpt_event *even
         return add_block(summary, event, g);
     case GMPT_EVENT_go_unblock:
         totals->unblocks++;
+        totals->wakers[event->go_unblock.by < GMPT_WAKERS ? event->go_unblock.by : GMPT_WAKER_UNKNOWN]++;
         state_enter(summary, g, GMPT_G_RUNNABLE, summary->now_ns);
         return 0;
     case GMPT_EVENT_go_exit:
@@ -500,14 +505,6 @@ static int add_transition(struct summary *summary, const struct gmpt_event *even
     default:
         return 0;
     }
-}
-
-static int add_thread(struct summary *summary, uint64_t tid)
-{
-    uint64_t hash = table_mix(tid);
-    if (table_find(&summary->threads, hash, NULL, NULL) || summary->threads.count >= THREADS_MAX)
-        return 0;
-    return table_insert(&summary->threads, hash, summary);
 }
 
 /* Sums up what the Ps could have run until then. */
@@ -540,17 +537,13 @@ int summary_add(struct summary *summary, const struct gmpt_event *event)
         return add_was(summary, event);
     case GMPT_EVENT_go_waited:
         return add_waited(summary, event);
-    case GMPT_EVENT_proc_was:
-        return add_thread(summary, event->proc_was.tid);
-    case GMPT_EVENT_proc_start:
-        return add_thread(summary, event->proc_start.tid);
     case GMPT_EVENT_proc_steal:
         totals->steals++;
         totals->stolen_gs += event->proc_steal.count;
         return 0;
     case GMPT_EVENT_proc_retake:
         totals->handoffs++;
-        return 0;
+        return machines_add(summary->machines, event);
     case GMPT_EVENT_proc_preempt:
         totals->preempt_requests++;
         return 0;
@@ -559,7 +552,16 @@ int summary_add(struct summary *summary, const struct gmpt_event *event)
         summary->limit = (uint32_t)event->proc_limit.count;
         return 0;
     case GMPT_EVENT_lost:
+    case GMPT_EVENT_proc_was:
+    case GMPT_EVENT_proc_start:
     case GMPT_EVENT_proc_stop:
+    case GMPT_EVENT_m_create:
+    case GMPT_EVENT_m_park:
+    case GMPT_EVENT_m_unpark:
+    case GMPT_EVENT_m_spin:
+    case GMPT_EVENT_netpoll:
+    case GMPT_EVENT_timer_fire:
+        return machines_add(summary->machines, event);
     case GMPT_EVENT_go_name:
     case GMPT_EVENT_user_log_text:
         return 0;
@@ -576,6 +578,11 @@ int summary_add(struct summary *summary, const struct gmpt_event *event)
         return spans_add(summary->spans, event);
     case GMPT_EVENT_go_exit:
         if (spans_add(summary->spans, event))
+            return -ENOMEM;
+        break;
+    case GMPT_EVENT_go_start:
+    case GMPT_EVENT_go_detach:
+        if (machines_add(summary->machines, event))
             return -ENOMEM;
         break;
     default:
@@ -752,9 +759,10 @@ int summary_finish(struct summary *summary)
         qsort(summary->group_list, summary->group_count, sizeof *summary->group_list, group_compare);
     totals->length_ns = summary->end_ns;
     limit_until(summary, summary->end_ns);
-    totals->m_count = (uint32_t)summary->threads.count;
+    totals->m_count = (uint32_t)machines_totals(summary->machines)->held;
     totals->p_busy_ns = totals->state_ns[GMPT_G_RUNNING];
     totals->scheduling = histogram_latency(&summary->scheduling);
+    machines_finish(summary->machines, summary->end_ns);
     return 0;
 }
 
@@ -781,6 +789,7 @@ const struct summary_group *summary_groups(const struct summary *summary, size_t
     return summary->group_list;
 }
 
+const struct machines *summary_machines(const struct summary *summary) { return summary->machines; }
 const struct spans *summary_spans(const struct summary *summary) { return summary->spans; }
 
 const struct cpusamples *summary_samples(const struct summary *summary) { return &summary->samples; }

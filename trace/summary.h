@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 struct summary;
+struct machines;
 struct spans;
 struct cpusamples;
 
@@ -43,6 +44,7 @@ struct summary_totals {
     uint64_t preempt_requests, preemptions; /* asked for by sysmon; granted by the G at a safepoint */
     uint64_t detaches, attach_waits; /* Ps taken from Gs that computed; of these Gs, those that then found none */
     uint64_t async_preemptions;      /* by signal */
+    uint64_t wakers[GMPT_WAKERS];    /* the unblocks by who made the G runnable */
 };
 
 /* Where Gs were started. */
@@ -95,6 +97,8 @@ bool summary_exited(const struct summary *summary); /* the main G has returned o
 const struct summary_totals *summary_totals(const struct summary *summary);
 const struct summary_site *summary_sites(const struct summary *summary, size_t *count);
 const struct summary_group *summary_groups(const struct summary *summary, size_t *count);
+/* Threads, polls and timers: see machines.h. */
+const struct machines *summary_machines(const struct summary *summary);
 /* Tasks, regions and messages: see spans.h. */
 const struct spans *summary_spans(const struct summary *summary);
 const struct cpusamples *summary_samples(const struct summary *summary);

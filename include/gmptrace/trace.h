@@ -72,6 +72,16 @@ enum gmpt_waker {
 };
 #define GMPT_WAKERS 6
 
+/* What a timer is for. */
+enum gmpt_timer_use {
+    GMPT_TIMER_DEADLINE = 0, /* of a wait, or of a context */
+    GMPT_TIMER_SLEEP = 1,
+    GMPT_TIMER_CHANNEL = 2,  /* the program's, which sends once */
+    GMPT_TIMER_TICKER = 3,   /* and again and again */
+    GMPT_TIMER_FUNCTION = 4, /* and which starts a function */
+};
+#define GMPT_TIMER_USES 5
+
 struct gmpt_event {
     enum gmpt_event_type type;
     int32_t p;       /* the P whose ring it comes from; -1 for the no-P ring */
@@ -216,6 +226,7 @@ const char *gmpt_wait_reason_words(enum gmpt_wait_reason reason); /* "chan send"
 int gmpt_wait_reason_suspect(enum gmpt_wait_reason reason); /* 1 when a wait of this kind without end is suspect */
 const char *gmpt_g_state_words(enum gmpt_g_state state);      /* "runnable" */
 const char *gmpt_waker_words(enum gmpt_waker waker);          /* "a goroutine" */
+const char *gmpt_timer_use_words(enum gmpt_timer_use use);    /* "deadline" */
 
 #pragma GCC visibility pop
 
