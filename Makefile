@@ -195,7 +195,7 @@ $(BLOCKCHECK): preload/blockcheck_mutexes.c preload/blockcheck_preload.h Makefil
 	$(if $(Q),@echo "  LINK  $@")
 	$(Q)mkdir -p $(@D) && $(CC) $(filter-out -fsanitize% -fno-sanitize%,$(BASE_CFLAGS)) $(CFLAGS) -fPIC -shared -o $@ $< -ldl
 
-TOOL_LIBS := -lzstd -lprotobuf-c -lz -ldw -lelf -lsqlite3
+TOOL_LIBS := -lzstd -lprotobuf-c -lz -ldw -lelf -lsqlite3 -lm
 
 $(TOOL): $(CLI_OBJ) $(TRACE_OBJ) $(PPROF_OBJ)
 	$(if $(Q),@echo "  LINK  $@")
