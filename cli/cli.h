@@ -15,7 +15,7 @@
 
 enum cli_status {
     CLI_OK = 0,
-    CLI_FINDINGS = 1, /* leaks found */
+    CLI_FINDINGS = 1, /* leaks found, or what --fail-on asks for */
     CLI_USAGE = 2,    /* wrong arguments, or a program that cannot be run or recorded */
     CLI_INPUT = 3,    /* input that cannot be used */
     CLI_MACHINE = 4,  /* the machine lacks something: room, rights, a kernel feature; output that cannot be written */
@@ -30,7 +30,7 @@ struct cli_command {
 };
 
 extern const struct cli_command command_record, command_recover, command_analyze, command_leaks, command_pprof,
-    command_script, command_export, command_graph, command_ps, command_report;
+    command_script, command_export, command_graph, command_ps, command_report, command_diff;
 
 /* The whole of main(): finds the subcommand and runs it. Returns the exit status. */
 int cli_dispatch(int argc, char **argv);

@@ -124,6 +124,7 @@ static size_t frames_expand(struct places *places, uint64_t pc, struct place_fra
             .function = symbol->frames[i].function,
             .file = symbol->frames[i].file,
             .line = symbol->frames[i].line,
+            .function_line = symbol->frames[i].function_line,
             .address = pc,
             .module = module ? module->path : NULL,
             .module_address = symbol->object_address,
@@ -248,7 +249,7 @@ const char *place_of_stack(struct places *places, char buffer[PLACE_TEXT_BYTES],
 }
 
 /* The function itself, not what was inlined at its first instruction. */
-static struct place_frame function_frame(struct places *places, uint64_t fn)
+struct place_frame place_function_frame(struct places *places, uint64_t fn)
 {
     struct place_frame frame = { .address = fn };
     const struct symbol *symbol = fn ? symbolize(places->symbolizer, fn + 1) : NULL;
@@ -271,7 +272,7 @@ static struct place_frame function_frame(struct places *places, uint64_t fn)
 
 const char *place_function(struct places *places, char buffer[PLACE_TEXT_BYTES], uint64_t fn)
 {
-    struct place_frame frame = function_frame(places, fn);
+    struct place_frame frame = place_function_frame(places, fn);
     if (frame.function)
         snprintf(buffer, PLACE_TEXT_BYTES, "%s", frame.function);
     else if (fn)
@@ -361,6 +362,6 @@ void place_json(struct places *places, FILE *file, uint32_t stack)
 
 void place_function_json(struct places *places, FILE *file, uint64_t fn)
 {
-    struct place_frame frame = function_frame(places, fn);
+    struct place_frame frame = place_function_frame(places, fn);
     frame_json(file, &frame);
 }

@@ -19,6 +19,7 @@ struct place_frame {
     const char *function; /* NULL = not known */
     const char *file;     /* full path; NULL = not known */
     int line;
+    int function_line; /* where the function begins; 0 = not known */
     uint64_t address;
     const char *module;      /* path; NULL = not known */
     uint64_t module_address; /* the address in the module's file */
@@ -36,7 +37,10 @@ size_t place_frames(struct places *places, uint32_t stack, struct place_frame fr
  * said before the stack is first asked for. When memory is short nothing happens. */
 void place_code(struct places *places, uint32_t stack);
 
-/* The G function that begins at this address; "gateway+0x1234" without a name, "main" for the main G's. */
+/* The G function that begins at this address, with the line where it begins. */
+struct place_frame place_function_frame(struct places *places, uint64_t fn);
+
+/* The same as a text; "gateway+0x1234" without a name, "main" for the main G's. */
 const char *place_function(struct places *places, char buffer[PLACE_TEXT_BYTES], uint64_t fn);
 
 /* File and line of a frame, "gateway.c:120", or "gateway+0x1234" without debug information. */

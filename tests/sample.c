@@ -291,6 +291,9 @@ static const char *json_value(const char *p, int depth)
     if (json_decimals && *p == '.' && isdigit((unsigned char)p[1]))
         for (p++; isdigit((unsigned char)*p);)
             p++;
+    if (json_decimals && *p == 'e' && strchr("+-", p[1]) && isdigit((unsigned char)p[2]))
+        for (p += 2; isdigit((unsigned char)*p);)
+            p++;
     return p; /* our numbers are whole unless said otherwise: a fraction is a mistake */
 }
 

@@ -30,7 +30,7 @@ int sample_events(const struct sample_options *options);
 
 /* Whether text is one whole JSON value and nothing else. */
 bool sample_json_valid(const char *text);
-/* The same where numbers may have a fraction. */
+/* The same where numbers may have a fraction and an exponent. */
 bool sample_json_valid_decimals(const char *text);
 
 #endif
