@@ -39,6 +39,7 @@ RUNTIME_SRC := $(wildcard runtime/*.c runtime/*.S)
 EMIT_SRC := trace/segment.c trace/ring.c trace/dictionary.c $(wildcard trace/atomics.c)
 TRACE_SRC := $(wildcard trace/*.c)
 PPROF_SRC := $(wildcard pprof/*.c)
+ANALYSIS_SRC := $(wildcard analysis/*.c)
 CLI_SRC := $(wildcard cli/*.c cli/*.S)
 TEST_SRC := $(wildcard tests/*.c)
 EXAMPLES := $(basename $(notdir $(wildcard examples/*.c)))
@@ -51,6 +52,7 @@ RUNTIME_OBJ := $(call objects,$(RUNTIME_SRC))
 EMIT_OBJ := $(call objects,$(EMIT_SRC))
 TRACE_OBJ := $(call objects,$(TRACE_SRC))
 PPROF_OBJ := $(call objects,$(PPROF_SRC)) $(BUILD)/pprof/profile.pb-c.o
+ANALYSIS_OBJ := $(call objects,$(ANALYSIS_SRC))
 CLI_OBJ := $(call objects,$(CLI_SRC)) $(BUILD)/cli/perfetto.pb-c.o
 PROTO_OBJ := $(BUILD)/pprof/profile.pb-c.o $(BUILD)/cli/perfetto.pb-c.o
 TEST_OBJ := $(call objects,$(TEST_SRC))
@@ -197,7 +199,7 @@ $(BLOCKCHECK): preload/blockcheck_mutexes.c preload/blockcheck_preload.h Makefil
 
 TOOL_LIBS := -lzstd -lprotobuf-c -lz -ldw -lelf -lsqlite3 -lm
 
-$(TOOL): $(CLI_OBJ) $(TRACE_OBJ) $(PPROF_OBJ)
+$(TOOL): $(CLI_OBJ) $(TRACE_OBJ) $(ANALYSIS_OBJ) $(PPROF_OBJ)
 	$(if $(Q),@echo "  LINK  $@")
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(TOOL_LIBS)
 
@@ -233,7 +235,7 @@ $(BUILD)/tests/programs/%: $(BUILD)/tests/programs/%.o $(LIB)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lzstd
 
 # The tests see the internals, so they link the objects and not the library; cli/main.c has the other main().
-$(CHECKER): $(TEST_OBJ) $(FUZZ_OBJ) $(RUNTIME_OBJ) $(TRACE_OBJ) $(PPROF_OBJ) $(filter-out %/cli/main.o,$(CLI_OBJ))
+$(CHECKER): $(TEST_OBJ) $(FUZZ_OBJ) $(RUNTIME_OBJ) $(TRACE_OBJ) $(ANALYSIS_OBJ) $(PPROF_OBJ) $(filter-out %/cli/main.o,$(CLI_OBJ))
 	$(if $(Q),@echo "  LINK  $@")
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $$(pkg-config --libs check) $(TOOL_LIBS)
 

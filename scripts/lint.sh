@@ -42,19 +42,21 @@ function wrong(what) { print $1 ":" $2 ": " what }
         wrong("nothing but tests includes tests/")
     if (target == "cli" && layer != target)
         wrong("nothing but cli/ and tests/ includes cli/")
-    if (layer == "trace" && target ~ /^(runtime|pprof|ebpf)$/)
+    if (layer == "trace" && target ~ /^(runtime|pprof|analysis|ebpf)$/)
         wrong("trace/ depends on nothing of " target "/")
-    if (layer == "pprof" && target ~ /^(runtime|ebpf)$/)
+    if (layer == "analysis" && target ~ /^(runtime|pprof|ebpf)$/)
+        wrong("analysis/ may use trace/ only, not " target "/")
+    if (layer == "pprof" && target ~ /^(runtime|analysis|ebpf)$/)
         wrong("pprof/ may use trace/ only, not " target "/")
     if (layer == "cli" && target == "runtime")
         wrong("cli/ sees the runtime through <gmptrace/gmpt.h> only")
-    if (layer == "runtime" && target ~ /^(pprof|ebpf)$/)
+    if (layer == "runtime" && target ~ /^(pprof|analysis|ebpf)$/)
         wrong("runtime/ depends on nothing of " target "/")
     if (layer == "runtime" && target == "trace" && name != "trace/atomics.h" &&
         base !~ /^tracepoint\.[ch]$/)
         wrong("runtime/ reaches trace/ through tracepoint.c and tracepoint.h only")
     if (layer ~ /^(examples|bench|include)$/ && target !~ /^(gmptrace|include)$/ && name ~ /\// &&
-        target ~ /^(runtime|trace|pprof|ebpf)$/ &&
+        target ~ /^(runtime|trace|pprof|analysis|ebpf)$/ &&
         (file != "bench/floors.c" || name != "runtime/switch.h") && (file != "bench/emit.c" || name != "runtime/enter.h"))
         wrong(layer "/ uses the public headers only")
 }' >>"$findings"

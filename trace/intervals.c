@@ -45,6 +45,7 @@ struct intervals {
     struct table gs;
     struct slab *slabs;
     struct live *free_gs;
+    uint32_t slots; /* records that there are */
     int64_t now_ns, end_ns;
     bool main_seen;
 };
@@ -101,12 +102,15 @@ static struct live *live_make(struct intervals *intervals, uint64_t id)
             return NULL;
         slab->next = intervals->slabs;
         intervals->slabs = slab;
-        for (int i = SLAB_GS - 1; i >= 0; i--)
+        for (int i = SLAB_GS - 1; i >= 0; i--) {
+            slab->gs[i].g.slot = intervals->slots + (uint32_t)i;
             live_free(intervals, &slab->gs[i]);
+        }
+        intervals->slots += SLAB_GS;
     }
     struct live *g = intervals->free_gs;
     intervals->free_gs = g->next_free;
-    *g = (struct live){ .g = { .id = id, .created_ns = intervals->now_ns },
+    *g = (struct live){ .g = { .id = id, .created_ns = intervals->now_ns, .slot = g->g.slot },
                         .state = GMPT_G_RUNNABLE,
                         .since_ns = intervals->now_ns,
                         .p = -1 };

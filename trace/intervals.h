@@ -36,6 +36,7 @@ struct interval_g {
     uint32_t labels, name; /* numbers for gmpt_trace_label and gmpt_trace_string; 0 = none */
     int64_t created_ns;    /* or when it was first seen */
     bool main;             /* the main G */
+    uint32_t slot;         /* a small number that no other live G has; one that lives later may get it again */
 };
 
 #define INTERVAL_LOST ((enum gmpt_g_state)0)

@@ -9,6 +9,7 @@
 #include "histogram.h"
 #include "machines.h"
 #include "spans.h"
+#include "stackalias.h"
 #include "suspects.h"
 #include "table.h"
 
@@ -20,7 +21,6 @@
 #define SITES_MAX 65536   /* Gs from further places are counted together under fn 0, stack 0 */
 #define SLAB_GS 128
 #define TIME_MAX_NS (INT64_MAX / 2) /* so that no damaged clock can make a difference overflow */
-#define CANONICAL_MAX (1u << 22)    /* stacks whose canonical one is remembered; that of others is asked for anew */
 #define STATE_LOST 0                /* ran when its ring lost records; nobody knows what it has done since */
 
 struct site {
@@ -70,8 +70,7 @@ struct summary {
     struct slab *slabs;
     struct live_g *free_gs;
     struct site *last_site;
-    uint32_t *canonical; /* by stack; 0 = not asked for yet */
-    size_t canonical_room;
+    struct stackalias alias;
     int64_t now_ns; /* of the event that is being added */
     int64_t end_ns;
     uint32_t limit;   /* GOMAXPROCS; 0 = what the head says, not looked up yet */
@@ -100,6 +99,8 @@ struct summary *summary_open(const struct gmpt_trace *trace, const struct summar
     }
     summary->trace = trace;
     summary->options = options ? *options : (struct summary_options){ .stuck_ns = SUMMARY_STUCK_BY_END };
+    summary->alias.first = summary->options.canonical_stack;
+    summary->alias.arg = summary->options.canonical_arg;
     for (int reason = 0; reason < GMPT_WAIT_REASONS; reason++)
         summary->reason_suspect[reason] = gmpt_wait_reason_suspect((enum gmpt_wait_reason)reason);
     return summary;
@@ -128,7 +129,7 @@ void summary_close(struct summary *summary)
     cpusamples_clear(&summary->samples);
     table_clear(&summary->gs);
     table_clear(&summary->sites);
-    free(summary->canonical);
+    stackalias_clear(&summary->alias);
     free(summary->site_list);
     free(summary->group_list);
     free(summary);
@@ -137,25 +138,7 @@ void summary_close(struct summary *summary)
 /* The stack by which places are told apart. */
 static uint32_t stack_canonical(struct summary *summary, uint64_t field)
 {
-    uint32_t stack = (uint32_t)field;
-    if (stack == 0 || !summary->options.canonical_stack)
-        return stack;
-    if (stack >= summary->canonical_room && stack < CANONICAL_MAX) {
-        size_t room = summary->canonical_room ? summary->canonical_room : 256;
-        while (room <= stack)
-            room *= 2;
-        uint32_t *canonical = realloc(summary->canonical, room * sizeof *canonical);
-        if (canonical) {
-            memset(canonical + summary->canonical_room, 0, (room - summary->canonical_room) * sizeof *canonical);
-            summary->canonical = canonical;
-            summary->canonical_room = room;
-        }
-    }
-    if (stack >= summary->canonical_room)
-        return summary->options.canonical_stack(summary->options.canonical_arg, stack);
-    if (summary->canonical[stack] == 0)
-        summary->canonical[stack] = summary->options.canonical_stack(summary->options.canonical_arg, stack);
-    return summary->canonical[stack];
+    return stackalias_of(&summary->alias, (uint32_t)field);
 }
 
 /* ---- Sites and live Gs ------------------------------------------------------------------------------------------- */
