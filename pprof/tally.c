@@ -260,7 +260,7 @@ static struct interval sample_interval(const struct tally *tally, const struct g
     *g = (struct interval_g){ .id = sample->g };
     if (known)
         *g = (struct interval_g){ known->id,     known->parent, known->fn,         known->create_stack,
-                                  known->labels, known->name,   known->created_ns, false };
+                                  known->labels, known->name,   known->created_ns, false, 0 };
     int64_t taken_ns = cpusamples_time_ns(event);
     bool called = !sample->held && known && known->state == GMPT_G_SYSCALL;
     return (struct interval){
