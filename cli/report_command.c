@@ -128,6 +128,9 @@ static int interval_closed(void *taking_arg, const struct interval *interval)
     int result = heatmap_closed(report->heatmap, interval);
     result = result ? result : report_flame_interval(report->flame, interval);
     result = result ? result : report_sites_closed(report->sites, interval);
+    int64_t site = result ? 0 : report_sites_number(report->sites, interval->g);
+    if (!result)
+        result = site < 0 ? -ENOMEM : report_over_closed(report->over, interval, (uint32_t)site);
     return result ? result : report_waits_closed(report->waits, interval);
 }
 
@@ -193,14 +196,16 @@ static int parts_open(struct report *report, const struct report_options *option
     report->flame = report_flame_open(report);
     report->sites = report_sites_open();
     report->waits = report_waits_open();
+    report->over = report_over_open(report);
     return report->names && report->load.summary && report->heatmap && report->overtime && report->flame &&
-                   report->sites && report->waits
+                   report->sites && report->waits && report->over
                ? 0
                : -ENOMEM;
 }
 
 static void parts_close(struct report *report)
 {
+    report_over_close(report->over);
     report_waits_close(report->waits);
     report_sites_close(report->sites);
     report_flame_close(report->flame);
@@ -216,7 +221,7 @@ static int page_write(struct report *report)
 {
     static int (*const parts[])(struct report *) = {
         report_head_write,  report_heat_write,  report_flame_write,
-        report_sites_write, report_waits_write, report_slices_write,
+        report_sites_write, report_waits_write, report_over_write,  report_slices_write,
     };
     char title[PLACE_TEXT_BYTES];
     snprintf(title, sizeof title, "%s", report->path);
@@ -304,12 +309,12 @@ static int report_run(int argc, char **argv)
 
 const struct cli_command command_report = {
     .name = "report",
-    .summary = "a trace as one page for a browser: heat map, flame graphs",
+    .summary = "a trace as one page for a browser: heat map, timeline, flame graphs",
     .help = "Usage: gmptrace report [FILE] [-o OUT] [--columns N] [--slices N]\n"
             "Write the trace FILE (gmptrace.data) as one page for a browser, which needs neither\n"
             "the network nor a server: a heat map of scheduling delays that leads to who waited,\n"
-            "who woke them and what ran meanwhile; flame graphs of any part of the time, and the\n"
-            "difference of two.\n"
+            "who woke them and what ran meanwhile; a timeline by processor, thread and goroutine\n"
+            "with wake-ups; flame graphs of any part of the time, and the difference of two.\n"
             "\n"
             "  -o, --output=OUT   where to (report.html); '-' is standard output, and a name that\n"
             "                     ends in .gz is compressed\n"

@@ -45,6 +45,7 @@ struct report {
     struct report_flame *flame;
     struct report_sites *sites;
     struct report_waits *waits;
+    struct report_over *over;
     FILE *out;
 };
 
@@ -63,6 +64,7 @@ struct report_sites *report_sites_open(void);
 void report_sites_close(struct report_sites *sites);
 int report_sites_begun(struct report_sites *sites, const struct intervals *intervals, const struct interval *interval);
 int report_sites_closed(struct report_sites *sites, const struct interval *interval);
+int64_t report_sites_number(struct report_sites *sites, const struct interval_g *g); /* or -ENOMEM */
 int report_sites_write(struct report *report);
 
 /* report_waits.c: places of waits, and who ends them; and what waits at the end. */
@@ -70,6 +72,12 @@ struct report_waits *report_waits_open(void);
 void report_waits_close(struct report_waits *waits);
 int report_waits_closed(struct report_waits *waits, const struct interval *interval);
 int report_waits_write(struct report *report);
+
+/* report_over.c: the timeline as a whole. */
+struct report_over *report_over_open(const struct report *report);
+void report_over_close(struct report_over *over);
+int report_over_closed(struct report_over *over, const struct interval *interval, uint32_t site);
+int report_over_write(struct report *report);
 
 /* report_slices.c: the longest delays, and exact slices of a few windows of time, from a second reading. */
 void report_worst_add(struct report_worst *worst, const struct interval *interval);

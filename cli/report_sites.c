@@ -72,7 +72,7 @@ static void *room_make(void *list, uint32_t *room, uint32_t number, size_t size)
     return bigger;
 }
 
-static int64_t site_number(struct report_sites *sites, const struct interval_g *g)
+int64_t report_sites_number(struct report_sites *sites, const struct interval_g *g)
 {
     struct site_key key = { g->fn, g->create_stack, 0 };
     int64_t number = keyset_put(&sites->keys, &key);
@@ -90,7 +90,8 @@ int report_sites_begun(struct report_sites *sites, const struct intervals *inter
     if (interval->began_by != GMPT_EVENT_go_create && interval->began_by != GMPT_EVENT_go_was)
         return 0;
     const struct interval_g *parent = intervals_g(intervals, interval->g->parent);
-    int64_t site = site_number(sites, interval->g), of_parent = parent ? site_number(sites, parent) : 0;
+    int64_t site = report_sites_number(sites, interval->g);
+    int64_t of_parent = parent ? report_sites_number(sites, parent) : 0;
     if (site < 0 || of_parent < 0)
         return -ENOMEM;
     sites->sites[site].started++;
@@ -109,7 +110,7 @@ int report_sites_begun(struct report_sites *sites, const struct intervals *inter
 
 int report_sites_closed(struct report_sites *sites, const struct interval *interval)
 {
-    int64_t number = site_number(sites, interval->g);
+    int64_t number = report_sites_number(sites, interval->g);
     if (number < 0)
         return -ENOMEM;
     struct site *site = &sites->sites[number];

@@ -1,5 +1,5 @@
 /* "worst": [[G, P, begin, end, function, creation stack, stack, cause, waker], ...], the longest delays, longest first;
- * "windows": [{"from": ns, "to": ns, "whole": of the trace, "cut": there was more,
+ * "windows": [{"from": ns, "to": ns, "whole": of the trace, "cut": it was to be longer,
  *              "slices": [G, state, reason, P, begin, length, stack, ...], "wakes": [G, waker, time, latency, ...],
  *              "holds": [thread, P, begin, length, ...], "gs": [G, function, parent, ...]}, ...]
  * All times but `from` and `to` are since `from`.
@@ -28,10 +28,9 @@ struct window {
     struct report *report;
     struct export export;
     struct timeline *timeline;
-    int64_t from_ns, to_ns;
+    int64_t from_ns, to_ns; /* to_ns: earlier once it is cut */
     uint32_t count, max;
-    bool cut;
-    int failed;
+    bool whole, cut;
     struct table gs; /* of struct told_g */
     FILE *slices, *wakes, *holds, *gs_out;
     char *text[4];
@@ -84,11 +83,24 @@ static int worst_write(struct report *report)
 
 /* ---- What a window is told --------------------------------------------------------------------------------------- */
 
-static bool window_full(struct window *window)
+/* A window that gets too many slices ends earlier, with room for those that lie across its end then; so there is no
+ * hole in what it shows. Returns whether the slice is told. */
+static bool window_takes(struct window *window, const struct export_slice *slice)
 {
-    if (window->count >= window->max)
+    bool waits_all_along = slice->state == GMPT_G_WAITING && slice->begin_ns <= window->from_ns && !slice->ended;
+    uint32_t reserve = window->whole ? 0 : window->max / 4;
+    if (!window->cut && window->count >= window->max - reserve) {
         window->cut = true;
-    return window->cut;
+        window->to_ns = slice->end_ns;
+    }
+    if (window->cut && (slice->begin_ns >= window->to_ns || window->count >= window->max))
+        return false;
+    return window->whole || !waits_all_along;
+}
+
+static int64_t window_end(const struct window *window, int64_t end_ns)
+{
+    return end_ns < window->to_ns ? end_ns : window->to_ns;
 }
 
 static int g_tell(struct window *window, uint64_t id)
@@ -109,14 +121,14 @@ static int window_slice(struct export *export, struct export_g *g, const struct 
 {
     struct window *window = export->state;
     (void)g;
-    if (window_full(window))
+    if (!window_takes(window, slice))
         return 0;
     int64_t stack = report_stack(window->report->names, slice->stack);
     if (stack < 0 || g_tell(window, slice->g))
         return -ENOMEM;
     fprintf(window->slices, "%s%" PRIu64 ",%d,%d,%d,%" PRId64 ",%" PRId64 ",%" PRId64, window->count ? "," : "",
             slice->g, (int)slice->state, (int)slice->reason, slice->p, slice->begin_ns - window->from_ns,
-            slice->end_ns - slice->begin_ns, stack);
+            window_end(window, slice->end_ns) - slice->begin_ns, stack);
     window->count++;
     return 0;
 }
@@ -125,7 +137,7 @@ static int window_wakeup(struct export *export, struct export_g *g, const struct
 {
     struct window *window = export->state;
     (void)g;
-    if (window->cut || !wakeup->waker)
+    if (!wakeup->waker || wakeup->time_ns >= window->to_ns)
         return 0;
     if (g_tell(window, wakeup->waker))
         return -ENOMEM;
@@ -137,9 +149,9 @@ static int window_wakeup(struct export *export, struct export_g *g, const struct
 static int window_hold(struct export *export, const struct export_hold *hold)
 {
     struct window *window = export->state;
-    if (!window->cut)
+    if (hold->begin_ns < window->to_ns)
         fprintf(window->holds, ",%" PRIu64 ",%d,%" PRId64 ",%" PRId64, hold->tid, hold->p,
-                hold->begin_ns - window->from_ns, hold->end_ns - hold->begin_ns);
+                hold->begin_ns - window->from_ns, window_end(window, hold->end_ns) - hold->begin_ns);
     return 0;
 }
 
@@ -156,18 +168,31 @@ static uint32_t windows_choose(struct report *report, struct window windows[WIND
 {
     uint32_t count = 0;
     int64_t end_ns = report->end_ns + 1;
+    if (!report->slices_max)
+        return 0;
     if (report->intervals <= report->slices_max) {
         windows[0].to_ns = end_ns;
+        windows[0].whole = true;
         return 1;
     }
+    /* Were slices spread evenly, this much time on either side would take half of what a window may have. */
+    double share = (double)report->slices_max / WINDOWS_MAX;
+    int64_t usual_ns = (int64_t)((double)end_ns / (double)report->intervals * share / 4);
     for (uint32_t i = 0; i < report->worst.count && count < WINDOWS_MAX; i++) {
         const struct report_delay *delay = &report->worst.list[i];
-        int64_t margin = delay->length_ns / 4 + 20000, from = delay->begin_ns - margin;
+        int64_t margin = delay->length_ns / 4 + 20000;
+        margin = margin > usual_ns ? margin : usual_ns;
+        int64_t from = delay->begin_ns - margin;
         int64_t to = delay->begin_ns + delay->length_ns + margin;
-        bool apart = true;
-        for (uint32_t k = 0; k < count; k++)
-            apart &= from >= windows[k].to_ns || to <= windows[k].from_ns;
-        if (!apart)
+        bool shown = false;
+        for (uint32_t k = 0; k < count; k++) {
+            if (windows[k].to_ns <= delay->begin_ns && windows[k].to_ns > from)
+                from = windows[k].to_ns;
+            if (windows[k].from_ns >= delay->begin_ns + delay->length_ns && windows[k].from_ns < to)
+                to = windows[k].from_ns;
+            shown |= windows[k].from_ns < to && windows[k].to_ns > from;
+        }
+        if (shown)
             continue;
         windows[count].from_ns = from < 0 ? 0 : from;
         windows[count++].to_ns = to > end_ns ? end_ns : to;
@@ -207,7 +232,7 @@ static void window_close(struct window *window)
     }
 }
 
-static int window_write(struct window *window, FILE *out, bool whole)
+static int window_write(struct window *window, FILE *out)
 {
     FILE *streams[] = { window->slices, window->wakes, window->holds, window->gs_out };
     for (int i = 0; i < 4; i++)
@@ -215,7 +240,8 @@ static int window_write(struct window *window, FILE *out, bool whole)
             return -ENOMEM;
     /* wakes and holds begin with a comma */
     fprintf(out, "{\"from\":%" PRId64 ",\"to\":%" PRId64 ",\"whole\":%s,\"cut\":%s,\n\"slices\":[%s],\n",
-            window->from_ns, window->to_ns, whole ? "true" : "false", window->cut ? "true" : "false", window->text[0]);
+            window->from_ns, window->to_ns, window->whole ? "true" : "false", window->cut ? "true" : "false",
+            window->text[0]);
     fprintf(out, "\"wakes\":[%s],\n\"holds\":[%s],\n\"gs\":[%s]}", window->bytes[1] ? window->text[1] + 1 : "",
             window->bytes[2] ? window->text[2] + 1 : "", window->text[3]);
     return 0;
@@ -252,7 +278,7 @@ int report_slices_write(struct report *report)
     fputs("\"windows\":[", report->out);
     for (uint32_t i = 0; i < count && !result; i++) {
         fputs(i ? ",\n" : "", report->out);
-        result = window_write(&windows[i], report->out, report->intervals <= report->slices_max);
+        result = window_write(&windows[i], report->out);
     }
     fputc(']', report->out);
     for (uint32_t i = 0; i < count; i++)

@@ -122,7 +122,7 @@ function flameMatch(search) {
 }
 
 views.push({
-    name: "flame", title: "Flame graph", order: 3,
+    name: "flame", title: "Flame graph", order: 4,
     show(main, params) {
         const usable = D.flame.filter((type) => type.samples.length);
         if (!usable.length) {

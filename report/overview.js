@@ -27,7 +27,8 @@ function worstRow([g, p, from, to, fn, create, stack, by]) {
         el("td", { class: "wide" }, el("b", { class: "code" }, "G" + g + " " + text(fn)), el("span", { class: "soft" }, " " + cause(by)),
             stackElement(stack, "had waited at"), stackElement(create, "started at")),
         el("td", {}, p < 0 ? "no P" : "P" + p),
-        el("td", {}, link(moment(from, D.heat.width), "heat", { show: "longest", t: rangeText(Math.max(0, from - margin), to + margin) })));
+        el("td", {}, link(moment(from, D.heat.width), "heat", { show: "longest", t: rangeText(Math.max(0, from - margin), to + margin) }),
+            windowsIn(from, to).length ? [" ", link("timeline", "timeline", { by: "g", g, t: rangeText(Math.max(0, from - (to - from) / 5), to + (to - from) / 5) })] : null));
 }
 
 function suspectRow([verdict, fn, create, waits, , why, , , number, oldest]) {
@@ -55,7 +56,7 @@ views.push({
         })),
         el("h2", {}, "Suspected leaks"), suspects.length ? table(["how many#", "", "the oldest waits#"], suspects.slice(0, 50).map(suspectRow))
             : el("p", { class: "soft" }, "none"),
-        el("h2", {}, "The longest delays"), D.worst.length ? table(["delay#", "", "queued at", "heat map"], D.worst.slice(0, 15).map(worstRow))
+        el("h2", {}, "The longest delays"), D.worst.length ? table(["delay#", "", "queued at", "see"], D.worst.slice(0, 15).map(worstRow))
             : el("p", { class: "soft" }, "none"));
         statesDraw(canvas);
     },

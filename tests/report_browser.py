@@ -78,6 +78,42 @@ def want(condition, claim):
         raise AssertionError(claim)
 
 
+def show(browser, fragment):
+    browser.value("location.hash = '#%s'; new Promise(done => setTimeout(done, 50))" % fragment)
+
+
+def timeline_look(browser):
+    """The longest run on P0 by keys and by mouse, whose it is, and by arrows the goroutines that it woke."""
+    show(browser, "timeline")
+    browser.value("document.getElementById('timeline').focus()")
+    browser.key("Home")
+    first = browser.value("location.hash")
+    want("s=0." in first, "Home selects the first slice: " + first)
+    browser.key("ArrowRight")
+    want(browser.value("location.hash") != first, "an arrow goes to the next slice")
+    browser.key("+")
+    want("t=" in browser.value("location.hash"), "plus zooms")
+    browser.key("Escape")
+    browser.value("document.getElementById('timeline-all').click()")
+    place = browser.value(
+        "(() => { const d = JSON.parse(document.getElementById('data').textContent), s = d.windows[0].slices; let best = 0;"
+        " for (let i = 0; i < s.length; i += 7) if (s[i + 1] === 2 && s[i + 5] > s[best + 5] || s[best + 1] !== 2) best = i;"
+        " const b = document.getElementById('timeline').getBoundingClientRect(), at = (s[best + 4] + s[best + 5] / 2) / d.meta.end;"
+        " return [b.left + 108 - 16 + at * (b.width - 4 - 92), b.top + 8]; })()")
+    browser.mouse(place[0], place[1])
+    panel = browser.value("(document.getElementById('slice') || {}).innerText || ''")
+    want("hog" in panel and "running" in panel, "a click on the longest run tells that it was the hog: " + panel)
+    for rows in ("m", "g"):
+        browser.value("document.getElementById('by-%s').click()" % rows)
+        want("hog" in browser.value("document.getElementById('slice').innerText"), "it stays selected by " + rows)
+    waker = browser.value("[...document.querySelectorAll('#slice a')].filter(a => /servant/.test(a.innerText)).length")
+    want(waker > 0, "the slice leads to servants that it woke")
+    browser.value("[...document.querySelectorAll('#slice a')].find(a => /servant/.test(a.innerText)).click()")
+    browser.value("new Promise(done => setTimeout(done, 50))")
+    panel = browser.value("document.getElementById('slice').innerText")
+    want("servant" in panel and "made runnable by" in panel and "hog" in panel, "and from there back to the hog: " + panel)
+
+
 def look(browser, page):
     browser.call("Page.navigate", url="file://" + page)
     browser.value("new Promise(done => { const look = () => document.querySelector('#tabs a') ? done() :"
@@ -112,6 +148,8 @@ def look(browser, page):
     want("hog" in behind and "hogged.c:" in behind, "the first of what ran is the hog, with its line: " + behind)
     browser.value("history.back(); new Promise(done => setTimeout(done, 100))")
     want("s=%d" % column not in browser.value("location.hash"), "back takes the selection away")
+
+    timeline_look(browser)
 
     bad = [e for e in browser.events
            if e.get("method") in ("Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded")
