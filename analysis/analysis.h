@@ -1,0 +1,72 @@
+/* One pass over a trace that finds out where time went and what is wrong: the sections of `gmptrace analyze`.
+ *
+ *     events -> intervals.h -> window and filter -> piece.h -> waits, wakeups, convoys, runs, lateness, calls, lives,
+ *            \-------------------------------------------------> processors                chains
+ *
+ * Feed every event in order, then finish; what each section holds is then valid, and findings are sorted. Memory is
+ * bounded by the Gs that live, by distinct keys (distribution.h) and by the columns of time, never by the length of
+ * the trace.
+ *
+ * A filter chooses pieces of the lives of Gs, a window cuts them. What is about Ps (processors), about who waits for
+ * whom (chains), and the number of Gs alive (of lives) is of all Gs. */
+#ifndef GMPT_ANALYSIS_H
+#define GMPT_ANALYSIS_H
+
+#include "calls.h"
+#include "chains.h"
+#include "convoys.h"
+#include "finding.h"
+#include "lateness.h"
+#include "lives.h"
+#include "processors.h"
+#include "runs.h"
+#include "waits.h"
+#include "wakeups.h"
+
+#include "trace/filter.h"
+#include "trace/overtime.h"
+
+#define ANALYSIS_COLUMNS 64
+#define ANALYSIS_END INT64_MAX
+
+struct analysis_options {
+    struct finding_limits limits;
+    int64_t from_ns, to_ns; /* ANALYSIS_END: to the end */
+    int64_t length_ns;      /* the trace's, for states over time; 0 = not known: there are none */
+    const struct filter *filter; /* NULL: all */
+    struct filter_names names;
+    /* The stack that stands for all that mean the same; NULL: each stands for itself. */
+    uint32_t (*canonical_stack)(void *arg, uint32_t stack);
+    void *canonical_arg;
+};
+
+struct analysis {
+    struct analysis_options options;
+    const struct gmpt_trace *trace;
+    struct intervals *intervals;
+    struct stackalias alias;
+    struct slots slots;
+    int64_t end_ns; /* of the window */
+    int64_t state_ns[GMPT_G_STATES], wait_ns[GMPT_WAIT_REASONS];
+    struct overtime *overtime; /* from options.from_ns on; NULL: none */
+    struct waits waits;
+    struct wakeups wakeups;
+    struct convoys convoys;
+    struct runs runs;
+    struct lateness lateness;
+    struct calls calls;
+    struct lives lives;
+    struct processors processors;
+    struct chains chains;
+    struct findings findings;
+};
+
+/* NULL with errno ENOMEM. The trace may be NULL. */
+struct analysis *analysis_open(const struct gmpt_trace *trace, const struct analysis_options *options);
+void analysis_close(struct analysis *analysis); /* NULL: nothing */
+
+/* Returns 0 or -ENOMEM. */
+int analysis_add(struct analysis *analysis, const struct gmpt_event *event);
+int analysis_finish(struct analysis *analysis);
+
+#endif

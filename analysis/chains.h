@@ -1,0 +1,55 @@
+/* The longest chain of work: what would take as long with any number of Ps.
+ *
+ *     main  ==run==create(a)--------wait---------woken(by a)==run==
+ *     a              \-runnable-==run==unblock(main)/
+ *
+ * Each G carries the length of the longest chain that leads to where it is now: the time that it ran, was in a
+ * call or could run, plus that of whoever it had to wait for. When it is woken or created by another G whose chain is
+ * Each G carries the length of the longest chain that leads to where it is now: the time that it ran, was in a call
+ * or could run, plus that of whoever it had to wait for. When it is woken or created by another G whose chain is
+ *
+ * Of a chain only the length, the number of hops and the last CHAIN_HOPS Gs are kept: memory is bounded by Gs that
+ * live. */
+#ifndef GMPT_CHAINS_H
+#define GMPT_CHAINS_H
+
+#include "piece.h"
+#include "slots.h"
+
+#define CHAIN_HOPS 6
+#define CHAINS_SHOWN 3
+
+struct chain_hop {
+    uint64_t g, fn;
+    int64_t ns;     /* that it added */
+    uint32_t stack; /* where it woke or started the next one; 0 = not known, or it is the last */
+    uint32_t create_stack;
+};
+
+struct chain {
+    uint64_t g; /* whose it is */
+    int64_t length_ns, end_ns;
+    uint64_t hops; /* Gs in it, each counted as often as it takes part */
+    struct chain_hop last[CHAIN_HOPS]; /* hop n is at n % CHAIN_HOPS */
+};
+
+struct chains {
+    struct slots slots;
+    int64_t from_ns; /* nothing before counts */
+    int64_t work_ns; /* of all */
+    struct chain longest[CHAINS_SHOWN]; /* of Gs with different functions, the longest first; length 0: there is none */
+};
+
+void chains_open(struct chains *chains, int64_t from_ns);
+/* A G ran, was in a call or could run. Returns 0 or -ENOMEM. */
+int chains_work(struct chains *chains, const struct piece *piece);
+/* A G was woken or started by another, which runs. stack is where it did. */
+int chains_wake(struct chains *chains, const struct interval_g *g, const struct interval_g *waker, uint32_t stack,
+                int64_t time_ns);
+/* A wait is over that no G ended. */
+int chains_at(struct chains *chains, const struct interval_g *g, int64_t time_ns);
+/* A G is over, or the trace. */
+int chains_over(struct chains *chains, const struct interval_g *g, int64_t time_ns);
+void chains_clear(struct chains *chains);
+
+#endif

@@ -1,0 +1,170 @@
+#include "processors.h"
+
+#include <errno.h>
+
+struct counted {
+    uint64_t id;
+    uint8_t state; /* as which it is counted; 0 = not yet */
+};
+
+void processors_open(struct processors *processors, const struct finding_limits *limits, uint32_t maxprocs,
+                     int64_t from_ns, int64_t to_ns)
+{
+    processors->slots.record_bytes = sizeof(struct counted);
+    processors->limit = processors->top = maxprocs > PROCESSORS_MAX ? PROCESSORS_MAX : maxprocs;
+    processors->from_ns = from_ns;
+    processors->to_ns = to_ns;
+    processors->starving_since_ns = -1;
+    processors->starved_limit_ns = limits->starved_ns;
+}
+
+static int64_t within(const struct processors *processors, int64_t begin_ns, int64_t end_ns)
+{
+    if (begin_ns < processors->from_ns)
+        begin_ns = processors->from_ns;
+    if (end_ns > processors->to_ns)
+        end_ns = processors->to_ns;
+    return end_ns > begin_ns ? end_ns - begin_ns : 0;
+}
+
+static void starving_end(struct processors *processors)
+{
+    int64_t lasted_ns = within(processors, processors->starving_since_ns, processors->now_ns);
+    processors->starved_ns += lasted_ns;
+    processors->starved_times += lasted_ns >= processors->starved_limit_ns;
+    if (lasted_ns > processors->starved_worst_ns) {
+        processors->starved_worst_ns = lasted_ns;
+        processors->starved_worst_end_ns =
+            processors->now_ns < processors->to_ns ? processors->now_ns : processors->to_ns;
+        processors->starved_worst_most = processors->starving_most;
+    }
+    processors->starving_since_ns = -1;
+    processors->starving_most = 0;
+}
+
+void processors_until(struct processors *processors, int64_t time_ns)
+{
+    int64_t runnable = processors->counts[GMPT_G_RUNNABLE];
+    bool starving = runnable > 0 && processors->held < processors->limit;
+    if (starving && processors->starving_since_ns < 0)
+        processors->starving_since_ns = processors->now_ns;
+    if (time_ns > processors->now_ns)
+        processors->now_ns = time_ns;
+    if (!starving) {
+        if (processors->starving_since_ns >= 0)
+            starving_end(processors);
+        return;
+    }
+    if (runnable > processors->starving_most)
+        processors->starving_most = runnable;
+}
+
+static void hold(struct processors *processors, uint64_t p, bool held)
+{
+    if (p >= PROCESSORS_MAX || processors->ps[p].held == held)
+        return;
+    struct processor *processor = &processors->ps[p];
+    if (held)
+        processor->since_ns = processors->now_ns;
+    else
+        processor->held_ns += within(processors, processor->since_ns, processors->now_ns);
+    processor->held = held;
+    processors->held += held ? 1 : -1u;
+    if (p >= processors->top)
+        processors->top = (uint32_t)p + 1;
+}
+
+static int steal(struct processors *processors, const struct gmpt_event *event)
+{
+    uint64_t from = event->proc_steal.from;
+    if (event->p < 0 || event->p >= PROCESSORS_MAX || from >= PROCESSORS_MAX ||
+        processors->now_ns < processors->from_ns || processors->now_ns >= processors->to_ns)
+        return 0;
+    if (!processors->steals)
+        processors->steals = calloc((size_t)PROCESSORS_MAX * PROCESSORS_MAX, sizeof *processors->steals);
+    if (!processors->steals)
+        return -ENOMEM;
+    processors->steals[(size_t)event->p * PROCESSORS_MAX + from] += event->proc_steal.count;
+    processors->ps[event->p].stolen += event->proc_steal.count;
+    if ((uint32_t)event->p >= processors->top)
+        processors->top = (uint32_t)event->p + 1;
+    if (from >= processors->top)
+        processors->top = (uint32_t)from + 1;
+    return 0;
+}
+
+int processors_event(struct processors *processors, const struct gmpt_event *event)
+{
+    switch (event->type) {
+    case GMPT_EVENT_proc_start:
+        hold(processors, (uint64_t)event->p, true);
+        return 0;
+    case GMPT_EVENT_proc_was:
+        hold(processors, event->proc_was.p, true);
+        return 0;
+    case GMPT_EVENT_proc_stop:
+    case GMPT_EVENT_go_detach:
+        hold(processors, (uint64_t)event->p, false);
+        return 0;
+    case GMPT_EVENT_proc_retake:
+        hold(processors, event->proc_retake.p, false);
+        return 0;
+    case GMPT_EVENT_proc_limit:
+        processors->limit =
+            event->proc_limit.count < PROCESSORS_MAX ? (uint32_t)event->proc_limit.count : PROCESSORS_MAX;
+        return 0;
+    case GMPT_EVENT_proc_steal:
+        return steal(processors, event);
+    default:
+        return 0;
+    }
+}
+
+int processors_enter(struct processors *processors, const struct interval_g *g, enum gmpt_g_state state)
+{
+    struct counted *counted = slots_of(&processors->slots, g);
+    if (!counted)
+        return -ENOMEM;
+    processors->counts[counted->state]--;
+    processors->counts[state]++;
+    counted->state = (uint8_t)state;
+    return 0;
+}
+
+void processors_ran(struct processors *processors, const struct piece *piece)
+{
+    int32_t p = piece->interval->p;
+    if (p < 0 || p >= PROCESSORS_MAX)
+        return;
+    processors->ps[p].busy_ns += piece->lasted_ns;
+    processors->ps[p].runs++;
+    if ((uint32_t)p >= processors->top)
+        processors->top = (uint32_t)p + 1;
+}
+
+void processors_finish(struct processors *processors, int64_t end_ns, struct findings *findings)
+{
+    processors_until(processors, end_ns);
+    if (processors->starving_since_ns >= 0)
+        starving_end(processors);
+    for (uint64_t p = 0; p < PROCESSORS_MAX; p++)
+        hold(processors, p, false);
+    if (processors->starved_times)
+        findings_add(findings, &(struct finding){
+                                   .kind = FINDING_STARVATION,
+                                   .severity = FINDING_WARNING,
+                                   .value = processors->starved_worst_ns,
+                                   .threshold = processors->starved_limit_ns,
+                                   .times = processors->starved_times,
+                                   .begin_ns = processors->starved_worst_end_ns - processors->starved_worst_ns,
+                                   .end_ns = processors->starved_worst_end_ns,
+                                   .gs = (uint64_t)processors->starved_worst_most,
+                               });
+}
+
+void processors_clear(struct processors *processors)
+{
+    slots_clear(&processors->slots);
+    free(processors->steals);
+    processors->steals = NULL;
+}

@@ -1,0 +1,120 @@
+#include "runs.h"
+
+#include <errno.h>
+
+struct stretch {
+    uint64_t id;
+    int64_t ran_ns;
+    struct rate switches;
+    bool stormy; /* was over the limit: it is counted */
+};
+
+void runs_open(struct runs *runs, const struct finding_limits *limits)
+{
+    runs->slots.record_bytes = sizeof(struct stretch);
+    runs->hog_ns = limits->hog_ns;
+    runs->switches_per_s = limits->switches_per_s;
+}
+
+static int preempted_add(struct distributions *set, uint32_t tier, const struct piece *piece, int64_t ran_ns)
+{
+    struct distribution_key key = { .fn = piece->g->fn, .stack = piece->create_stack, .kind = tier };
+    struct distribution *entry = distributions_get(set, &key);
+    return entry ? distribution_add(entry, ran_ns, piece->end_ns, piece->g->id, 0) : -ENOMEM;
+}
+
+static int storm_add(struct runs *runs, struct stretch *stretch, const struct piece *piece)
+{
+    struct distribution_key key = { .fn = piece->g->fn, .stack = piece->create_stack };
+    struct distribution *storm = distributions_get(&runs->storms, &key);
+    if (!storm)
+        return -ENOMEM;
+    storm->marked += !stretch->stormy;
+    stretch->stormy = true;
+    return distribution_add(storm, (int64_t)stretch->switches.count, piece->end_ns, piece->g->id, 0);
+}
+
+int runs_add(struct runs *runs, const struct piece *piece)
+{
+    const struct interval *interval = piece->interval;
+    struct stretch *stretch = slots_of(&runs->slots, piece->g);
+    if (!stretch)
+        return -ENOMEM;
+    stretch->ran_ns = (interval->state == GMPT_G_PREEMPTED ? stretch->ran_ns : 0) + piece->lasted_ns;
+    uint32_t tier = interval->state == GMPT_G_PREEMPTED                   ? FINDING_TIER_DETACHED
+                    : interval->ended_by == GMPT_EVENT_go_preempt       ? FINDING_TIER_SAFEPOINT
+                    : interval->ended_by == GMPT_EVENT_go_preempt_async ? FINDING_TIER_SIGNAL
+                                                                         : FINDING_TIER_NONE;
+    int result = 0;
+    bool detached = interval->ended_by == GMPT_EVENT_go_detach;
+    if (!detached && tier != FINDING_TIER_NONE)
+        result = preempted_add(&runs->preempted, tier, piece, stretch->ran_ns);
+    if (!detached && stretch->ran_ns >= runs->hog_ns && !result)
+        result = preempted_add(&runs->hogs, tier, piece, stretch->ran_ns);
+    if (detached || result || interval->ended_by == GMPT_EVENT_syscall_begin)
+        return result;
+    /* A window that is over is judged as the next begins. */
+    if (stretch->switches.count >= runs->switches_per_s &&
+        piece->end_ns - stretch->switches.begin_ns >= RUNS_SWITCH_WINDOW_NS)
+        result = storm_add(runs, stretch, piece);
+    rate_add(&stretch->switches, piece->end_ns, RUNS_SWITCH_WINDOW_NS);
+    if (!result && (interval->ended_by == GMPT_EVENT_go_exit || interval->ended_by == INTERVAL_TRACE_END) &&
+        stretch->switches.count >= runs->switches_per_s)
+        result = storm_add(runs, stretch, piece);
+    return result;
+}
+
+static int hogs_find(struct runs *runs, struct findings *findings)
+{
+    int count = distributions_sort(&runs->hogs, true);
+    for (int i = 0; i < count; i++) {
+        const struct distribution *hog = runs->hogs.list[i];
+        findings_add(findings, &(struct finding){
+                                   .kind = FINDING_HOG,
+                                   .severity = FINDING_WARNING,
+                                   .value = hog->histogram.max,
+                                   .threshold = runs->hog_ns,
+                                   .times = hog->histogram.count,
+                                   .begin_ns = hog->worst_end_ns - hog->histogram.max,
+                                   .end_ns = hog->worst_end_ns,
+                                   .fn = hog->key.fn,
+                                   .create_stack = hog->key.stack,
+                                   .tier = hog->key.kind,
+                                   .g = hog->worst_g,
+                               });
+    }
+    return count < 0 ? count : 0;
+}
+
+int runs_finish(struct runs *runs, struct findings *findings)
+{
+    int result = hogs_find(runs, findings);
+    int count = result ? result : distributions_sort(&runs->storms, true);
+    for (int i = 0; i < count; i++) {
+        const struct distribution *storm = runs->storms.list[i];
+        findings_add(findings, &(struct finding){
+                                   .kind = FINDING_STORM,
+                                   .severity = FINDING_NOTE,
+                                   .value = storm->histogram.max,
+                                   .threshold = (int64_t)runs->switches_per_s,
+                                   .times = storm->histogram.count,
+                                   .begin_ns = storm->worst_end_ns > RUNS_SWITCH_WINDOW_NS
+                                                   ? storm->worst_end_ns - RUNS_SWITCH_WINDOW_NS
+                                                   : 0,
+                                   .end_ns = storm->worst_end_ns,
+                                   .fn = storm->key.fn,
+                                   .create_stack = storm->key.stack,
+                                   .g = storm->worst_g,
+                                   .gs = storm->marked,
+                               });
+    }
+    return count < 0 ? count : 0;
+}
+
+void runs_clear(struct runs *runs)
+{
+    slots_clear(&runs->slots);
+    distributions_clear(&runs->preempted);
+    distributions_clear(&runs->hogs);
+    distributions_clear(&runs->storms);
+}

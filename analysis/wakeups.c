@@ -1,0 +1,171 @@
+#include "wakeups.h"
+
+#include "waits.h"
+
+#include <errno.h>
+
+#define BURST_NS 1000000
+
+struct woken {
+    uint64_t id;
+    uint64_t object, burst; /* burst: its number plus 1 */
+    uint64_t waker_fn;
+    int64_t ran_ns;
+    uint32_t stack;
+    uint8_t reason;
+    bool waiting; /* woken, and has not waited for anything else since */
+};
+
+static bool reason_tells(enum gmpt_wait_reason reason)
+{
+    return waits_lock(reason) || reason == GMPT_WAIT_cond || reason == GMPT_WAIT_semaphore ||
+           reason == GMPT_WAIT_net_read || reason == GMPT_WAIT_net_write;
+}
+
+void wakeups_open(struct wakeups *wakeups, const struct finding_limits *limits)
+{
+    wakeups->slots.record_bytes = sizeof(struct woken);
+    wakeups->at_once_ns = limits->at_once_ns;
+    wakeups->herd_gs = limits->herd_gs;
+}
+
+int wakeups_ran(struct wakeups *wakeups, const struct piece *piece)
+{
+    struct woken *g = slots_of(&wakeups->slots, piece->g);
+    if (!g)
+        return -ENOMEM;
+    g->ran_ns += piece->lasted_ns;
+    return 0;
+}
+
+/* A burst that makes room, or the last ones. */
+static int burst_over(struct wakeups *wakeups, const struct wakeup_burst *burst)
+{
+    if (burst->woken < wakeups->herd_gs || burst->back * 2 < burst->woken)
+        return 0;
+    struct distribution_key key = { .stack = burst->stack, .kind = burst->reason };
+    if (key.stack == 0)
+        key.fn = burst->fn;
+    struct distribution *herd = distributions_get(&wakeups->herds, &key);
+    if (!herd || distribution_add(herd, (int64_t)burst->woken, burst->end_ns, burst->g, burst->object))
+        return -ENOMEM;
+    herd->marked += burst->back;
+    for (size_t i = 0; i < wakeups->worst_count; i++)
+        if (wakeups->worst[i].stack == burst->stack && wakeups->worst[i].reason == burst->reason) {
+            if (burst->woken > wakeups->worst[i].woken)
+                wakeups->worst[i] = *burst;
+            return 0;
+        }
+    if (wakeups->worst_count < WAKEUPS_BURSTS)
+        wakeups->worst[wakeups->worst_count++] = *burst;
+    return 0;
+}
+
+/* Returns the number of the burst that this wake-up belongs to, or 0 when memory is short. */
+static uint64_t burst_join(struct wakeups *wakeups, const struct piece *piece)
+{
+    const struct interval *wait = piece->interval;
+    struct wakeup_burst *last = &wakeups->bursts[(wakeups->burst_count - 1) % WAKEUPS_BURSTS];
+    if (wakeups->burst_count == 0 || last->object != wait->object || last->waker != wait->waker ||
+        piece->end_ns - last->begin_ns > BURST_NS) {
+        last = &wakeups->bursts[wakeups->burst_count++ % WAKEUPS_BURSTS];
+        if (last->woken >= wakeups->herd_gs && burst_over(wakeups, last))
+            return 0;
+        *last = (struct wakeup_burst){
+            .object = wait->object,
+            .waker = wait->waker,
+            .waker_fn = wait->waker_fn,
+            .fn = piece->g->fn,
+            .g = piece->g->id,
+            .stack = piece->stack,
+            .reason = (uint32_t)wait->reason,
+            .create_stack = piece->create_stack,
+            .begin_ns = piece->end_ns,
+        };
+    }
+    last->woken++;
+    last->end_ns = piece->end_ns;
+    return wakeups->burst_count;
+}
+
+static int back_note(struct wakeups *wakeups, const struct woken *g, const struct piece *piece)
+{
+    struct distribution_key key = { .stack = g->stack, .kind = g->reason, .by_fn = g->waker_fn };
+    if (key.stack == 0)
+        key.fn = piece->g->fn;
+    struct distribution *site = distributions_get(&wakeups->futile, &key);
+    if (!site || distribution_add(site, g->ran_ns, piece->begin_ns, g->id, g->object))
+        return -ENOMEM;
+    if (g->burst && wakeups->burst_count - g->burst < WAKEUPS_BURSTS)
+        wakeups->bursts[(g->burst - 1) % WAKEUPS_BURSTS].back++;
+    return 0;
+}
+
+int wakeups_waited(struct wakeups *wakeups, const struct piece *piece)
+{
+    const struct interval *wait = piece->interval;
+    struct woken *g = slots_of(&wakeups->slots, piece->g);
+    if (!g)
+        return -ENOMEM;
+    if (g->waiting && wait->reason == GMPT_WAIT_mutex && g->reason == GMPT_WAIT_cond)
+        return 0;
+    bool back = g->waiting && wait->object == g->object && (uint8_t)wait->reason == g->reason;
+    if (back && g->ran_ns < wakeups->at_once_ns && back_note(wakeups, g, piece))
+        return -ENOMEM;
+    bool by_somebody = wait->waker || wait->waker_kind == GMPT_WAKER_NETPOLL || wait->waker_kind == GMPT_WAKER_SYSMON;
+    g->ran_ns = 0;
+    g->burst = 0;
+    g->waiting = wait->ended_by == GMPT_EVENT_go_unblock && by_somebody && wait->object && reason_tells(wait->reason);
+    if (!g->waiting)
+        return 0;
+    wakeups->woken++;
+    g->object = wait->object;
+    g->reason = (uint8_t)wait->reason;
+    g->stack = piece->stack;
+    g->waker_fn = wait->waker_fn;
+    g->burst = burst_join(wakeups, piece);
+    return g->burst ? 0 : -ENOMEM;
+}
+
+int wakeups_finish(struct wakeups *wakeups, struct findings *findings)
+{
+    uint64_t first = wakeups->burst_count > WAKEUPS_BURSTS ? wakeups->burst_count - WAKEUPS_BURSTS : 0;
+    for (uint64_t number = first; number < wakeups->burst_count; number++)
+        if (burst_over(wakeups, &wakeups->bursts[number % WAKEUPS_BURSTS]))
+            return -ENOMEM;
+    for (size_t i = 0; i < wakeups->worst_count; i++) {
+        const struct wakeup_burst *worst = &wakeups->worst[i];
+        struct distribution_key key = { .stack = worst->stack, .kind = worst->reason };
+        if (key.stack == 0)
+            key.fn = worst->fn;
+        struct distribution *herd = distributions_get(&wakeups->herds, &key);
+        if (!herd)
+            return -ENOMEM;
+        findings_add(findings, &(struct finding){
+                                   .kind = FINDING_HERD,
+                                   .severity = FINDING_WARNING,
+                                   .value = (int64_t)worst->woken,
+                                   .threshold = (int64_t)wakeups->herd_gs,
+                                   .times = herd->histogram.count,
+                                   .begin_ns = worst->begin_ns,
+                                   .end_ns = worst->end_ns,
+                                   .fn = worst->fn,
+                                   .by_fn = worst->waker_fn,
+                                   .create_stack = worst->create_stack,
+                                   .stack = worst->stack,
+                                   .reason = worst->reason,
+                                   .g = worst->g,
+                                   .object = worst->object,
+                                   .gs = worst->woken,
+                                   .back = worst->back,
+                               });
+    }
+    return 0;
+}
+
+void wakeups_clear(struct wakeups *wakeups)
+{
+    slots_clear(&wakeups->slots);
+    distributions_clear(&wakeups->futile);
+    distributions_clear(&wakeups->herds);
+}
