@@ -134,7 +134,13 @@ const char *gmpt_name_get(void) { return trace_string_text(load_relaxed(&g_self(
 
 /* ---- scopes ---- */
 
-void annotate_scope(struct g *g, uint64_t scope) { store_relaxed(&g->slot->scope, scope); }
+void annotate_scope(struct p *p, struct g *g, uint64_t scope)
+{
+    if (scope == load_relaxed(&g->slot->scope))
+        return;
+    store_relaxed(&g->slot->scope, scope);
+    TRACE(go_scope, p, g);
+}
 
 uint64_t gmpt_scope_new(void) { return fetch_add_relaxed(&last_scope, 1) + 1; }
 
@@ -142,9 +148,10 @@ uint64_t gmpt_scope_current(void) { return load_relaxed(&g_self()->slot->scope);
 
 uint64_t gmpt_scope_enter(uint64_t scope)
 {
-    struct g *g = g_self();
-    uint64_t before = load_relaxed(&g->slot->scope);
-    annotate_scope(g, scope);
+    API_ENTER();
+    struct m *m = m_self();
+    uint64_t before = load_relaxed(&m->current->slot->scope);
+    annotate_scope(m->p, m->current, scope);
     return before;
 }
 

@@ -36,6 +36,6 @@ int annotate_label_set(uint32_t base, const struct gmpt_label *labels, size_t co
 /* Give a G a set, a name (NULL: none), a scope. By whoever holds it and p; after its go_create. */
 void annotate_labels(struct p *p, struct g *g, uint32_t set);
 void annotate_name(struct p *p, struct g *g, const char *name);
-void annotate_scope(struct g *g, uint64_t scope);
+void annotate_scope(struct p *p, struct g *g, uint64_t scope);
 
 #endif

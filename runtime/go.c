@@ -59,7 +59,7 @@ static inline __attribute__((always_inline)) struct g *create(struct p *p, enum 
     if (unlikely(options->label_count != 0))
         annotate_labels(p, g, labels);
     if (unlikely(options->scope != 0))
-        annotate_scope(g, options->scope);
+        annotate_scope(p, g, options->scope);
     latency_runnable(g);
     g_transition(g, G_RUNNABLE, GMPT_WAIT_none);
     store_relaxed(&p->alive_delta, load_relaxed(&p->alive_delta) + 1);

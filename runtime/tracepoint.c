@@ -403,6 +403,8 @@ static void tell(struct ring *ring, const struct g *g)
         ring_emit(ring, GMPT_EVENT_go_labels, now, 2, g->id, load_relaxed(&slot->labels), 0, 0);
     if (load_relaxed(&slot->name) && trace_wants(EVENT_GROUP_NAME))
         ring_emit(ring, GMPT_EVENT_go_name, now, 2, g->id, load_relaxed(&slot->name), 0, 0);
+    if (load_relaxed(&slot->scope) && trace_wants(EVENT_GROUP_SCOPE))
+        ring_emit(ring, GMPT_EVENT_go_scope, now, 2, g->id, load_relaxed(&slot->scope), 0, 0);
 }
 
 /* The first record of a ring in an epoch is about to be written, or tracing has ended meanwhile: false. */
@@ -706,6 +708,11 @@ void trace_emit_go_name(struct p *p, struct g *g)
 {
     sampler_settle(m_self());
     EMIT_G_WANTED(&p->ring, NAME, go_name, g, load_relaxed(&g->slot->name));
+}
+
+void trace_emit_go_scope(struct p *p, struct g *g)
+{
+    EMIT_G_WANTED(&p->ring, SCOPE, go_scope, g, load_relaxed(&g->slot->scope));
 }
 
 void trace_emit_user_task_begin(struct p *p, const struct gmpt_task *task, uint32_t name)

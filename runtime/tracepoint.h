@@ -102,6 +102,7 @@ void trace_emit_netpoll(struct p *p, uint32_t tid, const struct g *list, int64_t
 void trace_emit_timer_fire(struct p *p, enum gmpt_timer_use use, int64_t late_ns, uint32_t home);
 
 void trace_emit_go_labels(struct p *p, struct g *g);
+void trace_emit_go_scope(struct p *p, struct g *g);
 void trace_emit_go_name(struct p *p, struct g *g);
 void trace_emit_user_task_begin(struct p *p, const struct gmpt_task *task, uint32_t name);
 void trace_emit_user_task_end(struct p *p, uint64_t task);

@@ -20,7 +20,7 @@ static void expect(const char *set, const char *names)
 TEST(eventgroups, a_set_is_what_its_words_mean_together)
 {
     expect("none", "");
-    expect("all", "steal,retake,preempt,labels,name,task,region,log,waker,machine,netpoll,timer");
+    expect("all", "steal,retake,preempt,labels,name,task,region,log,waker,machine,netpoll,timer,scope");
     expect("log,steal", "steal,log");
     expect("user", "task,region,log");
     expect("user_task_end", "task");
@@ -30,9 +30,9 @@ TEST(eventgroups, a_set_is_what_its_words_mean_together)
 
 TEST(eventgroups, a_set_that_begins_with_a_minus_is_all_but_its_words)
 {
-    expect("-user,-name", "steal,retake,preempt,labels,waker,machine,netpoll,timer");
+    expect("-user,-name", "steal,retake,preempt,labels,waker,machine,netpoll,timer,scope");
     expect("-all", "");
-    expect("-user,log", "steal,retake,preempt,labels,name,log,waker,machine,netpoll,timer");
+    expect("-user,log", "steal,retake,preempt,labels,name,log,waker,machine,netpoll,timer,scope");
 }
 
 TEST(eventgroups, the_first_wrong_word_is_found)

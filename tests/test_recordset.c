@@ -157,11 +157,11 @@ TEST(recordset, a_set_is_all_that_is_recorded_beside_the_transitions)
 {
     ck_assert_int_eq(shell("$R -o x --events region -- $P/talker"), 0);
     struct reading reading = expect_whole("x");
-    ck_assert_str_eq(reading.left_out, "steal,retake,preempt,labels,name,task,log,waker,machine,netpoll,timer");
+    ck_assert_str_eq(reading.left_out, "steal,retake,preempt,labels,name,task,log,waker,machine,netpoll,timer,scope");
     ck_assert_uint_eq(reading.of_type[GMPT_EVENT_user_region_begin], 1);
     ck_assert_uint_eq(reading.of_type[GMPT_EVENT_user_task_begin], 0);
     ck_assert_int_eq(shell("$GMPTRACE analyze x; $GMPTRACE analyze --json x"), 0);
-    ck_assert_ptr_nonnull(strstr(out, "steal,retake,preempt,labels,name,task,log,waker,machine,netpoll,timer\n"));
+    ck_assert_ptr_nonnull(strstr(out, "steal,retake,preempt,labels,name,task,log,waker,machine,netpoll,timer,scope\n"));
     ck_assert_ptr_nonnull(strstr(out, "\"left_out\": \"steal,retake,preempt,labels,name,task,log,waker,machine,"));
 }
 

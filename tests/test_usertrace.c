@@ -233,12 +233,14 @@ static int label_children(void *arg)
 {
     (void)arg;
     struct gmpt_label route = { "route", "/x" };
-    struct gmpt_go_options options = { .name = "reader", .labels = &route, .label_count = 1 };
+    struct gmpt_go_options options = { .name = "reader", .labels = &route, .label_count = 1, .scope = 9 };
     chan = gmpt_chan_new(0, 0);
     gmpt_label_set("tenant", "acme");
+    gmpt_scope_enter(7);
     EXPECT(gmpt_go(wait_a_while, NULL, 0) > 0);
     EXPECT(gmpt_go_with(&options, wait_a_while, NULL, 0) > 0);
     gmpt_label_set("tenant", NULL);
+    gmpt_scope_enter(0);
     EXPECT(gmpt_go(wait_a_while, NULL, 0) > 0);
     return 0;
 }
@@ -253,7 +255,7 @@ static bool has_label(const struct gmpt_trace *trace, const struct gmpt_g *g, co
     return false;
 }
 
-TEST(usertrace, the_reader_knows_every_gs_labels_and_name)
+TEST(usertrace, the_reader_knows_every_gs_labels_name_and_scope)
 {
     struct gmpt_trace *trace = record(1, label_children);
     struct gmpt_event event;
@@ -273,6 +275,9 @@ TEST(usertrace, the_reader_knows_every_gs_labels_and_name)
     ck_assert(has_label(trace, named, "route", "/x"));
     ck_assert_str_eq(gmpt_trace_string(trace, named->name), "reader");
     ck_assert_uint_eq(last->labels, 0);
+    ck_assert_uint_eq(plain->scope, 7);
+    ck_assert_uint_eq(named->scope, 9);
+    ck_assert_uint_eq(last->scope, 0);
     finish(trace);
 }
 

@@ -17,7 +17,7 @@
 #define BATCH 256u /* Gs whose stacks are read at once */
 #define STACK_BYTES 4096u
 #define TRIES 16
-#define RECORDS_OF_A_G 4 /* go_was, go_waited, go_labels, go_name */
+#define RECORDS_OF_A_G 5 /* go_was, go_waited, go_labels, go_name, go_scope */
 
 /* What is wanted of a G before it is told. */
 struct sight {
@@ -298,6 +298,8 @@ static int sight_tell(struct census *census, const struct sight *sight, int64_t 
                    (uint64_t[GMPT_EVENT_FIELDS_MAX]){ id, load_relaxed(&slot->labels) });
     if (load_relaxed(&slot->name) && wanted(census, EVENT_GROUP_NAME))
         record_add(census, GMPT_EVENT_go_name, (uint64_t[GMPT_EVENT_FIELDS_MAX]){ id, load_relaxed(&slot->name) });
+    if (load_relaxed(&slot->scope) && wanted(census, EVENT_GROUP_SCOPE))
+        record_add(census, GMPT_EVENT_go_scope, (uint64_t[GMPT_EVENT_FIELDS_MAX]){ id, load_relaxed(&slot->scope) });
     return 0;
 }
 

@@ -10,6 +10,7 @@ static const char *const group_names[EVENT_GROUPS] = {
     [EVENT_GROUP_LABELS] = "labels",   [EVENT_GROUP_NAME] = "name",     [EVENT_GROUP_TASK] = "task",
     [EVENT_GROUP_REGION] = "region",   [EVENT_GROUP_LOG] = "log",       [EVENT_GROUP_WAKER] = "waker",
     [EVENT_GROUP_MACHINE] = "machine", [EVENT_GROUP_NETPOLL] = "netpoll", [EVENT_GROUP_TIMER] = "timer",
+    [EVENT_GROUP_SCOPE] = "scope",
 };
 
 static const struct {
@@ -24,7 +25,7 @@ static const struct {
     { GMPT_EVENT_user_log_text, EVENT_GROUP_LOG },      { GMPT_EVENT_m_create, EVENT_GROUP_MACHINE },
     { GMPT_EVENT_m_park, EVENT_GROUP_MACHINE },         { GMPT_EVENT_m_unpark, EVENT_GROUP_MACHINE },
     { GMPT_EVENT_m_spin, EVENT_GROUP_MACHINE },         { GMPT_EVENT_netpoll, EVENT_GROUP_NETPOLL },
-    { GMPT_EVENT_timer_fire, EVENT_GROUP_TIMER },
+    { GMPT_EVENT_timer_fire, EVENT_GROUP_TIMER },       { GMPT_EVENT_go_scope, EVENT_GROUP_SCOPE },
 };
 
 static bool is(const char *word, size_t length, const char *name)

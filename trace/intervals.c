@@ -472,6 +472,7 @@ static int event_take(struct intervals *intervals, const struct gmpt_event *even
     case GMPT_EVENT_go_labels:
         return add_labels(intervals, event);
     case GMPT_EVENT_go_name:
+    case GMPT_EVENT_go_scope:
         g = event->go_name.g ? live_find(intervals, event->go_name.g) : NULL;
         if (g)
             g->g.name = (uint32_t)event->go_name.name;

@@ -379,8 +379,10 @@ static int g_created(struct order *order, struct order_lane *lane, const struct 
             return result;
         g_set(order, g, 1, GMPT_G_RUNNABLE, event->time_ns);
     }
+    const struct gtable_g *parent = lane->current && lane->current->g.id == lane->current_id ? lane->current : NULL;
     g->g.parent = lane->current ? lane->current_id : 0;
-    g->g.labels = lane->current && lane->current->g.id == lane->current_id ? lane->current->g.labels : 0;
+    g->g.labels = parent ? parent->g.labels : 0;
+    g->g.scope = parent ? parent->g.scope : 0;
     g->g.fn = event->go_create.fn;
     g->g.create_stack = (uint32_t)event->go_create.stack;
     g->g.created_ns = event->time_ns;
@@ -540,12 +542,15 @@ static int user_event(struct order *order, struct order_lane *lane, struct gmpt_
     switch (event->type) {
     case GMPT_EVENT_go_labels:
     case GMPT_EVENT_go_name:
+    case GMPT_EVENT_go_scope:
         event->g = lane->field[0];
         g = event->g ? gtable_find(&order->gs, event->g) : NULL;
         if (!g)
             order_misfit(order);
         else if (event->type == GMPT_EVENT_go_labels)
             g->g.labels = (uint32_t)event->go_labels.labels;
+        else if (event->type == GMPT_EVENT_go_scope)
+            g->g.scope = event->go_scope.scope;
         else
             g->g.name = (uint32_t)event->go_name.name;
         return 1;

@@ -546,6 +546,7 @@ int summary_add(struct summary *summary, const struct gmpt_event *event)
     case GMPT_EVENT_timer_fire:
         return machines_add(summary->machines, event);
     case GMPT_EVENT_go_name:
+    case GMPT_EVENT_go_scope:
     case GMPT_EVENT_user_log_text:
         return 0;
     case GMPT_EVENT_go_labels:

@@ -172,6 +172,7 @@ struct gmpt_g {
     int64_t waited_before_ns;     /* and for how long, by a coarse clock, if it waited or was in a call; else 0 */
     uint32_t labels;              /* the number of its label set; 0 = none */
     uint32_t name;                /* the number of its name; 0 = none */
+    uint64_t scope;               /* the scope that it works in; 0 = none */
 };
 
 struct gmpt_trace_label {

@@ -1,5 +1,5 @@
-/* A program to be recorded that says of itself whatever can be said: labels, a name, a task, a region, a message; and
- * then waits in a nest of calls. Its status is 0. */
+/* A program to be recorded that says of itself whatever can be said: labels, a name, a scope, a task, a region, a
+ * message; and then waits in a nest of calls. Its status is 0. */
 #include <gmptrace/gmpt.h>
 
 static struct gmpt_waitgroup all;
@@ -16,6 +16,7 @@ static void talk(void *args)
     (void)args;
     gmpt_name_set("talker");
     gmpt_label_set("who", "me");
+    gmpt_scope_enter(gmpt_scope_new());
     struct gmpt_task task = gmpt_task_begin("talk");
     struct gmpt_region region = gmpt_region_begin("word");
     gmpt_log("news", "hello, world");
