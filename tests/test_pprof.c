@@ -20,7 +20,7 @@ static char out[1 << 18], err[1 << 14];
 /* Runs a command in the test's directory, where the sample is gmptrace.data. */
 static int run(const char *command)
 {
-    char full[1024];
+    char full[2048];
     snprintf(full, sizeof full, "cd %s && %s", harness_tmpdir(), command);
     return harness_shell(full, out, sizeof out, err, sizeof err);
 }
@@ -414,32 +414,77 @@ static bool have_go_pprof(void)
            strstr(out, "Produce output");
 }
 
+/* pprof with these arguments on go.pb.gz: it ends well, and warns of nothing. */
+static void go_shows(const char *go, const char *arguments)
+{
+    char command[512];
+    snprintf(command, sizeof command, "%s %s go.pb.gz", go, arguments);
+    ck_assert_msg(run(command) == 0 && !err[0], "%s: %s", command, err);
+}
+
 TEST_TIMEOUT(pprof, go_takes_every_type_without_a_warning, 300)
 {
     char command[512], wanted[64];
+    bool leak_seen = false;
     if (!have_go_pprof())
         SKIP("no go tool pprof");
+    bool graphviz = run("command -v dot") == 0;
     struct gentrace made = gentrace_make(7, 1500);
     const char *path = tracefile_build(made.text);
     free(made.text);
     sample(&(struct sample_options){ .leaks = 15, .done = 3 });
-    for (size_t i = 0; i < 24; i++) {
+    for (size_t i = 0; !leak_seen || i % 2; i++) {
         const struct tally_type *type = tally_type_at(i / 2);
         const char *name = type ? type->name : "leak";
+        leak_seen = !type;
         snprintf(command, sizeof command, "$GMPTRACE pprof %s --type=%s -o go.pb.gz", i % 2 ? path : "gmptrace.data",
                  name);
         int status = run(command);
         ck_assert_msg(status == 0 || (!type && status == 3), "%s: %s", command, err);
         /* The made-up program has no file, of which pprof would warn. */
         const char *go = i % 2 ? "go tool pprof -symbolize=none" : "go tool pprof";
-        ck_assert_int_eq(run((snprintf(command, sizeof command, "%s -top go.pb.gz", go), command)), 0);
-        ck_assert_msg(!err[0], "%s: %s", command, err);
+        go_shows(go, "-top");
         snprintf(wanted, sizeof wanted, "Type: %s\n", type ? type->values[type->shown].type : "goroutineleak");
         has(out, wanted);
-        ck_assert_int_eq(run((snprintf(command, sizeof command, "%s -raw go.pb.gz", go), command)), 0);
-        ck_assert_msg(!err[0], "%s: %s", command, err);
+        go_shows(go, "-raw");
         has(out, "[dflt]");
+        bool empty = !strstr(out, "Locations\n     1: ");
+        go_shows(go, "-traces");
+        if (!empty)
+            go_shows(go, "-peek=.");
+        if (!graphviz)
+            continue;
+        snprintf(command, sizeof command, "%s -svg -output=go.svg go.pb.gz 2>&1", go);
+        ck_assert_msg(run(command) == 0 && strcmp(out, "Generating report in go.svg\n") == 0, "%s", out);
     }
+}
+
+TEST(pprof, go_lists_the_line_that_waits)
+{
+    if (!have_go_pprof())
+        SKIP("no go tool pprof");
+    sample(&(struct sample_options){ .leaks = 15 });
+    ck_assert_int_eq(run("$GMPTRACE pprof --type=block -o go.pb.gz"), 0);
+    go_shows("go tool pprof", "-list=sample_worker");
+    has(out, "ROUTINE ======================== sample_worker in ");
+    has(out, "tests/sample.c");
+}
+
+/* On a port of its own choice, which it says once it listens or is about to: both are waited for. */
+TEST(pprof, go_serves_it_to_a_browser)
+{
+    if (!have_go_pprof())
+        SKIP("no go tool pprof");
+    sample(&(struct sample_options){ .leaks = 15 });
+    ck_assert_int_eq(run("$GMPTRACE pprof --type=block -o go.pb.gz"), 0);
+    static const char script[] =
+        ":; go tool pprof -no_browser -http=127.0.0.1: go.pb.gz 2> said & server=$!;"
+        " for i in $(seq 200); do url=$(sed -n 's/^Serving web UI on //p' said); [ -n \"$url\" ] && break; sleep 0.1;"
+        " done; fetch='curl -sf --retry 20 --retry-connrefused --retry-delay 1';"
+        " $fetch \"$url/ui/top\" > top; status=$?; $fetch \"$url/ui/flamegraph\" > flame; status=$((status + $?));"
+        " kill $(pgrep -P $server) $server; cat said >&2; exit $status";
+    ck_assert_msg(run(script) == 0, "%s", err);
+    ck_assert_int_eq(run("grep -q sample_worker top && grep -q sample_worker flame"), 0);
 }
 
 /* ---- The file ---------------------------------------------------------------------------------------------------- */
