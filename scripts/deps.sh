@@ -43,6 +43,7 @@ need curl command -v curl
 need wrk command -v wrk
 
 want gdb command -v gdb
+want graphviz command -v dot
 want python3-jsonschema /usr/bin/python3 -c 'import jsonschema'
 want valgrind test -e /usr/include/valgrind/memcheck.h
 

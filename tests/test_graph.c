@@ -1,7 +1,11 @@
 /* gmptrace graph: each kind of graph of a small trace, whole. */
 #include "exported.h"
+#include "gentrace.h"
 #include "harness.h"
+#include "tracefile.h"
 
+#include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void graph_is(const char *golden, const char *arguments, const char *expected)
@@ -88,12 +92,99 @@ TEST(graph, names_are_those_of_functions)
     exported_has(exported_out, "12 wait, the longest ");
 }
 
-TEST(graph, graphviz_takes_it)
+/* All kinds of graphs of made-up programs and of one with names. */
+static void every_graph(const char *format, void (*look)(void))
 {
-    exported_golden("contention");
+    static const char *const kinds[] = { "communication", "contention", "spawn", "wait" };
+    for (unsigned seed = 0; seed < 4; seed++) {
+        if (seed) {
+            struct gentrace made = gentrace_make(seed, 1500);
+            ck_assert_int_eq(exported_run("cp %s gmptrace.data", tracefile_build(made.text)), 0);
+            free(made.text);
+        } else {
+            exported_sample(&(struct sample_options){ .leaks = 12, .healthy = 3, .done = 3 });
+        }
+        for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+            ck_assert_int_eq(exported_run("$GMPTRACE graph --kind=%s --format=%s", kinds[i], format), 0);
+            look();
+        }
+    }
+}
+
+static void draw(void)
+{
+    ck_assert_int_eq(exported_run("cat > graph.dot <<'END'\n%sEND\ndot -Tsvg graph.dot", exported_out), 0);
+    ck_assert_str_eq(exported_err, "");
+    exported_has(exported_out, "</svg>");
+}
+
+TEST(graph, graphviz_draws_every_kind)
+{
     if (exported_run("command -v dot") != 0)
         SKIP("graphviz is not installed");
-    ck_assert_int_eq(exported_run("$GMPTRACE graph --kind=wait --format=dot | dot -Tplain"), 0);
+    every_graph("dot", draw);
+}
+
+static const char *skip(const char *p, const char *part)
+{
+    return p && strncmp(p, part, strlen(part)) == 0 ? p + strlen(part) : NULL;
+}
+
+static const char *skip_node(const char *p)
+{
+    if (!p || *p++ != 'n' || !isdigit((unsigned char)*p))
+        return NULL;
+    while (isdigit((unsigned char)*p))
+        p++;
+    return p;
+}
+
+/* In quotes; of what means something to mermaid only <br> and numbers of characters. */
+static const char *skip_label(const char *p)
+{
+    if (!p || *p++ != '"')
+        return NULL;
+    while (*p && *p != '"' && *p != '\n') {
+        if (*p == '<' || *p == '#') {
+            const char *end = *p == '<' ? skip(p, "<br>") : strchr(p, ';');
+            if (!end || (*p == '#' && strspn(p + 1, "0123456789") != (size_t)(end - p - 1)))
+                return NULL;
+            p = end + (*p == '#');
+        } else if (strchr(">&`\\", *p)) {
+            return NULL;
+        } else {
+            p++;
+        }
+    }
+    return *p == '"' ? p + 1 : NULL;
+}
+
+/* A line is  n0["label"]  or  n0{{"label"}}  or  n0 -->|"label"| n1  or  n0 -.->|"label"| n1 */
+static bool line_is_mermaid(const char *line)
+{
+    const char *p = skip_node(skip(line, "  "));
+    if (!p)
+        return false;
+    const char *ends[] = { skip(skip_label(skip(p, "[")), "]\n"), skip(skip_label(skip(p, "{{")), "}}\n"),
+                           skip(skip_node(skip(skip_label(skip(p, " -->|")), "| ")), "\n"),
+                           skip(skip_node(skip(skip_label(skip(p, " -.->|")), "| ")), "\n") };
+    return ends[0] || ends[1] || ends[2] || ends[3];
+}
+
+static void parse(void)
+{
+    const char *line = skip(exported_out, "flowchart LR\n");
+    ck_assert_ptr_nonnull(line);
+    for (; *line; line = strchr(line, '\n') + 1)
+        ck_assert_msg(line_is_mermaid(line), "%s", line);
+}
+
+TEST(graph, mermaid_is_mermaids_syntax)
+{
+    ck_assert(line_is_mermaid("  n1[\"a#35;b<br>c\"]\n") && line_is_mermaid("  n1 -.->|\"x\"| n22\n"));
+    ck_assert(!line_is_mermaid("  n1[\"a#b\"]\n") && !line_is_mermaid("  n1[\"a\"b\"]\n") &&
+              !line_is_mermaid("  n1{{\"<b>\"}}\n") && !line_is_mermaid("  n1 -->|\"x\"| \n"));
+    every_graph("mermaid", parse);
 }
 
 TEST(graph, wrong_arguments_are_usage_errors)
