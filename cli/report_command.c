@@ -118,6 +118,21 @@ struct taking {
     struct intervals *intervals;
 };
 
+/* Those that tell goroutines apart by their sites. */
+static int placed_closed(struct taking *taking, const struct interval *interval)
+{
+    struct report *report = taking->report;
+    const struct interval_g *owner = interval->owner ? intervals_g(taking->intervals, interval->owner) : NULL;
+    int64_t site = report_sites_number(report->sites, interval->g);
+    int64_t owner_site = owner ? report_sites_number(report->sites, owner) : 0;
+    if (site < 0 || owner_site < 0)
+        return -ENOMEM;
+    int result = report_over_closed(report->over, interval, (uint32_t)site);
+    result = result ? result : report_delays_closed(report->delays, interval, (uint32_t)site);
+    return result ? result
+                  : report_owners_closed(report->owners, interval, (uint32_t)site, (uint32_t)owner_site);
+}
+
 static int interval_closed(void *taking_arg, const struct interval *interval)
 {
     struct taking *taking = taking_arg;
@@ -128,9 +143,7 @@ static int interval_closed(void *taking_arg, const struct interval *interval)
     int result = heatmap_closed(report->heatmap, interval);
     result = result ? result : report_flame_interval(report->flame, interval);
     result = result ? result : report_sites_closed(report->sites, interval);
-    int64_t site = result ? 0 : report_sites_number(report->sites, interval->g);
-    if (!result)
-        result = site < 0 ? -ENOMEM : report_over_closed(report->over, interval, (uint32_t)site);
+    result = result ? result : placed_closed(taking, interval);
     return result ? result : report_waits_closed(report->waits, interval);
 }
 
@@ -197,14 +210,18 @@ static int parts_open(struct report *report, const struct report_options *option
     report->sites = report_sites_open();
     report->waits = report_waits_open();
     report->over = report_over_open(report);
+    report->delays = report_delays_open();
+    report->owners = report_owners_open();
     return report->names && report->load.summary && report->heatmap && report->overtime && report->flame &&
-                   report->sites && report->waits && report->over
+                   report->sites && report->waits && report->over && report->delays && report->owners
                ? 0
                : -ENOMEM;
 }
 
 static void parts_close(struct report *report)
 {
+    report_owners_close(report->owners);
+    report_delays_close(report->delays);
     report_over_close(report->over);
     report_waits_close(report->waits);
     report_sites_close(report->sites);
@@ -221,7 +238,8 @@ static int page_write(struct report *report)
 {
     static int (*const parts[])(struct report *) = {
         report_head_write,  report_heat_write,  report_flame_write,
-        report_sites_write, report_waits_write, report_over_write,  report_slices_write,
+        report_sites_write, report_waits_write, report_over_write,
+        report_delays_write, report_owners_write, report_slices_write,
     };
     char title[PLACE_TEXT_BYTES];
     snprintf(title, sizeof title, "%s", report->path);

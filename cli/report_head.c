@@ -1,5 +1,6 @@
 /* "meta": what the file says of itself, "totals": those of summary.h, "states": average numbers of Gs over time,
- * "latency": quantiles, "suspects": groups that look leaked. */
+ * "events": codes by name,
+ * "groups": those alike at the end, suspects first. */
 #include "report_parts.h"
 
 #include "cli.h"
@@ -105,6 +106,20 @@ static void states_write(struct report *report)
     fputs("]}", report->out);
 }
 
+/* "events": {name: code, ...} */
+static void events_write(FILE *out)
+{
+    const char *comma = "";
+    fputs(",\n\"events\":{", out);
+#define EVENT(code, name, prose)                       \
+    fprintf(out, "%s\"%s\":%d", comma, #name, code); \
+    comma = ",";
+#define FIELD(kind, name, prose)
+#define END
+#include <gmptrace/events.def>
+    fputc('}', out);
+}
+
 /* [verdict 0..2, function, creation stack, wait stack, state, reason, bounded, main, count, oldest, newest, example] */
 static int groups_write(struct report *report)
 {
@@ -135,5 +150,6 @@ int report_head_write(struct report *report)
     if (!result)
         result = totals_write(report);
     states_write(report);
+    events_write(report->out);
     return result ? result : groups_write(report);
 }

@@ -46,6 +46,8 @@ struct report {
     struct report_sites *sites;
     struct report_waits *waits;
     struct report_over *over;
+    struct report_delays *delays;
+    struct report_owners *owners;
     FILE *out;
 };
 
@@ -78,6 +80,19 @@ struct report_over *report_over_open(const struct report *report);
 void report_over_close(struct report_over *over);
 int report_over_closed(struct report_over *over, const struct interval *interval, uint32_t site);
 int report_over_write(struct report *report);
+
+/* report_delays.c: histograms of delays and of waits. */
+struct report_delays *report_delays_open(void);
+void report_delays_close(struct report_delays *delays);
+int report_delays_closed(struct report_delays *delays, const struct interval *interval, uint32_t site);
+int report_delays_write(struct report *report);
+
+/* report_owners.c: who waited for locks that whom had. */
+struct report_owners *report_owners_open(void);
+void report_owners_close(struct report_owners *owners);
+int report_owners_closed(struct report_owners *owners, const struct interval *interval, uint32_t site,
+                         uint32_t owner_site);
+int report_owners_write(struct report *report);
 
 /* report_slices.c: the longest delays, and exact slices of a few windows of time, from a second reading. */
 void report_worst_add(struct report_worst *worst, const struct interval *interval);

@@ -9,15 +9,20 @@ const STATES = [
     ["in a blocking call", "--syscall"], ["ended", "--lost"], ["running without a P", "--detached"],
 ];
 const STATE_ORDER = [2, 6, 1, 4, 3, 0]; // as they are stacked, from the ground
-const CAUSES = { 2: "was there before", 16: "started", 17: "ran", 18: "gave way", 19: "its slice was over", 20: "waited", 31: "waited",
-    15: "woken", 21: "woken", 22: "ended", 23: "stopped by a signal", 24: "entered a blocking call", 25: "left a blocking call",
-    26: "left a blocking call", 27: "left a blocking call, found no P", 28: "lost its P", 29: "got a P again",
-    30: "came back, found no P", 32: "changed its labels", 0: "the trace's end" };
+const EVENTS = D.events; // codes by name, as the program that wrote the page has them
+const CAUSE_WORDS = {
+    go_was: "was there before", go_create: "started", go_start: "ran", go_yield: "gave way", go_preempt: "its slice was over", go_block: "waited",
+    go_unblock: "woken", go_exit: "ended", go_preempt_async: "stopped by a signal", syscall_begin: "entered a blocking call",
+    syscall_end: "left a blocking call", syscall_resume: "left a blocking call", syscall_exit: "left a blocking call, found no P",
+    go_detach: "lost its P", go_attach: "got a P again", go_attach_wait: "came back, found no P", go_labels: "changed its labels",
+};
+const CAUSES = new Map(Object.entries(EVENTS).map(([name, code]) => [code, CAUSE_WORDS[name] || name]));
+CAUSES.set(0, "the trace's end");
 const HOG_KINDS = ["others", "no thread had the P", "the scheduler: nothing ran", "ran", "blocking call that kept the P",
     "queued for no P in particular"];
 
 const text = (number) => D.strings[number] || "";
-const cause = (event) => CAUSES[event] || "event " + event;
+const cause = (event) => CAUSES.get(event) || "event " + event;
 const reason = (number) => text(D.totals.reasons[number]) || "wait";
 
 function frameParts(number) {

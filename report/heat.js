@@ -109,17 +109,19 @@ function victimElement(key) {
     if (key === 0)
         return [el("div", {}, "others")];
     return [el("div", {}, el("b", { class: "code" }, text(fn) || "?"), el("span", { class: "soft" }, " " + cause(by))),
-        stackElement(stack, by === 27 ? "called at" : "had waited at"), stackElement(create, "started at")];
+        stackElement(stack, by === EVENTS.syscall_exit ? "called at" : "had waited at"), stackElement(create, "started at")];
 }
 
 function wakerElement(key) {
     const [fn, stack, by] = D.heat.wakers[key];
     if (key === 0)
         return [el("div", {}, "others")];
-    const itself = { 18: "nobody: it gave way", 19: "nobody: its slice was over", 23: "nobody: a signal stopped it",
-        27: "nobody: it came from a blocking call", 30: "nobody: it came back after it lost its P", 2: "not known" };
-    const who = fn ? el("b", { class: "code" }, text(fn)) : itself[by] || (by === 16 ? "the program's start" : "a timer or the network");
-    return [el("div", {}, who, fn ? el("span", { class: "soft" }, by === 16 ? " started them" : " woke them") : null),
+    const itself = { go_yield: "it gave way", go_preempt: "its slice was over", go_preempt_async: "a signal stopped it",
+        syscall_exit: "it came from a blocking call", go_attach_wait: "it came back after it lost its P" };
+    const nobody = Object.keys(itself).find((name) => EVENTS[name] === by);
+    const who = fn ? el("b", { class: "code" }, text(fn)) : nobody ? "nobody: " + itself[nobody]
+        : by === EVENTS.go_was ? "not known" : by === EVENTS.go_create ? "the program's start" : "a timer or the network";
+    return [el("div", {}, who, fn ? el("span", { class: "soft" }, by === EVENTS.go_create ? " started them" : " woke them") : null),
         stackElement(stack, "at")];
 }
 

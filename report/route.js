@@ -57,6 +57,9 @@ function routeRead(again) {
         else
             tab.removeAttribute("aria-current");
     }
+    const tabs = document.getElementById("tabs"), shownTab = tabs.querySelector("[aria-current]");
+    if (shownTab && tabs.scrollWidth > tabs.clientWidth)
+        tabs.scrollLeft = shownTab.offsetLeft - (tabs.clientWidth - shownTab.offsetWidth) / 2;
     document.title = "gmptrace: " + route.view.title;
     const focused = same && document.activeElement && main.contains(document.activeElement) ? document.activeElement.id : "";
     const high = main.offsetHeight;

@@ -114,6 +114,29 @@ def timeline_look(browser):
     want("servant" in panel and "made runnable by" in panel and "hog" in panel, "and from there back to the hog: " + panel)
 
 
+def others_look(browser):
+    """Delays of one site by keys, who starts whom, who waits where."""
+    show(browser, "latency")
+    value = "[...document.getElementById('latency-site').options].find(o => o.text.startsWith('servant')).value"
+    browser.value("(s => { s.value = %s; s.dispatchEvent(new Event('change')); })(document.getElementById('latency-site'))" % value)
+    want("site=" in browser.value("location.hash"), "a site can be chosen")
+    browser.value("document.getElementById('latency').focus()")
+    browser.key("ArrowRight")
+    said = browser.value("document.getElementById('latency-said').innerText")
+    want("delay" in said and "% of all" in said, "an arrow key tells of a bar: " + said)
+    show(browser, "goroutines")
+    tree = browser.value("document.getElementById('view').innerText")
+    want("servant" in tree and "6 times" in tree and "hogged.c:" in tree, "the tree tells who was started where: " + tree[:300])
+    show(browser, "waits")
+    rows = browser.value("document.querySelector('#view tbody tr').innerText")
+    want("servant" in rows and "hog " in rows, "the servants' waits are ended by the hog: " + rows)
+    browser.call("Emulation.setDeviceMetricsOverride", width=480, height=900, deviceScaleFactor=1, mobile=False)
+    for view in browser.value("[...document.querySelectorAll('#tabs a')].map(tab => tab.dataset.view)"):
+        show(browser, view)
+        want(browser.value("document.documentElement.scrollWidth") <= 480, view + " is as wide as a small window")
+    browser.call("Emulation.clearDeviceMetricsOverride")
+
+
 def look(browser, page):
     browser.call("Page.navigate", url="file://" + page)
     browser.value("new Promise(done => { const look = () => document.querySelector('#tabs a') ? done() :"
@@ -150,6 +173,7 @@ def look(browser, page):
     want("s=%d" % column not in browser.value("location.hash"), "back takes the selection away")
 
     timeline_look(browser)
+    others_look(browser)
 
     bad = [e for e in browser.events
            if e.get("method") in ("Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded")
