@@ -227,7 +227,7 @@ $(BUILD)/bench/%: $(BUILD)/bench/%.o $(LIB)
 # Its calls of these can be made to fail.
 FAILABLE := malloc calloc realloc aligned_alloc strdup mmap munmap madvise mprotect pthread_create epoll_create1 \
 	epoll_ctl epoll_wait epoll_pwait2 eventfd sigaction sigaltstack getaddrinfo socket setsockopt bind listen connect \
-	accept4 memfd_create ftruncate fcntl
+	accept4 memfd_create ftruncate fcntl process_madvise
 $(BUILD)/tests/programs/allparts $(BUILD)/tests/programs/scopes: LDFLAGS += $(FAILABLE:%=-Wl,--wrap=%)
 
 $(BUILD)/tests/programs/%: $(BUILD)/tests/programs/%.o $(LIB)

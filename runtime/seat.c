@@ -6,12 +6,17 @@
 
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/uio.h>
 
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102
 #endif
+#ifndef PIDFD_SELF
+#define PIDFD_SELF (-10000)
+#endif
 
 #define GUARD_MAPPINGS 16000u
+#define MADE_TOGETHER 32u
 #define CLEAR_BYTES 4096u
 #define DUMP_STEP 1024u /* seats that are made part of core files at a time */
 #define SMALL_MARGIN_BYTES 65536u /* below the first small stack, so that its overflow meets nothing else */
@@ -21,7 +26,7 @@ static const struct limits {
     uint32_t cached; /* by a P, at most SEAT_CACHE; half of them go to the store when it is full */
     uint32_t batch;  /* made at a time */
 } limits[STACK_CLASSES] = {
-    [STACK_SMALL] = { SEATS_MAX, SEAT_CACHE, 32 }, [STACK_DEFAULT] = { SEATS_MAX, SEAT_CACHE, 16 },
+    [STACK_SMALL] = { SEATS_MAX, SEAT_CACHE, MADE_TOGETHER }, [STACK_DEFAULT] = { SEATS_MAX, SEAT_CACHE, 16 },
     [STACK_256K] = { 65536, 16, 4 },               [STACK_1M] = { 16384, 8, 2 },
     [STACK_8M] = { 4096, 4, 1 },
 };
@@ -50,6 +55,7 @@ static struct {
     uint32_t dumped;   /* registry slots that are part of core files */
     struct store stores[STACK_CLASSES];
     ATOMIC(uint32_t) no_light_guards;
+    ATOMIC(uint32_t) no_vectors; /* several guards cannot be had at once */
 } seats;
 
 static void *reserve(size_t bytes, int flags)
@@ -129,15 +135,41 @@ static bool guard_install(void *guard, uint32_t bytes)
     return guard_by_mprotect(guard, bytes);
 }
 
-/* Guards a new stack and shows it to the outside. */
-static void furnish(enum stack_class class, struct seat_ref ref)
+/* Guards as many of the first of these stacks as one system call will (Linux 6.15), which costs each a tenth of a
+ * microsecond less than one of its own. Returns how many. */
+static uint32_t guard_together(enum stack_class class, const struct seat_ref *refs, uint32_t count)
+{
+    struct iovec guards[MADE_TOGETHER];
+    uint32_t guard_bytes = seat_guard_bytes(class);
+    if (count < 2 || memcheck_on || load_relaxed(&seats.no_light_guards) || load_relaxed(&seats.no_vectors))
+        return 0;
+    for (uint32_t i = 0; i < count; i++)
+        guards[i] = (struct iovec){ seat_stack_lo(class, refs[i].index) - guard_bytes, guard_bytes };
+    ssize_t bytes = process_madvise(PIDFD_SELF, guards, count, MADV_GUARD_INSTALL, 0);
+    if (bytes == (ssize_t)count * guard_bytes)
+        return count;
+    store_relaxed(&seats.no_vectors, 1);
+    return bytes < 0 ? 0 : (uint32_t)(bytes / guard_bytes);
+}
+
+static void guard(enum stack_class class, const struct seat_ref *refs, uint32_t count)
 {
     struct seat_region *region = &seat_regions[class];
-    uint8_t *lo = seat_stack_lo(class, ref.index);
     uint32_t guard_bytes = seat_guard_bytes(class), guarded = load_relaxed(&region->guarded);
-    if (ref.index < guarded && !guard_install(lo - guard_bytes, guard_bytes))
-        while (ref.index < guarded && !cas_acq_rel(&region->guarded, &guarded, ref.index))
-            ;
+    if (guard_bytes == 0)
+        return;
+    for (uint32_t i = guard_together(class, refs, count); i < count; i++) {
+        uint32_t index = refs[i].index;
+        if (index < guarded && !guard_install(seat_stack_lo(class, index) - guard_bytes, guard_bytes))
+            while (index < guarded && !cas_acq_rel(&region->guarded, &guarded, index))
+                ;
+    }
+}
+
+/* Shows a new stack to the outside. */
+static void furnish(enum stack_class class, struct seat_ref ref)
+{
+    uint8_t *lo = seat_stack_lo(class, ref.index);
     struct g_slot *slot = &trace_segment.registry[ref.seat];
     struct g *g = seat_g(class, ref.index);
     memcheck_used(g, sizeof *g);
@@ -203,6 +235,7 @@ __attribute__((noinline)) bool seat_refill_owner(struct p *p, enum stack_class c
         count = made = number_locked(class, cache->refs);
     }
     lock_release(&seats.lock);
+    guard(class, cache->refs, made);
     for (uint32_t i = 0; i < made; i++)
         furnish(class, cache->refs[i]);
     cache->count = count;

@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static struct p *p_make(void)
 {
@@ -63,6 +64,27 @@ TEST(seat, a_guard_lies_below_each_stack)
         ck_assert_ptr_null(seat_of_guard(lo));
         ck_assert_ptr_null(seat_of_guard(g));
     }
+    free(p);
+}
+
+TEST(seat, no_byte_of_any_guard_can_be_read)
+{
+    int ends[2];
+    start();
+    struct p *p = p_make();
+    ck_assert_int_eq(pipe(ends), 0);
+    for (int i = 0; i < 100; i++) {
+        enum stack_class class = i % 4 ? STACK_DEFAULT : STACK_256K;
+        struct g *g = seat_take_owner(p, class);
+        uint8_t *lo = (uint8_t *)(uintptr_t)g->slot->stack_lo;
+        ck_assert_int_eq(write(ends[1], lo, 1), 1);
+        for (uint32_t below = 1; below <= GUARD_BYTES && !g->canary; below += 4095)
+            ck_assert_int_eq(write(ends[1], lo - below, 1), -1);
+        if (!g->canary)
+            ck_assert_int_eq(write(ends[1], lo - GUARD_BYTES, 1), -1);
+    }
+    close(ends[0]);
+    close(ends[1]);
     free(p);
 }
 

@@ -5,7 +5,8 @@
  *     FAIL=malloc:7+  so do all that follow
  *     FAIL=malloc:0   none fails; they are counted
  *
- * FAIL=mprotect also takes the light guards away, as an older kernel would: only then is it called. */
+ * FAIL=mprotect also takes the light guards away, as an older kernel would: only then is it called.
+ * process_madvise fails by doing the first part only of what it was asked for. */
 #ifndef GMPT_TEST_FAILING_H
 #define GMPT_TEST_FAILING_H
 
@@ -21,6 +22,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102
@@ -121,6 +123,15 @@ int __wrap_madvise(void *at, size_t size, int advice)
     if (advice == MADV_GUARD_INSTALL && strcmp(failing, "mprotect") == 0)
         return minus_one(EINVAL);
     return fails("madvise") ? minus_one(ENOMEM) : __real_madvise(at, size, advice);
+}
+
+ssize_t __real_process_madvise(int pidfd, const struct iovec *parts, size_t count, int advice, unsigned flags);
+ssize_t __wrap_process_madvise(int pidfd, const struct iovec *parts, size_t count, int advice, unsigned flags);
+ssize_t __wrap_process_madvise(int pidfd, const struct iovec *parts, size_t count, int advice, unsigned flags)
+{
+    if (strcmp(failing, "mprotect") == 0)
+        return minus_one(EINVAL);
+    return __real_process_madvise(pidfd, parts, fails("process_madvise") ? 1 : count, advice, flags);
 }
 
 #endif
