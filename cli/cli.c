@@ -232,9 +232,9 @@ int cli_trace_finish(const struct gmpt_trace *trace, const char *path, int last_
         cli_error("%s: %s stack%s found no room while recording: some places are not known", path,
                   cli_count(text, counts->stacks_lost), cli_plural(counts->stacks_lost));
     if (counts->violations)
-        cli_error("%s: %s event%s contradict%s those before, which is a bug of the recorder or damage", path,
-                  cli_count(text, counts->violations), cli_plural(counts->violations),
-                  counts->violations == 1 ? "s" : "");
+        cli_error("%s: %s event%s contradict%s those before, which is a bug of the recorder or damage; the first: %s",
+                  path, cli_count(text, counts->violations), cli_plural(counts->violations),
+                  counts->violations == 1 ? "s" : "", gmpt_trace_violation(trace)->message);
     return CLI_OK;
 }
 

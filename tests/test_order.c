@@ -454,12 +454,12 @@ TEST(order, after_a_loss_time_steps_back_by_a_millisecond_at_most)
     /* The block before unblock 4 is lost; ring 0 has a record every half millisecond. */
     struct tracefile_result result =
         check_counts(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) START(1, 2) EVENTS(0, 3, 60, 0, 0)
-                         CREATE(8) "500000 proc_stop\n"
-                                   "500000 proc_stop\n"
-                                   "500000 proc_stop\n"
-                                   "500000 proc_stop\n" RING(1, 50) UNBLOCK(1, 4) FRAME(100000000) END,
+                         CREATE(8) "500000 proc_limit count=1\n"
+                                   "500000 proc_limit count=1\n"
+                                   "500000 proc_limit count=1\n"
+                                   "500000 proc_limit count=1\n" RING(1, 50) UNBLOCK(1, 4) FRAME(100000000) END,
                      1, 1, 0);
-    ck_assert_ptr_nonnull(strstr(result.events, "0.000500061 P0 - proc_stop\n"
+    ck_assert_ptr_nonnull(strstr(result.events, "0.000500061 P0 - proc_limit count=1\n"
                                                 "0.000000051 P1 G1 go_unblock g=1 seq=4 by=0 stack=0\n0.001000061 P0"));
     free(result.events);
 }

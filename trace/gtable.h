@@ -13,7 +13,8 @@
 
 struct gtable_g {
     struct gmpt_g g;
-    uint32_t seq; /* its transition number */
+    uint32_t seq;    /* its transition number */
+    int32_t retakes; /* of its P in calls, minus its returns without it */
     struct gtable_g *next_free;
 };
 

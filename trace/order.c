@@ -2,6 +2,8 @@
  * order. */
 #include "order.h"
 
+#include "misfit.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,10 +75,15 @@ static void part_damaged(struct order *order, struct order_lane *lane, const cha
     part_drop(order, lane);
 }
 
-static void part_begin(const struct order *order, struct order_lane *lane)
+static void part_begin(struct order *order, struct order_lane *lane)
 {
     const struct order_part *part = lane->first;
     column_reader_begin(lane->reader, &part->columns, order->schema);
+    if (part->base_ticks < lane->ticks) { /* invariant 9 */
+        int64_t back_ns = clockmap_span_ns(order->clocks, lane->ticks - part->base_ticks);
+        if (back_ns > order->counts.skew_ns)
+            order->counts.skew_ns = back_ns;
+    }
     lane->ticks = part->base_ticks;
     lane->reading = true;
 }
@@ -251,17 +258,11 @@ void order_finish(struct order *order, bool excused)
     order->hold_ticks = order->force_ticks = UINT64_MAX;
 }
 
+int64_t order_head_offset(const struct order_lane *lane) { return lane->first ? lane->first->frame->offset : -1; }
+
 uint64_t order_g_count(const struct order *order) { return order->gs.table.count - (order->dead != NULL); }
 
 /* ---- The state machine ------------------------------------------------------------------------------------------ */
-
-static void order_misfit(struct order *order)
-{
-    if (order->excused)
-        order->counts.resynced++;
-    else
-        order->counts.violations++;
-}
 
 /* Numbers wrap; half their range tells older from newer. */
 static bool seq_after(uint32_t a, uint32_t b) { return (int32_t)(a - b) > 0; }
@@ -301,12 +302,12 @@ static void machine_event(struct order *order, struct order_lane *lane, const st
         break;
     case GMPT_EVENT_m_create:
         if (order->holders.tid[lane->index] && order->holders.tid[lane->index] != event->m_create.tid)
-            order_misfit(order);
+            misfit_tell(order, lane, 0);
         break;
     case GMPT_EVENT_m_spin:
         if (lane->current && lane->current->g.id == lane->current_id && lane->current->seq == lane->current_seq &&
             lane->current->g.state == GMPT_G_RUNNING)
-            order_misfit(order);
+            misfit_tell(order, lane, 0);
         break;
     default:
         break;
@@ -319,12 +320,12 @@ static inline struct gtable_g *current_moves(struct order *order, struct order_l
 {
     struct gtable_g *g = lane->current;
     if (!g || g->g.id != lane->current_id) {
-        order_misfit(order);
+        misfit_tell(order, lane, lane->current_id);
         return NULL;
     }
     lane->current_seq++;
     if (__builtin_expect(g->seq + 1 != lane->current_seq || g->g.state != from, 0)) {
-        order_misfit(order);
+        misfit_tell(order, lane, lane->current_id);
         if (!seq_after(lane->current_seq, g->seq))
             return g;
     }
@@ -337,7 +338,7 @@ static void current_leaves(struct order *order, struct order_lane *lane)
 {
     if (lane->current && lane->current->g.id == lane->current_id && lane->current->g.state == GMPT_G_RUNNING &&
         lane->current->seq == lane->current_seq)
-        order_misfit(order);
+        misfit_tell(order, lane, lane->current_id);
     lane->current = NULL;
 }
 
@@ -349,7 +350,7 @@ static inline int named_moves(struct order *order, struct order_lane *lane, enum
     uint32_t seq = (uint32_t)lane->field[1];
     *out = g;
     if (__builtin_expect(forced, 0)) {
-        order_misfit(order);
+        misfit_tell(order, lane, lane->field[0]);
         if (lane->field[0] == 0)
             return 0;
         if (!g) {
@@ -370,7 +371,7 @@ static int g_created(struct order *order, struct order_lane *lane, const struct 
     uint64_t id = event->go_create.g;
     struct gtable_g *g = id ? gtable_find(&order->gs, id) : NULL;
     if (id == 0 || g)
-        order_misfit(order);
+        misfit_tell(order, lane, id);
     if (id == 0)
         return 0;
     if (!g) {
@@ -410,6 +411,7 @@ static int lane_sync(struct order *order, struct order_lane *lane)
     lane->current_id = part->current_g;
     lane->current_seq = part->current_seq;
     holders_set(&order->holders, lane->index, 0, 0);
+    lane->idle = false;
     return 0;
 }
 
@@ -421,7 +423,7 @@ static int g_was(struct order *order, struct order_lane *lane, struct gmpt_event
     event->go_was.stack = stackset_index(order->stacks, lane->index, event->go_was.stack);
     event->g = id;
     if (id == 0 || state < GMPT_G_RUNNABLE || state >= GMPT_G_STATES || state == GMPT_G_DEAD) {
-        order_misfit(order);
+        misfit_tell(order, lane, id);
         event->g = 0;
         return 0;
     }
@@ -453,7 +455,7 @@ static void g_waited(struct order *order, const struct order_lane *lane, struct 
     event->go_waited.stack = stackset_index(order->stacks, lane->index, event->go_waited.stack);
     event->g = event->go_waited.g;
     if (!g)
-        order_misfit(order);
+        misfit_tell(order, lane, event->go_waited.g);
     if (!g || (g->g.state != GMPT_G_WAITING && g->g.state != GMPT_G_SYSCALL) || g->seq != lane->was_seq) {
         event->g = 0;
         return;
@@ -546,7 +548,7 @@ static int user_event(struct order *order, struct order_lane *lane, struct gmpt_
         event->g = lane->field[0];
         g = event->g ? gtable_find(&order->gs, event->g) : NULL;
         if (!g)
-            order_misfit(order);
+            misfit_tell(order, lane, event->g);
         else if (event->type == GMPT_EVENT_go_labels)
             g->g.labels = (uint32_t)event->go_labels.labels;
         else if (event->type == GMPT_EVENT_go_scope)
@@ -597,6 +599,7 @@ static int head_accept(struct order *order, struct order_lane *lane, struct gmpt
     memcpy(event->field, lane->field, sizeof lane->field);
     event->field[GMPT_EVENT_FIELDS_MAX] = 0;
     order->counts.kept++;
+    misfit_check_p(order, lane);
     if (event->type - GMPT_EVENT_go_labels <= GMPT_EVENT_user_log - GMPT_EVENT_go_labels &&
         (result = user_event(order, lane, event)) != 0) {
         if (event->type != GMPT_EVENT_user_log_text)
@@ -605,7 +608,7 @@ static int head_accept(struct order *order, struct order_lane *lane, struct gmpt
     }
     lane->text_bytes = 0;
     if (holders_absent(&order->holders, lane->index, now_ns) && event->type != GMPT_EVENT_proc_start) {
-        order_misfit(order);
+        misfit_tell(order, lane, 0);
         holders_set(&order->holders, lane->index, 0, 0);
     }
 
@@ -630,7 +633,11 @@ static int head_accept(struct order *order, struct order_lane *lane, struct gmpt
     case GMPT_EVENT_cpu_sample:
         sample_read(order, lane, event);
         return 0;
+    case GMPT_EVENT_proc_steal:
+        misfit_check_steal(order, lane);
+        break;
     case GMPT_EVENT_proc_retake:
+        misfit_check_retake(order, lane);
         event->g = event->proc_retake.g;
         holders_set(&order->holders, event->proc_retake.p, 0, 0);
         return 0;
@@ -670,8 +677,10 @@ static int head_accept(struct order *order, struct order_lane *lane, struct gmpt
     case GMPT_EVENT_go_exit:
         g = current_moves(order, lane, GMPT_G_RUNNING, GMPT_G_DEAD, now_ns);
         lane->current = NULL;
-        if (g && g->g.state == GMPT_G_DEAD)
+        if (g && g->g.state == GMPT_G_DEAD) {
+            misfit_check_exit(order, lane, g);
             order->dead = g;
+        }
         break;
     case GMPT_EVENT_syscall_begin:
         event->syscall_begin.stack = stackset_index(order->stacks, lane->index, event->syscall_begin.stack);
@@ -687,6 +696,8 @@ static int head_accept(struct order *order, struct order_lane *lane, struct gmpt
         current_leaves(order, lane);
         result = named_moves(order, lane, GMPT_G_RUNNING, now_ns, forced, &g);
         lane_takes(lane, g);
+        if (g && event->type == GMPT_EVENT_syscall_resume)
+            g->retakes--;
         break;
     case GMPT_EVENT_go_unblock:
         event->go_unblock.stack = stackset_index(order->stacks, lane->index, event->go_unblock.stack);
@@ -695,6 +706,8 @@ static int head_accept(struct order *order, struct order_lane *lane, struct gmpt
     case GMPT_EVENT_syscall_exit:
     case GMPT_EVENT_go_attach_wait:
         result = named_moves(order, lane, GMPT_G_RUNNABLE, now_ns, forced, &g);
+        if (g && event->type == GMPT_EVENT_syscall_exit)
+            g->retakes--;
         break;
     default:
         machine_event(order, lane, event);

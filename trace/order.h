@@ -36,6 +36,12 @@
  * 6. A lane that skipped something (a hole, a `lost` record, damage) takes its current G from its part's head, at the
  *    time of that head (the sync below), before its next record. So does a lane's first part that does not begin a
  *    trace; when a go_was of that G follows at once, it is left to that.
+ * 7. Between a lane's proc_stop and its next proc_start no record of it is by a G or about one.
+ * 8. A G has at most one proc_retake for each of its calls that ended without the P, and one for the call that it is
+ *    in. It may have fewer: an M that comes back takes its P out of another's call without a word. Which of the two
+ *    comes first is open: the monitor takes the P, the G is back, then it says so. So this is an account, made when the
+ *    G ends and at the trace's end; not where the recording began in the midst of things.
+ * 9. A lane's time never goes back; where it does it is skew.
  *
  * 7. A P has records only of the M that holds it (holders.h), which spins on it only while it runs no G there.
  *
@@ -75,6 +81,7 @@ struct order_lane {
     uint32_t text_bytes; /* gathered for the next user_log */
     char *text;          /* GMPT_LOG_BYTES_MAX; NULL before the first */
 
+    bool idle;   /* its P was given up, and nobody has taken it since */
     bool seen;   /* a part has been added; next_* are valid */
     bool unsure; /* something may be missing before the next part */
     uint64_t next_sequence;
@@ -95,6 +102,8 @@ struct order {
     bool excused;          /* something is missing: what does not fit is no bug */
     bool attached;         /* the recording began in the midst of things: go_was tells what there was */
     uint32_t damaged;      /* places of the file that could not be read */
+    int64_t retakes;       /* of Gs that are not known, or gone: retakes minus returns without the P */
+    struct gmpt_trace_error violation; /* the first of counts.violations */
     struct gtable_g *dead; /* ended with the last record given out */
     struct gtable gs;
     uint32_t log_bytes; /* of the last user_log given out */
@@ -131,6 +140,9 @@ int order_next(struct order *order, struct gmpt_event *event);
 
 /* The earliest time at which the last part of a lane begins: up to there, lanes with more to come have come. */
 uint64_t order_watermark(const struct order *order);
+
+/* Where in the file the frame with the lane's head is; -1 = not known. */
+int64_t order_head_offset(const struct order_lane *lane);
 
 uint64_t order_g_count(const struct order *order);
 

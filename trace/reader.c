@@ -2,6 +2,7 @@
  * what the file lacks. */
 #define _GNU_SOURCE
 #include "frames.h"
+#include "misfit.h"
 #include "nameset.h"
 #include "order.h"
 #include "sections.h"
@@ -476,6 +477,19 @@ void gmpt_trace_close(struct gmpt_trace *trace)
     free(trace);
 }
 
+/* A file that is whole has what the rings' ends say. */
+static void emitted_check(struct gmpt_trace *trace)
+{
+    struct gmpt_trace_counts *counts = &trace->order.counts;
+    if (!trace->info.whole || counts->emitted == 0 || counts->emitted == counts->kept + counts->lost)
+        return;
+    if (counts->violations++ == 0)
+        frames_error(&trace->order.violation, -1,
+                     "the program emitted %llu records, of which %llu were lost, and %llu are here",
+                     (unsigned long long)counts->emitted, (unsigned long long)counts->lost,
+                     (unsigned long long)counts->kept);
+}
+
 int gmpt_trace_next(struct gmpt_trace *trace, struct gmpt_event *event)
 {
     for (;;) {
@@ -485,11 +499,14 @@ int gmpt_trace_next(struct gmpt_trace *trace, struct gmpt_event *event)
             return result;
         }
         if (trace->finished) {
-            if (!trace->reported)
-                missing_report(trace);
-            trace->reported = true;
             if (trace->end_seen)
                 trace->order.counts.lost = trace->lost; /* the last losses of a ring have no record */
+            if (!trace->reported) {
+                missing_report(trace);
+                misfit_account(&trace->order);
+                emitted_check(trace);
+            }
+            trace->reported = true;
             return trace->last_result;
         }
         if (limits_lift(&trace->order))
@@ -500,6 +517,7 @@ int gmpt_trace_next(struct gmpt_trace *trace, struct gmpt_event *event)
 }
 
 const struct gmpt_trace_error *gmpt_trace_error_get(const struct gmpt_trace *trace) { return &trace->error; }
+const struct gmpt_trace_error *gmpt_trace_violation(const struct gmpt_trace *trace) { return &trace->order.violation; }
 const struct gmpt_trace_info *gmpt_trace_info(const struct gmpt_trace *trace) { return &trace->info; }
 const struct gmpt_trace_counts *gmpt_trace_counts(const struct gmpt_trace *trace) { return &trace->order.counts; }
 

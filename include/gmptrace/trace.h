@@ -192,6 +192,10 @@ int gmpt_trace_next(struct gmpt_trace *trace, struct gmpt_event *event);
 /* The last error, or, after a file that is cut off, what is missing. Its message is empty when there was none. */
 const struct gmpt_trace_error *gmpt_trace_error_get(const struct gmpt_trace *trace);
 
+/* The first of the violations that the counts tell of, with the offset of its frame, -1 where only an account at the
+ * end shows it. Its message is empty when there was none. */
+const struct gmpt_trace_error *gmpt_trace_violation(const struct gmpt_trace *trace);
+
 const struct gmpt_trace_info *gmpt_trace_info(const struct gmpt_trace *trace);
 const struct gmpt_trace_counts *gmpt_trace_counts(const struct gmpt_trace *trace);
 
