@@ -84,10 +84,13 @@ TEST(holders, an_m_that_slept_before_it_had_the_p_may_go_on)
 
 TEST(holders, a_p_that_was_taken_leaves_its_m_free)
 {
-    check_story(TRACEFILE_HEAD FRAME(20000000) RING(0, 100) PROC_START(0, 70)
-                    RING(2, 200) "0 proc_retake p=0 g=0\n1 m_park tid=70\n" EVENTS(0, 1, 9000000, 0, 0)
-                        PROC_START(0, 71) END,
-                "P0 - proc_start tid=70\n- - proc_retake p=0 g=0\n- - m_park tid=70\nP0 - proc_start tid=71\n");
+    check_story(TRACEFILE_HEAD FRAME(20000000) RING(0, 100) PROC_START(0, 70) CREATE(1)
+                    START(1, 2) "1 syscall_begin stack=0\n" RING(2, 200)
+                        "0 proc_retake p=0 g=1\n1 syscall_exit g=1 seq=4\n1 m_park tid=70\n"
+                        EVENTS(0, 1, 9000000, 0, 0) PROC_START(0, 71) END,
+                "P0 - proc_start tid=70\n" S_CREATE(P0, 1) S_START(P0, 1, 2)
+                "P0 G1 syscall_begin stack=0\n- G1 proc_retake p=0 g=1\n- G1 syscall_exit g=1 seq=4\n"
+                "- - m_park tid=70\nP0 - proc_start tid=71\n");
 }
 
 TEST(holders, an_m_that_spins_runs_no_g)
