@@ -224,17 +224,16 @@ static int g_begins(struct analysis *analysis, const struct gmpt_event *event, b
     if (!g)
         return 0;
     int64_t time_ns = was ? 0 : intervals_end_ns(analysis->intervals);
-    enum gmpt_g_state state = was && event->go_was.state < GMPT_G_STATES ? (enum gmpt_g_state)event->go_was.state
-                                                                         : GMPT_G_RUNNABLE;
+    enum gmpt_g_state state =
+        was && event->go_was.state < GMPT_G_STATES ? (enum gmpt_g_state)event->go_was.state : GMPT_G_RUNNABLE;
     int result = processors_enter(&analysis->processors, g, state);
     if (!result)
         result = lives_begin(&analysis->lives, g, stackalias_of(&analysis->alias, g->create_stack), time_ns);
     if (result || was || event->time_ns < analysis->options.from_ns || event->time_ns >= analysis->options.to_ns)
         return result;
     const struct interval_g *parent = g->parent ? intervals_running(analysis->intervals, event->p) : NULL;
-    return parent && parent->id == g->parent
-               ? chains_wake(&analysis->chains, g, parent, g->create_stack, g->created_ns)
-               : 0;
+    return parent && parent->id == g->parent ? chains_wake(&analysis->chains, g, parent, g->create_stack, g->created_ns)
+                                             : 0;
 }
 
 int analysis_add(struct analysis *analysis, const struct gmpt_event *event)
@@ -267,9 +266,9 @@ int analysis_finish(struct analysis *analysis)
     findings_sort(findings);
     analysis->end_ns = end_ns < analysis->options.to_ns ? end_ns : analysis->options.to_ns;
     struct distributions *const sorted[] = {
-        &analysis->waits.sites,   &analysis->waits.locks,       &analysis->wakeups.futile, &analysis->wakeups.herds,
-        &analysis->runs.preempted, &analysis->lateness.starts, &analysis->lateness.lines, &analysis->calls.sites,
-        &analysis->lives.starts,
+        &analysis->waits.sites,    &analysis->waits.locks,    &analysis->wakeups.futile,
+        &analysis->wakeups.herds,  &analysis->runs.preempted, &analysis->lateness.starts,
+        &analysis->lateness.lines, &analysis->calls.sites,    &analysis->lives.starts,
     };
     for (size_t i = 0; i < sizeof sorted / sizeof sorted[0] && !result; i++)
         if (distributions_sort(sorted[i], false) < 0)

@@ -31,8 +31,8 @@
 
 struct analysis_options {
     struct finding_limits limits;
-    int64_t from_ns, to_ns; /* ANALYSIS_END: to the end */
-    int64_t length_ns;      /* the trace's, for states over time; 0 = not known: there are none */
+    int64_t from_ns, to_ns;      /* ANALYSIS_END: to the end */
+    int64_t length_ns;           /* the trace's, for states over time; 0 = not known: there are none */
     const struct filter *filter; /* NULL: all */
     struct filter_names names;
     /* The stack that stands for all that mean the same; NULL: each stands for itself. */

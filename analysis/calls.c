@@ -10,8 +10,8 @@ int calls_add(struct calls *calls, const struct piece *piece)
     struct distribution *site = distributions_get(&calls->sites, &key);
     if (!site)
         return -ENOMEM;
-    site->marked += piece->interval->ended_by == GMPT_EVENT_syscall_resume ||
-                    piece->interval->ended_by == GMPT_EVENT_syscall_exit;
+    site->marked +=
+        piece->interval->ended_by == GMPT_EVENT_syscall_resume || piece->interval->ended_by == GMPT_EVENT_syscall_exit;
     rate_add(&site->rate, piece->end_ns, CALLS_WINDOW_NS);
     return distribution_add(site, piece->lasted_ns, piece->end_ns, piece->g->id, 0);
 }

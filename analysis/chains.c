@@ -25,9 +25,10 @@ static struct linked *linked_of(struct chains *chains, const struct interval_g *
     return linked;
 }
 
-static void chain_extend(struct chain *chain, int64_t ns)
+static void chain_extend(struct chain *chain, int64_t ns, bool ran)
 {
     chain->length_ns += ns;
+    chain->ran_ns += ran ? ns : 0;
     chain->last[(chain->hops - 1) % CHAIN_HOPS].ns += ns;
 }
 
@@ -38,8 +39,7 @@ int chains_work(struct chains *chains, const struct piece *piece)
         return -ENOMEM;
     int64_t from_ns = piece->begin_ns > linked->since_ns ? piece->begin_ns : linked->since_ns;
     if (piece->end_ns > from_ns)
-        chain_extend(&linked->chain, piece->end_ns - from_ns);
-    chains->work_ns += piece->end_ns - piece->begin_ns;
+        chain_extend(&linked->chain, piece->end_ns - from_ns, piece->interval->state != GMPT_G_RUNNABLE);
     linked->since_ns = piece->end_ns;
     return 0;
 }
@@ -64,7 +64,7 @@ int chains_wake(struct chains *chains, const struct interval_g *g, const struct 
         return -ENOMEM;
     to = linked_of(chains, g); /* the first may have moved */
     if (time_ns > from->since_ns) {
-        chain_extend(&from->chain, time_ns - from->since_ns);
+        chain_extend(&from->chain, time_ns - from->since_ns, true);
         from->since_ns = time_ns;
     }
     to->since_ns = time_ns;

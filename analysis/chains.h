@@ -1,12 +1,12 @@
-/* The longest chain of work: what would take as long with any number of Ps.
+/* The longest chains of work, through whoever had to wait for whom: where it would help to be faster.
  *
  *     main  ==run==create(a)--------wait---------woken(by a)==run==
  *     a              \-runnable-==run==unblock(main)/
  *
- * Each G carries the length of the longest chain that leads to where it is now: the time that it ran, was in a
- * call or could run, plus that of whoever it had to wait for. When it is woken or created by another G whose chain is
  * Each G carries the length of the longest chain that leads to where it is now: the time that it ran, was in a call
  * or could run, plus that of whoever it had to wait for. When it is woken or created by another G whose chain is
+ * longer, that one becomes its own, so a chain goes back through whoever made it late. Time that nobody spent, as in a
+ * sleep, is in no chain. What of it the Gs really ran no number of Ps would save; the rest is waiting for a P.
  *
  * Of a chain only the length, the number of hops and the last CHAIN_HOPS Gs are kept: memory is bounded by Gs that
  * live. */
@@ -29,14 +29,14 @@ struct chain_hop {
 struct chain {
     uint64_t g; /* whose it is */
     int64_t length_ns, end_ns;
-    uint64_t hops; /* Gs in it, each counted as often as it takes part */
+    int64_t ran_ns;                    /* what is not waiting for a P */
+    uint64_t hops;                     /* Gs in it, each counted as often as it takes part */
     struct chain_hop last[CHAIN_HOPS]; /* hop n is at n % CHAIN_HOPS */
 };
 
 struct chains {
     struct slots slots;
-    int64_t from_ns; /* nothing before counts */
-    int64_t work_ns; /* of all */
+    int64_t from_ns;                    /* nothing before counts */
     struct chain longest[CHAINS_SHOWN]; /* of Gs with different functions, the longest first; length 0: there is none */
 };
 

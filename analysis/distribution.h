@@ -28,14 +28,14 @@ struct distribution {
     struct histogram histogram;
     int64_t worst_end_ns; /* when the longest one ended */
     uint64_t worst_g, worst_object;
-    uint64_t marked; /* how many were special; the owner says how */
+    uint64_t marked;  /* how many were special; the owner says how */
     struct rate rate; /* for owners that feed it */
 };
 
 /* Zero-initialised is empty. */
 struct distributions {
     struct table table;
-    struct distribution *last; /* where the last one went: often where the next one goes */
+    struct distribution *last;  /* where the last one went: often where the next one goes */
     struct distribution **list; /* after distributions_sort */
 };
 

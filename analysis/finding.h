@@ -34,11 +34,11 @@ enum finding_tier { FINDING_TIER_NONE, FINDING_TIER_SAFEPOINT, FINDING_TIER_DETA
 struct finding {
     enum finding_kind kind;
     enum finding_severity severity;
-    int64_t value, threshold; /* in the kind's unit; the worst that was seen */
-    uint64_t times;           /* how often it was over the threshold */
-    int64_t begin_ns, end_ns; /* the worst time; since the trace's start */
-    uint64_t fn;              /* of the Gs that it is about; 0 = none, or not known */
-    uint64_t by_fn;           /* of a herd: who woke them; of a convoy: who let them in; 0 = not known */
+    int64_t value, threshold;     /* in the kind's unit; the worst that was seen */
+    uint64_t times;               /* how often it was over the threshold */
+    int64_t begin_ns, end_ns;     /* the worst time; since the trace's start */
+    uint64_t fn;                  /* of the Gs that it is about; 0 = none, or not known */
+    uint64_t by_fn;               /* of a herd: who woke them; of a convoy: who let them in; 0 = not known */
     uint32_t create_stack, stack; /* where these Gs were started; where they wait or call; 0 = not known */
     uint32_t reason;              /* of the wait: enum gmpt_wait_reason */
     uint32_t tier;                /* of a hog: enum finding_tier */
@@ -49,15 +49,15 @@ struct finding {
 
 /* From where on something is a finding. */
 struct finding_limits {
-    int64_t hog_ns;           /* runs for so long without a safepoint */
-    int64_t late_ns;          /* could run and had to wait for so long */
-    int64_t starved_ns;       /* Gs could run while a P idled, for so long at a stretch */
-    uint64_t switches_per_s;  /* of one G, for a second */
-    uint64_t calls_per_s;     /* blocking calls of one place, for a tenth of a second */
-    uint64_t herd_gs;         /* woken at once, of which at least half go back at once */
-    uint64_t convoy_waiters;  /* wait for one lock on average of a tenth of a second, and get it in turn */
-    uint64_t spawned_gs;      /* of one place are alive at the end, and ever more were */
-    int64_t at_once_ns;       /* who runs less than that before it waits again for the same was woken in vain */
+    int64_t hog_ns;          /* runs for so long without a safepoint */
+    int64_t late_ns;         /* could run and had to wait for so long */
+    int64_t starved_ns;      /* Gs could run while a P idled, for so long at a stretch */
+    uint64_t switches_per_s; /* of one G, for a second */
+    uint64_t calls_per_s;    /* blocking calls of one place, for a tenth of a second */
+    uint64_t herd_gs;        /* woken at once, of which at least half go back at once */
+    uint64_t convoy_waiters; /* wait for one lock on average of a tenth of a second, and get it in turn */
+    uint64_t spawned_gs;     /* of one place are alive at the end, and ever more were */
+    int64_t at_once_ns;      /* who runs less than that before it waits again for the same was woken in vain */
 };
 
 #define FINDING_LIMITS_DEFAULT                                                                                         \
@@ -76,8 +76,8 @@ struct findings {
     uint64_t left_out[FINDING_KIND_COUNT]; /* more that there were */
 };
 
-const char *finding_name(enum finding_kind kind); /* "lock_convoy" */
-const char *finding_unit(enum finding_kind kind); /* "waiters" */
+const char *finding_name(enum finding_kind kind);  /* "lock_convoy" */
+const char *finding_unit(enum finding_kind kind);  /* "waiters" */
 int finding_find(const char *name, size_t length); /* the kind with this name, or -1 */
 
 void findings_add(struct findings *findings, const struct finding *finding);

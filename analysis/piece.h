@@ -9,8 +9,8 @@
 struct piece {
     const struct interval *interval; /* the last part of it */
     const struct interval_g *g;
-    int64_t begin_ns, end_ns;  /* within the window */
-    int64_t lasted_ns;         /* all parts that were chosen */
+    int64_t begin_ns, end_ns;                  /* within the window */
+    int64_t lasted_ns;                         /* all parts that were chosen */
     uint32_t stack, create_stack, waker_stack; /* those that stand for all that mean the same */
 };
 

@@ -32,9 +32,9 @@ struct processors {
     uint64_t *steals; /* [thief * PROCESSORS_MAX + victim], Gs; NULL: none */
     int64_t now_ns;
     int64_t starved_ns, starved_worst_ns, starved_worst_end_ns; /* in all; the longest stretch */
-    int64_t starving_since_ns;                                   /* -1 = not now */
-    int64_t starving_most, starved_worst_most;                   /* Gs that could run, at most */
-    uint64_t starved_times;                                      /* stretches over the limit */
+    int64_t starving_since_ns;                                  /* -1 = not now */
+    int64_t starving_most, starved_worst_most;                  /* Gs that could run, at most */
+    uint64_t starved_times;                                     /* stretches over the limit */
     int64_t starved_limit_ns;
 };
 

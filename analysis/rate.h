@@ -8,8 +8,8 @@
 /* Zero-initialised is empty. */
 struct rate {
     int64_t begin_ns;
-    uint64_t count;         /* in the window that goes on */
-    uint64_t peak_count;    /* the most that a window has had */
+    uint64_t count;        /* in the window that goes on */
+    uint64_t peak_count;   /* the most that a window has had */
     int64_t peak_begin_ns; /* when that one began */
 };
 

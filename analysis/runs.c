@@ -41,10 +41,10 @@ int runs_add(struct runs *runs, const struct piece *piece)
     if (!stretch)
         return -ENOMEM;
     stretch->ran_ns = (interval->state == GMPT_G_PREEMPTED ? stretch->ran_ns : 0) + piece->lasted_ns;
-    uint32_t tier = interval->state == GMPT_G_PREEMPTED                   ? FINDING_TIER_DETACHED
+    uint32_t tier = interval->state == GMPT_G_PREEMPTED                 ? FINDING_TIER_DETACHED
                     : interval->ended_by == GMPT_EVENT_go_preempt       ? FINDING_TIER_SAFEPOINT
                     : interval->ended_by == GMPT_EVENT_go_preempt_async ? FINDING_TIER_SIGNAL
-                                                                         : FINDING_TIER_NONE;
+                                                                        : FINDING_TIER_NONE;
     int result = 0;
     bool detached = interval->ended_by == GMPT_EVENT_go_detach;
     if (!detached && tier != FINDING_TIER_NONE)

@@ -1,476 +1,340 @@
-/* gmptrace analyze: what a trace says as a whole, on one screen of 80 columns, or as one JSON object. */
+/* gmptrace analyze: what is wrong with a program, and where its time went, on one screen of 80 columns; section by
+ * section; or as one JSON object. */
+#include "analyze.h"
 #include "cli.h"
-#include "cputop.h"
-#include "load.h"
+#include "reading.h"
 
-#include "trace/segment.h"
-#include "trace/spans.h"
+#include "pprof/stackmatch.h"
 
-#include <inttypes.h>
+#include <gmptrace/gmpt.h>
+
+#include <errno.h>
+#include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#define SITES_SHOWN 6
-#define GROUPS_SHOWN 4
-#define REASONS_SHOWN 5
-#define SPANS_SHOWN 6
-#define BAR_COLUMNS 32
-#define HEAD_INDENT 14
+#define SECTIONS_MAX 32
+#define ROWS_ASKED 40
 
-/* ---- For a person ------------------------------------------------------------------------------------------------ */
+struct analyze_options {
+    struct load_options load;
+    int64_t from_ns, to_ns;
+    struct filter *filter;
+    struct finding_limits limits;
+    bool wanted[SECTIONS_MAX], any_wanted, all;
+    bool fails[FINDING_KIND_COUNT];
+};
 
-static void exit_print(const struct gmpt_trace_info *info)
+/* ---- Options ----------------------------------------------------------------------------------------------------- */
+
+static int time_read(const char *option, const char *text, int64_t *ns)
 {
-    if (!info->whole)
-        fputs("the recording is not whole", stdout);
-    else if (info->exit_kind == 1)
-        printf("exited with status %d", info->exit_code);
-    else if (info->exit_kind == 2)
-        printf("ended by signal %d", info->exit_code);
-    else if (info->exit_kind == 3)
-        fputs("ended, nobody knows how", stdout);
-    else
-        fputs("still running when the recording ended", stdout);
+    if (cli_parse_duration(text, ns))
+        return cli_usage("--%s takes a time since the trace's start, such as 500ms, 2s or 1m, not '%s'", option, text);
+    return LOAD_GO_ON;
 }
 
-static void head_print(const struct load *load)
+static int section_read(struct analyze_options *options, const char *text)
 {
-    const struct gmpt_trace_info *info = gmpt_trace_info(load->trace);
-    const struct summary_totals *totals = summary_totals(load->summary);
-    char text[CLI_COLUMNS * 4 + 1], when[64], a[32], b[32], c[32], d[32], busy[48] = "";
-    time_t seconds = (time_t)(info->start_realtime_ns / 1000000000);
-    struct tm tm;
-    puts(cli_text(text, sizeof text, info->command && info->command[0] ? info->command : "(unknown command)",
-                  CLI_COLUMNS));
-    if (!gmtime_r(&seconds, &tm) || !strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S UTC", &tm))
-        snprintf(when, sizeof when, "an unknown time");
-    printf("  recorded    %s", when);
-    if (info->host && info->host[0])
-        printf(" on %s", cli_text(text, sizeof text, info->host, 36));
-    printf("\n  ran         %s, process %" PRIu32 ", ", cli_duration(a, totals->length_ns), info->pid);
-    exit_print(info);
-    putchar('\n');
-    char before[64] = "";
-    if (info->attached)
-        snprintf(before, sizeof before, "%s there before, ", cli_count(a, totals->gs_before));
-    cli_wrap(HEAD_INDENT, "  goroutines  %s%s created, %s ended, %s alive at the end, %s at peak", before,
-             cli_count(a, totals->gs_created), cli_count(b, totals->gs_ended), cli_count(c, totals->gs_alive),
-             cli_count(d, totals->gs_peak));
-    double capacity_ns = (double)totals->p_room_ns;
-    if (capacity_ns > 0)
-        snprintf(busy, sizeof busy, ", Ps busy %.1f %% of the time", 100.0 * (double)totals->p_busy_ns / capacity_ns);
-    cli_wrap(HEAD_INDENT, "  processors  %" PRIu32 " P%s on %" PRIu32 " thread%s (Ms)%s", totals->p_count,
-             cli_plural(totals->p_count), totals->m_count, cli_plural(totals->m_count), busy);
+    char names[512] = "";
+    for (size_t length; *text; text += length + (text[length] == ',')) {
+        length = strcspn(text, ",");
+        size_t i = 0;
+        while (analyze_sections[i].name &&
+               (strlen(analyze_sections[i].name) != length || strncmp(text, analyze_sections[i].name, length) != 0))
+            i++;
+        if (!analyze_sections[i].name) {
+            for (i = 0; analyze_sections[i].name; i++)
+                snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s", i ? ", " : "",
+                         analyze_sections[i].name);
+            return cli_usage("there is no section '%.*s', but: %s", (int)length, text, names);
+        }
+        options->wanted[i] = options->any_wanted = true;
+    }
+    return LOAD_GO_ON;
 }
 
-/* What was asked not to be recorded: its absence says nothing of the program. */
-static void left_out_print(const struct gmpt_trace_info *info)
+static int fails_read(struct analyze_options *options, const char *text)
 {
-    char stacks[48] = "";
-    if (info->stack_frames == 0)
-        snprintf(stacks, sizeof stacks, "stacks");
-    else if (info->stack_frames < STACK_DEPTH_MAX)
-        snprintf(stacks, sizeof stacks, "stacks beyond %" PRIu32 " caller%s", info->stack_frames - 1,
-                 cli_plural(info->stack_frames - 1));
-    if (!stacks[0] && !info->left_out[0])
-        return;
-    char names[CLI_COLUMNS * 4 + 1];
-    cli_wrap(HEAD_INDENT, "  left out    %s%s%s%s", stacks, stacks[0] && info->left_out[0] ? "; " : "",
-             info->left_out[0] ? "events: " : "", cli_text(names, sizeof names, info->left_out, CLI_COLUMNS));
+    char names[512] = "";
+    for (size_t length; *text; text += length + (text[length] == ',')) {
+        length = strcspn(text, ",");
+        int kind = finding_find(text, length);
+        if (length == 3 && strncmp(text, "any", length) == 0) {
+            memset(options->fails, true, sizeof options->fails);
+            continue;
+        }
+        if (kind < 0) {
+            for (kind = 0; kind < FINDING_KIND_COUNT; kind++)
+                snprintf(names + strlen(names), sizeof names - strlen(names), ", %s",
+                         finding_name((enum finding_kind)kind));
+            return cli_usage("there is no finding '%.*s', but: any%s", (int)length, text, names);
+        }
+        options->fails[kind] = true;
+    }
+    return LOAD_GO_ON;
 }
 
-static void events_print(const struct load *load)
+/* KIND=VALUE. */
+static int limit_read(struct finding_limits *limits, const char *text)
 {
-    const struct gmpt_trace_counts *counts = gmpt_trace_counts(load->trace);
-    char a[32], b[32], c[32], d[32], why[256];
-    cli_wrap(HEAD_INDENT, "  events      %s read, %s lost, %s gap%s, %s violation%s%s", cli_count(a, counts->kept),
-             cli_count(b, counts->lost), cli_count(c, counts->gaps), cli_plural(counts->gaps),
-             cli_count(d, counts->violations), cli_plural(counts->violations), load_exact(load) ? "" : ": NOT EXACT");
-    if (!load_exact(load))
-        cli_wrap(HEAD_INDENT, "              %s; counts and times below are of the rest, or guessed",
-                 load_missing(load, why));
-}
-
-static void share_print(const char *name, int64_t ns, int64_t total_ns)
-{
-    char duration[16], bar[BAR_COLUMNS + 1];
-    double share = total_ns > 0 ? (double)ns / (double)total_ns : 0;
-    int length = (int)(share * BAR_COLUMNS + 0.5);
-    length = length > BAR_COLUMNS ? BAR_COLUMNS : length;
-    memset(bar, '#', sizeof bar);
-    bar[length] = 0;
-    printf("  %-24s %9s %6.1f %%%s%s\n", name, cli_duration(duration, ns), 100 * share, length ? "  " : "", bar);
-}
-
-static void states_print(const struct summary_totals *totals)
-{
-    static const struct {
-        enum gmpt_g_state state;
+    struct {
         const char *name;
-    } states[] = { { GMPT_G_RUNNING, "running" },
-                   { GMPT_G_PREEMPTED, "running without a P" },
-                   { GMPT_G_RUNNABLE, "runnable" },
-                   { GMPT_G_SYSCALL, "in a blocking call" },
-                   { GMPT_G_WAITING, "waiting" } };
-    int64_t total_ns = 0, rest_ns = 0;
-    bool shown[GMPT_WAIT_REASONS] = { false };
-    for (size_t i = 0; i < sizeof states / sizeof states[0]; i++)
-        total_ns += totals->state_ns[states[i].state];
-    puts("\nTime of all goroutines together, by what they did");
-    for (size_t i = 0; i < sizeof states / sizeof states[0]; i++)
-        share_print(states[i].name, totals->state_ns[states[i].state], total_ns);
-    for (int line = 0; line < REASONS_SHOWN; line++) {
-        int most = -1;
-        for (int reason = 0; reason < GMPT_WAIT_REASONS; reason++)
-            if (!shown[reason] && totals->wait_ns[reason] > (most < 0 ? 0 : totals->wait_ns[most]))
-                most = reason;
-        if (most < 0)
+        int64_t *ns;     /* a time, */
+        uint64_t *count; /* or a number */
+    } known[] = {
+        { finding_name(FINDING_HOG), &limits->hog_ns, NULL },
+        { finding_name(FINDING_LATE), &limits->late_ns, NULL },
+        { finding_name(FINDING_STARVATION), &limits->starved_ns, NULL },
+        { finding_name(FINDING_STORM), NULL, &limits->switches_per_s },
+        { finding_name(FINDING_SYSCALLS), NULL, &limits->calls_per_s },
+        { finding_name(FINDING_HERD), NULL, &limits->herd_gs },
+        { finding_name(FINDING_CONVOY), NULL, &limits->convoy_waiters },
+        { finding_name(FINDING_SPAWNING), NULL, &limits->spawned_gs },
+        { "at_once", &limits->at_once_ns, NULL },
+    };
+    size_t length = strcspn(text, "=");
+    const char *value = text + length + (text[length] == '=');
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        if (strlen(known[i].name) != length || strncmp(text, known[i].name, length) != 0)
+            continue;
+        if (known[i].ns && cli_parse_duration(value, known[i].ns))
+            return cli_usage("--limit %s takes a time such as 5ms, not '%s'", known[i].name, value);
+        if (known[i].ns)
+            return LOAD_GO_ON;
+        char *end;
+        errno = 0;
+        unsigned long long number = strtoull(value, &end, 10);
+        if (*value < '0' || *value > '9' || *end || errno || number == 0 || number > INT64_MAX)
+            return cli_usage("--limit %s takes a number from 1, not '%s'", known[i].name, value);
+        *known[i].count = number;
+        return LOAD_GO_ON;
+    }
+    return cli_usage("--limit takes KIND=VALUE, such as hog=50ms; there is none for '%.*s'", (int)length, text);
+}
+
+static int filter_read(struct analyze_options *options, const char *text)
+{
+    struct filter_error error;
+    filter_free(options->filter);
+    options->filter = filter_parse(text, &error);
+    return options->filter ? LOAD_GO_ON : cli_usage("--filter, column %zu: %s", error.column, error.message);
+}
+
+/* Returns LOAD_GO_ON, or the status to exit with; the filter is the caller's to free either way. */
+static int options_read(struct analyze_options *options, int argc, char **argv)
+{
+    static const struct option longs[] = {
+        { "json", no_argument, NULL, 'j' },          { "stuck", required_argument, NULL, 's' },
+        { "section", required_argument, NULL, 'S' }, { "all", no_argument, NULL, 'a' },
+        { "from", required_argument, NULL, 'b' },    { "to", required_argument, NULL, 'e' },
+        { "filter", required_argument, NULL, 'F' },  { "fail-on", required_argument, NULL, 'f' },
+        { "limit", required_argument, NULL, 'l' },   { "help", no_argument, NULL, 'h' },
+        { "version", no_argument, NULL, 'V' },       { NULL, 0, NULL, 0 },
+    };
+    int status = LOAD_GO_ON;
+    *options = (struct analyze_options){
+        .load = { .path = LOAD_DEFAULT_PATH, .stuck_ns = SUMMARY_STUCK_BY_END },
+        .to_ns = ANALYSIS_END,
+        .limits = FINDING_LIMITS_DEFAULT,
+    };
+    optind = 0;
+    opterr = 0;
+    for (int option; status == LOAD_GO_ON && (option = getopt_long(argc, argv, ":h", longs, NULL)) != -1;) {
+        switch (option) {
+        case 'j':
+            options->load.json = true;
             break;
-        shown[most] = true;
-        char name[32];
-        snprintf(name, sizeof name, "  %.22s", gmpt_wait_reason_words((enum gmpt_wait_reason)most));
-        share_print(name, totals->wait_ns[most], total_ns);
+        case 's':
+            if (cli_parse_duration(optarg, &options->load.stuck_ns))
+                return cli_usage("--stuck takes a time such as 500ms, 2s or 1m, not '%s'", optarg);
+            break;
+        case 'S':
+            status = section_read(options, optarg);
+            break;
+        case 'a':
+            options->all = true;
+            break;
+        case 'b':
+            status = time_read("from", optarg, &options->from_ns);
+            break;
+        case 'e':
+            status = time_read("to", optarg, &options->to_ns);
+            break;
+        case 'F':
+            status = filter_read(options, optarg);
+            break;
+        case 'f':
+            status = fails_read(options, optarg);
+            break;
+        case 'l':
+            status = limit_read(&options->limits, optarg);
+            break;
+        case 'h':
+            fputs(cli_current->help, stdout);
+            return cli_flush(CLI_OK);
+        case 'V':
+            puts("gmptrace " GMPT_VERSION);
+            return cli_flush(CLI_OK);
+        default:
+            return cli_usage_option(option, argv);
+        }
     }
-    for (int reason = 0; reason < GMPT_WAIT_REASONS; reason++)
-        if (!shown[reason])
-            rest_ns += totals->wait_ns[reason];
-    if (rest_ns)
-        share_print("  other", rest_ns, total_ns);
+    if (status != LOAD_GO_ON)
+        return status;
+    if (optind < argc)
+        options->load.path = argv[optind++];
+    if (optind < argc)
+        return cli_usage("one FILE at a time, not also '%s'", argv[optind]);
+    if (options->from_ns >= options->to_ns)
+        return cli_usage("--from must be before --to");
+    if (options->load.json && (options->all || options->any_wanted))
+        return cli_usage("--json has all sections; it does not go with --section and --all");
+    return LOAD_GO_ON;
 }
 
-static void scheduler_print(const struct summary_totals *totals)
-{
-    const struct summary_latency *late = &totals->scheduling;
-    char a[32], b[32], c[32], d[32];
-    printf("\nScheduling latency (runnable until running), %s time%s\n", cli_count(a, late->count),
-           cli_plural(late->count));
-    printf("  p50 %s   p90 %s   p99 %s   max %s\n", cli_duration(a, late->p50_ns), cli_duration(b, late->p90_ns),
-           cli_duration(c, late->p99_ns), cli_duration(d, late->max_ns));
-    puts("\nScheduler");
-    printf("  blocks %s   unblocks %s   yields %s\n", cli_count(a, totals->blocks), cli_count(b, totals->unblocks),
-           cli_count(c, totals->yields));
-    printf("  steals %s (of %s goroutine%s)\n", cli_count(a, totals->steals), cli_count(b, totals->stolen_gs),
-           cli_plural(totals->stolen_gs));
-    printf("  preemptions %s (of %s asked for), by signal %s\n", cli_count(a, totals->preemptions),
-           cli_count(b, totals->preempt_requests), cli_count(c, totals->async_preemptions));
-    printf("  Ps taken from running Gs %s (%s of these Gs had to wait for one)\n", cli_count(a, totals->detaches),
-           cli_count(b, totals->attach_waits));
-    printf("  blocking calls %s   Ps handed off %s\n", cli_count(a, totals->syscalls), cli_count(b, totals->handoffs));
-}
+/* ---- Reading ----------------------------------------------------------------------------------------------------- */
 
-static void sites_print(const struct load *load)
+/* Returns CLI_OK or the status to exit with. */
+static int trace_read(struct analyze *analyze, const struct analyze_options *options)
 {
-    size_t count;
-    const struct summary_site *sites = summary_sites(load->summary, &count);
-    if (count == 0)
-        return;
-    printf("\n%-40s %12s %12s %11s\n", "Goroutines by function and start", "created", "alive", "latency p99");
-    for (size_t i = 0; i < count && i < SITES_SHOWN; i++) {
-        struct place_frame frames[PLACE_FRAMES_MAX];
-        char function[PLACE_TEXT_BYTES], at[PLACE_TEXT_BYTES], name[PLACE_TEXT_BYTES * 2 + 16],
-            text[CLI_COLUMNS * 4 + 1];
-        char a[32], b[32], c[16];
-        if (sites[i].main)
-            strcpy(function, "main"); /* also where it has no name */
-        else
-            place_function(load->places, function, sites[i].fn);
-        if (place_frames(load->places, sites[i].create_stack, frames))
-            snprintf(name, sizeof name, "%s from %s", function, place_of_frame(load->places, at, &frames[0]));
-        else
-            snprintf(name, sizeof name, "%s", function);
-        printf("  %-38s %12s %12s %11s\n", cli_text(text, sizeof text, name, 38), cli_count(a, sites[i].created),
-               cli_count(b, sites[i].alive), cli_duration(c, sites[i].scheduling.p99_ns));
+    struct load *load = &analyze->load;
+    struct reading reading;
+    struct gmpt_event event;
+    int result, failed = 0;
+    reading_begin(&reading, load->trace);
+    while (!failed && (result = gmpt_trace_next(load->trace, &event)) > 0) {
+        failed = summary_add(load->summary, &event);
+        if (!failed)
+            failed = analysis_add(analyze->analysis, &event);
+        reading_show(&reading, event.time_ns);
     }
-    if (count > SITES_SHOWN) {
-        char a[32];
-        printf("  and %s more place%s\n", cli_count(a, count - SITES_SHOWN), cli_plural(count - SITES_SHOWN));
+    reading_end(&reading);
+    if (failed || result == -ENOMEM || summary_finish(load->summary) || analysis_finish(analyze->analysis)) {
+        cli_error("%s: %s", options->load.path, strerror(ENOMEM));
+        return CLI_MACHINE;
+    }
+    int status = cli_trace_finish(load->trace, options->load.path, result);
+    char first[16], last[16];
+    int64_t end_ns = intervals_end_ns(analyze->analysis->intervals);
+    if (status == CLI_OK && options->from_ns > 0 && options->from_ns >= end_ns)
+        return cli_usage("the trace ends after %s, before --from %s", cli_duration(first, end_ns),
+                         cli_duration(last, options->from_ns));
+    return status;
+}
+
+static int parts_open(struct analyze *analyze, const struct analyze_options *options, struct stackmatch *match)
+{
+    struct load *load = &analyze->load;
+    struct summary_options summary_options = {
+        .stuck_ns = options->load.stuck_ns,
+        .canonical_stack = alike_first,
+        .canonical_arg = load->alike,
+    };
+    struct analysis_options analysis_options = {
+        .limits = options->limits,
+        .from_ns = options->from_ns,
+        .to_ns = options->to_ns,
+        .length_ns = gmpt_trace_info(load->trace)->expected_duration_ns,
+        .filter = options->filter,
+        .names = { .trace = load->trace, .function = stackmatch_function, .arg = match },
+        .canonical_stack = alike_first,
+        .canonical_arg = load->alike,
+    };
+    load->summary = summary_open(load->trace, &summary_options);
+    analyze->analysis = match ? analysis_open(load->trace, &analysis_options) : NULL;
+    if (load->summary && analyze->analysis)
+        return CLI_OK;
+    cli_error("%s: %s", options->load.path, strerror(ENOMEM));
+    return CLI_MACHINE;
+}
+
+static void all_print(struct analyze *analyze, const struct analyze_options *options)
+{
+    analyze_places_look(analyze);
+    if (!options->any_wanted)
+        analyze_head(analyze);
+    for (size_t i = 0; analyze_sections[i].name; i++) {
+        const struct analyze_section *section = &analyze_sections[i];
+        bool asked = options->wanted[i] || options->all;
+        analyze->rows = options->wanted[i] ? ROWS_ASKED : 0;
+        if (options->any_wanted ? asked : asked || section->usual)
+            section->print(analyze);
     }
 }
 
-static const char *span_name(const struct load *load, uint64_t name)
+static bool fails(const struct analyze *analyze, const struct analyze_options *options)
 {
-    const char *text = gmpt_trace_string(load->trace, name);
-    return *text ? text : "(no name)";
-}
-
-static void spans_print(const struct load *load, const char *title, const struct span_kind *kinds, size_t count)
-{
-    char text[CLI_COLUMNS * 4 + 1], a[32], b[32], c[16], d[16], e[16];
-    if (count == 0)
-        return;
-    printf("\n%-26s %11s %9s %9s %9s %9s\n", title, "ended", "open", "p50", "p99", "max");
-    for (size_t i = 0; i < count && i < SPANS_SHOWN; i++)
-        printf("  %-24s %11s %9s %9s %9s %9s\n", cli_text(text, sizeof text, span_name(load, kinds[i].name), 24),
-               cli_count(a, kinds[i].ended), cli_count(b, kinds[i].begun - kinds[i].ended),
-               cli_duration(c, kinds[i].latency.p50_ns), cli_duration(d, kinds[i].latency.p99_ns),
-               cli_duration(e, kinds[i].latency.max_ns));
-    if (count > SPANS_SHOWN)
-        printf("  and %s more\n", cli_count(a, count - SPANS_SHOWN));
-}
-
-static void messages_print(const struct load *load)
-{
-    size_t count;
-    const struct span_messages *messages = spans_messages(summary_spans(load->summary), &count);
-    char text[CLI_COLUMNS * 4 + 1], number[32];
-    if (count == 0)
-        return;
-    puts("\nMessages by category (see gmptrace script)");
-    for (size_t i = 0; i < count && i < SPANS_SHOWN; i++)
-        printf("  %-24s %11s\n", cli_text(text, sizeof text, span_name(load, messages[i].category), 24),
-               cli_count(number, messages[i].count));
-    if (count > SPANS_SHOWN)
-        printf("  and %s more\n", cli_count(number, count - SPANS_SHOWN));
-}
-
-static void own_print(const struct load *load)
-{
-    const struct spans *spans = summary_spans(load->summary);
-    size_t count;
-    const struct span_kind *kinds = spans_tasks(spans, &count);
-    spans_print(load, "Tasks by name", kinds, count);
-    kinds = spans_regions(spans, &count);
-    spans_print(load, "Regions by name", kinds, count);
-    messages_print(load);
-}
-
-static void suspects_print(const struct load *load)
-{
-    size_t shown, count;
-    uint64_t suspected = load_suspected(load, &shown);
-    const struct summary_group *groups = summary_groups(load->summary, &count);
-    char a[32], place[PLACE_TEXT_BYTES], text[CLI_COLUMNS * 4 + 1];
-    if (suspected == 0) {
-        if (load_exact(load))
-            puts("\nSuspected leaks: none");
-        else
-            puts("\nSuspected leaks: cannot tell, since the trace is not complete");
-        return;
-    }
-    printf("\nSuspected leaks: %s goroutine%s in %zu group%s (see gmptrace leaks)\n", cli_count(a, suspected),
-           cli_plural(suspected), shown, cli_plural(shown));
-    for (size_t i = 0; i < shown && i < GROUPS_SHOWN; i++) {
-        const struct summary_group *group = &groups[i];
-        char line[PLACE_TEXT_BYTES + 64];
-        snprintf(line, sizeof line, "%s %s", gmpt_wait_reason_words(group->reason),
-                 place_of_stack(load->places, place, group->wait_stack, group->fn));
-        printf("  %-8s %10s  %s\n", load_verdict_words(group->verdict), cli_count(a, group->count),
-               cli_text(text, sizeof text, line, 57));
-        snprintf(line, sizeof line, "started %s", place_of_stack(load->places, place, group->create_stack, 0));
-        printf("  %-8s %10s  %s\n", "", "", cli_text(text, sizeof text, line, 57));
-    }
-    if (shown > GROUPS_SHOWN)
-        printf("  and %zu more group%s\n", shown - GROUPS_SHOWN, cli_plural(shown - GROUPS_SHOWN));
-}
-
-/* ---- For a program ----------------------------------------------------------------------------------------------- */
-
-static void latency_json(const struct summary_latency *latency)
-{
-    printf("{\"count\": %" PRIu64 ", \"p50_ns\": %" PRId64 ", \"p90_ns\": %" PRId64 ", \"p99_ns\": %" PRId64
-           ", \"max_ns\": %" PRId64 "}",
-           latency->count, latency->p50_ns, latency->p90_ns, latency->p99_ns, latency->max_ns);
-}
-
-static void head_json(const struct load *load)
-{
-    static const char *const exit_kinds[] = { "running", "exited", "signalled", "ended" };
-    const struct gmpt_trace_info *info = gmpt_trace_info(load->trace);
-    const struct summary_totals *totals = summary_totals(load->summary);
-    char why[256];
-    fputs("  \"command\": ", stdout);
-    cli_json_string(stdout, info->command ? info->command : "");
-    fputs(",\n  \"host\": ", stdout);
-    cli_json_string(stdout, info->host ? info->host : "");
-    printf(",\n  \"pid\": %" PRIu32 ",\n  \"start_realtime_ns\": %" PRId64 ",\n  \"duration_ns\": %" PRId64 ",\n",
-           info->pid, info->start_realtime_ns, totals->length_ns);
-    printf("  \"attached\": %s,\n", info->attached ? "true" : "false");
-    fputs("  \"left_out\": ", stdout);
-    cli_json_string(stdout, info->left_out);
-    printf(",\n  \"stack_frames\": %" PRIu32 ",\n", info->stack_frames);
-    printf("  \"p_count\": %" PRIu32 ",\n  \"m_count\": %" PRIu32 ",\n", totals->p_count, totals->m_count);
-    printf("  \"whole\": %s,\n  \"exact\": %s,\n", load_whole(load) ? "true" : "false",
-           load_exact(load) ? "true" : "false");
-    fputs("  \"missing\": ", stdout);
-    if (load_exact(load))
-        fputs("null", stdout);
-    else
-        cli_json_string(stdout, load_missing(load, why));
-    puts(",");
-    if (info->whole && info->exit_kind >= 0 && info->exit_kind <= 3)
-        printf("  \"exit\": {\"kind\": \"%s\", \"code\": %d},\n", exit_kinds[info->exit_kind], info->exit_code);
-    else
-        fputs("  \"exit\": null,\n", stdout);
-}
-
-static void totals_json(const struct summary_totals *totals)
-{
-    printf("  \"goroutines\": {\"before\": %" PRIu64 ", \"created\": %" PRIu64 ", \"ended\": %" PRIu64
-           ", \"alive\": %" PRIu64 ", \"peak\": %" PRIu64 "},\n",
-           totals->gs_before, totals->gs_created, totals->gs_ended, totals->gs_alive, totals->gs_peak);
-    printf("  \"state_ns\": {\"runnable\": %" PRId64 ", \"running\": %" PRId64 ", \"waiting\": %" PRId64
-           ", \"syscall\": %" PRId64 ", \"preempted\": %" PRId64 "},\n",
-           totals->state_ns[GMPT_G_RUNNABLE], totals->state_ns[GMPT_G_RUNNING], totals->state_ns[GMPT_G_WAITING],
-           totals->state_ns[GMPT_G_SYSCALL], totals->state_ns[GMPT_G_PREEMPTED]);
-    fputs("  \"wait_ns\": {", stdout);
-    for (int reason = 0; reason < GMPT_WAIT_REASONS; reason++)
-        printf("%s\"%s\": %" PRId64, reason ? ", " : "", load_reason_key((enum gmpt_wait_reason)reason),
-               totals->wait_ns[reason]);
-    printf("},\n  \"p_busy_ns\": %" PRId64 ",\n  \"scheduling_latency\": ", totals->p_busy_ns);
-    latency_json(&totals->scheduling);
-    printf(",\n  \"scheduler\": {\"steals\": %" PRIu64 ", \"stolen_goroutines\": %" PRIu64 ", \"handoffs\": %" PRIu64
-           ", \"preempt_requests\": %" PRIu64 ", \"preemptions\": %" PRIu64 ", \"detaches\": %" PRIu64
-           ", \"attach_waits\": %" PRIu64 ", \"async_preemptions\": %" PRIu64 ", \"yields\": %" PRIu64
-           ", \"blocks\": %" PRIu64 ", \"unblocks\": %" PRIu64 ", \"syscalls\": %" PRIu64 "},\n",
-           totals->steals, totals->stolen_gs, totals->handoffs, totals->preempt_requests, totals->preemptions,
-           totals->detaches, totals->attach_waits, totals->async_preemptions, totals->yields, totals->blocks,
-           totals->unblocks, totals->syscalls);
-}
-
-static void sites_json(const struct load *load)
-{
-    size_t count;
-    const struct summary_site *sites = summary_sites(load->summary, &count);
-    fputs("  \"sites\": [", stdout);
-    for (size_t i = 0; i < count; i++) {
-        printf("%s\n    {\"main\": %s, \"created\": %" PRIu64 ", \"alive\": %" PRIu64 ", \"scheduling_latency\": ",
-               i ? "," : "", sites[i].main ? "true" : "false", sites[i].created, sites[i].alive);
-        latency_json(&sites[i].scheduling);
-        fputs(", \"function\": ", stdout);
-        place_function_json(load->places, stdout, sites[i].fn);
-        fputs(", \"create_stack\": ", stdout);
-        place_json(load->places, stdout, sites[i].create_stack);
-        putchar('}');
-    }
-    fputs(count ? "\n  ],\n" : "],\n", stdout);
-}
-
-static void suspects_json(const struct load *load)
-{
-    size_t shown, count;
-    uint64_t suspected = load_suspected(load, &shown);
-    const struct summary_group *groups = summary_groups(load->summary, &count);
-    printf("  \"suspected\": %" PRIu64 ",\n  \"waiting_below_threshold\": %" PRIu64 ",\n  \"stuck_ns\": %" PRId64
-           ",\n  \"suspects\": [",
-           suspected, load_below_threshold(load), summary_stuck_ns(load->summary));
-    for (size_t i = 0; i < shown; i++) {
-        printf("%s\n    {\"verdict\": \"%s\", \"count\": %" PRIu64 ", \"wait_reason\": \"%s\", \"wait_stack\": ",
-               i ? "," : "", load_verdict_words(groups[i].verdict), groups[i].count, load_reason_key(groups[i].reason));
-        place_json(load->places, stdout, groups[i].wait_stack);
-        fputs(", \"create_stack\": ", stdout);
-        place_json(load->places, stdout, groups[i].create_stack);
-        putchar('}');
-    }
-    fputs(shown ? "\n  ],\n" : "],\n", stdout);
-}
-
-static void spans_json(const struct load *load, const char *key, const struct span_kind *kinds, size_t count)
-{
-    printf("  \"%s\": [", key);
-    for (size_t i = 0; i < count; i++) {
-        printf("%s\n    {\"name\": ", i ? "," : "");
-        cli_json_string(stdout, gmpt_trace_string(load->trace, kinds[i].name));
-        printf(", \"begun\": %" PRIu64 ", \"ended\": %" PRIu64 ", \"total_ns\": %" PRId64 ", \"latency\": ",
-               kinds[i].begun, kinds[i].ended, kinds[i].total_ns);
-        latency_json(&kinds[i].latency);
-        putchar('}');
-    }
-    fputs(count ? "\n  ],\n" : "],\n", stdout);
-}
-
-static void own_json(const struct load *load)
-{
-    const struct spans *spans = summary_spans(load->summary);
-    size_t count;
-    const struct span_kind *kinds = spans_tasks(spans, &count);
-    spans_json(load, "tasks", kinds, count);
-    kinds = spans_regions(spans, &count);
-    spans_json(load, "regions", kinds, count);
-    const struct span_messages *messages = spans_messages(spans, &count);
-    fputs("  \"messages\": [", stdout);
-    for (size_t i = 0; i < count; i++) {
-        printf("%s\n    {\"category\": ", i ? "," : "");
-        cli_json_string(stdout, gmpt_trace_string(load->trace, messages[i].category));
-        printf(", \"count\": %" PRIu64 "}", messages[i].count);
-    }
-    printf("%s],\n  \"ends_without_begin\": %" PRIu64 ",\n", count ? "\n  " : "", spans_unmatched(spans));
-}
-
-static void all_json(const struct load *load)
-{
-    const struct gmpt_trace_counts *counts = gmpt_trace_counts(load->trace);
-    puts("{");
-    head_json(load);
-    totals_json(summary_totals(load->summary));
-    sites_json(load);
-    own_json(load);
-    cputop_json(load);
-    suspects_json(load);
-    printf("  \"events\": {\"emitted\": %" PRIu64 ", \"kept\": %" PRIu64 ", \"lost\": %" PRIu64 ", \"gaps\": %" PRIu64
-           ", \"resynced\": %" PRIu64 ", \"violations\": %" PRIu64 ", \"unknown\": %" PRIu64
-           ", \"stacks_lost\": %" PRIu64 ", \"skew_ns\": %" PRId64 "}\n}\n",
-           counts->emitted, counts->kept, counts->lost, counts->gaps, counts->resynced, counts->violations,
-           counts->unknown, counts->stacks_lost, counts->skew_ns);
-}
-
-static void places_look(const struct load *load)
-{
-    size_t count;
-    const struct summary_site *sites = summary_sites(load->summary, &count);
-    for (size_t i = 0; i < count && i < SITES_SHOWN; i++)
-        place_look(load->places, sites[i].create_stack);
-    const struct summary_group *groups = summary_groups(load->summary, &count);
-    for (size_t i = 0; i < count && i < GROUPS_SHOWN && groups[i].verdict != SUMMARY_NONE; i++) {
-        place_look(load->places, groups[i].wait_stack);
-        place_look(load->places, groups[i].create_stack);
-    }
+    const struct findings *findings = &analyze->analysis->findings;
+    for (size_t i = 0; i < findings->count; i++)
+        if (options->fails[findings->list[i].kind])
+            return true;
+    return false;
 }
 
 static int analyze_run(int argc, char **argv)
 {
-    struct load_options options;
-    struct load load;
-    int status = load_options_read(&options, argc, argv);
+    struct analyze_options options;
+    struct analyze analyze = { 0 };
+    struct stackmatch *match = NULL;
+    int status = options_read(&options, argc, argv);
     if (status != LOAD_GO_ON)
-        return status;
-    status = load_open(&load, &options);
+        goto out;
+    status = load_prepare(&analyze.load, &options.load);
     if (status == CLI_OK) {
-        if (options.json) {
-            all_json(&load);
-        } else {
-            places_look(&load);
-            head_print(&load);
-            events_print(&load);
-            left_out_print(gmpt_trace_info(load.trace));
-            states_print(summary_totals(load.summary));
-            scheduler_print(summary_totals(load.summary));
-            sites_print(&load);
-            own_print(&load);
-            cputop_print(&load);
-            suspects_print(&load);
-        }
-        status = cli_flush(status);
-        place_warn(load.places);
+        match = stackmatch_open(analyze.load.trace, analyze.load.symbolizer);
+        analyze.windowed = options.from_ns > 0 || options.to_ns < ANALYSIS_END;
+        analyze.filtered = options.filter != NULL;
+        status = parts_open(&analyze, &options, match);
     }
-    load_close(&load);
+    if (status == CLI_OK)
+        status = trace_read(&analyze, &options);
+    if (status == CLI_OK) {
+        if (options.load.json)
+            analyze_json(&analyze);
+        else
+            all_print(&analyze, &options);
+        status = cli_flush(fails(&analyze, &options) ? CLI_FINDINGS : CLI_OK);
+        place_warn(analyze.load.places);
+    }
+    analysis_close(analyze.analysis);
+    stackmatch_close(match);
+    load_close(&analyze.load);
+out:
+    filter_free(options.filter);
     return status;
 }
 
 const struct cli_command command_analyze = {
     .name = "analyze",
-    .summary = "what happened in a trace, on one screen",
-    .help = "Usage: gmptrace analyze [FILE] [--json] [--stuck T]\n"
-            "Says what happened in a trace: goroutines, where their time went, how late they\n"
-            "ran, where they were started, and which look leaked. FILE is gmptrace.data by\n"
+    .summary = "what is wrong, and what happened in a trace",
+    .help = "Usage: gmptrace analyze [FILE] [--json] [--section NAME,...] [--all] [--from T]\n"
+            "                        [--to T] [--filter EXPR] [--limit KIND=VALUE]\n"
+            "                        [--fail-on KIND,...] [--stuck T]\n"
+            "Says what is wrong with a program, with evidence and a place in its source, and\n"
+            "where the time of its goroutines went, on one screen. FILE is gmptrace.data by\n"
             "default.\n\n"
-            "  --json       one JSON object instead; times in nanoseconds\n"
-            "  --stuck T    a goroutine that waits for others for T or longer, without a\n"
-            "               deadline, counts as stuck: 500ms, 2s, 1m; the default is that of\n"
-            "               gmptrace leaks: 1s, or 20ms when the program ended by itself\n"
-            "  --help       this text\n"
-            "  --version    which gmptrace this is\n\n"
-            "Exit status: 0 fine, suspected leaks or not; 2 wrong usage; 3 FILE cannot be\n"
-            "used; 4 the output cannot be written.\n",
+            "  --json            one JSON object with all there is; times in nanoseconds\n"
+            "  --section=NAME    only this section, with more rows: findings, states,\n"
+            "                    scheduler, starts, own, cpu, leaks; time, latency, lines,\n"
+            "                    waits, locks, calls, preemptions, processors, steals,\n"
+            "                    threads, lifetimes, wakeups, chains\n"
+            "  --all             all sections\n"
+            "  --from=T, --to=T  only what lies between; T is since the start, such as 1.5s\n"
+            "  --filter=EXPR     only what EXPR chooses, as in gmptrace pprof\n"
+            "  --limit=K=V       from where on something is a finding: hog=20ms,\n"
+            "                    long_scheduling_wait=5ms, p_starvation=10ms,\n"
+            "                    scheduling_storm=2000, syscall_storm=10000,\n"
+            "                    thundering_herd=8, lock_convoy=4,\n"
+            "                    unbounded_spawning=1000; at_once=10us\n"
+            "  --fail-on=KIND    exit status 1 when there is such a finding; any: of any kind\n"
+            "  --stuck=T         a goroutine that waits for others for T or longer, without a\n"
+            "                    deadline, counts as stuck: 500ms, 2s, 1m; the default is\n"
+            "                    that of gmptrace leaks: 1s, or 20ms when the program ended\n"
+            "                    by itself\n"
+            "  --help            this text\n"
+            "  --version         which gmptrace this is\n\n"
+            "Exit status: 0 fine, findings or not; 1 a finding of --fail-on; 2 wrong usage;\n"
+            "3 FILE cannot be used; 4 the output cannot be written.\n",
     .run = analyze_run,
 };
