@@ -1,6 +1,7 @@
 /* gmptrace report: the page as a browser shows it. */
 #include "exported.h"
 #include "harness.h"
+#include "tracefile.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -41,4 +42,155 @@ TEST_TIMEOUT(report, browser_reaches_the_line_of_a_hog, 120)
     ck_assert(made);
     ck_assert(seen);
     ck_assert(removed);
+}
+
+/* ---- What the page's data is, whatever the trace is like --------------------------------------------------------- */
+
+/* The data of the page that `gmptrace report trace OPTIONS` writes; one whole JSON value. */
+static const char *page_data(const char *options)
+{
+    static const char begin[] = "id=\"data\">", end[] = "</script>";
+    int status = exported_run("$GMPTRACE report gmptrace.data -o - %s", options);
+    ck_assert_msg(status == 0, "status %d: %s", status, exported_err);
+    char *data = strstr(exported_out, begin);
+    ck_assert_ptr_nonnull(data);
+    data += sizeof begin - 1;
+    char *after = strstr(data, end);
+    ck_assert_msg(after != NULL, "the page is whole and fits into the test's buffer");
+    *after = 0;
+    ck_assert_msg(sample_json_valid(data), "not JSON: %.3000s", data);
+    return data;
+}
+
+static void trace_from(const char *text)
+{
+    ck_assert_int_eq(exported_run("mv %s gmptrace.data", tracefile_build(text)), 0);
+}
+
+#define ONE_P_HEAD "pid 7\np_count 1\nclock_kind monotonic\nframe\nclock 1000 500000 1700000000000000000\n"
+
+TEST(report, an_empty_trace_makes_a_page)
+{
+    trace_from(ONE_P_HEAD "end 0 0\n");
+    const char *data = page_data("--columns 16");
+    exported_has(data, "\"worst\":[]");
+    exported_has(data, "\"owners\":[]");
+}
+
+/* G3 waits twice for a lock that G2 has, the second time to the end. */
+TEST(report, locks_name_who_had_them)
+{
+    trace_from(ONE_P_HEAD "stack 0 1 0x1010 0x1011\n"
+                          "events ring=0 sequence=0 offset=0 base=1000 g=0 seq=0 tid=70 lost=0\n"
+                          "  0 proc_start tid=70\n"
+                          "  10 go_create g=1 fn=0x10 stack=0\n"
+                          "  10 go_start g=1 seq=2\n"
+                          "  10 go_create g=2 fn=0x20 stack=1\n"
+                          "  10 go_create g=3 fn=0x30 stack=1\n"
+                          "  10 go_block reason=sleep object=0x0 bounded=1 stack=1 owner=0\n"
+                          "  10 go_start g=3 seq=2\n"
+                          "  10 go_block reason=mutex object=0xc0 bounded=0 stack=1 owner=2\n"
+                          "  10 go_start g=2 seq=2\n"
+                          "  70 go_unblock g=3 seq=4 by=0 stack=0\n"
+                          "  10 go_block reason=sleep object=0x0 bounded=1 stack=1 owner=0\n"
+                          "  10 go_start g=3 seq=5\n"
+                          "  10 go_block reason=mutex object=0xc0 bounded=0 stack=1 owner=2\n"
+                          "frame\nclock 2000 501000 1700000000000001000\nend 0 0\nring 11 0 0\nring 0 0 0\n");
+    const char *data = page_data("--columns 16");
+    const char *owners = strstr(data, "\"owners\":[[");
+    ck_assert_ptr_nonnull(owners);
+    unsigned waiter, stack, owner;
+    unsigned long times, total, longest, open;
+    ck_assert_int_eq(sscanf(owners, "\"owners\":[[%u,%u,%u,%lu,%lu,%lu,%lu]]", &waiter, &stack, &owner, &times, &total,
+                            &longest, &open),
+                     7);
+    ck_assert_uint_ne(waiter, owner);
+    ck_assert_uint_ne(owner, 0);
+    ck_assert_uint_eq(times, 2);
+    ck_assert_uint_eq(open, 1);
+    ck_assert_uint_ge(longest, 80);
+    ck_assert_uint_ge(total, longest);
+    exported_has(data, "\"held\":[[3,");
+}
+
+TEST(report, an_attached_trace_makes_a_page)
+{
+    trace_from("pid 7\np_count 1\nclock_kind monotonic\nattached 1\nframe\nclock 1000 500000 1700000000000000000\n"
+               "events ring=2 sequence=0 offset=0 base=1000 g=0 seq=0 tid=0 lost=0\n"
+               "  1 go_was g=1 seq=2 state=3 parent=0 fn=0x10 stack=0\n"
+               "  1 go_waited g=1 reason=sleep object=0x0 bounded=1 waited_ns=50 stack=0\n"
+               "frame\nclock 2000 501000 1700000000000001000\nend 0 0\nring 0 0 0\nring 0 0 0\nring 2 0 0\n");
+    exported_has(page_data("--columns 16"), "\"attached\":1");
+}
+
+TEST(report, codes_of_events_are_those_of_the_table)
+{
+    exported_golden("export");
+    const char *data = page_data("--columns 16");
+#define EVENT(code, name, prose)                                             \
+    {                                                                        \
+        char member[64];                                                     \
+        snprintf(member, sizeof member, "\"%s\":%d", #name, code);           \
+        ck_assert_msg(strstr(data, member) != NULL, "%s is not in", member); \
+    }
+#define FIELD(kind, name, prose)
+#define END
+#include <gmptrace/events.def>
+}
+
+/* Seven values each. */
+static unsigned slices_of(const char *data)
+{
+    unsigned commas = 0;
+    for (const char *at = strstr(data, "\"windows\":["); at && (at = strstr(at, "\"slices\":["));) {
+        at += sizeof "\"slices\":[" - 1;
+        if (*at != ']')
+            commas++;
+        for (; *at != ']'; at++)
+            commas += *at == ',';
+    }
+    return commas / 7;
+}
+
+TEST(report, thousands_of_goroutines_have_no_more_slices_than_asked_for)
+{
+    exported_sample(&(struct sample_options){ .leaks = 20, .done = 4000 });
+    const char *data = page_data("--columns 16 --slices 100");
+    unsigned slices = slices_of(data);
+    ck_assert_uint_gt(slices, 0);
+    ck_assert_uint_le(slices, 100);
+    exported_has(data, "\"whole\":false");
+    exported_has(page_data("--columns 16 --slices 0"), "\"windows\":[]");
+    exported_sample(&(struct sample_options){ .leaks = 3 });
+    exported_has(page_data("--columns 16 --slices 1000"), "\"whole\":true,\"cut\":false");
+}
+
+/* Cut off at any place, or with bits turned: a page, or a refusal that says why, and never a crash. */
+TEST_TIMEOUT(report, cut_off_and_damaged_traces_make_pages_or_are_refused, 300)
+{
+    exported_sample(&(struct sample_options){ .leaks = 8, .healthy = 3, .done = 20, .apart = true });
+    ck_assert_int_eq(exported_run("cp gmptrace.data whole && stat -c %%s whole"), 0);
+    int size = atoi(exported_out), pages = 0, refused = 0;
+    ck_assert_int_gt(size, 400);
+    for (int i = 0; i < 40; i++) {
+        int at = 16 + (int)((long)(size - 17) * i / 39), status;
+        if (i % 2)
+            status = exported_run("head -c %d whole >gmptrace.data", at);
+        else
+            status = exported_run("cp whole gmptrace.data && printf '\\377\\001' | "
+                                  "dd of=gmptrace.data bs=1 seek=%d conv=notrunc status=none",
+                                  at);
+        ck_assert_int_eq(status, 0);
+        status = exported_run("$GMPTRACE report gmptrace.data -o - --columns 16 >page");
+        ck_assert_msg(status == 0 || status == 3, "at %d: status %d: %s", at, status, exported_err);
+        if (status == 0) {
+            page_data("--columns 16");
+            pages++;
+        } else {
+            ck_assert_str_ne(exported_err, "");
+            refused++;
+        }
+    }
+    ck_assert_int_gt(pages, 0);
+    ck_assert_int_gt(refused, 0);
 }
