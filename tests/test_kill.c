@@ -637,7 +637,7 @@ TEST(kill, ring_bytes_must_be_a_power_of_two_in_range)
 
 /* ---- The tmpfs is full ------------------------------------------------------------------------------------------ */
 
-TEST(kill, a_program_lives_on_when_the_tmpfs_is_full)
+TEST_TIMEOUT(kill, a_program_lives_on_when_the_tmpfs_is_full, 600)
 {
     if (!place_make())
         SKIP("/dev/shm is no tmpfs");
