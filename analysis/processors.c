@@ -48,13 +48,12 @@ void processors_until(struct processors *processors, int64_t time_ns)
     bool starving = runnable > 0 && processors->held < processors->limit;
     if (starving && processors->starving_since_ns < 0)
         processors->starving_since_ns = processors->now_ns;
+    if (!starving && processors->starving_since_ns >= 0)
+        starving_end(processors);
     if (time_ns > processors->now_ns)
         processors->now_ns = time_ns;
-    if (!starving) {
-        if (processors->starving_since_ns >= 0)
-            starving_end(processors);
+    if (!starving)
         return;
-    }
     if (runnable > processors->starving_most)
         processors->starving_most = runnable;
 }

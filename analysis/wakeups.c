@@ -16,6 +16,12 @@ struct woken {
     bool waiting; /* woken, and has not waited for anything else since */
 };
 
+/* Each unlocking lets one in, so many in a row are no single event; the other reasons can wake all at once. */
+static bool reason_wakes_many(enum gmpt_wait_reason reason)
+{
+    return reason != GMPT_WAIT_mutex && reason != GMPT_WAIT_rwmutex_write;
+}
+
 static bool reason_tells(enum gmpt_wait_reason reason)
 {
     return waits_lock(reason) || reason == GMPT_WAIT_cond || reason == GMPT_WAIT_semaphore ||
@@ -61,12 +67,13 @@ static int burst_over(struct wakeups *wakeups, const struct wakeup_burst *burst)
     return 0;
 }
 
-/* Returns the number of the burst that this wake-up belongs to, or 0 when memory is short. */
-static uint64_t burst_join(struct wakeups *wakeups, const struct piece *piece)
+/* Returns the number of the burst that this wake-up belongs to, or 0 when memory is short. A G that was in the last one
+ * already begins another. */
+static uint64_t burst_join(struct wakeups *wakeups, const struct piece *piece, uint64_t before)
 {
     const struct interval *wait = piece->interval;
     struct wakeup_burst *last = &wakeups->bursts[(wakeups->burst_count - 1) % WAKEUPS_BURSTS];
-    if (wakeups->burst_count == 0 || last->object != wait->object || last->waker != wait->waker ||
+    if (wakeups->burst_count == before || last->object != wait->object || last->waker != wait->waker ||
         piece->end_ns - last->begin_ns > BURST_NS) {
         last = &wakeups->bursts[wakeups->burst_count++ % WAKEUPS_BURSTS];
         if (last->woken >= wakeups->herd_gs && burst_over(wakeups, last))
@@ -113,6 +120,7 @@ int wakeups_waited(struct wakeups *wakeups, const struct piece *piece)
     if (back && g->ran_ns < wakeups->at_once_ns && back_note(wakeups, g, piece))
         return -ENOMEM;
     bool by_somebody = wait->waker || wait->waker_kind == GMPT_WAKER_NETPOLL || wait->waker_kind == GMPT_WAKER_SYSMON;
+    uint64_t before = g->burst;
     g->ran_ns = 0;
     g->burst = 0;
     g->waiting = wait->ended_by == GMPT_EVENT_go_unblock && by_somebody && wait->object && reason_tells(wait->reason);
@@ -123,7 +131,9 @@ int wakeups_waited(struct wakeups *wakeups, const struct piece *piece)
     g->reason = (uint8_t)wait->reason;
     g->stack = piece->stack;
     g->waker_fn = wait->waker_fn;
-    g->burst = burst_join(wakeups, piece);
+    if (!reason_wakes_many(wait->reason))
+        return 0;
+    g->burst = burst_join(wakeups, piece, before);
     return g->burst ? 0 : -ENOMEM;
 }
 

@@ -1,0 +1,215 @@
+/* planted KIND: a program with one fault, for `gmptrace analyze` to find; "none" has none. Each goes on until it has
+ * done so much, never for so long, so that a slow machine makes no difference but in time. */
+#include <gmptrace/gmpt.h>
+#include <gmptrace/sync.h>
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+static struct gmpt_waitgroup all = GMPT_WAITGROUP_INIT;
+static volatile uint64_t sink;
+
+static int64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static __attribute__((noinline)) void crunch(int64_t for_ns)
+{
+    int64_t until_ns = now_ns() + for_ns;
+    while (now_ns() < until_ns)
+        sink = sink * 3 + 1;
+}
+
+/* ---- hog: computes for long and calls nothing of the runtime ----------------------------------------------------- */
+
+static void hog(void *args)
+{
+    (void)args;
+    crunch(60000000);
+    gmpt_waitgroup_done(&all);
+}
+
+/* ---- herd: each event wakes all, and one of them gets it --------------------------------------------------------- */
+
+#define HERD_GS 24
+static struct gmpt_mutex herd_lock = GMPT_MUTEX_INIT;
+static struct gmpt_cond herd_cond = GMPT_COND_INIT;
+static int herd_items, herd_taken, herd_waiting;
+
+static void herd_member(void *args)
+{
+    int events = *(int *)args;
+    gmpt_mutex_lock(&herd_lock);
+    while (herd_taken < events) {
+        herd_waiting++;
+        gmpt_cond_wait(&herd_cond, &herd_lock);
+        herd_waiting--;
+        if (herd_items) {
+            herd_items--;
+            herd_taken++;
+        }
+    }
+    gmpt_mutex_unlock(&herd_lock);
+    gmpt_waitgroup_done(&all);
+}
+
+static void herd(void)
+{
+    int events = 30;
+    gmpt_waitgroup_add(&all, HERD_GS);
+    for (int i = 0; i < HERD_GS; i++)
+        gmpt_go(herd_member, &events, sizeof events);
+    for (;;) {
+        gmpt_mutex_lock(&herd_lock);
+        bool over = herd_taken >= events, ready = herd_waiting == HERD_GS && !herd_items;
+        herd_items += !over && ready;
+        if (over || ready)
+            gmpt_cond_broadcast(&herd_cond);
+        gmpt_mutex_unlock(&herd_lock);
+        if (over)
+            return;
+        gmpt_yield();
+    }
+}
+
+/* ---- convoy: a lock that all want all the time, and have briefly ------------------------------------------------- */
+
+static struct gmpt_mutex convoy_lock = GMPT_MUTEX_INIT;
+
+static void convoy_member(void *args)
+{
+    (void)args;
+    for (int i = 0; i < 400; i++) {
+        gmpt_mutex_lock(&convoy_lock);
+        gmpt_yield(); /* whoever comes meanwhile queues, whatever the number of Ps */
+        gmpt_mutex_unlock(&convoy_lock);
+        crunch(20000);
+    }
+    gmpt_waitgroup_done(&all);
+}
+
+/* ---- calls: blocking calls in a loop ----------------------------------------------------------------------------- */
+
+static int nothing(void *arg) { return arg ? 1 : 0; }
+
+static void caller(void *args)
+{
+    (void)args;
+    for (int i = 0; i < 40000; i++)
+        gmpt_blocking(nothing, NULL);
+    gmpt_waitgroup_done(&all);
+}
+
+/* ---- storm: two that hand a token to and fro --------------------------------------------------------------------- */
+
+static void pong(void *args)
+{
+    struct gmpt_chan **ends = args;
+    int token;
+    while (gmpt_chan_recv(ends[0], &token) == 0)
+        gmpt_chan_send(ends[1], &token);
+    gmpt_chan_close(ends[1]);
+    gmpt_waitgroup_done(&all);
+}
+
+static void ping(void)
+{
+    struct gmpt_chan *ends[2] = { gmpt_chan_new(sizeof(int), 0), gmpt_chan_new(sizeof(int), 0) };
+    int token = 1;
+    gmpt_waitgroup_add(&all, 1);
+    gmpt_go(pong, ends, sizeof ends);
+    for (int64_t until_ns = now_ns() + 1200000000; now_ns() < until_ns;) {
+        gmpt_chan_send(ends[0], &token);
+        gmpt_chan_recv(ends[1], &token);
+    }
+    gmpt_chan_close(ends[0]);
+}
+
+/* ---- spawning: ever more that wait for what never comes ---------------------------------------------------------- */
+
+static void forgotten(void *args)
+{
+    int value;
+    gmpt_chan_recv(*(struct gmpt_chan **)args, &value);
+}
+
+static void spawn(void)
+{
+    struct gmpt_chan *never = gmpt_chan_new(sizeof(int), 0);
+    for (int i = 0; i < 40; i++) {
+        for (int k = 0; k < 50; k++)
+            gmpt_go(forgotten, &never, sizeof never);
+        gmpt_sleep(5000000);
+    }
+}
+
+/* ---- late: one P, and many that compute before the last gets its turn -------------------------------------------- */
+
+static void late(void *args)
+{
+    (void)args;
+    crunch(7000000);
+    gmpt_waitgroup_done(&all);
+}
+
+/* ---- none: work in reasonable pieces ----------------------------------------------------------------------------- */
+
+static void worker(void *args)
+{
+    struct gmpt_chan *jobs = *(struct gmpt_chan **)args;
+    int job;
+    while (gmpt_chan_recv(jobs, &job) == 0)
+        crunch(100000);
+    gmpt_waitgroup_done(&all);
+}
+
+static void pool(void)
+{
+    struct gmpt_chan *jobs = gmpt_chan_new(sizeof(int), 4);
+    gmpt_waitgroup_add(&all, 4);
+    for (int i = 0; i < 4; i++)
+        gmpt_go(worker, &jobs, sizeof jobs);
+    for (int job = 0; job < 200; job++)
+        gmpt_chan_send(jobs, &job);
+    gmpt_chan_close(jobs);
+}
+
+static void start_many(void (*fn)(void *args), int count)
+{
+    gmpt_waitgroup_add(&all, count);
+    for (int i = 0; i < count; i++)
+        gmpt_go(fn, NULL, 0);
+}
+
+static int start(void *arg)
+{
+    const char *kind = arg;
+    if (strcmp(kind, "hog") == 0)
+        start_many(hog, 1);
+    else if (strcmp(kind, "herd") == 0)
+        herd();
+    else if (strcmp(kind, "convoy") == 0)
+        start_many(convoy_member, 12);
+    else if (strcmp(kind, "calls") == 0)
+        start_many(caller, 1);
+    else if (strcmp(kind, "storm") == 0)
+        ping();
+    else if (strcmp(kind, "spawning") == 0)
+        spawn();
+    else if (strcmp(kind, "late") == 0)
+        start_many(late, 8);
+    else if (strcmp(kind, "none") == 0)
+        pool();
+    else
+        return fprintf(stderr, "planted: no such fault as %s\n", kind), 2;
+    gmpt_waitgroup_wait(&all);
+    return 0;
+}
+
+int main(int argc, char **argv) { return argc == 2 ? gmpt_run(start, argv[1]) : 2; }
