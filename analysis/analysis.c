@@ -159,15 +159,12 @@ static int piece_take(struct analysis *analysis, struct piece *piece)
 {
     const struct interval *interval = piece->interval;
     int64_t spent_ns = piece->end_ns - piece->begin_ns;
-    struct interval cut = *interval;
     time_sum(&analysis->state_ns[interval->state], spent_ns);
     if (interval->state == GMPT_G_WAITING)
         time_sum(&analysis->wait_ns[interval->reason], spent_ns);
-    if (analysis->overtime) {
-        cut.begin_ns = piece->begin_ns - analysis->options.from_ns;
-        cut.end_ns = piece->end_ns - analysis->options.from_ns;
-        overtime_add(analysis->overtime, &cut);
-    }
+    if (analysis->overtime)
+        overtime_spend(analysis->overtime, interval->state, piece->begin_ns - analysis->options.from_ns,
+                       piece->end_ns - analysis->options.from_ns);
     bool splits = interval->ended_by == GMPT_EVENT_go_labels;
     piece->lasted_ns = spent_ns;
     if (splits || interval->continued) {

@@ -17,8 +17,9 @@ static uint64_t key_hash(const struct distribution_key *key)
 
 struct distribution *distributions_get(struct distributions *set, const struct distribution_key *key)
 {
-    if (set->last && key_equal(set->last, key))
-        return set->last;
+    struct distribution **recent = &set->recent[(key->stack ^ key->fn >> 4 ^ key->kind) % DISTRIBUTION_RECENT];
+    if (*recent && key_equal(*recent, key))
+        return *recent;
     static const struct distribution_key others = { 0 };
     uint64_t hash = key_hash(key);
     struct distribution *entry = table_find(&set->table, hash, key_equal, key);
@@ -37,7 +38,7 @@ struct distribution *distributions_get(struct distributions *set, const struct d
             return NULL;
         }
     }
-    return set->last = entry;
+    return *recent = entry;
 }
 
 int distribution_add(struct distribution *entry, int64_t ns, int64_t end_ns, uint64_t g, uint64_t object)

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #define DISTRIBUTION_KEYS_MAX 16384
+#define DISTRIBUTION_RECENT 16
 
 /* What is not used is 0. */
 struct distribution_key {
@@ -35,8 +36,8 @@ struct distribution {
 /* Zero-initialised is empty. */
 struct distributions {
     struct table table;
-    struct distribution *last;  /* where the last one went: often where the next one goes */
-    struct distribution **list; /* after distributions_sort */
+    struct distribution *recent[DISTRIBUTION_RECENT]; /* found without the table: there are few, used in turn */
+    struct distribution **list;                       /* after distributions_sort */
 };
 
 /* The entry with this key, made when it is new; lives until distributions_clear. NULL when memory is short. */

@@ -14,8 +14,7 @@ int lateness_add(struct lateness *lateness, const struct piece *piece, const str
     struct distribution_key line = { .stack = piece->stack };
     if (line.stack == 0)
         line = start;
-    int result = histogram_add(&lateness->all, piece->lasted_ns);
-    result = result ? result : entry_add(&lateness->starts, &start, piece);
+    int result = entry_add(&lateness->starts, &start, piece);
     result = result ? result : entry_add(&lateness->lines, &line, piece);
     if (!result && piece->lasted_ns > limits->late_ns)
         result = entry_add(&lateness->late, &start, piece);
@@ -24,7 +23,12 @@ int lateness_add(struct lateness *lateness, const struct piece *piece, const str
 
 int lateness_finish(struct lateness *lateness, const struct finding_limits *limits, struct findings *findings)
 {
-    int count = distributions_sort(&lateness->late, true);
+    int count = distributions_sort(&lateness->starts, false), result = 0;
+    for (int i = 0; i < count && !result; i++)
+        result = histogram_merge(&lateness->all, &lateness->starts.list[i]->histogram);
+    if (count < 0 || result)
+        return -ENOMEM;
+    count = distributions_sort(&lateness->late, true);
     for (int i = 0; i < count; i++) {
         const struct distribution *late = lateness->late.list[i];
         findings_add(findings, &(struct finding){

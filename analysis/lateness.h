@@ -8,7 +8,7 @@
 
 /* Zero-initialised is empty. */
 struct lateness {
-    struct histogram all;
+    struct histogram all;        /* after lateness_finish */
     struct distributions starts; /* by function and where the G was started */
     struct distributions lines;  /* by where it had waited or called before; those who had not are under their start */
     struct distributions late;   /* those over the limit, as starts */

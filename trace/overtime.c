@@ -8,6 +8,8 @@
 struct overtime {
     unsigned columns;
     int64_t width_ns, end_ns;
+    size_t near;     /* a column that had something lately, */
+    int64_t near_ns; /* and where it begins */
     int64_t *part_ns, *whole; /* by state * (columns + 1) + column */
 };
 
@@ -47,21 +49,40 @@ static void part_add(int64_t *part_ns, int64_t ns)
         *part_ns = INT64_MAX;
 }
 
-void overtime_add(struct overtime *overtime, const struct interval *whole)
+void overtime_spend(struct overtime *overtime, enum gmpt_g_state state, int64_t begin_ns, int64_t end_ns)
 {
-    struct interval cut = *whole;
-    if (!interval_clip(&cut, 0, overtime->end_ns) || (unsigned)cut.state >= GMPT_G_STATES)
-        return;
-    size_t base = (size_t)cut.state * (overtime->columns + 1);
-    int64_t width_ns = overtime->width_ns, first = cut.begin_ns / width_ns, last = cut.end_ns / width_ns;
-    if (first == last) {
-        part_add(&overtime->part_ns[base + (size_t)first], cut.end_ns - cut.begin_ns);
+    size_t base = (size_t)state * (overtime->columns + 1);
+    int64_t width_ns = overtime->width_ns;
+    /* Nearly all intervals are short and lie in the column of the one before: that saves the divisions. */
+    if (begin_ns >= overtime->near_ns && end_ns < overtime->near_ns + width_ns && end_ns <= overtime->end_ns) {
+        part_add(&overtime->part_ns[base + overtime->near], end_ns - begin_ns);
         return;
     }
-    part_add(&overtime->part_ns[base + (size_t)first], (first + 1) * width_ns - cut.begin_ns);
-    part_add(&overtime->part_ns[base + (size_t)last], cut.end_ns - last * width_ns);
+    if (begin_ns < 0)
+        begin_ns = 0;
+    if (end_ns > overtime->end_ns)
+        end_ns = overtime->end_ns;
+    if (begin_ns >= end_ns)
+        return;
+    int64_t first = begin_ns / width_ns, last = end_ns / width_ns;
+    if (last < overtime->columns) {
+        overtime->near = (size_t)last;
+        overtime->near_ns = last * width_ns;
+    }
+    if (first == last) {
+        part_add(&overtime->part_ns[base + (size_t)first], end_ns - begin_ns);
+        return;
+    }
+    part_add(&overtime->part_ns[base + (size_t)first], (first + 1) * width_ns - begin_ns);
+    part_add(&overtime->part_ns[base + (size_t)last], end_ns - last * width_ns);
     overtime->whole[base + (size_t)first + 1]++;
     overtime->whole[base + (size_t)last]--;
+}
+
+void overtime_add(struct overtime *overtime, const struct interval *interval)
+{
+    if ((unsigned)interval->state < GMPT_G_STATES)
+        overtime_spend(overtime, interval->state, interval->begin_ns, interval->end_ns);
 }
 
 int64_t overtime_ns(const struct overtime *overtime, enum gmpt_g_state state, unsigned column)

@@ -13,6 +13,8 @@ struct overtime;
 struct overtime *overtime_open(int64_t end_ns, unsigned columns);
 void overtime_close(struct overtime *overtime); /* NULL: nothing */
 void overtime_add(struct overtime *overtime, const struct interval *interval);
+/* The same for a known state from begin_ns to end_ns. */
+void overtime_spend(struct overtime *overtime, enum gmpt_g_state state, int64_t begin_ns, int64_t end_ns);
 /* state 0 is INTERVAL_LOST. */
 int64_t overtime_ns(const struct overtime *overtime, enum gmpt_g_state state, unsigned column);
 int64_t overtime_width_ns(const struct overtime *overtime);
