@@ -268,6 +268,7 @@ install: all $(BUILD)/gmptrace.pc $(BUILD)/gmptrace-reader.pc
 	install -m 644 $(BUILD)/gmptrace.pc $(BUILD)/gmptrace-reader.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/
 	install -m 644 include/gmptrace/* $(DESTDIR)$(PREFIX)/include/gmptrace/
 	install -d $(DESTDIR)$(PREFIX)/share/gmptrace
+	install -m 644 schema/*.json $(DESTDIR)$(PREFIX)/share/gmptrace/
 	install -m 644 scripts/gmptrace-gdb.py $(DESTDIR)$(PREFIX)/share/gmptrace/
 	install -d $(DESTDIR)$(PREFIX)/share/doc/gmptrace/examples
 	install -m 644 examples/*.c $(DESTDIR)$(PREFIX)/share/doc/gmptrace/examples/

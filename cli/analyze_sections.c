@@ -105,12 +105,12 @@ static void time_print(const struct analyze *analyze)
 static void latency_print(const struct analyze *analyze)
 {
     table_print(analyze, "Scheduling latency by start", &analyze->analysis->lateness.starts, BY_START);
-    puts("  (quantiles are at most 1.6 % above the truth; counts, totals and maxima are exact)");
+    puts("  (quantiles are at most 1.6 % above the truth; all else is exact)");
 }
 
 static void lines_print(const struct analyze *analyze)
 {
-    table_print(analyze, "Scheduling latency after waiting at", &analyze->analysis->lateness.lines, BY_LINE);
+    table_print(analyze, "Latency after waiting at", &analyze->analysis->lateness.lines, BY_LINE);
 }
 
 static void waits_print(const struct analyze *analyze)
@@ -120,7 +120,7 @@ static void waits_print(const struct analyze *analyze)
 
 static void locks_print(const struct analyze *analyze)
 {
-    table_print(analyze, "Locks: who waits < who had it", &analyze->analysis->waits.locks, BY_OWNER);
+    table_print(analyze, "Locks: waiter < owner", &analyze->analysis->waits.locks, BY_OWNER);
 }
 
 static void calls_print(const struct analyze *analyze)
@@ -205,7 +205,7 @@ static void threads_print(const struct analyze *analyze)
 
 static void lifetimes_print(const struct analyze *analyze)
 {
-    table_print(analyze, "Lifetimes (of those that ended)", &analyze->analysis->lives.starts, BY_START);
+    table_print(analyze, "Lifetimes of those that ended", &analyze->analysis->lives.starts, BY_START);
 }
 
 static void wakeups_print(const struct analyze *analyze)

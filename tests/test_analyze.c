@@ -210,3 +210,79 @@ TEST(analyze, without_tasks_there_is_no_word_of_them)
     has_not(out, "Tasks");
     has_not(out, "Messages");
 }
+
+/* ---- Sections, limits, statuses ---------------------------------------------------------------------------------- */
+
+TEST(analyze, every_section_can_be_asked_for_alone_and_fits_the_screen)
+{
+    static const char *const sections[] = {
+        "findings", "states",  "scheduler", "starts",  "own",    "leaks",       "time",
+        "latency",  "lines",   "waits",     "locks",   "calls",  "preemptions", "processors",
+        "steals",   "threads", "lifetimes", "wakeups", "chains",
+    };
+    for (size_t i = 0; i < sizeof sections / sizeof sections[0]; i++) {
+        char arguments[64];
+        snprintf(arguments, sizeof arguments, "--section %s", sections[i]);
+        ck_assert_int_eq(analyze(&(struct sample_options){ .leaks = 15, .healthy = 3, .done = 4 }, arguments), 0);
+        has_not(out, "recorded ");
+        if (strcmp(sections[i], "own") != 0)
+            ck_assert_msg(out[0] == '\n' && strlen(out) > 10, "%s: %s", sections[i], out);
+        for (char *line = strtok(out, "\n"); line; line = strtok(NULL, "\n"))
+            ck_assert_msg(strlen(line) <= 80, "too wide: %s", line);
+    }
+}
+
+TEST(analyze, all_has_what_each_section_has)
+{
+    ck_assert_int_eq(analyze(&(struct sample_options){ .leaks = 15 }, "--all"), 0);
+    has(out, "recorded ");
+    has(out, "\nFindings\n");
+    has(out, "\nStates over time");
+    has(out, "\nWaits ");
+    has(out, "chan send s");
+    has(out, "\nLongest chains");
+    has(out, "\nSuspected leaks: 15");
+}
+
+TEST(analyze, a_window_is_told_of_and_cuts_times)
+{
+    ck_assert_int_eq(analyze(&(struct sample_options){ .leaks = 15 }, "--from 1s --to 1500ms --json"), 0);
+    has(out, "\"window\": {\"begin_ns\": 1000000000, \"end_ns\": 1500000000, \"filtered\": false}");
+    ck_assert_int_eq(analyze(&(struct sample_options){ .leaks = 15 }, "--from 1s --filter state=waiting"), 0);
+    has(out, "told of     from 1.00 s to the end, what the filter chooses");
+    has(out, "running                       0 ns");
+    ck_assert_int_eq(analyze(&(struct sample_options){ .leaks = 15 }, "--from 1h"), 2);
+    has(err, "the trace ends after");
+    ck_assert_int_eq(analyze(&(struct sample_options){ 0 }, "--from 2s --to 1s"), 2);
+}
+
+TEST(analyze, fails_on_what_it_was_told_to)
+{
+    struct sample_options options = { .leaks = 15 };
+    ck_assert_int_eq(analyze(&options, "--limit long_scheduling_wait=1ns"), 0);
+    has(out, "could run and had to wait");
+    ck_assert_int_eq(analyze(&options, "--limit long_scheduling_wait=1ns --fail-on any"), 1);
+    ck_assert_int_eq(analyze(&options, "--limit long_scheduling_wait=1ns --fail-on hog,long_scheduling_wait"), 1);
+    ck_assert_int_eq(analyze(&options, "--limit long_scheduling_wait=1ns --fail-on lock_convoy"), 0);
+    ck_assert_int_eq(analyze(&options, "--limit hog=1h --fail-on any"), 0);
+    has(out, "Findings: none");
+}
+
+TEST(analyze, wrong_names_and_values_are_refused_with_the_right_ones)
+{
+    static const char *const wrong[][2] = {
+        { "--section nothing", "there is no section 'nothing', but: findings, " },
+        { "--fail-on hogs", "there is no finding 'hogs', but: any, unbounded_spawning" },
+        { "--limit hog=5", "--limit hog takes a time such as 5ms, not '5'" },
+        { "--limit hog", "--limit hog takes a time" },
+        { "--limit thundering_herd=0", "takes a number from 1, not '0'" },
+        { "--limit thundering_herd=9x", "takes a number from 1, not '9x'" },
+        { "--limit x=1", "there is none for 'x'" },
+        { "--filter 'dur>'", "--filter, column " },
+        { "--json --all", "does not go with" },
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        ck_assert_int_eq(analyze(&(struct sample_options){ 0 }, wrong[i][0]), 2);
+        has(err, wrong[i][1]);
+    }
+}
