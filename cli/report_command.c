@@ -10,6 +10,8 @@
 #include "output.h"
 #include "reading.h"
 
+#include "analysis/analysis.h"
+
 #include <gmptrace/gmpt.h>
 
 #include <errno.h>
@@ -160,6 +162,7 @@ static int event_take(struct taking *taking, const struct gmpt_event *event)
     int result = intervals_add(taking->intervals, event);
     result = result ? result : heatmap_event(report->heatmap, event);
     result = result ? result : report_flame_event(report->flame, event);
+    result = result ? result : analysis_add(report->analysis, event);
     return result ? result : summary_add(report->load.summary, event);
 }
 
@@ -186,6 +189,8 @@ static int trace_take(struct report *report, int *last)
         result = heatmap_finish(report->heatmap);
     if (!result)
         result = summary_finish(report->load.summary);
+    if (!result)
+        result = analysis_finish(report->analysis);
     intervals_close(taking.intervals);
     return result ? result : *last == -ENOMEM ? -ENOMEM : 0;
 }
@@ -195,6 +200,12 @@ static int parts_open(struct report *report, const struct report_options *option
     const struct gmpt_trace_info *info = gmpt_trace_info(report->load.trace);
     struct summary_options summary_options = {
         .stuck_ns = SUMMARY_STUCK_BY_END,
+        .canonical_stack = alike_first,
+        .canonical_arg = report->load.alike,
+    };
+    struct analysis_options analysis_options = {
+        .limits = FINDING_LIMITS_DEFAULT,
+        .to_ns = ANALYSIS_END,
         .canonical_stack = alike_first,
         .canonical_arg = report->load.alike,
     };
@@ -212,14 +223,17 @@ static int parts_open(struct report *report, const struct report_options *option
     report->over = report_over_open(report);
     report->delays = report_delays_open();
     report->owners = report_owners_open();
+    report->analysis = analysis_open(report->load.trace, &analysis_options);
     return report->names && report->load.summary && report->heatmap && report->overtime && report->flame &&
-                   report->sites && report->waits && report->over && report->delays && report->owners
+                   report->sites && report->waits && report->over && report->delays && report->owners &&
+                   report->analysis
                ? 0
                : -ENOMEM;
 }
 
 static void parts_close(struct report *report)
 {
+    analysis_close(report->analysis);
     report_owners_close(report->owners);
     report_delays_close(report->delays);
     report_over_close(report->over);
@@ -237,7 +251,7 @@ static void parts_close(struct report *report)
 static int page_write(struct report *report)
 {
     static int (*const parts[])(struct report *) = {
-        report_head_write,  report_heat_write,  report_flame_write,
+        report_head_write,   report_findings_write, report_heat_write,  report_flame_write,
         report_sites_write, report_waits_write, report_over_write,
         report_delays_write, report_owners_write, report_slices_write,
     };
@@ -332,7 +346,8 @@ const struct cli_command command_report = {
             "Write the trace FILE (gmptrace.data) as one page for a browser, which needs neither\n"
             "the network nor a server: a heat map of scheduling delays that leads to who waited,\n"
             "who woke them and what ran meanwhile; a timeline by processor, thread and goroutine\n"
-            "with wake-ups; flame graphs of any part of the time, and the difference of two.\n"
+            "with wake-ups; flame graphs of any part of the time, and the difference of two;\n"
+            "findings, latencies by place, who starts and who waits for whom, and leaks.\n"
             "\n"
             "  -o, --output=OUT   where to (report.html); '-' is standard output, and a name that\n"
             "                     ends in .gz is compressed\n"

@@ -80,14 +80,15 @@ static int lane_add(struct report_over *over, const struct interval *interval, u
         return -ENOMEM;
     while (begin_ns < end_ns) {
         unsigned column = (unsigned)(begin_ns / over->width_ns);
-        int64_t next_ns = (column + 1) * over->width_ns;
+        int64_t next_ns = column + 1 < over->columns ? (column + 1) * over->width_ns : over->end_ns;
         int64_t part_ns = (end_ns < next_ns ? end_ns : next_ns) - begin_ns;
         if (column != (*lane)->at) {
             lane_settle(*lane);
             (*lane)->at = column;
         }
         topk_add(&(*lane)->now, site, part_ns);
-        (*lane)->columns[column].all_ns += part_ns;
+        if (__builtin_add_overflow((*lane)->columns[column].all_ns, part_ns, &(*lane)->columns[column].all_ns))
+            (*lane)->columns[column].all_ns = INT64_MAX; /* of a damaged trace */
         begin_ns += part_ns;
     }
     return 0;

@@ -31,6 +31,8 @@ struct report_worst {
     uint32_t count;
 };
 
+struct analysis;
+
 struct report {
     struct load load;
     struct report_names *names;
@@ -48,6 +50,7 @@ struct report {
     struct report_over *over;
     struct report_delays *delays;
     struct report_owners *owners;
+    struct analysis *analysis; /* for its findings */
     FILE *out;
 };
 
@@ -93,6 +96,9 @@ void report_owners_close(struct report_owners *owners);
 int report_owners_closed(struct report_owners *owners, const struct interval *interval, uint32_t site,
                          uint32_t owner_site);
 int report_owners_write(struct report *report);
+
+/* report_findings.c: what is wrong. */
+int report_findings_write(struct report *report);
 
 /* report_slices.c: the longest delays, and exact slices of a few windows of time, from a second reading. */
 void report_worst_add(struct report_worst *worst, const struct interval *interval);

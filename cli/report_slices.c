@@ -19,6 +19,7 @@
 #include <string.h>
 
 #define WINDOWS_MAX 4
+#define LATE_NS 1000000 /* events come in the order of causes, and so may be this much late by their clocks */
 
 struct told_g {
     uint64_t id;
@@ -30,7 +31,7 @@ struct window {
     struct timeline *timeline;
     int64_t from_ns, to_ns; /* to_ns: earlier once it is cut */
     uint32_t count, max;
-    bool whole, cut;
+    bool whole, cut, done;
     struct table gs; /* of struct told_g */
     FILE *slices, *wakes, *holds, *gs_out;
     char *text[4];
@@ -167,7 +168,7 @@ static const struct export_format window_format = {
 static uint32_t windows_choose(struct report *report, struct window windows[WINDOWS_MAX])
 {
     uint32_t count = 0;
-    int64_t end_ns = report->end_ns + 1;
+    int64_t end_ns = (report->end_ns < TIMELINE_END ? report->end_ns : TIMELINE_END) + 1;
     if (!report->slices_max)
         return 0;
     if (report->intervals <= report->slices_max) {
@@ -180,6 +181,8 @@ static uint32_t windows_choose(struct report *report, struct window windows[WIND
     int64_t usual_ns = (int64_t)((double)end_ns / (double)report->intervals * share / 4);
     for (uint32_t i = 0; i < report->worst.count && count < WINDOWS_MAX; i++) {
         const struct report_delay *delay = &report->worst.list[i];
+        if (delay->begin_ns < 0 || delay->begin_ns > end_ns || delay->length_ns > end_ns - delay->begin_ns)
+            continue; /* a damaged clock */
         int64_t margin = delay->length_ns / 4 + 20000;
         margin = margin > usual_ns ? margin : usual_ns;
         int64_t from = delay->begin_ns - margin;
@@ -250,14 +253,18 @@ static int window_write(struct window *window, FILE *out)
 static int windows_fill(struct gmpt_trace *trace, struct window *windows, uint32_t count)
 {
     struct gmpt_event event;
-    int64_t last_ns = count ? windows[count - 1].to_ns : 0;
+    uint32_t open = count;
     int result = 0, next = 0;
-    /* Intervals that cross the last window's end come when they end. */
-    while (!result && count && (next = gmpt_trace_next(trace, &event)) > 0 && event.time_ns < last_ns)
-        for (uint32_t i = 0; i < count && !result; i++)
-            result = timeline_add(windows[i].timeline, &event);
+    while (!result && open && (next = gmpt_trace_next(trace, &event)) > 0)
+        for (uint32_t i = 0; i < count && !result; i++) {
+            if (windows[i].done)
+                continue;
+            windows[i].done = event.time_ns >= windows[i].to_ns + LATE_NS;
+            open -= windows[i].done;
+            result = windows[i].done ? timeline_finish(windows[i].timeline) : timeline_add(windows[i].timeline, &event);
+        }
     for (uint32_t i = 0; i < count && !result; i++)
-        result = timeline_finish(windows[i].timeline);
+        result = windows[i].done ? 0 : timeline_finish(windows[i].timeline);
     return result ? result : next == -ENOMEM ? -ENOMEM : 0;
 }
 

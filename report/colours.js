@@ -49,6 +49,15 @@ function nameColour(name, dimmed) {
     return rgb(isDark() ? oklch(0.5 + step, 0.085, hue) : oklch(0.83 + step, 0.085, hue));
 }
 
+// The same over all hues, for things that lie side by side.
+function laneColour(name) {
+    let hash = 7;
+    for (let i = 0; i < name.length; i++)
+        hash = (hash * 31 + name.charCodeAt(i)) >>> 0;
+    const hue = hash * 137 % 360;
+    return rgb(isDark() ? oklch(0.48, 0.085, hue) : oklch(0.82, 0.085, hue));
+}
+
 // From values to 0..1, by their logarithms. Zero is none: -1.
 function logScale(values) {
     let least = Infinity, most = 0;

@@ -12,6 +12,8 @@ function stateBar(ns) {
     return bar;
 }
 
+const CHILDREN_SHOWN = 200;
+
 // Site -> [[child, how many, example], ...], those started most first.
 function spawnMap() {
     const map = new Map();
@@ -30,8 +32,8 @@ const suspectsOf = (site) => D.groups.filter((group) => group[0] > 0 && group[1]
 // path: the sites above; expanded: whose children were shown, which are not again.
 function treeNode([site, number, example], map, path, expanded, chosen) {
     const [, create, , alive, , ns] = D.sites[site], leaks = sum(suspectsOf(site).map((group) => group[8]));
-    const children = path.includes(site) || expanded.has(site) ? [] : map.get(site) || [];
-    const again = !children.length && (map.get(site) || []).length;
+    const all = expanded.has(site) ? [] : map.get(site) || [], children = all.slice(0, CHILDREN_SHOWN);
+    const again = expanded.has(site) && map.has(site);
     expanded.add(site);
     const head = [el("b", { class: "code" }, siteTitle(site)), " ", el("span", { class: "soft" }, (number === 1 ? "G" + example : count(number) + " times") +
         (alive ? ", " + count(alive) + " alive at the end" : "") + (again ? ", as above" : "")),
@@ -40,7 +42,8 @@ function treeNode([site, number, example], map, path, expanded, chosen) {
         windowsIn(0, D.meta.end + 1).length ? link("G" + example + " in the timeline", "timeline", { by: "g", g: example }) : null)];
     return el("li", { id: "site-" + site + "-" + path.length, class: site === chosen ? "chosen" : null },
         el("details", { open: path.length < 3 || site === chosen }, el("summary", {}, head), body,
-            children.length ? el("ul", { class: "tree" }, children.map((child) => treeNode(child, map, [...path, site], expanded, chosen))) : null));
+            children.length ? el("ul", { class: "tree" }, children.map((child) => treeNode(child, map, [...path, site], expanded, chosen)),
+                all.length > children.length ? el("li", { class: "soft" }, "and " + plural(all.length - children.length, "other kind")) : null) : null));
 }
 
 views.push({

@@ -139,7 +139,7 @@ function contributors(title, hint, merge, whole, element) {
 
 function rangeLinks(from, to) {
     const t = rangeText(from, to);
-    return el("p", {}, link("Flame graph of this time", "flame", { a: t, type: "sched" }));
+    return el("p", {}, link("Flame graph of this time", "flame", { a: t, type: "sched" }), " · ", link("timeline of it", "timeline", { t }));
 }
 
 /* ---- The view ---- */

@@ -48,13 +48,15 @@ views.push({
             tile(percent(totals.p_busy, totals.p_room) || "0 %", "of " + plural(totals.p_count, "P") + " busy"),
             tile(duration(latency[1]), "scheduling delay, half are below"), tile(duration(latency[3]), "99 of 100 are below"),
             tile(duration(latency[4]), "the longest")),
+        el("h2", {}, "Findings"), findingsElement(D.findings.slice(0, 5)),
+        D.findings.length > 5 ? el("p", {}, link("all " + count(D.findings.length), "findings", {})) : null,
         el("h2", {}, "Goroutines by state"), el("div", { class: "chart" }, canvas),
         el("p", { class: "legend" }, STATE_ORDER.filter((state) => D.states.ns[state].some((ns) => ns > 0)).map((state) => {
             const patch = el("i");
             patch.style.background = css(STATES[state][1]);
             return el("span", {}, patch, STATES[state][0] + " " + duration(sum(D.states.ns[state])));
         })),
-        el("h2", {}, "Suspected leaks"), suspects.length ? table(["how many#", "", "the oldest waits#"], suspects.slice(0, 50).map(suspectRow))
+        el("h2", {}, "Suspected leaks"), suspects.length ? table(["how many#", "", "the oldest waits#"], suspects.slice(0, 20).map(suspectRow))
             : el("p", { class: "soft" }, "none"),
         el("h2", {}, "The longest delays"), D.worst.length ? table(["delay#", "", "queued at", "see"], D.worst.slice(0, 15).map(worstRow))
             : el("p", { class: "soft" }, "none"));

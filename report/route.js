@@ -76,9 +76,8 @@ function routeRead(again) {
 // "from-to" in ns
 function timeRange(value) {
     const parts = /^(\d+)-(\d+)$/.exec(value || "");
-    if (!parts || +parts[1] >= +parts[2])
-        return null;
-    return { from: +parts[1], to: Math.min(+parts[2], Math.max(D.meta.end, 1)) };
+    const from = parts ? +parts[1] : 0, to = parts ? Math.min(+parts[2], Math.max(D.meta.end, 1)) : 0;
+    return from < to ? { from, to } : null;
 }
 const rangeText = (from, to) => Math.round(from) + "-" + Math.round(to);
 const rangeWords = (from, to) => moment(from, (to - from) / 10) + " to " + moment(to, (to - from) / 10);

@@ -1,16 +1,16 @@
 // The exact slices of the windows, as rows of a timeline: by P, by thread (M) or by G, and the wake-ups between them.
 
 const SLICE = 7; // members of a slice in the page's data: see cli/report_slices.c
-const RUNNING = 2, RUNNABLE = 1;
+const RUNNABLE = 1, RUNNING = 2, WAITING = 3;
 
 const slicesOf = new Map(); // by window
 
-// { list: [{ index, g, state, why, p, from, to, stack }], wakes: [{ g, waker, at, ran }], holds, fn: by G, parent: by G }
+// { list: [{ index, g, state, why, p, from, to, stack }], wakes: [{ g, waker, at, ran }], fn, parent, ofG: by G, holdsOf: by P }
 function windowRead(number) {
     if (slicesOf.has(number))
         return slicesOf.get(number);
-    const raw = D.windows[number], at = raw.from, read = { from: raw.from, to: raw.to, list: [], wakes: [], holds: [], fn: new Map(),
-        parent: new Map(), ofG: new Map() };
+    const raw = D.windows[number], at = raw.from, read = { from: raw.from, to: raw.to, list: [], wakes: [], fn: new Map(),
+        parent: new Map(), ofG: new Map(), holdsOf: new Map() };
     for (let i = 0; i < raw.slices.length; i += SLICE) {
         const [g, state, why, p, from, long, stack] = raw.slices.slice(i, i + SLICE);
         const slice = { window: number, index: i / SLICE, g, state, why, p, from: at + from, to: at + from + long, stack };
@@ -21,8 +21,12 @@ function windowRead(number) {
     }
     for (let i = 0; i < raw.wakes.length; i += 4)
         read.wakes.push({ g: raw.wakes[i], waker: raw.wakes[i + 1], at: at + raw.wakes[i + 2], ran: at + raw.wakes[i + 2] + raw.wakes[i + 3] });
-    for (let i = 0; i < raw.holds.length; i += 4)
-        read.holds.push({ tid: raw.holds[i], p: raw.holds[i + 1], from: at + raw.holds[i + 2], to: at + raw.holds[i + 2] + raw.holds[i + 3] });
+    for (let i = 0; i < raw.holds.length; i += 4) {
+        const [tid, p, from, long] = raw.holds.slice(i, i + 4);
+        if (!read.holdsOf.has(p))
+            read.holdsOf.set(p, []);
+        read.holdsOf.get(p).push({ tid, from: at + from, to: at + from + long });
+    }
     for (let i = 0; i < raw.gs.length; i += 3) {
         read.fn.set(raw.gs[i], raw.gs[i + 1]);
         read.parent.set(raw.gs[i], raw.gs[i + 2]);
@@ -36,15 +40,6 @@ function windowRead(number) {
 const windowsIn = (from, to) => D.windows.map((_, number) => number)
     .filter((number) => D.windows[number].from < to && D.windows[number].to > from);
 
-function gFunction(g) {
-    for (let number = 0; number < D.windows.length; number++) {
-        const fn = windowRead(number).fn.get(g);
-        if (fn)
-            return text(fn);
-    }
-    return "";
-}
-
 // A G's slice at a moment; where it ends and another begins, the latter, or the former where `before`.
 function sliceAt(window, g, at, before) {
     let found = null;
@@ -54,9 +49,18 @@ function sliceAt(window, g, at, before) {
     return found;
 }
 
-// Who had the P then.
+// Who had the P then. A P's holds are in order.
 function holderAt(window, p, from) {
-    return windowRead(window).holds.find((hold) => hold.p === p && hold.from <= from && hold.to > from);
+    const list = windowRead(window).holdsOf.get(p) || [];
+    let low = 0, high = list.length;
+    while (low < high) {
+        const middle = (low + high) >> 1;
+        if (list[middle].to > from)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return list[low] && list[low].from <= from ? list[low] : null;
 }
 
 /* ---- Rows ---- */
@@ -110,10 +114,10 @@ function wakesOf(window, keep) {
         to: sliceAt(window, wake.g, wake.ran) }));
 }
 
-// What ended the wait before this slice, and what it woke.
+// What ended this wait or the one before, and what it woke.
 function wakesAround(slice) {
-    const woken = wakesOf(slice.window, (wake) => wake.g === slice.g && wake.at <= slice.from && wake.ran >= slice.from &&
-        (slice.state === RUNNING || slice.state === RUNNABLE));
+    const woken = wakesOf(slice.window, (wake) => wake.g === slice.g && (slice.state === WAITING ? wake.at === slice.to
+        : (slice.state === RUNNING || slice.state === RUNNABLE) && wake.at <= slice.from && wake.ran >= slice.from));
     const woke = slice.state === RUNNING ? wakesOf(slice.window, (wake) => wake.waker === slice.g && wake.at >= slice.from && wake.at <= slice.to) : [];
     return { woken: woken.slice(-1), woke };
 }

@@ -3,12 +3,15 @@
 const TIMELINE_LEFT = 92, TIMELINE_ROWS = 40;
 
 function timelineScope(params) {
-    return timeRange(params.t) || timelineAll();
+    if (timeRange(params.t))
+        return timeRange(params.t);
+    const home = params.g ? D.windows.findIndex((_, i) => windowRead(i).ofG.has(+params.g)) : -1;
+    return home >= 0 ? { from: D.windows[home].from, to: D.windows[home].to } : timelineAll();
 }
 const timelineAll = () => ({ from: 0, to: Math.max(D.meta.end, 1) });
 
 function sliceName(slice) {
-    return slice.state === 3 ? reason(slice.why) : STATES[slice.state][0];
+    return slice.state === WAITING ? reason(slice.why) : STATES[slice.state][0];
 }
 
 function sliceWords(slice) {
@@ -18,15 +21,34 @@ function sliceWords(slice) {
         (slice.stack ? "\n" + stackText(slice.stack) : "");
 }
 
+// Which function a row's column is of, where there is no exact slice.
+function siteUnder(row, at) {
+    if (row.site)
+        return row.key;
+    const lane = D.over.lanes.ps.find((list) => list[0] === row.key), column = Math.floor(at / D.over.lanes.width);
+    for (let i = 1; lane && i < lane.length; i += 4)
+        if (lane[i] === column)
+            return lane[i + 1];
+    return -1;
+}
+
+function siteWords(row, site) {
+    return siteTitle(site) + (site > 0 && D.sites[site][1] ? ", started at " + stackText(D.sites[site][1]) : "") + (row.site ? "" : "\nran longest here");
+}
+
 /* ---- Drawing ---- */
 
-const siteName = (site) => site && D.sites[site] ? text(D.sites[site][0]) || "?" : "others";
-
-function timelineRows(by, scope, first, most) {
+// At most `most` goroutines, but for those that a chosen slice has to do with.
+function timelineRows(by, scope, first, most, chosen) {
     const exact = sum(windowsIn(scope.from, scope.to).map((i) => Math.min(D.windows[i].to, scope.to) - Math.max(D.windows[i].from, scope.from)));
     if (by === "g" && exact < (scope.to - scope.from) * 0.3)
-        return D.over.sites.rows.map((row) => ({ key: row[0], name: siteName(row[0]), list: [], site: row }));
-    return sliceRows(by, scope.from, scope.to, first).slice(0, most);
+        return D.over.sites.rows.map((row) => ({ key: row[0], name: siteTitle(row[0]), list: [], site: row }));
+    const rows = sliceRows(by, scope.from, scope.to, first);
+    if (by !== "g" || rows.length <= most)
+        return rows;
+    const { woken, woke } = chosen ? wakesAround(chosen) : { woken: [], woke: [] };
+    const wanted = new Set([chosen && chosen.g, ...woken.map(({ wake }) => wake.waker), ...woke.slice(0, 8).map(({ wake }) => wake.g)]);
+    return [...rows.slice(0, most), ...rows.slice(most).filter((row) => wanted.has(row.key))];
 }
 
 function overDraw(context, row, y, high, x) {
@@ -37,7 +59,7 @@ function overDraw(context, row, y, high, x) {
         if (exact.some((w) => w.from <= column * wide && w.to >= (column + 1) * wide) || right < TIMELINE_LEFT)
             continue;
         const part = Math.max(1, high * Math.min(1, all / wide));
-        context.fillStyle = nameColour(siteName(site));
+        context.fillStyle = laneColour(siteTitle(site));
         context.fillRect(left, y + high - part, Math.max(0.7, right - left), part);
     }
 }
@@ -58,7 +80,7 @@ function siteDraw(context, row, y, high, x) {
 }
 
 function sliceColour(slice, by) {
-    return by === "g" ? css(STATES[slice.state][1]) : nameColour(text(windowRead(slice.window).fn.get(slice.g)) || "?");
+    return by === "g" ? css(STATES[slice.state][1]) : laneColour(text(windowRead(slice.window).fn.get(slice.g)) || "?");
 }
 
 function slicesDraw(context, row, y, high, x, by, right) {
@@ -70,7 +92,7 @@ function slicesDraw(context, row, y, high, x, by, right) {
         const key = by === "g" ? slice.state : slice.g;
         if (!colours.has(key))
             colours.set(key, sliceColour(slice, by));
-        const thin = by === "g" && slice.state === 3, wide = Math.max(0.8, end - left - (end - left > 4 ? 1 : 0));
+        const thin = by === "g" && slice.state === WAITING, wide = Math.max(0.8, end - left - (end - left > 4 ? 1 : 0));
         context.fillStyle = colours.get(key);
         context.fillRect(left, thin ? y + high / 2 - 2 : y, wide, thin ? 4 : high);
         drawn = Math.max(drawn, left + 0.6);
@@ -103,10 +125,9 @@ function timelineDraw(canvas, rows, scope, by, selected) {
     canvasDraw(canvas, plot + 26, (context, width) => {
         const right = width - 4, x = (ns) => TIMELINE_LEFT + (ns - scope.from) / (scope.to - scope.from) * (right - TIMELINE_LEFT);
         geometry = { right, high, gap, plot, at: (px) => scope.from + (px - TIMELINE_LEFT) / (right - TIMELINE_LEFT) * (scope.to - scope.from) };
-        const top = new Map(), line = (slice) => slice && rows.findIndex((row) => row.list.includes(slice));
+        const line = (slice) => slice && rows.findIndex((row) => row.list.includes(slice));
         rows.forEach((row, i) => {
             const y = i * (high + gap);
-            top.set(row, y);
             context.fillStyle = css("--empty");
             context.fillRect(TIMELINE_LEFT, y, right - TIMELINE_LEFT, high);
             context.save();
@@ -173,7 +194,7 @@ function slicePanel(slice) {
     return el("section", { class: "panel", id: "slice", "aria-live": "polite" },
         el("h2", {}, who(slice.g) + " ", el("span", { class: "soft" }, sliceName(slice) + " for " + duration(slice.to - slice.from) + " · " +
             rangeWords(slice.from, Math.max(slice.to, slice.from + 1)) + (slice.p >= 0 ? " · P" + slice.p : ""))),
-        stackElement(slice.stack, slice.state === 3 ? "waits at" : "at"),
+        stackElement(slice.stack, slice.state === WAITING ? "waits at" : "at"),
         el("p", {}, woken.map(({ wake, from }) => ["made runnable by ", sliceLink(from, who(wake.waker)), " ", duration(wake.ran - wake.at), " before it ran. "]),
             woke.length ? ["It made runnable: ", woke.slice(0, 12).map(({ wake, to }, i) => [i ? ", " : "", sliceLink(to, who(wake.g))]),
                 woke.length > 12 ? " and " + plural(woke.length - 12, "other") : "", "."] : null),
@@ -185,13 +206,35 @@ function slicePanel(slice) {
             parent ? el("span", { class: "soft" }, "started by " + who(parent)) : null));
 }
 
+function sitePanel(site) {
+    const [, create, started, alive, , ns] = D.sites[site];
+    return el("section", { class: "panel", id: "site", "aria-live": "polite" },
+        el("h2", {}, siteTitle(site) + " ", el("span", { class: "soft" }, count(started) + " started, " + count(alive) + " alive at the end")),
+        stackElement(create, "started at"), stateBar(ns),
+        el("p", { class: "bar" }, link("goroutines", "goroutines", { site }), link("latency", "latency", { site })));
+}
+
+// The functions whose colours a timeline by P or M has, those that ran longest first.
+function colourLegend(scope) {
+    const ran = new Map(), wide = D.over.lanes.width;
+    for (const lane of D.over.lanes.ps)
+        for (let i = 1; i < lane.length; i += 4)
+            if (lane[i] * wide < scope.to && (lane[i] + 1) * wide > scope.from)
+                ran.set(siteTitle(lane[i + 1]), (ran.get(siteTitle(lane[i + 1])) || 0) + lane[i + 2]);
+    return el("p", { class: "legend" }, [...ran].sort((a, b) => b[1] - a[1]).slice(0, 10).map(([name]) => {
+        const patch = el("i");
+        patch.style.background = laneColour(name);
+        return el("span", {}, patch, el("code", {}, name));
+    }));
+}
+
 /* ---- The view ---- */
 
 views.push({
     name: "timeline", title: "Timeline", order: 3,
     show(main, params) {
         const by = ["p", "m", "g"].includes(params.by) ? params.by : "p", all = timelineAll(), most = +params.rows || TIMELINE_ROWS;
-        const scope = timelineScope(params), rows = timelineRows(by, scope, +params.g || -1, most), chosen = sliceFind(params.s);
+        const scope = timelineScope(params), chosen = sliceFind(params.s), rows = timelineRows(by, scope, +params.g || -1, most, chosen);
         const canvas = el("canvas", { class: "pick", id: "timeline", tabindex: "0", role: "application", "aria-describedby": "timeline-said",
             "aria-label": "Timeline. Left and right go from slice to slice, up and down from row to row, with Shift they move the time shown; plus and minus zoom, W goes to the waker, Escape clears." });
         const said = el("p", { class: "said", id: "timeline-said", "aria-live": "polite" }, chosen ? sliceWords(chosen).replace(/\n/g, "; ") : "");
@@ -200,33 +243,34 @@ views.push({
             D.windows.map((w) => link(moment(w.from, D.over.lanes.width), "timeline", { by, t: rangeText(w.from, w.to) })));
         const partly = windowsIn(scope.from, scope.to).length;
         put(main, el("div", { class: "bar" }, el("span", { class: "group", role: "group", "aria-label": "Rows" }, button("p", "P"), button("m", "M"), button("g", "G")),
-            el("button", { type: "button", id: "timeline-all", disabled: !params.t, onclick: () => go({ t: "", s: "" }) }, "Show all"), exact),
+            el("button", { type: "button", id: "timeline-all", disabled: !params.t && !params.g, onclick: () => go({ t: "", s: "", g: "", site: "" }) }, "Show all"), exact),
         rows.length ? null : el("p", { class: "soft" }, partly ? "nothing ran here" : "What threads did is only in the exact parts: choose one above."),
         el("div", { class: "chart" }, canvas),
         said, by === "g" ? el("p", { class: "legend" }, STATE_ORDER.map((state) => {
             const patch = el("i");
             patch.style.background = css(STATES[state][1]);
             return el("span", {}, patch, STATES[state][0]);
-        })) : null,
-        by === "g" && rows.length === most ? el("p", {}, link("more goroutines", "timeline", { ...params, rows: most * 2 })) : null,
-        chosen ? slicePanel(chosen) : el("p", { class: "hint" }, "Click a slice to see whose it is, where, and who woke it; drag over a time to zoom. " +
+        })) : colourLegend(scope),
+        by === "g" && rows.length >= most ? el("p", {}, link("more goroutines", "timeline", { ...params, rows: most * 2 })) : null,
+        chosen ? slicePanel(chosen) : D.sites[+params.site] && +params.site > 0 ? sitePanel(+params.site) : el("p", { class: "hint" }, "Click a slice to see whose it is, where, and who woke it; drag over a time to zoom. " +
             (by === "p" ? "Where there are no exact slices, a column has the colour of what ran longest on the P, as high as the P was busy."
                 : by === "g" ? "Where there are few exact slices, a row is a kind of goroutine, and its columns how many there were in each state." : "")));
         let geometry = timelineDraw(canvas, rows, scope, by, chosen), pressed = null;
+        const rowAt = ({ y }) => rows[Math.floor(y / (geometry.high + geometry.gap))];
         const under = ({ x, y }) => {
-            const row = rows[Math.floor(y / (geometry.high + geometry.gap))], at = geometry.at(x), slack = (scope.to - scope.from) / geometry.right * 2;
+            const row = rowAt({ y }), at = geometry.at(x), slack = (scope.to - scope.from) / geometry.right * 2;
             return row ? row.list.filter((slice) => slice.from - slack <= at && slice.to + slack >= at)
                 .sort((a, b) => (a.from <= at && a.to >= at ? 0 : 1) - (b.from <= at && b.to >= at ? 0 : 1))[0] : null;
         };
         const move = (from, to) => {
             const wide = Math.min(Math.max(to - from, 100), all.to), begin = clamp(from, 0, all.to - wide);
-            go({ t: begin <= 0 && wide >= all.to ? "" : rangeText(begin, begin + wide) }, true);
+            go(begin <= 0 && wide >= all.to ? { t: "", g: "" } : { t: rangeText(begin, begin + wide) }, true);
         };
         pointerWatch(canvas, {
             down: (at) => { pressed = at; },
             move: (at, down) => {
-                const slice = down ? null : under(at);
-                tip(at.event, slice ? sliceWords(slice) : down && pressed ? rangeWords(...[pressed.x, at.x].map(geometry.at).sort((a, b) => a - b)) : "");
+                const slice = down ? null : under(at), row = rowAt(at), site = row && !down && !slice ? siteUnder(row, geometry.at(at.x)) : -1;
+                tip(at.event, slice ? sliceWords(slice) : site >= 0 ? siteWords(row, site) : down && pressed ? rangeWords(...[pressed.x, at.x].map(geometry.at).sort((a, b) => a - b)) : "");
             },
             up: (at) => {
                 if (pressed && Math.abs(at.x - pressed.x) > 6) {
@@ -234,7 +278,8 @@ views.push({
                     go({ t: rangeText(from, Math.max(to, from + 10)) });
                 } else {
                     const slice = under(at);
-                    go({ s: slice ? sliceId(slice) : "" });
+                    const row = rowAt(at), site = row && !slice ? siteUnder(row, geometry.at(at.x)) : -1;
+                    go({ s: slice ? sliceId(slice) : "", site: site > 0 ? site : "" });
                 }
             },
         });
@@ -246,7 +291,7 @@ views.push({
             if (sideways && event.shiftKey) {
                 move(scope.from + sideways * wide / 4, scope.to + sideways * wide / 4);
             } else if (sideways || event.key === "Home" || event.key === "End") {
-                const list = (rows[Math.max(line, 0)] || { list: [] }).list, at = list.indexOf(chosen);
+                const list = (rows[line] || rows.find((row) => row.list.length) || { list: [] }).list, at = list.indexOf(chosen);
                 choose(event.key === "Home" ? list[0] : event.key === "End" ? list[list.length - 1]
                     : line < 0 ? list.find((slice) => slice.to >= scope.from) : list[at + sideways]);
             } else if (updown) {
@@ -262,7 +307,7 @@ views.push({
             } else if (event.key === "w" && chosen) {
                 choose((wakesAround(chosen).woken[0] || {}).from);
             } else if (event.key === "Escape") {
-                go({ s: "" });
+                go({ s: "", site: "" });
             } else {
                 return;
             }

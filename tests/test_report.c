@@ -113,6 +113,30 @@ TEST(report, locks_name_who_had_them)
     exported_has(data, "\"held\":[[3,");
 }
 
+/* G2 runs for 30 ms while G3 could. */
+TEST(report, findings_are_those_of_analyze)
+{
+    trace_from(ONE_P_HEAD "stack 0 1 0x1010 0x1011\n"
+                          "events ring=0 sequence=0 offset=0 base=1000 g=0 seq=0 tid=70 lost=0\n"
+                          "  0 proc_start tid=70\n"
+                          "  10 go_create g=1 fn=0x10 stack=0\n"
+                          "  10 go_start g=1 seq=2\n"
+                          "  10 go_create g=2 fn=0x20 stack=1\n"
+                          "  10 go_create g=3 fn=0x30 stack=1\n"
+                          "  10 go_block reason=sleep object=0x0 bounded=1 stack=1 owner=0\n"
+                          "  10 go_start g=2 seq=2\n"
+                          "  30000000 go_exit\n"
+                          "  10 go_start g=3 seq=2\n"
+                          "  10 go_exit\n"
+                          "frame\nclock 40000000 40500000 1700000000040000000\nend 0 0\nring 10 0 0\nring 0 0 0\n");
+    ck_assert_int_eq(exported_run("$GMPTRACE analyze gmptrace.data --json"), 0);
+    exported_has(exported_out, "\"kind\": \"long_scheduling_wait\"");
+    const char *data = page_data("--columns 16");
+    exported_has(data, "long_scheduling_wait");
+    exported_has(data, "could run and had to wait, for up to");
+    ck_assert_ptr_null(strstr(data, "\"findings\":[]"));
+}
+
 TEST(report, an_attached_trace_makes_a_page)
 {
     trace_from("pid 7\np_count 1\nclock_kind monotonic\nattached 1\nframe\nclock 1000 500000 1700000000000000000\n"
