@@ -25,11 +25,18 @@ static struct linked *linked_of(struct chains *chains, const struct interval_g *
     return linked;
 }
 
+/* Stops at the largest number: only damaged clocks get there. */
+static void ns_add(int64_t *sum_ns, int64_t ns)
+{
+    if (__builtin_add_overflow(*sum_ns, ns, sum_ns))
+        *sum_ns = INT64_MAX;
+}
+
 static void chain_extend(struct chain *chain, int64_t ns, bool ran)
 {
-    chain->length_ns += ns;
-    chain->ran_ns += ran ? ns : 0;
-    chain->last[(chain->hops - 1) % CHAIN_HOPS].ns += ns;
+    ns_add(&chain->length_ns, ns);
+    ns_add(&chain->ran_ns, ran ? ns : 0);
+    ns_add(&chain->last[(chain->hops - 1) % CHAIN_HOPS].ns, ns);
 }
 
 int chains_work(struct chains *chains, const struct piece *piece)

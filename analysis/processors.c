@@ -135,7 +135,9 @@ void processors_ran(struct processors *processors, const struct piece *piece)
     int32_t p = piece->interval->p;
     if (p < 0 || p >= PROCESSORS_MAX)
         return;
-    processors->ps[p].busy_ns += piece->lasted_ns;
+    int64_t *busy_ns = &processors->ps[p].busy_ns;
+    if (__builtin_add_overflow(*busy_ns, piece->lasted_ns, busy_ns))
+        *busy_ns = INT64_MAX; /* only a damaged clock gets there */
     processors->ps[p].runs++;
     if ((uint32_t)p >= processors->top)
         processors->top = (uint32_t)p + 1;
