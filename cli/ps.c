@@ -537,6 +537,8 @@ static int events_until(const struct ps_options *options, uint64_t *count)
     int result;
     for (*count = 0; (result = gmpt_trace_next(trace, &event)) > 0 && event.time_ns <= options->at_ns;)
         ++*count;
+    if (result < 0)
+        *count = UINT64_MAX; /* whoever reads it meets the fault too, and tells */
     int64_t end_ns = gmpt_trace_info(trace)->duration_ns;
     gmpt_trace_close(trace);
     char first[16], last[16];

@@ -10,7 +10,7 @@
 
 /* ThreadSanitizer keeps a signal back until its thread next calls a function that it knows, and this call is none. So a
  * sleep is short under it, and such a function comes after. */
-#ifdef __SANITIZE_THREAD__
+#ifdef ATOMICS_TSAN
 #define SLEEP_MAX_NS 20000000
 #define signals_let_in() usleep(1)
 #else

@@ -241,7 +241,8 @@ static void begin(uint32_t hz)
     sampling.found_ns = 0;
     sampling.random_state = (uint32_t)trace_ticks() | 1;
     store_relaxed(&sampling.interval_ns, 1000000000 / hz);
-    sigaction(SIGPROF, NULL, &sampling.before); /* first: the handler reads it */
+    if (!handler_is_ours()) /* it is when a handler that replaced ours has put it back since */
+        sigaction(SIGPROF, NULL, &sampling.before); /* first: the handler reads it */
     sigaction(SIGPROF, &action, NULL);
 }
 

@@ -250,7 +250,6 @@ static void finish_fired(struct p *p)
 {
     struct g *first = p->fired.gs;
     struct timer_call *calls = p->fired.calls;
-    p->waking = GMPT_WAKER_TIMER;
     p->fired.gs = NULL;
     p->fired.calls = NULL;
     if (first) { /* the one that has waited longest runs next, the others in the order of their times */
@@ -264,7 +263,6 @@ static void finish_fired(struct p *p)
         calls = call->next;
         call->run(call, p);
     }
-    p->waking = 0;
 }
 
 uint32_t timers_run(struct timers *timers, struct p *p)
@@ -286,6 +284,7 @@ uint32_t timers_run(struct timers *timers, struct p *p)
         count += timer != NULL;
     }
     publish_next(timers);
+    p->waking = GMPT_WAKER_TIMER;
     for (uint32_t i = 0; i < count; i++) {
         if (!due[i]->period_ns)
             due[i]->cell = TIMER_IDLE;
@@ -294,5 +293,6 @@ uint32_t timers_run(struct timers *timers, struct p *p)
     }
     lock_release(&timers->lock);
     finish_fired(p);
+    p->waking = 0;
     return count;
 }

@@ -535,6 +535,40 @@ TEST(tracepoint, who_sleeps_is_woken_by_a_timer_without_a_stack)
     ck_assert_uint_eq(unblock->fields[3], 0);
 }
 
+static int64_t waits_id;
+
+static void wait_until_deadlines(void *arg)
+{
+    struct gmpt_chan *chan = *(struct gmpt_chan **)arg;
+    struct gmpt_select_case cases[] = { { .chan = chan, .op = GMPT_RECV } };
+    EXPECT_EQ(gmpt_chan_recv_until(chan, NULL, gmpt_now() + 1000000), -ETIMEDOUT);
+    EXPECT_EQ(gmpt_select_until(cases, 1, gmpt_now() + 1000000), -ETIMEDOUT);
+}
+
+static int meet_deadlines(void *arg)
+{
+    struct gmpt_chan *chan = gmpt_chan_new(0, 0);
+    (void)arg;
+    waits_id = gmpt_go(wait_until_deadlines, &chan, sizeof chan);
+    while (gmpt_count() > 1)
+        gmpt_sleep(1000000);
+    gmpt_chan_release(chan);
+    return 0;
+}
+
+TEST(tracepoint, who_waits_until_a_deadline_is_woken_by_a_timer)
+{
+    size_t count = 0;
+    record(1, meet_deadlines);
+    decode();
+    for (size_t i = 0; i < all_count; i++)
+        if (all[i].code == GMPT_EVENT_go_unblock && all[i].fields[0] == (uint64_t)waits_id) {
+            ck_assert_uint_eq(all[i].fields[2], GMPT_WAKER_TIMER);
+            count++;
+        }
+    ck_assert_uint_eq(count, 2);
+}
+
 static __attribute__((noinline)) int block_at(int depth)
 {
     int below = depth > 0 ? block_at(depth - 1) : gmpt_sleep(1);
