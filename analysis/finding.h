@@ -16,8 +16,7 @@
     KIND(SYSCALLS, "syscall_storm", "calls_per_s")                                                                     \
     KIND(STORM, "scheduling_storm", "switches_per_s")                                                                  \
     KIND(STARVATION, "p_starvation", "ns")                                                                             \
-    KIND(LATE, "long_scheduling_wait", "ns")                                                                           \
-    KIND(QUOTA, "maxprocs_above_quota", "ps")
+    KIND(LATE, "long_scheduling_wait", "ns")
 
 enum finding_kind {
 #define KIND(kind, name, unit) FINDING_##kind,

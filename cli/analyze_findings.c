@@ -76,11 +76,6 @@ void analyze_finding_text(const struct analyze *analyze, const struct finding *f
                  cli_duration(a, finding->value), cli_count(b, finding->times), cli_plural(finding->times),
                  cli_duration(c, finding->threshold));
         return;
-    case FINDING_QUOTA:
-        snprintf(text, size, "%s Ps share a CPU quota of %s CPU%s: the kernel stops all of them when it is used up",
-                 cli_count(a, value), cli_count(b, (uint64_t)finding->threshold),
-                 cli_plural((uint64_t)finding->threshold));
-        return;
     case FINDING_KIND_COUNT:
         break;
     }
