@@ -45,13 +45,8 @@ static int view_set(struct ps_options *options, enum view view)
 
 static int pid_read(struct ps_options *options, const char *text)
 {
-    char *end;
-    errno = 0;
-    long pid = strtol(text, &end, 10);
-    if (errno || *end || end == text || pid <= 0 || pid > INT32_MAX)
-        return cli_usage("-p takes a process id, not '%s'", text);
-    options->pid = (pid_t)pid;
-    return LOAD_GO_ON;
+    options->pid = (pid_t)cli_parse_number(text);
+    return options->pid > 0 ? LOAD_GO_ON : cli_usage("-p takes a process id, not '%s'", text);
 }
 
 static int option_read(struct ps_options *options, int option, char **argv)

@@ -261,7 +261,8 @@ static int page_write(struct report *report)
     for (uint32_t i = 1; i <= gmpt_trace_stack_count(report->load.trace); i++)
         if (report_stack(report->names, i) < 0)
             return -ENOMEM;
-    int result = report_page_begin(report->out, title);
+    int result = 0;
+    report_page_begin(report->out, title);
     fputc('{', report->out);
     for (size_t i = 0; i < sizeof parts / sizeof parts[0] && !result; i++) {
         result = parts[i](report);

@@ -65,10 +65,6 @@ static const char *data_mark(void)
     return memmem(report_html_begin, (size_t)(report_html_end - report_html_begin), "@DATA@", 6);
 }
 
-int report_page_begin(FILE *out, const char *title)
-{
-    part_write(out, report_html_begin, data_mark(), title);
-    return 0;
-}
+void report_page_begin(FILE *out, const char *title) { part_write(out, report_html_begin, data_mark(), title); }
 
 void report_page_end(FILE *out) { part_write(out, data_mark() + 6, report_html_end, ""); }

@@ -109,7 +109,7 @@ int report_head_write(struct report *report);
 
 /* report_page.c: the page around the data, with its scripts and styles, which must stand in report->out already
  * written up to the data, and after it. */
-int report_page_begin(FILE *out, const char *title);
+void report_page_begin(FILE *out, const char *title);
 void report_page_end(FILE *out);
 
 #endif

@@ -712,6 +712,7 @@ void trace_emit_go_name(struct p *p, struct g *g)
 
 void trace_emit_go_scope(struct p *p, struct g *g)
 {
+    sampler_settle(m_self());
     EMIT_G_WANTED(&p->ring, SCOPE, go_scope, g, load_relaxed(&g->slot->scope));
 }
 

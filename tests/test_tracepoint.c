@@ -539,20 +539,20 @@ static int64_t waits_id;
 
 static void wait_until_deadlines(void *arg)
 {
-    struct gmpt_chan *chan = *(struct gmpt_chan **)arg;
-    struct gmpt_select_case cases[] = { { .chan = chan, .op = GMPT_RECV } };
-    EXPECT_EQ(gmpt_chan_recv_until(chan, NULL, gmpt_now() + 1000000), -ETIMEDOUT);
+    struct gmpt_chan *silent = *(struct gmpt_chan **)arg;
+    struct gmpt_select_case cases[] = { { .chan = silent, .op = GMPT_RECV } };
+    EXPECT_EQ(gmpt_chan_recv_until(silent, NULL, gmpt_now() + 1000000), -ETIMEDOUT);
     EXPECT_EQ(gmpt_select_until(cases, 1, gmpt_now() + 1000000), -ETIMEDOUT);
 }
 
 static int meet_deadlines(void *arg)
 {
-    struct gmpt_chan *chan = gmpt_chan_new(0, 0);
+    struct gmpt_chan *silent = gmpt_chan_new(0, 0);
     (void)arg;
-    waits_id = gmpt_go(wait_until_deadlines, &chan, sizeof chan);
+    waits_id = gmpt_go(wait_until_deadlines, &silent, sizeof silent);
     while (gmpt_count() > 1)
         gmpt_sleep(1000000);
-    gmpt_chan_release(chan);
+    gmpt_chan_release(silent);
     return 0;
 }
 
