@@ -141,7 +141,8 @@ static struct gmpt_timer *new_channel(void)
     return timer;
 }
 
-/* Starts one that is not running; a function's takes a reference. */
+/* Starts one that is not running; a function's takes a reference. A channel's that nobody has a handle of may have fired
+ * and be gone by the time that it is started, so it is not touched then. */
 static int start_locked(struct gmpt_timer *timer, int64_t ns, void (*fire)(struct timer *, struct p *))
 {
     if (!timer->chan)
@@ -150,10 +151,13 @@ static int start_locked(struct gmpt_timer *timer, int64_t ns, void (*fire)(struc
     enum gmpt_timer_use use = !timer->chan        ? GMPT_TIMER_FUNCTION
                               : timer->period_ns ? GMPT_TIMER_TICKER
                                                  : GMPT_TIMER_CHANNEL;
+    bool before = timer->started;
+    timer->started = true;
     int error = timers_start_periodic(m_self()->p, &timer->timer, use, when_ns, timer->period_ns, fire);
     if (!error)
-        timer->started = true;
-    else if (!timer->chan)
+        return 0;
+    timer->started = before;
+    if (!timer->chan)
         usertimer_drop(timer, 1);
     return error;
 }

@@ -190,6 +190,25 @@ static int after(void *arg)
 
 TEST(usertimer, after_is_a_channel_that_receives_once) { RUN(2, after); }
 
+static void after_nothing(void *args)
+{
+    (void)args;
+    for (int i = 0; i < 5000; i++)
+        gmpt_chan_release(gmpt_after(0)); /* another P may have fired it before gmpt_after returns */
+}
+
+static int many_after_nothing(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 4; i++)
+        EXPECT(gmpt_go(after_nothing, NULL, 0) > 0);
+    while (gmpt_count() > 1)
+        gmpt_sleep(100000);
+    return 0;
+}
+
+TEST(usertimer, after_no_time_at_all_it_may_be_gone_as_it_is_started) { RUN(4, many_after_nothing); }
+
 /* ---- tickers ---- */
 
 static int tick(void *arg)
