@@ -141,8 +141,8 @@ static struct gmpt_timer *new_channel(void)
     return timer;
 }
 
-/* Starts one that is not running; a function's takes a reference. A channel's that nobody has a handle of may have fired
- * and be gone by the time that it is started, so it is not touched then. */
+/* Starts one that is not running; a function's takes a reference. A channel's that nobody has a handle of may have
+ * fired and be gone by the time that it is started, so it is not touched then. */
 static int start_locked(struct gmpt_timer *timer, int64_t ns, void (*fire)(struct timer *, struct p *))
 {
     if (!timer->chan)
