@@ -9,8 +9,8 @@
  * Not found, or NULL: the program's chunks are not noted, and all of its heap has to be taken as reachable.
  *
  * All functions may be called at any time from any thread, but for those that say otherwise; none of them locks,
- * allocates, or calls what does. What they say of chunks that come and go meanwhile may be out of date, so whoever wants
- * the truth stops the program, or forks, and then:
+ * allocates, or calls what does. What they say of chunks that come and go meanwhile may be out of date, so whoever
+ * wants the truth stops the program, or forks, and then:
  *
  * 1. A chunk that the program gets is noted before the call that returns it ends, and one that it gives back is struck
  *    off before the allocator has it. A thread that stands still in between has a chunk that is not noted, with none of
