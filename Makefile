@@ -46,6 +46,7 @@ EXAMPLES := $(basename $(notdir $(wildcard examples/*.c)))
 FUZZ_SRC := $(wildcard fuzz/target_*.c)
 BENCHES := $(basename $(notdir $(wildcard bench/*.c)))
 TEST_PROGRAMS := $(basename $(notdir $(wildcard tests/programs/*.c)))
+LEAK_PROGRAMS := $(basename $(notdir $(wildcard tests/leaks/leaks_*.c)))
 
 objects = $(patsubst %,$(BUILD)/%.o,$(basename $(1)))
 RUNTIME_OBJ := $(call objects,$(RUNTIME_SRC))
@@ -56,6 +57,7 @@ ANALYSIS_OBJ := $(call objects,$(ANALYSIS_SRC))
 CLI_OBJ := $(call objects,$(CLI_SRC)) $(BUILD)/cli/perfetto.pb-c.o
 PROTO_OBJ := $(BUILD)/pprof/profile.pb-c.o $(BUILD)/cli/perfetto.pb-c.o
 TEST_OBJ := $(call objects,$(TEST_SRC))
+LEAK_PATTERN_OBJ := $(call objects,$(wildcard tests/leaks/pattern_*.c))
 FUZZ_OBJ := $(call objects,$(FUZZ_SRC))
 
 LIB := $(BUILD)/libgmptrace.a
@@ -64,7 +66,7 @@ BLOCKCHECK := $(BUILD)/libgmptrace-blockcheck.so
 CHECKER := $(BUILD)/check
 EXAMPLE_BIN := $(addprefix $(BUILD)/examples/,$(EXAMPLES))
 BENCH_BIN := $(addprefix $(BUILD)/bench/,$(BENCHES))
-TEST_PROGRAM_BIN := $(addprefix $(BUILD)/tests/programs/,$(TEST_PROGRAMS))
+TEST_PROGRAM_BIN := $(addprefix $(BUILD)/tests/programs/,$(TEST_PROGRAMS)) $(addprefix $(BUILD)/tests/leaks/,$(LEAK_PROGRAMS))
 
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -203,7 +205,7 @@ $(TOOL): $(CLI_OBJ) $(TRACE_OBJ) $(ANALYSIS_OBJ) $(PPROF_OBJ)
 	$(if $(Q),@echo "  LINK  $@")
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(TOOL_LIBS)
 
-$(addsuffix .o,$(EXAMPLE_BIN) $(BENCH_BIN) $(TEST_PROGRAM_BIN)): BASE_CFLAGS += $(USER_CFLAGS)
+$(LEAK_PATTERN_OBJ) $(addsuffix .o,$(EXAMPLE_BIN) $(BENCH_BIN) $(TEST_PROGRAM_BIN)): BASE_CFLAGS += $(USER_CFLAGS)
 
 $(BUILD)/examples/%: $(BUILD)/examples/%.o $(LIB)
 	$(if $(Q),@echo "  LINK  $@")
@@ -231,6 +233,12 @@ FAILABLE := malloc calloc realloc aligned_alloc strdup mmap munmap madvise mprot
 $(BUILD)/tests/programs/allparts $(BUILD)/tests/programs/scopes: LDFLAGS += $(FAILABLE:%=-Wl,--wrap=%)
 
 $(BUILD)/tests/programs/%: $(BUILD)/tests/programs/%.o $(LIB)
+	$(if $(Q),@echo "  LINK  $@")
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lzstd
+
+$(BUILD)/tests/leaks/leaks_corpus: $(LEAK_PATTERN_OBJ)
+
+$(BUILD)/tests/leaks/%: $(BUILD)/tests/leaks/%.o $(LIB)
 	$(if $(Q),@echo "  LINK  $@")
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lzstd
 
