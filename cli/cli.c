@@ -400,14 +400,11 @@ static bool wrap_at(const char *text, const char *p)
     return *p == ' ' && p > text && p[-1] != ' ' && !isdigit((unsigned char)p[-1]) && p[1] != ' ';
 }
 
-void cli_wrap(int indent, const char *format, ...)
+static void wrap(FILE *file, int indent, const char *format, va_list args)
 {
     char *text;
     int column = 0;
-    va_list args;
-    va_start(args, format);
     int length = vasprintf(&text, format, args);
-    va_end(args);
     if (length < 0)
         return; /* one sentence less is all that a lack of memory costs here */
     for (const char *piece = text, *end; piece; piece = *end ? end + 1 : NULL) {
@@ -415,17 +412,49 @@ void cli_wrap(int indent, const char *format, ...)
         for (end = piece; *end && !wrap_at(text, end); end++)
             columns += ((unsigned char)*end & 0xc0) != 0x80;
         if (column > 0 && column + 1 + columns > CLI_COLUMNS) {
-            printf("\n%*s", indent, "");
+            fprintf(file, "\n%*s", indent, "");
             column = indent;
         } else if (piece > text) {
-            putchar(' ');
+            fputc(' ', file);
             column++;
         }
-        fwrite(piece, 1, (size_t)(end - piece), stdout);
+        fwrite(piece, 1, (size_t)(end - piece), file);
         column += columns;
     }
-    putchar('\n');
+    fputc('\n', file);
     free(text);
+}
+
+void cli_wrap(int indent, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    wrap(stdout, indent, format, args);
+    va_end(args);
+}
+
+void cli_wrap_to(FILE *file, int indent, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    wrap(file, indent, format, args);
+    va_end(args);
+}
+
+void cli_xml_text(FILE *file, const char *text)
+{
+    for (const unsigned char *p = (const unsigned char *)text; *p;) {
+        size_t length = utf8_length(p);
+        bool control = *p < 0x20 && !strchr("\t\n\r", *p);
+        bool no_character = length == 3 && p[0] == 0xef && p[1] == 0xbf && p[2] >= 0xbe; /* U+FFFE, U+FFFF */
+        if (length == 0 || control || no_character)
+            fputs("\xef\xbf\xbd", file);
+        else if (strchr("<>&\"", *p) || *p == '\r')
+            fprintf(file, "&#%u;", *p);
+        else
+            fwrite(p, 1, length, file);
+        p += length ? length : 1;
+    }
 }
 
 void cli_json_string(FILE *file, const char *text)

@@ -83,8 +83,13 @@ const char *cli_plural(uint64_t count);
 /* Prints on standard output, broken at blanks into lines of at most CLI_COLUMNS characters, all but the first indented;
  * ends with a newline. Two blanks in a row stay together. A word that is longer has a line of its own. */
 void cli_wrap(int indent, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void cli_wrap_to(FILE *file, int indent, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* Writes text as a JSON string, quotes included; bytes that are not UTF-8 become U+FFFD. */
 void cli_json_string(FILE *file, const char *text);
+
+/* Writes text as what stands between XML's tags, or between the quotes of an attribute; what XML cannot have becomes
+ * U+FFFD. A line break in an attribute reads as a blank. */
+void cli_xml_text(FILE *file, const char *text);
 
 #endif
