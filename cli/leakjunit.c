@@ -1,5 +1,5 @@
-/* A leak report as JUnit's XML, as the schemas of Ant and of Jenkins describe it: a group that makes the check fail is a
- * failed test case; one that is known, or is no reason to fail, is skipped, with the reason. */
+/* A leak report as JUnit's XML, as the schemas of Ant and of Jenkins describe it: a group that makes the check fail is
+ * a failed test case; one that is known, or is no reason to fail, is skipped, with the reason. */
 #define _GNU_SOURCE
 #include "leakforms.h"
 

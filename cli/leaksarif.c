@@ -41,9 +41,9 @@ static void rules_json(FILE *file)
 {
     fputs("[", file);
     for (int kind = 0; kind < LEAK_KINDS; kind++) {
+        const char *word = leak_kind_word((enum leak_kind)kind);
         fprintf(file, "%s\n            {\"id\": \"goroutine-leak/%s\", \"name\": \"GoroutineLeak%c%s\",\n",
-                kind ? "," : "", leak_kind_word((enum leak_kind)kind), leak_kind_word((enum leak_kind)kind)[0] - 'a' + 'A',
-                leak_kind_word((enum leak_kind)kind) + 1);
+                kind ? "," : "", word, word[0] - 'a' + 'A', word + 1);
         fprintf(file, "             \"shortDescription\": {\"text\": \"%s\"},\n", rules[kind].title);
         fprintf(file, "             \"fullDescription\": {\"text\": \"%s\"},\n", rules[kind].full);
         fprintf(file,

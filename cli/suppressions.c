@@ -511,8 +511,8 @@ int suppressions_write(const struct leak_report *report, unsigned written, const
         outfile_close(&output);
         return -ENOMEM;
     }
-    fputs("# Leaks that are known: gmptrace check --baseline leaves them out. Say for each of them why it is accepted,\n"
-          "# and until when (until YYYY-MM-DD), or mend it. man gmptrace-check tells what else an entry may say.\n",
+    fputs("# Leaks that are known: gmptrace check --baseline leaves them out. Say for each of them why it is\n"
+          "# accepted, and until when (until YYYY-MM-DD), or mend it. The manual page has the rest.\n",
           file);
     for (size_t i = 0; i < report->count; i++) {
         const struct leak_group *group = &report->groups[i];

@@ -1,4 +1,4 @@
-/* Leaks that are known and accepted: a file of patterns, each with a reason, and a date until which it holds if need be.
+/* Leaks that are known and accepted: a file of patterns, each with a reason, and a last day if need be.
  *
  *     # A line that begins with # is a remark.
  *     leak
@@ -17,10 +17,11 @@
  *     reason TEXT                       why it is accepted; required
  *     until YYYY-MM-DD                  the last day of it
  *
- * All that an entry says must hold. Names are patterns as of the shell, with * ? [...] and \ before what is to be taken as
- * it is; a FILE is the whole path or its end; "..." holds blanks together. LINE counts from the function's first line, so
- * that nothing changes when the file changes elsewhere; when the function itself has changed, the entry goes to the leak
- * at the nearest lines. So one entry with lines never covers two places: a second leak in the same function is new. */
+ * All that an entry says must hold. Names are patterns as of the shell, with * ? [...] and \ before what is to be
+ * taken as it is; a FILE is the whole path or its end; "..." holds blanks together. LINE counts from the
+ * function's first line, so that nothing changes when the file changes elsewhere; when the function itself has
+ * changed, the entry goes to the leak at the nearest lines. So one entry with lines never covers two places: a
+ * second leak in the same function is new. */
 #ifndef GMPT_SUPPRESSIONS_H
 #define GMPT_SUPPRESSIONS_H
 
