@@ -134,7 +134,7 @@ static int options_read(struct analyze_options *options, int argc, char **argv)
     };
     int status = LOAD_GO_ON;
     *options = (struct analyze_options){
-        .load = { .path = LOAD_DEFAULT_PATH, .stuck_ns = SUMMARY_STUCK_BY_END },
+        .load = { .path = CLI_DEFAULT_PATH, .stuck_ns = SUMMARY_STUCK_BY_END },
         .to_ns = ANALYSIS_END,
         .limits = FINDING_LIMITS_DEFAULT,
     };

@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#define CLI_DEFAULT_PATH "gmptrace.data"
 #define CLI_COLUMNS 80
 
 enum cli_status {

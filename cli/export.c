@@ -153,7 +153,7 @@ static int options_read(struct export_options *options, int argc, char **argv)
         { NULL, 0, NULL, 0 },
     };
     *options = (struct export_options){
-        .path = LOAD_DEFAULT_PATH,
+        .path = CLI_DEFAULT_PATH,
         .table = -1,
         .timeline = { .to_ns = TIMELINE_END, .every_ns = TIMELINE_EVERY_NS },
     };

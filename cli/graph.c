@@ -335,7 +335,7 @@ static int options_read(struct graph *graph, int argc, char **argv)
         { "to", required_argument, NULL, 'T' },     { "help", no_argument, NULL, 'h' },
         { "version", no_argument, NULL, 'V' },      { NULL, 0, NULL, 0 },
     };
-    *graph = (struct graph){ .path = LOAD_DEFAULT_PATH, .top = TOP, .to_ns = INT64_MAX };
+    *graph = (struct graph){ .path = CLI_DEFAULT_PATH, .top = TOP, .to_ns = INT64_MAX };
     optind = 0;
     opterr = 0;
     for (int option, kind; (option = getopt_long(argc, argv, ":h", longs, NULL)) != -1;) {

@@ -20,7 +20,7 @@ int load_options_read(struct load_options *options, int argc, char **argv)
         { "version", no_argument, NULL, 'V' },
         { NULL, 0, NULL, 0 },
     };
-    *options = (struct load_options){ .path = LOAD_DEFAULT_PATH, .stuck_ns = SUMMARY_STUCK_BY_END };
+    *options = (struct load_options){ .path = CLI_DEFAULT_PATH, .stuck_ns = SUMMARY_STUCK_BY_END };
     optind = 0;
     opterr = 0;
     for (int option; (option = getopt_long(argc, argv, ":h", longs, NULL)) != -1;) {

@@ -11,7 +11,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define LOAD_DEFAULT_PATH "gmptrace.data"
 #define LOAD_GO_ON (-1)
 
 struct load_options {

@@ -15,14 +15,26 @@
 
 #define OLD_NAMES_MAX 1000
 
+static bool is_special(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && !S_ISREG(st.st_mode);
+}
+
 int outfile_open(struct outfile *file, const char *path)
 {
-    *file = (struct outfile){ .path = path, .fd = -1 };
+    if (!is_special(path))
+        return outfile_open_regular(file, path);
+    *file = (struct outfile){ .path = path, .fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY) };
+    return file->fd < 0 ? -errno : 0;
+}
+
+int outfile_open_regular(struct outfile *file, const char *path)
+{
     struct stat st;
-    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
-        file->fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
-        return file->fd < 0 ? -errno : 0;
-    }
+    *file = (struct outfile){ .path = path, .fd = -1 };
+    if (is_special(path))
+        return -EEXIST;
     if (asprintf(&file->part_path, "%s.%d.part", path, (int)getpid()) < 0) {
         file->part_path = NULL;
         return -ENOMEM;

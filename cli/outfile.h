@@ -21,6 +21,9 @@ struct outfile {
 
 /* Returns 0 or -errno, and then nothing needs to be closed. */
 int outfile_open(struct outfile *file, const char *path);
+/* The same, but a path that is no regular file is -EEXIST: for names that nobody has chosen, and while opening must not
+ * wait, as for a fifo's reader. */
+int outfile_open_regular(struct outfile *file, const char *path);
 
 /* Gives the part its name. Returns 0, or -errno when it keeps the name part_path. */
 int outfile_keep(struct outfile *file);

@@ -138,7 +138,7 @@ static int options_read(struct pprof_options *options, int argc, char **argv)
         { NULL, 0, NULL, 0 },
     };
     *options = (struct pprof_options){
-        .load = { .path = LOAD_DEFAULT_PATH, .stuck_ns = SUMMARY_STUCK_BY_END },
+        .load = { .path = CLI_DEFAULT_PATH, .stuck_ns = SUMMARY_STUCK_BY_END },
         .type = tally_type_find("goroutine"),
         .to_ns = INT64_MAX,
         .at_ns = TALLY_AT_END,

@@ -107,7 +107,7 @@ static int options_read(struct ps_options *options, int argc, char **argv)
     if (options->pid && options->at_ns >= 0)
         return cli_usage("--at goes with a trace; -p PID shows the program as it is now");
     if (!options->load.path)
-        options->load.path = LOAD_DEFAULT_PATH;
+        options->load.path = CLI_DEFAULT_PATH;
     return LOAD_GO_ON;
 }
 

@@ -13,6 +13,7 @@
 #include "segfile.h"
 #include "target.h"
 #include "trigger.h"
+#include "unfinished.h"
 
 #include "trace/recorder.h"
 
@@ -30,7 +31,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define DEFAULT_PATH "gmptrace.data"
 #define COMPRESSION_LEVEL 3
 #define FLIGHT_BYTES_DEFAULT (256u << 20) /* for a flight recorder that was given a time */
 #define FLIGHT_BYTES_LEAST (1u << 20)
@@ -39,7 +39,6 @@
 #define MAX_SIZE_LEAST (1u << 20)
 #define KEEP_USUAL 4
 #define KEEP_MOST 10000
-#define SEGMENT_FD_LEAST 30     /* scripts take the low numbers for themselves */
 
 /* What is there of a recording; ended in the order of its life. */
 struct run {
@@ -337,7 +336,7 @@ static int snapshot_open(struct run *run)
         return 0;
     outfile_close(&run->file);
     snprintf(run->snapshot_path, sizeof run->snapshot_path, "%s.%d", run->path, run->snapshots);
-    int result = outfile_open(&run->file, run->snapshot_path);
+    int result = outfile_open_regular(&run->file, run->snapshot_path);
     if (result)
         run->file = (struct outfile){ .path = run->snapshot_path, .fd = -1 };
     return result;
@@ -421,7 +420,7 @@ static void recording_rotate(struct run *run)
     struct recorder_counts counts;
     unsigned number = run->rotation.number + 1;
     const char *path = rotation_path(&run->rotation, number);
-    int result = path ? outfile_open(&next, path) : -ENOMEM;
+    int result = path ? outfile_open_regular(&next, path) : -ENOMEM;
     progress_erase(&run->progress);
     if (result == 0) {
         struct recorder_info info = head_info(run, &next, &head);
@@ -523,25 +522,19 @@ static int nothing_say(const struct run *run)
     return CLI_USAGE;
 }
 
-static int segment_make(struct run *run)
+/* What an earlier recorder of the target left as it was killed would be given up by another recording: it is finished
+ * first. */
+static int target_rescue(const struct run *run)
 {
-    char path[32];
-    int low = segfile_make(run->segment_path);
-    if (low < 0) {
-        if (isatty(STDERR_FILENO))
-            cli_error("no room in tmpfs: if this recorder is killed too, its last events cannot be recovered");
-        low = memfd_create(SEGMENT_NAME, MFD_ALLOW_SEALING);
-    }
-    if (low < 0)
-        return -errno;
-    run->passed_fd = fcntl(low, F_DUPFD, SEGMENT_FD_LEAST);
-    if (run->passed_fd < 0)
-        run->passed_fd = low;
-    else
-        close(low);
-    snprintf(path, sizeof path, "/proc/self/fd/%d", run->passed_fd);
-    run->segment_fd = open(path, O_RDWR | O_CLOEXEC);
-    return run->segment_fd < 0 ? -errno : segment_lock(run->segment_fd);
+    struct unfinished unfinished;
+    if (!unfinished_look_target(&unfinished, &run->target) || unfinished.recorded)
+        return CLI_OK; /* one at work is said as it is opened */
+    int status = unfinished_recover(&unfinished, NULL, "record");
+    if (status)
+        cli_error("the recorder before was killed, and what it left is to be recovered before %s is recorded again; to "
+                  "give it up, remove '%s'",
+                  run->name, unfinished.part);
+    return status;
 }
 
 /* Before the target could emit its first event. */
@@ -549,8 +542,8 @@ static int target_start(struct run *run)
 {
     int result;
     if (run->attach)
-        return CLI_OK;
-    if ((result = segment_make(run))) {
+        return target_rescue(run);
+    if ((result = segfile_create(run->segment_path, &run->passed_fd, &run->segment_fd))) {
         cli_error("cannot make shared memory: %s", strerror(-result));
         return CLI_MACHINE;
     }
@@ -650,7 +643,7 @@ static int record_run(int argc, char **argv)
         { "help", no_argument, NULL, 'h' },
         { NULL, 0, NULL, 0 },
     };
-    const char *path = DEFAULT_PATH;
+    const char *path = CLI_DEFAULT_PATH;
     int64_t duration_ns = 0;
     struct recordset wanted = { 0 };
     uint64_t max_bytes = 0;
@@ -764,7 +757,7 @@ const struct cli_command command_record = {
             "place of an older one. With -p it attaches to a program that runs already,\n"
             "whose goroutines are then known as they are at that moment, and detaches.\n"
             "\n"
-            "  -o, --output FILE  where to (default: " DEFAULT_PATH ")\n"
+            "  -o, --output FILE  where to (default: " CLI_DEFAULT_PATH ")\n"
             "  -d, --duration TIME\n"
             "                     record for that long (500ms, 10s, 5m) from the start of\n"
             "                     PROG's runtime; PROG runs on\n"

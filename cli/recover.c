@@ -2,88 +2,17 @@
  * that is still in tmpfs. The work is done by trace/recovery.c; here is what belongs to what, and where it goes. */
 #define _GNU_SOURCE
 #include "cli.h"
-#include "outfile.h"
 #include "segfile.h"
-
-#include "trace/recovery.h"
+#include "target.h"
+#include "unfinished.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
-#include <libgen.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
-
-#define DEFAULT_PATH "gmptrace.data"
-
-/* What is known of a segment before it is touched. */
-struct find {
-    char path[PATH_MAX];
-    int fd;
-    pid_t recorder, program; /* program 0: it never began */
-    bool recorded;           /* a recorder has the lock */
-    bool left;               /* nobody has it open */
-    char part[PATH_MAX];     /* "" = not known */
-};
-
-/* Fills it but for fd; false when it is no segment at all. */
-static bool find_look(struct find *find, const char *path, int fd)
-{
-    struct segment segment;
-    const char *why;
-    int length = snprintf(find->path, sizeof find->path, "%s", path);
-    if (length >= (int)sizeof find->path || !segfile_name(path, &find->recorder))
-        return false;
-    find->program = 0;
-    find->part[0] = 0;
-    find->recorded = segment_is_locked(fd);
-    find->left = segfile_is_left(fd);
-    int result = segment_open(&segment, fd, &why);
-    if (result)
-        return result == -EAGAIN;
-    segment_guard(&segment);
-    const char *output = segment.header->output;
-    size_t bytes = strnlen(output, SEGMENT_OUTPUT_BYTES);
-    if (bytes < SEGMENT_OUTPUT_BYTES && output[0] == '/')
-        memcpy(find->part, output, bytes + 1);
-    find->program = (pid_t)segment.pid;
-    segment_close(&segment);
-    return true;
-}
-
-/* The PID of PATH.PID.part, and how long PATH is; 0 when it has another form. */
-static pid_t part_name(const char *part, size_t *length)
-{
-    size_t bytes = strlen(part), suffix = strlen(".part");
-    if (bytes <= suffix || strcmp(part + bytes - suffix, ".part") != 0)
-        return 0;
-    const char *end = part + bytes - suffix, *dot = end;
-    while (dot > part && dot[-1] >= '0' && dot[-1] <= '9')
-        dot--;
-    if (dot == end || dot - part < 2 || dot[-1] != '.' || dot[-2] == '/')
-        return 0;
-    *length = (size_t)(dot - 1 - part);
-    return (pid_t)strtol(dot, NULL, 10);
-}
-
-static pid_t part_recorder(const char *part)
-{
-    size_t length;
-    return part_name(part, &length);
-}
-
-/* PATH of PATH.PID.part; "" when it has another form. */
-static void final_name(char name[PATH_MAX], const char *part)
-{
-    size_t length = 0;
-    if (part_name(part, &length))
-        memcpy(name, part, length);
-    name[length] = 0;
-}
 
 /* ---- The list --------------------------------------------------------------------------------------------------- */
 
@@ -95,16 +24,16 @@ struct list {
 static int list_one(const char *path, int *fd, void *arg)
 {
     struct list *list = arg;
-    struct find find;
+    struct unfinished find;
     char name[PATH_MAX];
-    if (!find_look(&find, path, *fd))
+    if (!unfinished_look(&find, path, *fd))
         return 0;
     bool in_use = find.recorded || !find.left;
     list->in_use += in_use;
     if (in_use && !list->all)
         return 0;
     list->count++;
-    final_name(name, find.part);
+    unfinished_name(name, find.part);
     printf("%s\n  ", path);
     if (find.program)
         printf("program %d, ", (int)find.program);
@@ -116,9 +45,9 @@ static int list_one(const char *path, int *fd, void *arg)
     else if (!find.left)
         printf("the program runs on; can be recovered by its name\n");
     else if (find.part[0])
-        printf("would be joined with %s into %s\n", find.part, name[0] ? name : DEFAULT_PATH);
+        printf("would be joined with %s into %s\n", find.part, name[0] ? name : CLI_DEFAULT_PATH);
     else
-        printf("would be written to " DEFAULT_PATH "\n");
+        printf("would be written to " CLI_DEFAULT_PATH "\n");
     return 0;
 }
 
@@ -138,20 +67,20 @@ static int list_run(bool all)
 struct wanted {
     pid_t pid;        /* of the program or of the recorder; or 0 */
     const char *part; /* with links resolved; or NULL */
-    struct find *find;
+    struct unfinished *find;
 };
 
 /* The one that is left goes before one that is in use, which another process with the same number may have. */
 static int wanted_look(const char *path, int *fd, void *arg)
 {
     struct wanted *wanted = arg;
-    struct find find;
+    struct unfinished find;
     char resolved[PATH_MAX];
-    if (!find_look(&find, path, *fd))
+    if (!unfinished_look(&find, path, *fd))
         return 0;
     if (wanted->pid && find.program != wanted->pid && find.recorder != wanted->pid)
         return 0;
-    if (wanted->part && !find.part[0] && part_recorder(wanted->part) == find.recorder)
+    if (wanted->part && !find.part[0] && unfinished_part_recorder(wanted->part) == find.recorder)
         strcpy(find.part, wanted->part); /* its recorder had not come to say so */
     if (wanted->part && (!realpath(find.part, resolved) || strcmp(resolved, wanted->part) != 0))
         return 0;
@@ -159,33 +88,40 @@ static int wanted_look(const char *path, int *fd, void *arg)
         return 0;
     if (wanted->find->fd >= 0)
         close(wanted->find->fd);
-    find.fd = *fd;
     *fd = -1;
     *wanted->find = find;
     return find.left;
 }
 
-/* Returns 0 or an exit status, having said why. */
-static int find_by_pid(struct find *find, pid_t pid)
+/* Returns 0 or an exit status, having said why. The memory of a program that was attached to has no name: it is found
+ * as for attaching, while the program runs. */
+static int find_by_pid(struct unfinished *find, pid_t pid)
 {
     struct wanted wanted = { .pid = pid, .find = find };
     segfile_each(wanted_look, &wanted);
     if (find->fd >= 0)
         return CLI_OK;
+    if (kill(pid, 0) == 0 || errno == EPERM) {
+        struct target target;
+        int status = target_open(&target, pid);
+        if (status)
+            return status;
+        if (unfinished_look_target(find, &target))
+            return CLI_OK;
+        target_close(&target);
+    }
     cli_error("no shared memory of process %d is left; `gmptrace recover --list` shows what there is", (int)pid);
     return CLI_USAGE;
 }
 
-static int find_by_path(struct find *find, const char *path)
+static int find_by_path(struct unfinished *find, const char *path)
 {
     char resolved[PATH_MAX];
     pid_t recorder;
     int fd = -1;
     if (segfile_name(path, &recorder) && (fd = segfile_open(path)) >= 0) {
-        if (find_look(find, path, fd)) {
-            find->fd = fd;
+        if (unfinished_look(find, path, fd))
             return CLI_OK;
-        }
         close(fd);
         cli_error("'%s' is not shared memory of a program that this gmptrace can read", path);
         return CLI_INPUT;
@@ -206,125 +142,17 @@ static int find_by_path(struct find *find, const char *path)
 
 /* ---- Doing it --------------------------------------------------------------------------------------------------- */
 
-static void directory_sync(const char *path)
+static int recover_one(const struct unfinished *find, const char *path)
 {
-    char copy[PATH_MAX];
-    snprintf(copy, sizeof copy, "%s", path);
-    int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd >= 0) {
-        fsync(fd);
-        close(fd);
-    }
-}
-
-static void result_say(const struct recovery *recovery, const char *path)
-{
-    char all[32], added[32], lost[32], dropped[32];
-    if (recovery->drained.damaged)
-        cli_error(
-            "the program's shared memory does not hold together in %llu places, the first: %s; %s events left out",
-            (unsigned long long)recovery->drained.damaged, recovery->damage,
-            cli_count(dropped, recovery->drained.dropped));
-    if (recovery->unfinished)
-        cli_error("the recorder was killed while it attached; not all goroutines are known");
-    fprintf(stderr, "[ gmptrace recover: %s events, %s of them recovered, %s lost -> %s ]\n",
-            cli_count(all, recovery->events), cli_count(added, recovery->recovered),
-            cli_count(lost, recovery->drained.lost), path);
-}
-
-/* The result is safe: what it was made of can go. */
-static void sources_remove(const struct find *find, const char *part)
-{
-    if (part && unlink(part) < 0 && errno != ENOENT)
-        cli_error("cannot remove '%s': %s", part, strerror(errno));
-    if (unlink(find->path) < 0 && errno != ENOENT)
-        cli_error("cannot remove '%s': %s", find->path, strerror(errno));
-}
-
-/* Writes one file, and gives it its name. */
-static int file_recover(const struct find *find, const char *part, const char *path, struct recovery *recovery)
-{
-    struct outfile file;
-    const char *why;
-    int status = CLI_OK, result = outfile_open(&file, path);
-    if (result) {
-        cli_error("cannot write '%s': %s", path, strerror(-result));
-        return CLI_MACHINE;
-    }
-    int sync_fd = fcntl(file.fd, F_DUPFD_CLOEXEC, 0);
-    recovery->segment_fd = find->fd;
-    recovery->part_path = part;
-    recovery->out_fd = file.fd;
-    recovery->ended = find->left;
-    result = recovery_run(recovery, &why);
-    if (result && why) {
-        close(file.fd);
-        cli_error("cannot recover '%s': %s", find->path, why);
-        status = result == -EBUSY ? CLI_USAGE : result == -ENOMEM ? CLI_MACHINE : CLI_INPUT;
-    } else if (result || sync_fd < 0 || (fsync(sync_fd) < 0 && errno != EINVAL)) {
-        cli_error("cannot write '%s': %s; nothing was removed", path, strerror(result ? -result : errno));
-        status = CLI_MACHINE;
-    }
-    if (status) {
-        outfile_drop(&file);
-    } else if ((result = outfile_keep(&file))) {
-        cli_error("cannot rename the recording to '%s': %s; it is in '%s'", path, strerror(-result), file.part_path);
-        status = CLI_MACHINE;
-    } else {
-        directory_sync(path);
-        if (file.old_path)
-            fprintf(stderr, "[ gmptrace recover: the earlier %s is now %s%s ]\n", path, file.old_path,
-                    file.old_replaced ? ", instead of an older one" : "");
-        result_say(recovery, path);
-    }
-    if (sync_fd >= 0)
-        close(sync_fd);
-    outfile_close(&file);
-    return status;
-}
-
-static int recover_to(const struct find *find, const char *path)
-{
-    struct stat st;
-    const char *part = find->part[0] && stat(find->part, &st) == 0 && S_ISREG(st.st_mode) ? find->part : NULL;
-    if (find->part[0] && !part)
-        cli_error("'%s', which the recorder wrote, is not there: only what it had not yet written is recovered",
-                  find->part);
-    struct recovery recovery = { 0 };
-    int status = file_recover(find, part, path, &recovery);
-    if (status == CLI_OK && recovery.more) { /* the recorder was about to go on in another file */
-        struct recovery rest = { .rest = true };
-        char *name;
-        if (asprintf(&name, "%s.rest", path) < 0) {
-            cli_error("out of memory");
-            return CLI_MACHINE;
-        }
-        status = file_recover(find, NULL, name, &rest);
-        free(name);
-    }
-    if (status == CLI_OK)
-        sources_remove(find, part);
-    return status;
-}
-
-static int recover_one(const struct find *find, const char *path)
-{
-    char name[PATH_MAX];
     if (find->recorded) {
-        cli_error("'%s' is being recorded: nothing to recover", find->path);
+        cli_error("process %d is being recorded: nothing to recover", (int)find->program);
         return CLI_USAGE;
     }
-    if (!find->program) {
-        if (!find->left) {
-            cli_error("the program of '%s' has not begun to write to it", find->path);
-            return CLI_USAGE;
-        }
-        sources_remove(find, NULL);
-        fprintf(stderr, "[ gmptrace recover: nothing was written to %s; removed ]\n", find->path);
-        return CLI_OK;
+    if (!find->program && !find->left) {
+        cli_error("the program of '%s' has not begun to write to it", find->path);
+        return CLI_USAGE;
     }
-    final_name(name, find->part);
-    return recover_to(find, path ? path : name[0] ? name : DEFAULT_PATH);
+    return unfinished_recover(find, path, "recover");
 }
 
 static int recover_run(int argc, char **argv)
@@ -377,7 +205,7 @@ static int recover_run(int argc, char **argv)
     if (!chosen)
         return list_run(list);
     signal(SIGXFSZ, SIG_IGN);
-    struct find find = { .fd = -1 };
+    struct unfinished find = { .fd = -1 };
     int status = pid ? find_by_pid(&find, (pid_t)pid) : find_by_path(&find, argv[optind]);
     if (status)
         return status;

@@ -49,7 +49,7 @@ static int options_read(struct report_options *options, int argc, char **argv)
     };
     unsigned long number;
     *options = (struct report_options){
-        .path = LOAD_DEFAULT_PATH, .output = "report.html", .slices_max = REPORT_SLICES_DEFAULT
+        .path = CLI_DEFAULT_PATH, .output = "report.html", .slices_max = REPORT_SLICES_DEFAULT
     };
     optind = 0;
     opterr = 0;

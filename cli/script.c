@@ -94,7 +94,7 @@ static int script_options_read(struct script *script, int argc, char **argv)
             return cli_usage_option(option, argv);
         }
     }
-    script->path = optind < argc ? argv[optind++] : LOAD_DEFAULT_PATH;
+    script->path = optind < argc ? argv[optind++] : CLI_DEFAULT_PATH;
     if (optind < argc)
         return cli_usage("one FILE at a time, not also '%s'", argv[optind]);
     if (script->raw && script->json)

@@ -24,6 +24,7 @@
 #define RANDOM_DIGITS 16
 #define RING_BYTES_USUAL (16ull << 20)
 #define SPARE_BYTES (64ull << 20) /* for what is not in rings, and for others */
+#define PASSED_FD_LEAST 30 /* scripts take the low numbers for themselves */
 #define PLACES 2
 
 /* ---- Names ------------------------------------------------------------------------------------------------------ */
@@ -109,7 +110,9 @@ static int make_in(const char *place, char path[PATH_MAX])
     return -1;
 }
 
-int segfile_make(char path[PATH_MAX])
+/* Returns the descriptor, without close-on-exec, or -1 when no place has room for what a program may write; path is ""
+ * then. */
+static int segfile_make(char path[PATH_MAX])
 {
     const char *places[PLACES];
     int count = places_find(places);
@@ -126,6 +129,27 @@ int segfile_make(char path[PATH_MAX])
     }
     path[0] = 0;
     return -1;
+}
+
+int segfile_create(char path[PATH_MAX], int *passed_fd, int *own_fd)
+{
+    char name[32];
+    int low = segfile_make(path);
+    if (low < 0) {
+        if (isatty(STDERR_FILENO))
+            cli_error("no room in tmpfs: if this recorder is killed too, its last events cannot be recovered");
+        low = memfd_create(SEGMENT_NAME, MFD_ALLOW_SEALING);
+    }
+    if (low < 0)
+        return -errno;
+    *passed_fd = fcntl(low, F_DUPFD, PASSED_FD_LEAST);
+    if (*passed_fd < 0)
+        *passed_fd = low;
+    else
+        close(low);
+    snprintf(name, sizeof name, "/proc/self/fd/%d", *passed_fd);
+    *own_fd = open(name, O_RDWR | O_CLOEXEC);
+    return *own_fd < 0 ? -errno : segment_lock(*own_fd);
 }
 
 /* ---- Finding them ----------------------------------------------------------------------------------------------- */

@@ -10,9 +10,10 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* Makes an empty one and opens it. Returns the descriptor, without close-on-exec, or -1 when no place has room for what
- * a program may write; path is "" then. */
-int segfile_make(char path[PATH_MAX]);
+/* Makes an empty segment for a program that is about to be started: passed_fd is inherited by it, own_fd is an open of
+ * this process's own and has the recorder's lock. path is "" when no tmpfs has room for what a program may write: it is
+ * then a memfd, and on a terminal that is said. Returns 0 or -errno. */
+int segfile_create(char path[PATH_MAX], int *passed_fd, int *own_fd);
 
 /* Whether a path, or one with " (deleted)" behind it as in /proc, ends in such a name, and whose it is. */
 bool segfile_name(const char *path, pid_t *recorder);

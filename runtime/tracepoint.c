@@ -324,7 +324,7 @@ int trace_start(uint32_t p_room, uint32_t maxprocs, uint32_t seats)
     if (recorded)
         leave_out();
     if (recorded)
-        store_relaxed(&trace_segment.header->tracing, segment_next_epoch(&trace_segment, false));
+        store_relaxed(&trace_segment.header->tracing, segment_next_epoch(&trace_segment, true));
     if (recorded)
         ring_prefault(&trace.ring);
     pthread_atfork(NULL, NULL, after_fork_in_child);

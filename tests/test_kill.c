@@ -525,6 +525,12 @@ TEST_TIMEOUT(kill, the_program_outlives_its_recorder_and_is_attached_to_again, 1
             pause_us(1000);
         int status = shell("\"$GMPTRACE\" record -p %d -d 100ms -o y", (int)started.program);
         ck_assert_msg(status == 0, "%s", err);
+        if (i % 2 == 0) { /* the recording before is finished first */
+            ck_assert_ptr_nonnull(strstr(err, "recovered"));
+            struct reading before = expect_whole("x");
+            ck_assert_uint_ge(before.user + before.counts.lost, counted);
+            ck_assert_ptr_null(segment_path(started.recorder));
+        }
         struct reading reading = expect_whole("y");
         ck_assert_uint_gt(reading.user, 0);
         turns = count_read(TURNS, NULL);
@@ -532,7 +538,35 @@ TEST_TIMEOUT(kill, the_program_outlives_its_recorder_and_is_attached_to_again, 1
             pause_us(1000);
         kill(started.program, SIGKILL);
         program_wait(started.program);
-        shell("\"$GMPTRACE\" recover --pid %d -o x", (int)started.recorder);
+        ck_assert_int_eq(shell("find '%s' x.* -type f", place), 1);
+        ck_assert_str_eq(out, "");
+    }
+}
+
+/* The memory of a program that was not started by a recorder has no name: it is found through the program. */
+TEST_TIMEOUT(kill, what_an_attached_recorder_leaves_is_recovered_from_the_program, 1800)
+{
+    for (int i = 0; i < rounds(); i++) {
+        round_clear();
+        ck_assert_int_eq(shell(":; \"$BUILD/tests/programs/counting\" count 0 >/dev/null 2>&1 & p=$!; "
+                               "until \"$GMPTRACE\" ps -p $p >/dev/null 2>&1; do sleep 0.01; done; "
+                               "\"$GMPTRACE\" record -p $p -o x 2>err & r=$!; "
+                               "until [ -s x.$r.part ]; do sleep 0.01; done; sleep 0.%03ld; kill -KILL $r; wait $r; "
+                               "echo $p",
+                               moment_us(300000) / 1000),
+                         0);
+        pid_t program = (pid_t)atoi(out);
+        bool attach = i % 2 == 0; /* and so by another that attaches */
+        int status = attach ? shell("\"$GMPTRACE\" record -p %d -d 50ms -o y", (int)program)
+                            : shell("\"$GMPTRACE\" recover -p %d", (int)program);
+        kill(program, SIGKILL);
+        ck_assert_msg(status == 0, "%s", err);
+        ck_assert_ptr_nonnull(strstr(err, "recovered, "));
+        if (!strstr(err, "killed while it attached"))
+            ck_assert_uint_gt(expect_whole("x").counts.emitted, 0);
+        if (attach)
+            expect_whole("y");
+        ck_assert_int_eq(shell("ls -A | grep part"), 1);
     }
 }
 

@@ -207,7 +207,7 @@ static struct writer *file_begin(const struct recovery *recovery, const struct s
     }
     const struct segment_header *header = segment->header;
     uint32_t maxprocs = load_relaxed(&header->maxprocs);
-    past->attached = load_relaxed(&header->epoch) > 1; /* the first is begun by a program that is started with it */
+    past->attached = load_relaxed(&header->epoch) > 1 || load_relaxed(&header->first_epoch) > 0;
     past->file.first = past->file.last = first_clock(past, segment);
     struct writer_info info = {
         .pid = segment->pid,

@@ -190,7 +190,7 @@ struct segment_header {
     ATOMIC(uint32_t) tracing;       /* recorder: the epoch, 0 = off; also the target, which may store 0 */
     ATOMIC(uint64_t) dictionary_used; /* words [0, dictionary_used) are whole entries */
     ATOMIC(uint32_t) epoch;           /* recorder: the last one that was begun */
-    ATOMIC(uint32_t) first_epoch;     /* recorder: the first of the same recording */
+    ATOMIC(uint32_t) first_epoch;     /* recorder: the first of the same recording; 0 = the program's own first */
     ATOMIC(uint32_t) snapshots_asked; /* target: how many times it has asked for what a flight recorder keeps */
     ATOMIC(uint32_t) frames_left_out; /* recorder: of STACK_DEPTH_MAX, those that its stacks do not have */
     ATOMIC(uint32_t) events_left_out; /* recorder: the groups that it does without (eventgroups.h) */
@@ -278,7 +278,8 @@ static inline uint32_t segment_sample_hz(const struct segment_header *header)
     return hz < SEGMENT_SAMPLE_HZ_MAX ? hz : SEGMENT_SAMPLE_HZ_MAX;
 }
 
-/* Begins an epoch: the number for `tracing`, noted as used. continues: of the same recording as the one before. */
+/* Begins an epoch: the number for `tracing`, noted as used. continues: of the same recording as the one before, or the
+ * first of a program that was started to be recorded. */
 uint32_t segment_next_epoch(const struct segment *segment, bool continues);
 
 /* The sub-buffer with this sequence number; the number is masked, so any value is safe. */
