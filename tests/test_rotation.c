@@ -187,7 +187,8 @@ TEST_TIMEOUT(rotation, a_next_file_that_cannot_be_leaves_the_first_whole, 300)
 
 TEST_TIMEOUT(rotation, a_snapshots_name_that_is_taken_does_not_hold_the_recorder_up, 300)
 {
-    ck_assert_int_eq(shell("mkfifo x.2; GMPT_MAXPROCS=2 $R -o x --flight 1M -- $P/churn 1 10000000 >.out 2>.err & r=$!; "
+    ck_assert_int_eq(shell("mkfifo x.2; "
+                           "GMPT_MAXPROCS=2 $R -o x --flight 1M -- $P/churn 1 10000000 >.out 2>.err & r=$!; "
                            "until pgrep -P $r >/dev/null; do sleep 0.01; done; "
                            "until grep -q snapshot .err; do kill -USR2 $r; sleep 0.05; done; "
                            "kill -TERM $r; wait $r; cat .err >&2; ls -A | grep part"),
