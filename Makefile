@@ -58,6 +58,7 @@ CLI_OBJ := $(call objects,$(CLI_SRC)) $(BUILD)/cli/perfetto.pb-c.o
 PROTO_OBJ := $(BUILD)/pprof/profile.pb-c.o $(BUILD)/cli/perfetto.pb-c.o
 TEST_OBJ := $(call objects,$(TEST_SRC))
 LEAK_PATTERN_OBJ := $(call objects,$(wildcard tests/leaks/pattern_*.c))
+LEAK_HIDDEN_OBJ := $(call objects,$(wildcard tests/leaks/hidden_*.c))
 FUZZ_OBJ := $(call objects,$(FUZZ_SRC))
 
 LIB := $(BUILD)/libgmptrace.a
@@ -205,7 +206,7 @@ $(TOOL): $(CLI_OBJ) $(TRACE_OBJ) $(ANALYSIS_OBJ) $(PPROF_OBJ)
 	$(if $(Q),@echo "  LINK  $@")
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(TOOL_LIBS)
 
-$(LEAK_PATTERN_OBJ) $(addsuffix .o,$(EXAMPLE_BIN) $(BENCH_BIN) $(TEST_PROGRAM_BIN)): BASE_CFLAGS += $(USER_CFLAGS)
+$(LEAK_PATTERN_OBJ) $(LEAK_HIDDEN_OBJ) $(addsuffix .o,$(EXAMPLE_BIN) $(BENCH_BIN) $(TEST_PROGRAM_BIN)): BASE_CFLAGS += $(USER_CFLAGS)
 
 $(BUILD)/examples/%: $(BUILD)/examples/%.o $(LIB)
 	$(if $(Q),@echo "  LINK  $@")
@@ -237,6 +238,7 @@ $(BUILD)/tests/programs/%: $(BUILD)/tests/programs/%.o $(LIB)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lzstd
 
 $(BUILD)/tests/leaks/leaks_corpus: $(LEAK_PATTERN_OBJ)
+$(BUILD)/tests/leaks/leaks_hidden: $(LEAK_HIDDEN_OBJ)
 
 $(BUILD)/tests/leaks/%: $(BUILD)/tests/leaks/%.o $(LIB)
 	$(if $(Q),@echo "  LINK  $@")
