@@ -54,6 +54,7 @@ EMIT_OBJ := $(call objects,$(EMIT_SRC))
 TRACE_OBJ := $(call objects,$(TRACE_SRC))
 PPROF_OBJ := $(call objects,$(PPROF_SRC)) $(BUILD)/pprof/profile.pb-c.o
 ANALYSIS_OBJ := $(call objects,$(ANALYSIS_SRC))
+PRELOAD_OBJ := $(call objects,preload/heap_map.c) # what the tests call without preloading it
 CLI_OBJ := $(call objects,$(CLI_SRC)) $(BUILD)/cli/perfetto.pb-c.o
 PROTO_OBJ := $(BUILD)/pprof/profile.pb-c.o $(BUILD)/cli/perfetto.pb-c.o
 TEST_OBJ := $(call objects,$(TEST_SRC))
@@ -64,6 +65,7 @@ FUZZ_OBJ := $(call objects,$(FUZZ_SRC))
 LIB := $(BUILD)/libgmptrace.a
 TOOL := $(BUILD)/gmptrace
 BLOCKCHECK := $(BUILD)/libgmptrace-blockcheck.so
+HEAP := $(BUILD)/libgmptrace-heap.so
 CHECKER := $(BUILD)/check
 EXAMPLE_BIN := $(addprefix $(BUILD)/examples/,$(EXAMPLES))
 BENCH_BIN := $(addprefix $(BUILD)/bench/,$(BENCHES))
@@ -73,7 +75,7 @@ TEST_PROGRAM_BIN := $(addprefix $(BUILD)/tests/programs/,$(TEST_PROGRAMS)) $(add
 .SECONDARY:
 .PHONY: all demo check check-aarch64 deps stress fuzz bench bench-http bench-trace bench-analysis lint format install uninstall clean help
 
-all: $(LIB) $(TOOL) $(BLOCKCHECK) $(EXAMPLE_BIN)
+all: $(LIB) $(TOOL) $(BLOCKCHECK) $(HEAP) $(EXAMPLE_BIN)
 
 # The two commands for a fresh machine: install what is missing, then start over, since make has by now looked for
 # what was not there yet.
@@ -195,10 +197,17 @@ $(LIB): $(BUILD)/runtime-whole.o $(BUILD)/reader-whole.o
 	$(if $(Q),@echo "  AR    $@")
 	$(Q)rm -f $@ && ar rcs $@ $^
 
-# Preloaded into programs on the runtime, to see their mutexes: see runtime/blockcheck.h.
+# Preloaded into programs on the runtime, so without what sanitizers and yields need of them: to see their mutexes
+# (runtime/blockcheck.h), and their chunks of memory (preload/heap_registry.h).
+PRELOAD_CFLAGS := $(filter-out -fsanitize% -fno-sanitize% -DGMPT_FORCE_YIELD,$(BASE_CFLAGS)) -fPIC -fno-builtin
+
 $(BLOCKCHECK): preload/blockcheck_mutexes.c preload/blockcheck_preload.h Makefile
 	$(if $(Q),@echo "  LINK  $@")
-	$(Q)mkdir -p $(@D) && $(CC) $(filter-out -fsanitize% -fno-sanitize%,$(BASE_CFLAGS)) $(CFLAGS) -fPIC -shared -o $@ $< -ldl
+	$(Q)mkdir -p $(@D) && $(CC) $(PRELOAD_CFLAGS) $(CFLAGS) -shared -o $@ $< -ldl
+
+$(HEAP): preload/heap_interpose.c preload/heap_map.c preload/heap_map.h preload/heap_registry.h trace/atomics.h Makefile
+	$(if $(Q),@echo "  LINK  $@")
+	$(Q)mkdir -p $(@D) && $(CC) $(PRELOAD_CFLAGS) $(CFLAGS) -shared -o $@ $(filter %.c,$^) -ldl
 
 TOOL_LIBS := -lzstd -lprotobuf-c -lz -ldw -lelf -lsqlite3 -lm
 
@@ -245,7 +254,8 @@ $(BUILD)/tests/leaks/%: $(BUILD)/tests/leaks/%.o $(LIB)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lzstd
 
 # The tests see the internals, so they link the objects and not the library; cli/main.c has the other main().
-$(CHECKER): $(TEST_OBJ) $(FUZZ_OBJ) $(RUNTIME_OBJ) $(TRACE_OBJ) $(ANALYSIS_OBJ) $(PPROF_OBJ) $(filter-out %/cli/main.o,$(CLI_OBJ))
+$(CHECKER): $(TEST_OBJ) $(FUZZ_OBJ) $(RUNTIME_OBJ) $(TRACE_OBJ) $(ANALYSIS_OBJ) $(PPROF_OBJ) $(PRELOAD_OBJ) \
+		$(filter-out %/cli/main.o,$(CLI_OBJ))
 	$(if $(Q),@echo "  LINK  $@")
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $$(pkg-config --libs check) $(TOOL_LIBS)
 
@@ -274,7 +284,7 @@ $(BUILD)/gmptrace-reader.pc:
 install: all $(BUILD)/gmptrace.pc $(BUILD)/gmptrace-reader.pc
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include/gmptrace
 	install -m 755 $(TOOL) $(DESTDIR)$(PREFIX)/bin/
-	install -m 644 $(LIB) $(BLOCKCHECK) $(DESTDIR)$(PREFIX)/lib/
+	install -m 644 $(LIB) $(BLOCKCHECK) $(HEAP) $(DESTDIR)$(PREFIX)/lib/
 	install -m 644 $(BUILD)/gmptrace.pc $(BUILD)/gmptrace-reader.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/
 	install -m 644 include/gmptrace/* $(DESTDIR)$(PREFIX)/include/gmptrace/
 	install -d $(DESTDIR)$(PREFIX)/share/gmptrace
@@ -289,7 +299,7 @@ install: all $(BUILD)/gmptrace.pc $(BUILD)/gmptrace-reader.pc
 uninstall:
 	rm -rf $(DESTDIR)$(PREFIX)/include/gmptrace $(DESTDIR)$(PREFIX)/share/gmptrace $(DESTDIR)$(PREFIX)/share/doc/gmptrace
 	rm -f $(DESTDIR)$(PREFIX)/bin/gmptrace $(DESTDIR)$(PREFIX)/lib/libgmptrace.a \
-		$(DESTDIR)$(PREFIX)/lib/libgmptrace-blockcheck.so \
+		$(DESTDIR)$(PREFIX)/lib/libgmptrace-blockcheck.so $(DESTDIR)$(PREFIX)/lib/libgmptrace-heap.so \
 		$(DESTDIR)$(PREFIX)/lib/pkgconfig/gmptrace.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/gmptrace-reader.pc \
 		$(DESTDIR)$(PREFIX)/share/man/man1/gmptrace*.1 $(DESTDIR)$(PREFIX)/share/man/man7/gmptrace.7
 

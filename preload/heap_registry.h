@@ -6,11 +6,12 @@
  *
  *     const struct gmpt_heap_registry *gmpt_heap_registry(void);   by dlsym(RTLD_DEFAULT, HEAP_REGISTRY_FUNCTION)
  *
- * Not found, or NULL: the program's chunks are not noted, and all of its heap has to be taken as reachable.
+ * Not found, or NULL: the program's chunks are not noted, because something stands before this object (a sanitizer, an
+ * allocator in the program itself), and all of its heap has to be taken as reachable.
  *
- * All functions may be called at any time from any thread, but for those that say otherwise; none of them locks,
- * allocates, or calls what does. What they say of chunks that come and go meanwhile may be out of date, so whoever
- * wants the truth stops the program, or forks, and then:
+ * It allocates, so ask for it once, as the program starts. All functions may be called at any time from any thread,
+ * but for those that say otherwise; none of them locks, allocates, or calls what does. What they say of chunks that
+ * come and go meanwhile may be out of date, so whoever wants the truth stops the program, or forks, and then:
  *
  * 1. A chunk that the program gets is noted before the call that returns it ends, and one that it gives back is struck
  *    off before the allocator has it. A thread that stands still in between has a chunk that is not noted, with none of
@@ -55,6 +56,9 @@ struct gmpt_heap_registry {
 
     /* How many threads are within realloc: see 2. */
     uint32_t (*resizes)(void);
+
+    /* False once there was no memory to note a chunk: from then on the heap has to be taken as reachable. */
+    bool (*is_whole)(void);
 
     /* Marks for one who walks from chunk to chunk: marks the chunk that begins here, and returns whether it was marked
      * before. marks_clear takes all away. They take memory of the calling process, 1/128 of the heap at most. For one
