@@ -17,7 +17,9 @@
 
 /* What the waiters of one select share. */
 struct select_wait {
-    ATOMIC(int32_t) winner; /* SELECT_NONE until one case, by its index, or the deadline has won */
+    ATOMIC(int32_t) winner;   /* SELECT_NONE until one case, by its index, or the deadline has won */
+    int chan_count;
+    struct gmpt_chan **chans; /* distinct, by address: the order in which they are locked */
 };
 
 /* One G in one channel's queue; lies in the frame of the G. */

@@ -51,6 +51,7 @@ static inline __attribute__((always_inline)) struct g *create(struct p *p, enum 
     store_relaxed(&slot->id, g->id);
     slot->fn = (uint64_t)(uintptr_t)start->shown;
     slot->create_stack = 0;
+    store_relaxed(&slot->verdict, 0);
     slot->create_pc = start->site.frame ? ((uintptr_t *)start->site.frame)[1] : 0;
     annotate_inherit(g, &start->origin);
     TRACE(go_create, p, g, start->site);

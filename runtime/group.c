@@ -264,6 +264,7 @@ int gmpt_group_wait(struct gmpt_group *public)
     if (unlikely(state & (WAITED | REFUSING)))
         store_relaxed(&group->state, state & (LIMITED | PARENTED));
     group->error = 0;
+    group->waiter = NULL;
     group->context = NULL;
     if (context) {
         gmpt_context_cancel(context);

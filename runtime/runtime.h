@@ -60,6 +60,13 @@ struct g {
     struct {              /* where the blocking call that it is in began, for a dump */
         void *function, *caller, *caller_frame;
     } call;
+    struct { /* the last wait; it still waits just when `seq` is this seq. For proofs of leaks, which see no registry */
+        const void *object;
+        const void *record; /* see struct wait */
+        uint32_t seq;
+        uint8_t reason;
+        bool bounded;
+    } wait;
 };
 
 /* Seats that are free: see seat.h. */
@@ -103,7 +110,7 @@ struct m {
     ATOMIC(struct sampler *) sampler; /* see sampler.h; NULL = never sampled */
     ATOMIC(uint32_t) thread_made;     /* its thread has set up what a signal handler needs */
     uintptr_t stack_top;              /* of the thread's own stack, as far as the scheduler uses it */
-    void *signal_stack; /* of its thread */
+    void *signal_stack; /* of its thread, START_SIGNAL_STACK_BYTES */
     int *errno_at; /* this thread's; the value belongs to the G and goes with it */
 };
 
@@ -222,6 +229,7 @@ struct sched {
     ATOMIC(uint64_t) next_id;
     ATOMIC(uint32_t) stopping; /* the main G has returned */
     int main_result;
+    struct g *main_over;                      /* the main G once it has returned: its stack means nothing any more */
 };
 
 extern struct sched sched;

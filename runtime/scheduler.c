@@ -54,6 +54,7 @@
 #include "osthread.h"
 #include "overflow.h"
 #include "procs.h"
+#include "proof.h"
 #include "runq.h"
 #include "search.h"
 #include "seat.h"
@@ -175,6 +176,11 @@ int scheduler_park(const struct wait *wait, after_switch_fn *after, void *arg)
         trace_emit_go_block(p, g);
     }
     g_transition(g, G_WAITING, wait->reason);
+    g->wait.object = wait->object;
+    g->wait.record = wait->record;
+    g->wait.seq = g->seq;
+    g->wait.reason = (uint8_t)wait->reason;
+    g->wait.bounded = wait->bounded;
     leave_and_return(m, g, after, arg);
     return g->wait_result;
 }
@@ -292,10 +298,13 @@ void scheduler_end_main(void)
 {
     enter_begin(true);
     struct m *m = m_self();
+    sched.main_over = m->current;
+    trace_main_returned();
+    proof_hold_at_end();
+    m = m_self();
     TRACE(go_exit, m->p);
     g_transition(m->current, G_DEAD, GMPT_WAIT_none);
     store_relaxed(&m->p->alive_delta, load_relaxed(&m->p->alive_delta) - 1);
-    trace_main_returned();
     sysmon_stop(); /* from here on the process may end at any time */
     scheduler_retire();
 }

@@ -10,6 +10,7 @@ struct wait {
     enum gmpt_wait_reason reason;
     bool bounded; /* a deadline ends it at the latest */
     const void *object;
+    const void *record; /* its struct waitlist_wait or struct select_wait; NULL for a wait that has neither */
     struct api_site site;
 };
 

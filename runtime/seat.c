@@ -277,6 +277,7 @@ void seat_give_owner(struct p *p, struct g *g)
 {
     if (unlikely(g->canary) && seat_is_overflowed(g, g))
         overflow_fatal(g);
+    g->context.sp = NULL; /* nobody's stack, as a proof of leaks sees it */
     enum stack_class class = g->stack_class;
     struct seat_cache *cache = &p->seats[class];
     cache->refs[cache->count] = (struct seat_ref){ .index = g->index, .seat = g->seat };

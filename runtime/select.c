@@ -13,9 +13,7 @@
 
 struct select {
     struct select_wait wait;
-    struct waiter *waiters;   /* one a case */
-    struct gmpt_chan **chans; /* distinct, by address: the order in which they are locked */
-    int chan_count;
+    struct waiter *waiters; /* one a case */
     struct timer timer;
     struct g *g;
     bool parked, expired; /* under chans[0]'s lock */
@@ -23,26 +21,26 @@ struct select {
 
 static void sort_chans(struct select *select, const struct gmpt_select_case *cases, int count)
 {
-    select->chan_count = 0;
+    select->wait.chan_count = 0;
     for (int i = 0; i < count; i++) {
-        int place = select->chan_count;
+        int place = select->wait.chan_count;
         if (!cases[i].chan)
             continue;
-        while (place > 0 && (uintptr_t)select->chans[place - 1] > (uintptr_t)cases[i].chan)
+        while (place > 0 && (uintptr_t)select->wait.chans[place - 1] > (uintptr_t)cases[i].chan)
             place--;
-        if (place > 0 && select->chans[place - 1] == cases[i].chan)
+        if (place > 0 && select->wait.chans[place - 1] == cases[i].chan)
             continue;
-        memmove(&select->chans[place + 1], &select->chans[place],
-                (size_t)(select->chan_count - place) * sizeof select->chans[0]);
-        select->chans[place] = cases[i].chan;
-        select->chan_count++;
+        memmove(&select->wait.chans[place + 1], &select->wait.chans[place],
+                (size_t)(select->wait.chan_count - place) * sizeof select->wait.chans[0]);
+        select->wait.chans[place] = cases[i].chan;
+        select->wait.chan_count++;
     }
 }
 
 static void lock_all(struct select *select)
 {
-    for (int i = 0; i < select->chan_count; i++)
-        lock_acquire(&select->chans[i]->lock);
+    for (int i = 0; i < select->wait.chan_count; i++)
+        lock_acquire(&select->wait.chans[i]->lock);
 }
 
 /* The first lock is released last: who then takes it knows that all are free. */
@@ -58,7 +56,7 @@ static void after_unlock_all(struct m *m, struct g *from, void *arg)
     /* With the first unlock the G may run again, but it takes every lock once before it leaves the frame that this lies
      * in, so that the select is there until the last unlock. */
     struct select *select = arg;
-    unlock_all(select->chans, select->chan_count);
+    unlock_all(select->wait.chans, select->wait.chan_count);
 }
 
 /* The first case that can go on at once, beginning at a random one; all are locked. */
@@ -84,7 +82,7 @@ static int try_all_locked(struct gmpt_select_case *cases, int count, struct g **
 static void deadline_passed(struct timer *timer, struct p *p)
 {
     struct select *select = container_of(timer, struct select, timer);
-    struct lock *lock = &select->chans[0]->lock;
+    struct lock *lock = &select->wait.chans[0]->lock;
     int32_t none = SELECT_NONE;
     lock_acquire(lock);
     bool won = select->parked && cas_acq_rel(&select->wait.winner, &none, SELECT_TIMED_OUT);
@@ -111,7 +109,11 @@ static int wait_locked(struct select *select, struct gmpt_select_case *cases, in
             (struct waiter){ .g = select->g, .value = cases[i].value, .select = &select->wait, .index = i };
         waiter_queue_push(queue_of(&cases[i]), &select->waiters[i]);
     }
-    struct wait wait = { .reason = GMPT_WAIT_select, .bounded = bounded, .object = select->chans[0], .site = site };
+    struct wait wait = { .reason = GMPT_WAIT_select,
+                         .bounded = bounded,
+                         .object = select->wait.chans[0],
+                         .record = &select->wait,
+                         .site = site };
     select->parked = true;
     int result = scheduler_park(&wait, after_unlock_all, select);
     for (int i = 0; i < count; i++) {
@@ -136,9 +138,9 @@ static inline __attribute__((always_inline)) int select_within(struct waiter *wa
                                                               enum patience patience, int64_t deadline_ns,
                                                               struct api_site site)
 {
-    struct select select = { .waiters = waiters, .chans = chans };
+    struct select select = { .wait.chans = chans, .waiters = waiters };
     sort_chans(&select, cases, count);
-    if (select.chan_count == 0)
+    if (select.wait.chan_count == 0)
         return patience == NEVER_WAIT ? -EAGAIN : chan_wait_on_nothing(deadline_ns, site);
     store_relaxed(&select.wait.winner, SELECT_NONE);
     select.g = g_self();
@@ -155,7 +157,7 @@ static inline __attribute__((always_inline)) int select_within(struct waiter *wa
             index = wait_locked(&select, cases, count, bounded, site);
             break;
         }
-        unlock_all(select.chans, select.chan_count);
+        unlock_all(select.wait.chans, select.wait.chan_count);
         if (wake)
             scheduler_ready(m_self()->p, wake, 0);
         if (index != -EAGAIN || patience == NEVER_WAIT)

@@ -11,6 +11,7 @@
 #include "pin.h"
 #include "preempt.h"
 #include "procs.h"
+#include "proof.h"
 #include "quit.h"
 #include "scheduler.h"
 #include "seat.h"
@@ -25,23 +26,22 @@
 #include <unistd.h>
 
 #define PS_ROOM_MIN 64 /* so far gmpt_gomaxprocs can go, or to what the program began with if that is more */
-#define SIGNAL_STACK_BYTES (64u * 1024)
 
 void *start_signal_stack_new(void)
 {
-    void *stack = mmap(NULL, SIGNAL_STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *stack = mmap(NULL, START_SIGNAL_STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     return stack == MAP_FAILED ? NULL : stack;
 }
 
 void start_signal_stack_free(void *stack)
 {
     if (stack)
-        munmap(stack, SIGNAL_STACK_BYTES);
+        munmap(stack, START_SIGNAL_STACK_BYTES);
 }
 
 void start_signal_stack_use(void *stack)
 {
-    stack_t description = { .ss_sp = stack, .ss_size = SIGNAL_STACK_BYTES };
+    stack_t description = { .ss_sp = stack, .ss_size = START_SIGNAL_STACK_BYTES };
     if (sigaltstack(&description, NULL) < 0)
         fatal("a stack for signal handlers (sigaltstack): %s", strerror(errno));
 }

@@ -4,6 +4,8 @@
 
 #include "runtime.h"
 
+#define START_SIGNAL_STACK_BYTES (64u * 1024)
+
 /* A stack for a thread's signal handlers. Without it they would run on the G's, where a small one has no room for them,
  * and an overflow could not be told. NULL when there is no memory. */
 void *start_signal_stack_new(void);

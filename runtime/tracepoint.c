@@ -214,8 +214,9 @@ static int recorder_fd(void)
     return (int)fd;
 }
 
-/* What the recorder that passed the memfd does without; the variable goes the same way. */
-static void leave_out(void)
+/* What the recorder that passed the memfd does without, and whether it wants to see the end; the variables go the same
+ * way. */
+static void take_wishes(void)
 {
     const char *text = getenv(SEGMENT_LEFT_OUT_ENV);
     unsigned frames, events, sample_hz = 0;
@@ -224,6 +225,10 @@ static void leave_out(void)
         segment_sample(&trace_segment, sample_hz);
     }
     unsetenv(SEGMENT_LEFT_OUT_ENV);
+    text = getenv(SEGMENT_HOLD_ENV);
+    if (text && strcmp(text, "0") != 0)
+        store_relaxed(&trace_segment.header->hold_at_end, 1);
+    unsetenv(SEGMENT_HOLD_ENV);
 }
 
 /* A child of fork() has the segment in common with its parent: it gets a copy of its own, untraced. Like any child of a
@@ -322,7 +327,7 @@ int trace_start(uint32_t p_room, uint32_t maxprocs, uint32_t seats)
     trace_segment.header->code_lo = (uint64_t)(uintptr_t)__start_gmpt_text;
     trace_segment.header->code_hi = (uint64_t)(uintptr_t)__stop_gmpt_text;
     if (recorded)
-        leave_out();
+        take_wishes();
     if (recorded)
         store_relaxed(&trace_segment.header->tracing, segment_next_epoch(&trace_segment, true));
     if (recorded)
@@ -339,6 +344,8 @@ void trace_start_p(struct p *p)
     if (trace_is_on())
         ring_prefault(&p->ring);
 }
+
+bool trace_is_locked(void) { return segment_is_locked(trace_segment.fd); }
 
 void trace_main_returned(void)
 {

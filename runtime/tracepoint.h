@@ -56,6 +56,8 @@ void trace_watch(int64_t now_ns);
 bool trace_snapshot_ask(void);
 /* Tells the outside which thread holds the P, 0 = none. */
 void trace_p_held(struct p *p, uint32_t tid);
+/* Whether a recorder has the lock on the segment. */
+bool trace_is_locked(void);
 /* Tells the outside that the main G has returned. */
 void trace_main_returned(void);
 /* Writes an address as "MODULE+0xOFFSET", which addr2line takes. Async-signal-safe but for snprintf. */

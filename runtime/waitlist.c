@@ -40,6 +40,7 @@ struct waitlist_wait *waitlist_pop_locked(struct waitlist *list)
 int waitlist_park_locked(struct waitlist_wait *wait, struct wait *description)
 {
     description->bounded = wait->timed;
+    description->record = wait;
     wait->parked = true;
     return scheduler_park(description, scheduler_after_unlock, wait->lock);
 }

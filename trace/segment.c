@@ -194,6 +194,16 @@ void segment_leave_out(const struct segment *segment, uint32_t frames, uint32_t 
 
 void segment_sample(const struct segment *segment, uint32_t hz) { store_relaxed(&segment->header->sample_hz, hz); }
 
+uint32_t segment_ask_proof(const struct segment *segment)
+{
+    return fetch_add_acq_rel(&segment->header->proofs_asked, 1) + 1;
+}
+
+bool segment_proof_is_done(const struct segment *segment, uint32_t proof)
+{
+    return (int32_t)(load_acquire(&segment->header->proofs_done) - proof) >= 0; /* V */
+}
+
 uint32_t segment_next_epoch(const struct segment *segment, bool continues)
 {
     uint32_t epoch = load_relaxed(&segment->header->epoch) + 1;

@@ -24,6 +24,9 @@
  * |                |                 |         |               | with load_fence between the fields and status again  |
  * | told           | holder of the G | recorder| relaxed       | S: before the status of the epoch's first transition |
  * | tracing        | recorder        | hooks   | release       | load_fence in turn(): what was consumed is seen      |
+ * | verdict        | a proof's scan  | anybody | release       | V: verdict_owner and verdict_seq before it           |
+ * | proofs_asked   | recorder, Gs    | sysmon  | acq_rel       |                                                      |
+ * | proofs_done    | sysmon          | anybody | release       | V: all verdicts and figures of the proof before it   |
  *
  * Numbers begin anew with each G of a slot, so the reader compares `id` as well.
  *
@@ -37,6 +40,11 @@
  * has died, and it stores 0 itself.
  *
  * A recording may go through epochs, so that the last of them are enough to tell of every G (flight.h).
+ *
+ * Whoever has the segment may ask for a proof of leaks (runtime/proof.h): it adds 1 to proofs_asked, which wants a
+ * mapping that can be written, and waits until proofs_done has come as far; a proof may answer several at once. What it
+ * found is in each G's slot. hold_at_end keeps a program whose main G has returned, with all that it has, until whoever
+ * set it has seen enough: it waits while the word is not 0 and a recorder has the lock.
  *
  * One transition of a G may fall between: its hook saw the epoch before, and its status was stored when the slot had
  * been read. Whoever tells of that G next begins with go_was, which has the later number.
@@ -61,10 +69,11 @@
 #include <stdint.h>
 
 #define SEGMENT_MAGIC 0x31474553544d4741ull /* "AGMTSEG1", little endian */
-#define SEGMENT_VERSION 6
+#define SEGMENT_VERSION 7
 #define SEGMENT_NAME "gmptrace"          /* /proc/PID/fd shows memfd:gmptrace */
 #define SEGMENT_FD_ENV "GMPT_SEGMENT_FD" /* the recorder passes an empty file by this number */
 #define SEGMENT_LEFT_OUT_ENV "GMPT_SEGMENT_LEFT_OUT" /* and frames_left_out, events_left_out, sample_hz */
+#define SEGMENT_HOLD_ENV "GMPT_HOLD_AT_END"          /* and hold_at_end, as a number */
 #define SEGMENT_OUTPUT_BYTES 3072
 
 #define SEGMENT_MAX_PS 256
@@ -114,16 +123,70 @@ struct g_slot {
     uint16_t wait_ring, create_ring;
     uint8_t wait_bounded; /* a deadline ends this wait at the latest */
     uint8_t wait_reason;  /* as in status, set before it */
-    uint8_t reserved_byte[2];
+    uint16_t verdict_seq; /* of the status that the verdict is about, its low bits; written before the verdict */
     ATOMIC(uint32_t) labels; /* the set, in the dictionary; 0 = none */
     ATOMIC(uint32_t) name;   /* likewise, a string */
     ATOMIC(uint64_t) scope;  /* 0 = none */
     uint64_t task;           /* the user's task that it works for, 0 = none */
     uint64_t create_pc;      /* where the call that started it returns to, 0 = not known */
     ATOMIC(uint32_t) told;   /* the last epoch that has a record of it */
-    uint8_t reserved[12];
+    uint32_t verdict_owner;  /* VERDICT_CYCLE: the slot of the G that it waits for, + 1; written before the verdict */
+    ATOMIC(uint64_t) verdict; /* of the last proof that looked at it: see g_verdict_of */
 };
 _Static_assert(sizeof(struct g_slot) == 128, "the registry's layout is part of the segment's version");
+
+/* What a proof of leaks says of a G. */
+enum g_verdict {
+    VERDICT_NONE = 0,   /* nothing: it did not wait, or was not there */
+    VERDICT_LIVE = 1,   /* it waits, and something that may still run can reach what it waits for */
+    VERDICT_PROVEN = 2, /* it waits, and nothing ever can */
+    VERDICT_CYCLE = 3,  /* it waits for a lock whose owner waits likewise: for a ring of owners, or never runs again */
+    VERDICTS
+};
+
+/* verdict = proof's number << 44 | low bits of the G's id << 4 | enum g_verdict */
+#define VERDICT_ID_BITS 40
+#define VERDICT_ID_MASK (((uint64_t)1 << VERDICT_ID_BITS) - 1)
+#define VERDICT_PROOF_MASK 0xfffffu
+static inline uint64_t g_verdict_make(uint32_t proof, uint64_t id, enum g_verdict verdict)
+{
+    return (uint64_t)proof << (VERDICT_ID_BITS + 4) | (id & VERDICT_ID_MASK) << 4 | (uint64_t)verdict;
+}
+
+/* What the proof of this number says of the G with this id, whose status the reader has seen: VERDICT_NONE unless it is
+ * still in the wait that was judged. The caller sees that status and id belong together, as for the other fields. */
+static inline enum g_verdict g_verdict_of(const struct g_slot *slot, uint32_t proof, uint64_t id, uint64_t status)
+{
+    uint64_t verdict = load_acquire(&slot->verdict);
+    bool same = verdict >> (VERDICT_ID_BITS + 4) == (proof & VERDICT_PROOF_MASK) &&
+                (verdict >> 4 & VERDICT_ID_MASK) == (id & VERDICT_ID_MASK) &&
+                slot->verdict_seq == (uint16_t)g_status_seq(status);
+    return same && (verdict & 15) < VERDICTS ? (enum g_verdict)(verdict & 15) : VERDICT_NONE;
+}
+
+/* How the last proof of leaks ended. Only after PROOF_COMPLETE are there verdicts. */
+enum proof_status {
+    PROOF_NONE = 0, /* there was none yet */
+    PROOF_COMPLETE = 1,
+    PROOF_NO_ANSWER = 2,   /* a thread could not be stopped in time */
+    PROOF_NO_FORK = 3,     /* the process could not be copied */
+    PROOF_NO_MEMORY = 4,   /* for what the scan has to note */
+    PROOF_SCAN_DIED = 5,   /* the copy was killed, or took too long */
+    PROOF_UNREADABLE = 6,  /* the process's memory map could not be read, or not all that it lists */
+    PROOF_UNSUPPORTED = 7, /* under ThreadSanitizer or Valgrind, or without the means for it */
+    PROOF_STATUSES
+};
+
+/* What the verdicts of a proof rest on, beside what always holds: that pointers are kept as pointers, in memory of this
+ * process, or pinned. */
+enum proof_assumption {
+    PROOF_HEAP_ROOT = 1,        /* all of malloc's memory counted as reachable: leaks that it points to go unseen */
+    PROOF_HEAP_TRACED = 2,      /* it was followed block by block */
+    PROOF_OWNERS_UNLOCK = 4,    /* verdicts of VERDICT_CYCLE: a lock is unlocked by the G that has locked it */
+    PROOF_NETWORK_UNREAD = 8,   /* bytes on their way through network sockets hold no pointers */
+    PROOF_REGISTERS_UNREAD = 16, /* threads of the program's own that take no signals hold none in registers */
+    PROOF_KERNEL_UNREAD = 32,   /* something in the kernel could not be read: what might be proven counts as live */
+};
 
 /* A ring's control block: the producer's and the consumer's words on lines of their own. */
 struct segment_ring {
@@ -201,6 +264,14 @@ struct segment_header {
     uint64_t code_lo, code_hi; /* the runtime's own code */
     uint64_t start_ticks; /* of the clock, and beside it the kernel's, before the first record there could be */
     int64_t start_monotonic_ns, start_realtime_ns;
+    ATOMIC(uint32_t) proofs_asked;      /* either side adds 1: how many proofs of leaks have been asked for */
+    ATOMIC(uint32_t) proofs_done;       /* the last of them that has ended; stored after all that follows */
+    ATOMIC(uint32_t) proof_status;      /* enum proof_status */
+    ATOMIC(uint32_t) proof_assumptions; /* enum proof_assumption, bits */
+    ATOMIC(uint64_t) proof_stop_ns, proof_scan_ns; /* how long it stopped the program, and took beside it after that */
+    ATOMIC(uint64_t) proof_bytes, proof_gs;        /* memory that it has read, and Gs that it has judged */
+    ATOMIC(uint64_t) proof_proven, proof_cycles;   /* of these: how many have this verdict */
+    ATOMIC(uint32_t) hold_at_end; /* recorder: not 0 = once the main G has returned the program waits until it is 0 */
     ATOMIC(uint32_t) output_epoch; /* recorder: the epoch whose records `output` has; 0 = there is no recorder so far */
     char output[SEGMENT_OUTPUT_BYTES]; /* recorder: the file that it writes, an absolute path; "" = not known */
 };
@@ -277,6 +348,10 @@ static inline uint32_t segment_sample_hz(const struct segment_header *header)
     uint32_t hz = load_relaxed(&header->sample_hz);
     return hz < SEGMENT_SAMPLE_HZ_MAX ? hz : SEGMENT_SAMPLE_HZ_MAX;
 }
+
+/* Asks for a proof of leaks; returns its number, for which proofs_done is to be waited (see segment_proof_is_done). */
+uint32_t segment_ask_proof(const struct segment *segment);
+bool segment_proof_is_done(const struct segment *segment, uint32_t proof);
 
 /* Begins an epoch: the number for `tracing`, noted as used. continues: of the same recording as the one before, or the
  * first of a program that was started to be recorded. */
