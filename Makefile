@@ -36,7 +36,7 @@ endif
 
 RUNTIME_SRC := $(wildcard runtime/*.c runtime/*.S)
 # What a traced program carries of trace/: no compression, no reader.
-EMIT_SRC := trace/segment.c trace/ring.c trace/dictionary.c $(wildcard trace/atomics.c)
+EMIT_SRC := trace/segment.c trace/spares.c trace/ring.c trace/dictionary.c $(wildcard trace/atomics.c)
 TRACE_SRC := $(wildcard trace/*.c)
 PPROF_SRC := $(wildcard pprof/*.c)
 ANALYSIS_SRC := $(wildcard analysis/*.c)
@@ -242,9 +242,12 @@ FAILABLE := malloc calloc realloc aligned_alloc strdup mmap munmap madvise mprot
 	accept4 memfd_create ftruncate fcntl process_madvise
 $(BUILD)/tests/programs/allparts $(BUILD)/tests/programs/scopes: LDFLAGS += $(FAILABLE:%=-Wl,--wrap=%)
 
+# A suite such as users have.
+$(BUILD)/tests/programs/leaky_suite: TEST_PROGRAM_LIBS = $$(pkg-config --libs check)
+
 $(BUILD)/tests/programs/%: $(BUILD)/tests/programs/%.o $(LIB)
 	$(if $(Q),@echo "  LINK  $@")
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lzstd
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(TEST_PROGRAM_LIBS) -lzstd
 
 $(BUILD)/tests/leaks/leaks_corpus: $(LEAK_PATTERN_OBJ)
 $(BUILD)/tests/leaks/leaks_hidden: $(LEAK_HIDDEN_OBJ)

@@ -67,28 +67,36 @@ int load_prepare(struct load *load, const struct load_options *options)
     return load->alike ? CLI_OK : no_memory(options);
 }
 
-int load_open(struct load *load, const struct load_options *options)
+/* Reads all events into a summary. Returns CLI_OK or CLI_MACHINE; *last is what the last reading returned. */
+static int summary_read(struct load *load, const struct load_options *options, int *last)
 {
-    int status = load_prepare(load, options);
-    if (status != CLI_OK)
-        return status;
     struct summary_options summary_options = {
         .stuck_ns = options->stuck_ns,
         .canonical_stack = alike_first,
         .canonical_arg = load->alike,
     };
+    struct gmpt_event event;
     load->summary = summary_open(load->trace, &summary_options);
     if (!load->summary)
         return no_memory(options);
-
-    struct gmpt_event event;
-    int result;
-    while ((result = gmpt_trace_next(load->trace, &event)) > 0)
+    while ((*last = gmpt_trace_next(load->trace, &event)) > 0)
         if (summary_add(load->summary, &event))
             return no_memory(options);
-    if (result == -ENOMEM || summary_finish(load->summary))
-        return no_memory(options);
-    return cli_trace_finish(load->trace, options->path, result);
+    return *last == -ENOMEM || summary_finish(load->summary) ? no_memory(options) : CLI_OK;
+}
+
+int load_open(struct load *load, const struct load_options *options)
+{
+    int last, status = load_prepare(load, options);
+    if (status == CLI_OK)
+        status = summary_read(load, options, &last);
+    return status == CLI_OK ? cli_trace_finish(load->trace, options->path, last) : status;
+}
+
+int load_open_quietly(struct load *load, const struct load_options *options)
+{
+    int last, status = load_prepare(load, options);
+    return status == CLI_OK ? summary_read(load, options, &last) : status;
 }
 
 void load_close(struct load *load)

@@ -36,6 +36,8 @@ int load_prepare(struct load *load, const struct load_options *options);
 /* Reads the whole trace; what is damaged, cut off or lost has been said on standard error. Returns CLI_OK or the status
  * to exit with; load_close is due either way. */
 int load_open(struct load *load, const struct load_options *options);
+/* The same, but nothing is said of what is damaged, cut off or lost. */
+int load_open_quietly(struct load *load, const struct load_options *options);
 void load_close(struct load *load);
 
 /* Whether the file is all that was recorded: neither cut off nor damaged. */

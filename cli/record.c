@@ -5,6 +5,7 @@
  * starts the runtime with it that is recorded. The recorder holds its own mapping: a program that is killed loses
  * nothing that it has committed. When the recorder is killed as well, the file is still in tmpfs, for `recover`. */
 #define _GNU_SOURCE
+#include "child.h"
 #include "cli.h"
 #include "outfile.h"
 #include "progress.h"
@@ -51,13 +52,8 @@ struct run {
     bool attach;    /* to a target that runs */
     struct target target;
     const char *name; /* of the program, for messages */
-    sigset_t waited, old_mask;
-    struct sigaction old_child_action;
-    char **argv; /* of the program, when it is started here */
-    pid_t pid;
-    bool ended;
-    int wait_status; /* valid when ended, and not attached */
-    int stop_requests;
+    bool target_ended; /* valid when attached */
+    struct child child; /* not started when attached */
     struct recorder *recorder;     /* NULL until the program has a segment */
     struct recorder_moment before; /* the last time that there was no segment */
     bool refused;                  /* the segment cannot be recorded; said already */
@@ -66,7 +62,6 @@ struct run {
     const char *path;              /* where to; later snapshots add a number */
     char snapshot_path[4096];      /* of the last one that did */
     int snapshots;
-    bool snapshot_asked;           /* by a signal */
     struct triggers triggers;      /* of snapshots */
     int64_t duration_ns;           /* how long to record; 0 = until the program ends */
     int64_t end_ns;                /* CLOCK_MONOTONIC: when that is over; INT64_MAX = never, or not known yet */
@@ -77,130 +72,51 @@ struct run {
 
 /* ---- The program ------------------------------------------------------------------------------------------------ */
 
-/* Signals are taken one by one between ticks, so that none interrupts a write. One that whoever started us had
- * ignored stays so. */
-static void signals_take(struct run *run)
+/* In the new process: passes it the segment. Returns 0, or -1 with errno. */
+static int segment_pass(void *arg)
 {
-    static const int wanted[] = { SIGINT, SIGTERM, SIGHUP, SIGCHLD };
-    sigemptyset(&run->waited);
-    for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
-        struct sigaction action;
-        if (wanted[i] == SIGCHLD || (sigaction(wanted[i], NULL, &action) == 0 && action.sa_handler != SIG_IGN))
-            sigaddset(&run->waited, wanted[i]);
-    }
-    if (run->flight.bytes)
-        sigaddset(&run->waited, SIGUSR2);
-    struct sigaction by_default = { .sa_handler = SIG_DFL };
-    sigaction(SIGCHLD, &by_default, &run->old_child_action); /* ignored, it would take the exit status away */
-    sigprocmask(SIG_BLOCK, &run->waited, &run->old_mask);
-}
-
-static void child_exec(struct run *run, int error_fd)
-{
+    const struct run *run = arg;
     char number[16], left_out[48];
     snprintf(number, sizeof number, "%d", run->passed_fd);
     snprintf(left_out, sizeof left_out, "%u %x %u", run->wanted.frames_left_out, run->wanted.events_left_out,
              run->wanted.sample_hz);
-    sigaction(SIGCHLD, &run->old_child_action, NULL);
-    sigprocmask(SIG_SETMASK, &run->old_mask, NULL);
-    if (setenv(SEGMENT_FD_ENV, number, 1) == 0 && setenv(SEGMENT_LEFT_OUT_ENV, left_out, 1) == 0)
-        execvp(run->argv[0], run->argv);
-    int error = errno;
-    while (write(error_fd, &error, sizeof error) < 0 && errno == EINTR)
-        ;
-    _exit(127);
+    return setenv(SEGMENT_FD_ENV, number, 1) || setenv(SEGMENT_LEFT_OUT_ENV, left_out, 1) ? -1 : 0;
 }
 
-/* Starts the program. Returns 0, or -errno when it cannot be run. */
-static int child_start(struct run *run)
-{
-    int error_pipe[2], error = 0;
-    if (pipe2(error_pipe, O_CLOEXEC) < 0)
-        return -errno;
-    run->pid = fork();
-    if (run->pid == 0)
-        child_exec(run, error_pipe[1]);
-    error = run->pid < 0 ? errno : 0;
-    close(error_pipe[1]);
-    /* The pipe closes by itself as the program is loaded; only a failure writes to it. */
-    ssize_t got = 0;
-    int exec_error = 0;
-    while (error == 0 && (got = read(error_pipe[0], &exec_error, sizeof exec_error)) < 0 && errno == EINTR)
-        ;
-    close(error_pipe[0]);
-    if (got == (ssize_t)sizeof exec_error) {
-        error = exec_error;
-        while (waitpid(run->pid, NULL, 0) < 0 && errno == EINTR)
-            ;
-    }
-    return -error;
-}
+static bool run_ended(const struct run *run) { return run->attach ? run->target_ended : run->child.ended; }
 
 static void end_kind(const struct run *run, int *kind, int *code)
 {
     *kind = *code = 0;
-    if (run->ended && run->attach) {
+    if (run_ended(run) && run->attach) {
         *kind = 3;
-    } else if (run->ended && WIFEXITED(run->wait_status)) {
+    } else if (run_ended(run) && WIFEXITED(run->child.wait_status)) {
         *kind = 1;
-        *code = WEXITSTATUS(run->wait_status);
-    } else if (run->ended) {
+        *code = WEXITSTATUS(run->child.wait_status);
+    } else if (run_ended(run)) {
         *kind = 2;
-        *code = WTERMSIG(run->wait_status);
+        *code = WTERMSIG(run->child.wait_status);
     }
 }
 
-static void end_check(struct run *run)
+static void stop_told(void *arg)
 {
-    if (run->attach)
-        run->ended = run->ended || target_ended(&run->target);
-    else if (!run->ended && waitpid(run->pid, &run->wait_status, WNOHANG) == run->pid)
-        run->ended = true;
-}
-
-/* Whether the terminal sends what is typed, such as Ctrl-C, to the program as well as to us. */
-static bool terminal_reaches_child(const struct run *run)
-{
-    int tty = open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC);
-    if (tty < 0)
-        return false;
-    pid_t foreground = tcgetpgrp(tty);
-    close(tty);
-    return foreground > 0 && foreground == getpgid(run->pid);
-}
-
-static void stop_request(struct run *run, int signal)
-{
-    if (++run->stop_requests > 1 || run->ended || run->attach)
-        return;
-    if (signal == SIGTERM || !terminal_reaches_child(run))
-        kill(run->pid, signal);
+    struct run *run = arg;
     if (!isatty(STDERR_FILENO))
         return;
     progress_erase(&run->progress);
     char name[32]; /* with the "^C" that the terminal shows, the line has 80 columns */
-    const char *slash = strrchr(run->argv[0], '/');
-    cli_error("waiting for '%s'; once more %s",
-              cli_text(name, sizeof name, slash && slash[1] ? slash + 1 : run->argv[0], 15),
+    const char *argv0 = run->child.argv[0], *slash = strrchr(argv0, '/');
+    cli_error("waiting for '%s'; once more %s", cli_text(name, sizeof name, slash && slash[1] ? slash + 1 : argv0, 15),
               run->file_done ? "leaves it" : "ends the recording now");
 }
 
 /* Waits for a signal, but not for longer than ns, and takes what has come. */
 static void signals_wait(struct run *run, int64_t ns)
 {
-    if (ns < 0)
-        ns = 0;
-    struct timespec timeout = { ns / 1000000000, ns % 1000000000 };
-    const struct timespec none = { 0, 0 };
-    int signal = sigtimedwait(&run->waited, NULL, &timeout);
-    for (; signal > 0; signal = sigtimedwait(&run->waited, NULL, &none)) {
-        end_check(run); /* before a signal is passed on: its pid may be another's by then */
-        if (signal == SIGUSR2)
-            run->snapshot_asked = true;
-        else if (signal != SIGCHLD)
-            stop_request(run, signal);
-    }
-    end_check(run);
+    child_wait(&run->child, ns, stop_told, run);
+    if (run->attach)
+        run->target_ended = run->target_ended || target_ended(&run->target);
 }
 
 /* ---- The recording ---------------------------------------------------------------------------------------------- */
@@ -237,8 +153,8 @@ static struct recorder_info head_info(const struct run *run, const struct outfil
     head->command[0] = head->host[0] = 0;
     if (uname(&machine) == 0)
         snprintf(head->host, sizeof head->host, "%s %s", machine.nodename, machine.release);
-    if (run->argv)
-        command_text(head->command, sizeof head->command, run->argv);
+    if (run->child.argv)
+        command_text(head->command, sizeof head->command, run->child.argv);
     return (struct recorder_info){
         .command = run->attach ? run->target.command : head->command,
         .host = head->host,
@@ -249,7 +165,7 @@ static struct recorder_info head_info(const struct run *run, const struct outfil
         .frames_left_out = run->wanted.frames_left_out,
         .events_left_out = run->wanted.events_left_out,
         .sample_hz = run->wanted.sample_hz,
-        .stacks_pid = run->attach ? run->target.pid : run->pid,
+        .stacks_pid = run->attach ? run->target.pid : run->child.pid,
         .flight = run->flight,
     };
 }
@@ -367,8 +283,8 @@ static void snapshot_write(struct run *run, const char *why, int kind, int code)
 
 static void snapshots_check(struct run *run)
 {
-    bool by_signal = run->snapshot_asked;
-    run->snapshot_asked = false;
+    bool by_signal = run->child.usr2;
+    run->child.usr2 = false;
     if (by_signal || recorder_snapshot_asked(run->recorder))
         snapshot_write(run, by_signal ? "SIGUSR2" : "asked for by the program", 0, 0);
     char why[TRIGGER_TEXT_BYTES];
@@ -378,7 +294,7 @@ static void snapshots_check(struct run *run)
 
 static void flight_finish(struct run *run, int kind, int code)
 {
-    snapshot_write(run, run->ended ? "the program has ended" : "the end", kind, code);
+    snapshot_write(run, run_ended(run) ? "the program has ended" : "the end", kind, code);
     run->file_done = true;
     recorder_finish(run->recorder, kind, code);
     struct recorder_counts counts = recorder_counts(run->recorder);
@@ -467,7 +383,7 @@ static void progress_tick(struct run *run)
 static void run_follow(struct run *run)
 {
     for (;;) {
-        bool last = run->ended || run->stop_requests > (run->attach ? 0 : 1) ||
+        bool last = run_ended(run) || run->child.stop_requests > (run->attach ? 0 : 1) ||
                     (run->attach && (run->file_done || run->refused));
         if (!run->recorder && !run->refused)
             segment_try(run);
@@ -496,10 +412,11 @@ static void run_follow(struct run *run)
 static int nothing_say(const struct run *run)
 {
     const char *name = run->name;
-    int status = run->wait_status;
+    int status = run->child.wait_status;
     if (run->attach) {
         cli_error("%s %s: nothing recorded", name,
-                  run->ended ? "ended before it could be recorded" : "has not laid out its shared memory so far");
+                  run->target_ended ? "ended before it could be recorded"
+                                    : "has not laid out its shared memory so far");
         return CLI_USAGE;
     }
     struct rlimit limit;
@@ -507,7 +424,7 @@ static int nothing_say(const struct run *run)
         cli_error("nothing recorded: the limit on file sizes (ulimit -f) leaves no room for the trace's buffers");
         return CLI_MACHINE;
     }
-    if (!run->ended)
+    if (!run->child.ended)
         cli_error("'%s' has not started the gmptrace runtime so far: nothing recorded", name);
     else if (WIFSIGNALED(status))
         cli_error("'%s' was ended by signal %d (%s) before it started the gmptrace runtime: nothing recorded", name,
@@ -548,7 +465,7 @@ static int target_start(struct run *run)
         return CLI_MACHINE;
     }
     run->before = recorder_moment_now();
-    if ((result = child_start(run))) {
+    if ((result = child_start(&run->child, segment_pass, run))) {
         cli_error("cannot run '%s': %s", run->name, strerror(-result));
         return CLI_USAGE;
     }
@@ -576,7 +493,7 @@ static int run_whole(struct run *run)
     int opened = file_open(run);
     if (opened)
         return opened;
-    signals_take(run);
+    child_signals_take(&run->child, run->flight.bytes > 0);
     if ((run->status = target_start(run)))
         goto out;
     signal(SIGPIPE, SIG_IGN); /* a fifo whose reader is gone, or a size limit, is an error to be told */
@@ -585,8 +502,8 @@ static int run_whole(struct run *run)
     run_follow(run);
     if (!run->recorder && !run->refused)
         run->status = nothing_say(run);
-    if (run->status == CLI_OK && run->ended && !run->attach)
-        run->status = WIFSIGNALED(run->wait_status) ? 128 + WTERMSIG(run->wait_status) : WEXITSTATUS(run->wait_status);
+    if (run->status == CLI_OK && run->child.ended)
+        run->status = child_status(&run->child);
 out:
     segment_remove(run);
     if (!run->file_done) {
@@ -734,8 +651,8 @@ static int record_run(int argc, char **argv)
         run.segment_fd = run.target.segment_fd;
         run.name = name;
     } else {
-        run.argv = argv + optind;
-        run.name = run.argv[0];
+        run.child.argv = argv + optind;
+        run.name = run.child.argv[0];
     }
     if (rotation_open(&run.rotation, path, max_bytes, keep ? keep : KEEP_USUAL)) {
         cli_error("out of memory");

@@ -489,18 +489,20 @@ static void entry_write(FILE *file, const struct leak_group *group, const char *
 }
 
 /* The same places may be in the report with several kinds. */
-static bool written_before(const struct leak_report *report, size_t index, unsigned written)
+static bool written_before(const struct leak_report *report, size_t index, unsigned kinds)
 {
     for (size_t i = 0; i < index; i++)
-        if ((written & LEAK_KIND_BIT(report->groups[i].kind)) &&
+        if ((kinds & LEAK_KIND_BIT(report->groups[i].kind)) &&
             strcmp(report->groups[i].fingerprint, report->groups[index].fingerprint) == 0)
             return true;
     return false;
 }
 
-int suppressions_write(const struct leak_report *report, unsigned written, const char *path, const char *today)
+int suppressions_write(const struct leak_report *report, unsigned kinds, const char *path, const char *today,
+                       size_t *written)
 {
     struct outfile output;
+    *written = 0;
     int result = outfile_open(&output, path);
     if (result)
         return result;
@@ -516,13 +518,15 @@ int suppressions_write(const struct leak_report *report, unsigned written, const
           file);
     for (size_t i = 0; i < report->count; i++) {
         const struct leak_group *group = &report->groups[i];
-        if (!(written & LEAK_KIND_BIT(group->kind)) || written_before(report, i, written))
+        if (!(kinds & LEAK_KIND_BIT(group->kind)) || written_before(report, i, kinds))
             continue;
-        if (nameless(group))
+        if (nameless(group)) {
             cli_error("G%llu has no names, as its program has none: no entry can be written for it",
                       (unsigned long long)group->example_g);
-        else
+        } else {
             entry_write(file, group, today);
+            (*written)++;
+        }
     }
     bool failed = ferror(file);
     result = fclose(file) || failed ? -(errno ? errno : EIO) : outfile_keep(&output);

@@ -68,8 +68,9 @@ void suppressions_apply(struct suppressions *suppressions, struct leak_report *r
 void suppressions_tell(const struct suppressions *suppressions);
 
 /* Writes a file that covers all that the report has of these kinds. A group that is covered already keeps its entry's
- * reason and date. Returns 0 or -errno. */
-int suppressions_write(const struct leak_report *report, unsigned kinds, const char *path, const char *today);
+ * reason and date. *written is the number of entries. Returns 0 or -errno. */
+int suppressions_write(const struct leak_report *report, unsigned kinds, const char *path, const char *today,
+                       size_t *written);
 
 /* The current day, in UTC. */
 void suppressions_today(char today[11]);

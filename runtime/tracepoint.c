@@ -6,6 +6,7 @@
 #include "memcheck.h"
 #include "modules.h"
 #include "owncode.h"
+#include "room.h"
 #include "runtime.h"
 #include "sampler.h"
 #include "seat.h"
@@ -13,6 +14,7 @@
 #include "unwind.h"
 
 #include "trace/savedstack.h"
+#include "trace/spares.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -248,37 +250,6 @@ void trace_set_maxprocs(uint32_t count)
     store_relaxed(&trace_segment.header->maxprocs, count);
 }
 
-/* ---- a full tmpfs ---- */
-
-static struct sigaction bus_before;
-
-/* No room for a page of the segment that was never touched (segment.h). One of our own does as well for the program;
- * the outside cannot see what is on it, so nothing more is traced. */
-static void on_bus(int signal, siginfo_t *info, void *context)
-{
-    const struct segment *segment = &trace_segment;
-    uintptr_t page = (uintptr_t)info->si_addr & ~(uintptr_t)4095;
-    if (segment->base && page - (uintptr_t)segment->base < segment->bytes &&
-        mmap((void *)page, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) !=
-            MAP_FAILED) {
-        store_relaxed(&segment->header->tracing, 0);
-        return;
-    }
-    if (bus_before.sa_flags & SA_SIGINFO)
-        bus_before.sa_sigaction(signal, info, context);
-    else if (bus_before.sa_handler != SIG_DFL && bus_before.sa_handler != SIG_IGN)
-        bus_before.sa_handler(signal);
-    else
-        sigaction(signal, &bus_before, NULL); /* the access is made again, and ends the program as it would have */
-}
-
-static void watch_room(void)
-{
-    struct sigaction action = { .sa_sigaction = on_bus, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER };
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGBUS, &action, &bus_before);
-}
-
 static void note_clocks(struct segment_header *header)
 {
     struct timespec monotonic, realtime;
@@ -302,8 +273,9 @@ int trace_start(uint32_t p_room, uint32_t maxprocs, uint32_t seats)
     }
     int fd = recorder_fd();
     if (fd >= 0 && segment_in_tmpfs(fd))
-        watch_room();
-    int error = fd < 0 ? -EBUSY : segment_create(&trace_segment, fd, p_room, bytes, seats);
+        room_watch();
+    int error = fd < 0 ? spare_claim(&trace_segment, p_room, bytes, seats)
+                       : segment_create(&trace_segment, fd, p_room, bytes, seats);
     bool recorded = !error;
     if (fd >= 0 && error && error != -EBUSY)
         fprintf(stderr, "gmptrace: this program cannot be recorded: %s\n", strerror(-error));

@@ -301,20 +301,28 @@ int segment_open_look(struct segment *segment, int fd, const char **why)
     return open_as(segment, fd, PROT_READ, why);
 }
 
+#define GUARDED_MAX 64
+
 static struct {
-    uint8_t *volatile base;
-    volatile size_t bytes;
+    struct {
+        uint8_t *volatile base; /* NULL: free */
+        volatile size_t bytes;
+    } segments[GUARDED_MAX];
+    unsigned count;
     struct sigaction before;
 } guarded;
 
 static void on_bus(int signal, siginfo_t *info, void *context)
 {
     (void)context;
-    size_t at = (size_t)((uint8_t *)info->si_addr - guarded.base);
     int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
-    if (guarded.base && at < guarded.bytes &&
-        mmap(guarded.base, guarded.bytes, PROT_READ | PROT_WRITE, flags, -1, 0) != MAP_FAILED)
-        return;
+    for (size_t i = 0; i < GUARDED_MAX; i++) {
+        uint8_t *base = guarded.segments[i].base;
+        size_t bytes = guarded.segments[i].bytes;
+        if (base && (size_t)((uint8_t *)info->si_addr - base) < bytes &&
+            mmap(base, bytes, PROT_READ | PROT_WRITE, flags, -1, 0) != MAP_FAILED)
+            return;
+    }
     sigaction(signal, &guarded.before, NULL); /* the access is made again, and ends as it would have */
 }
 
@@ -322,19 +330,32 @@ void segment_guard(const struct segment *segment)
 {
     struct sigaction action = { .sa_sigaction = on_bus, .sa_flags = SA_SIGINFO };
     sigemptyset(&action.sa_mask);
-    if (!guarded.base)
-        sigaction(SIGBUS, &action, &guarded.before);
-    guarded.bytes = segment->bytes;
-    guarded.base = segment->base;
+    for (size_t i = 0; i < GUARDED_MAX; i++)
+        if (!guarded.segments[i].base) {
+            if (guarded.count++ == 0)
+                sigaction(SIGBUS, &action, &guarded.before);
+            guarded.segments[i].bytes = segment->bytes;
+            guarded.segments[i].base = segment->base;
+            return;
+        }
+}
+
+static void unguard(const struct segment *segment)
+{
+    for (size_t i = 0; i < GUARDED_MAX; i++)
+        if (guarded.segments[i].base == segment->base) {
+            guarded.segments[i].base = NULL;
+            if (--guarded.count == 0)
+                sigaction(SIGBUS, &guarded.before, NULL);
+            return;
+        }
 }
 
 void segment_close(struct segment *segment)
 {
-    if (segment->base && segment->base == guarded.base) {
-        guarded.base = NULL;
-        sigaction(SIGBUS, &guarded.before, NULL);
-    }
-    if (segment->base)
+    if (segment->base) {
+        unguard(segment);
         munmap(segment->base, segment->bytes);
+    }
     segment->base = NULL;
 }

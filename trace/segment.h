@@ -319,7 +319,7 @@ int segment_open_look(struct segment *segment, int fd, const char **why);
 /* Whether fd is a file in tmpfs that strangers cannot shrink; a memfd is none. */
 bool segment_in_tmpfs(int fd);
 
-/* From here to segment_close a SIGBUS in the segment is lived through; one segment a process. */
+/* From here to segment_close a SIGBUS in the segment is lived through, in as many as 64 segments of a process. */
 void segment_guard(const struct segment *segment);
 
 /* Unmaps; fd stays open. */

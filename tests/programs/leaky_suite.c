@@ -1,0 +1,105 @@
+/* A test suite made with Check as users of the runtime have it: each test in a process of its own that starts the
+ * runtime. Planted with --leaks N: first an answer that nobody waits for, then one who waits for nobody. --fail adds a
+ * test that fails. */
+#include <check.h>
+#include <gmptrace/gmpt.h>
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int leaks;
+
+/* ---- Code under test --------------------------------------------------------------------------------------------- */
+
+static void answer(void *args)
+{
+    struct gmpt_chan *to = *(struct gmpt_chan **)args;
+    int value = 42;
+    gmpt_chan_send(to, &value); /* blocks for ever when whoever asked has gone */
+    gmpt_chan_release(to);
+}
+
+/* Asks for an answer, and, impatient, does not wait for it. */
+static bool ask(bool patient)
+{
+    struct gmpt_chan *answers = gmpt_chan_new(sizeof(int), 0);
+    int value = 0;
+    gmpt_chan_retain(answers);
+    gmpt_go(answer, &answers, sizeof answers);
+    if (patient)
+        gmpt_chan_recv(answers, &value);
+    gmpt_chan_release(answers);
+    return value == 42;
+}
+
+static void waiter(void *args)
+{
+    struct gmpt_chan *from = *(struct gmpt_chan **)args;
+    int value;
+    gmpt_chan_recv(from, &value);
+    gmpt_chan_release(from);
+}
+
+static void wait_for_nobody(void)
+{
+    struct gmpt_chan *questions = gmpt_chan_new(sizeof(int), 0);
+    gmpt_go(waiter, &questions, sizeof questions);
+}
+
+/* ---- Tests ------------------------------------------------------------------------------------------------------- */
+
+static int patient_main(void *arg)
+{
+    (void)arg;
+    return !ask(true);
+}
+
+static int impatient_main(void *arg)
+{
+    (void)arg;
+    if (leaks >= 1)
+        ask(false);
+    return 0;
+}
+
+static int askers_main(void *arg)
+{
+    (void)arg;
+    if (leaks >= 2)
+        wait_for_nobody();
+    return 0;
+}
+
+START_TEST(a_patient_one_has_its_answer) { ck_assert_int_eq(gmpt_run(patient_main, NULL), 0); }
+END_TEST
+
+START_TEST(an_impatient_one_goes_on) { ck_assert_int_eq(gmpt_run(impatient_main, NULL), 0); }
+END_TEST
+
+START_TEST(askers) { ck_assert_int_eq(gmpt_run(askers_main, NULL), 0); }
+END_TEST
+
+START_TEST(fails) { ck_abort_msg("as it was asked to"); }
+END_TEST
+
+int main(int argc, char **argv)
+{
+    Suite *suite = suite_create("leaky");
+    TCase *tests = tcase_create("tests");
+    tcase_add_test(tests, a_patient_one_has_its_answer);
+    tcase_add_test(tests, an_impatient_one_goes_on);
+    tcase_add_test(tests, askers);
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--leaks") == 0 && i + 1 < argc)
+            leaks = atoi(argv[++i]);
+        else if (strcmp(argv[i], "--fail") == 0)
+            tcase_add_test(tests, fails);
+    }
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? 3 : 0;
+}
