@@ -60,6 +60,7 @@ PROTO_OBJ := $(BUILD)/pprof/profile.pb-c.o $(BUILD)/cli/perfetto.pb-c.o
 TEST_OBJ := $(call objects,$(TEST_SRC))
 LEAK_PATTERN_OBJ := $(call objects,$(wildcard tests/leaks/pattern_*.c))
 LEAK_HIDDEN_OBJ := $(call objects,$(wildcard tests/leaks/hidden_*.c))
+LEAK_RANDOM_OBJ := $(call objects,$(wildcard tests/leaks/random_*.c))
 FUZZ_OBJ := $(call objects,$(FUZZ_SRC))
 
 LIB := $(BUILD)/libgmptrace.a
@@ -215,7 +216,7 @@ $(TOOL): $(CLI_OBJ) $(TRACE_OBJ) $(ANALYSIS_OBJ) $(PPROF_OBJ)
 	$(if $(Q),@echo "  LINK  $@")
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(TOOL_LIBS)
 
-$(LEAK_PATTERN_OBJ) $(LEAK_HIDDEN_OBJ) $(addsuffix .o,$(EXAMPLE_BIN) $(BENCH_BIN) $(TEST_PROGRAM_BIN)): BASE_CFLAGS += $(USER_CFLAGS)
+$(LEAK_PATTERN_OBJ) $(LEAK_HIDDEN_OBJ) $(LEAK_RANDOM_OBJ) $(addsuffix .o,$(EXAMPLE_BIN) $(BENCH_BIN) $(TEST_PROGRAM_BIN)): BASE_CFLAGS += $(USER_CFLAGS)
 
 $(BUILD)/examples/%: $(BUILD)/examples/%.o $(LIB)
 	$(if $(Q),@echo "  LINK  $@")
@@ -251,13 +252,15 @@ $(BUILD)/tests/programs/%: $(BUILD)/tests/programs/%.o $(LIB)
 
 $(BUILD)/tests/leaks/leaks_corpus: $(LEAK_PATTERN_OBJ)
 $(BUILD)/tests/leaks/leaks_hidden: $(LEAK_HIDDEN_OBJ)
+$(BUILD)/tests/leaks/leaks_random: $(LEAK_RANDOM_OBJ)
+$(BUILD)/tests/leaks/leaks_judge: $(BUILD)/tests/leaks/judge.o $(TRACE_OBJ)
 
 $(BUILD)/tests/leaks/%: $(BUILD)/tests/leaks/%.o $(LIB)
 	$(if $(Q),@echo "  LINK  $@")
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lzstd
 
 # The tests see the internals, so they link the objects and not the library; cli/main.c has the other main().
-$(CHECKER): $(TEST_OBJ) $(FUZZ_OBJ) $(RUNTIME_OBJ) $(TRACE_OBJ) $(ANALYSIS_OBJ) $(PPROF_OBJ) $(PRELOAD_OBJ) \
+$(CHECKER): $(TEST_OBJ) $(BUILD)/tests/leaks/judge.o $(FUZZ_OBJ) $(RUNTIME_OBJ) $(TRACE_OBJ) $(ANALYSIS_OBJ) $(PPROF_OBJ) $(PRELOAD_OBJ) \
 		$(filter-out %/cli/main.o,$(CLI_OBJ))
 	$(if $(Q),@echo "  LINK  $@")
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $$(pkg-config --libs check) $(TOOL_LIBS)

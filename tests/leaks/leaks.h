@@ -63,7 +63,7 @@ extern const struct leak_family leak_micro, leak_common, leak_cockroach, leak_et
 
 #define UNTIL(condition)                                                                                               \
     while (!(condition))                                                                                               \
-        gmpt_yield()
+    gmpt_yield()
 
 #define GO(fn, args) gmpt_go(fn, &(args), sizeof(args))
 

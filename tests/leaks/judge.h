@@ -1,0 +1,36 @@
+/* Runs a program of known leaks, has the proof of leaks made of it, and counts what was right.
+ *
+ * The programs tell what is true (leaks_corpus.c, leaks_hidden.c, leaks_random.c); the verdicts are read from the
+ * program's segment, as every tool does. Who was said to have leaked, and goes on afterwards, is the worst there is. */
+#ifndef GMPT_TEST_JUDGE_H
+#define GMPT_TEST_JUDGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct judge_job {
+    const char *program;           /* leaks_corpus, leaks_hidden or leaks_random, in $BUILD/tests/leaks */
+    const char *argument, *second; /* second: leak or repaired, or NULL */
+    bool traced;                   /* the heap is followed block by block, and not a root */
+    int procs;
+};
+
+/* Of one proof or many: Gs, if it is not said otherwise. */
+struct judge_count {
+    uint64_t proofs;               /* that were complete */
+    uint64_t inconclusive;         /* proofs that were not, also when asked again */
+    uint64_t leaked;               /* that there were */
+    uint64_t proven, cycle, stuck; /* of these, by what was found; stuck: no verdict, but no deadline either */
+    uint64_t missed;               /* of these, what nothing was found of */
+    uint64_t live;                 /* that had not leaked, and waited */
+    uint64_t assumed;              /* of these, what was said to have leaked on an assumption that is named */
+    uint64_t wrong;                /* of these, what was said to have leaked */
+    uint64_t broken;               /* programs that did not do what they say they do */
+};
+
+/* Adds what comes of it. Explains all that is not as it should be, a line each, in text (cut to size); and sums the
+ * verdicts up, to be compared with another run's. Returns 0, or -errno when the program cannot be run. */
+int judge_run(const struct judge_job *job, struct judge_count *count, char *text, size_t size);
+
+#endif
