@@ -154,7 +154,7 @@ static void result_json(const struct leak_view *view, FILE *file, const struct l
     const struct place_frame *function = group->function.file && site != &group->function ? &group->function : NULL;
     int wait_id = wait ? 1 : 0, function_id = function ? wait_id + 1 : 0;
     fprintf(file, "        {\"ruleId\": \"goroutine-leak/%s\", \"ruleIndex\": %d, \"level\": \"%s\",\n",
-            leak_kind_word(group->kind), (int)group->kind, rules[group->kind].severity);
+            leak_kind_word(group->kind), (int)group->kind, leak_view_fails(view, group) ? "error" : "warning");
     fputs("         \"message\": {\"text\": ", file);
     message_json(file, group, wait_id, function_id);
     fputs("},\n         \"locations\": [{", file);

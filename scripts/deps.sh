@@ -45,6 +45,7 @@ need wrk command -v wrk
 want gdb command -v gdb
 want graphviz command -v dot
 want python3-jsonschema /usr/bin/python3 -c 'import jsonschema'
+want libxml2-utils command -v xmllint
 want valgrind test -e /usr/include/valgrind/memcheck.h
 
 if [ "${1-}" = aarch64 ]; then
