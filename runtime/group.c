@@ -19,6 +19,7 @@
  */
 #include "contexts.h"
 #include "go.h"
+#include "owners.h"
 #include "waitlist.h"
 
 #include <string.h>
@@ -238,6 +239,8 @@ int64_t gmpt_group_try_go(struct gmpt_group *group, int (*fn)(void *args), const
 }
 
 /* ---- waiting ---- */
+
+const void *group_waiter(const struct gmpt_group *group) { return &((const struct group *)group)->waiter; }
 
 static void after_wait(struct m *m, struct g *from, void *arg)
 {

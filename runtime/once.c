@@ -1,4 +1,5 @@
 /* gmpt_once: a word that says whether it is done, and those who wait until it is. */
+#include "owners.h"
 #include "waitlist.h"
 
 enum { FRESH, DONE }; /* any other state is the id of the G that runs the function << 1 */
@@ -52,4 +53,10 @@ void gmpt_once_do(struct gmpt_once *public, void (*fn)(void *arg), void *arg)
     struct once *once = (struct once *)public;
     if (unlikely(load_acquire(&once->state) != DONE)) /* A */
         do_slow(once, fn, arg, API_SITE(gmpt_once_do));
+}
+
+uint64_t once_owner(const struct gmpt_once *public)
+{
+    uint64_t state = load_relaxed(&((const struct once *)public)->state);
+    return state == DONE ? 0 : state >> 1;
 }

@@ -6,6 +6,7 @@
 #include "debug.h"
 #include "go.h"
 #include "latency.h"
+#include "memorymap.h"
 #include "netpoll.h"
 #include "overflow.h"
 #include "pin.h"
@@ -101,7 +102,9 @@ int gmpt_run(int (*fn)(void *arg), void *arg)
         fprintf(stderr, "gmptrace: the runtime could not start: %s\n", strerror(-error));
         return error;
     }
+    memory_map_note_caller();
     sysmon_run();
+    proof_stop();
     blockcheck_stop();
     quit_stop();
     return sched.main_result;

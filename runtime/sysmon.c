@@ -19,6 +19,7 @@
 #include "netpoll.h"
 #include "preempt.h"
 #include "procs.h"
+#include "proof.h"
 #include "quit.h"
 #include "reclaim.h"
 #include "sampler.h"
@@ -295,6 +296,7 @@ void sysmon_run(void)
         latency_calibrate(now);
         trace_watch(now);
         sampler_watch(now);
+        proof_look(now);
         schedtrace_check(now);
         quit_check();
         deadlock_check();

@@ -1,0 +1,363 @@
+/* What the copy of the process does: finds the waiting Gs and their objects, follows pointers from the roots, stores
+ * the verdicts. See proof.h for the rules; proofgraph.c has the Gs.
+ *
+ * Memory is read 16 bytes at a time for the one byte of a pointer that tells best, bits 40 to 47: few values of it lead
+ * to anything that has been mapped, and most bytes of most memory have none of them, at whatever offset a pointer may
+ * begin (R5). Only where one has, the eight bytes around it are looked at as an address. */
+#define _GNU_SOURCE
+#include "proofscan.h"
+
+#include "proofgraph.h"
+#include "seat.h"
+
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define ADDRESS_MASK ((UINT64_C(1) << 47) - 1)
+#define PAGE_BYTES 4096u
+#define PAGEMAP_ENTRIES 4096u
+#define PAGEMAP_THERE (UINT64_C(3) << 62) /* present or swapped out */
+#define GIVEN_WAIT_NS 2000000000
+#define POLL_NS 100000
+
+static struct scan scan;
+
+/* ---- the end ---- */
+
+void scan_fail(enum proof_status status)
+{
+    scan.shared->status = (uint32_t)status;
+    _exit(0);
+}
+
+void *scan_memory(size_t bytes)
+{
+    void *memory = mmap(NULL, bytes ? bytes : 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED)
+        scan_fail(PROOF_NO_MEMORY);
+    return memory;
+}
+
+static void nap(void)
+{
+    syscall(SYS_nanosleep, &(struct timespec){ .tv_nsec = POLL_NS }, NULL);
+}
+
+/* ---- words ---- */
+
+static inline uint64_t word_at(const uint8_t *at)
+{
+    uint64_t word;
+    memcpy(&word, at, sizeof word);
+    return word & ADDRESS_MASK;
+}
+
+#if defined(__SSE2__)
+typedef uint8_t bytes16 __attribute__((vector_size(16)));
+
+static inline bytes16 bytes16_of(uint8_t byte)
+{
+    return (bytes16){ byte, byte, byte, byte, byte, byte, byte, byte, byte, byte, byte, byte, byte, byte, byte, byte };
+}
+
+/* Of the 16 places from `at`, those whose word may be an address that matters. */
+static inline uint32_t candidates(const uint8_t *at)
+{
+    bytes16 fifth, hits = { 0 };
+    memcpy(&fifth, at + 5, sizeof fifth);
+    fifth &= bytes16_of(0x7f);
+    for (uint32_t i = 0; i < scan.fifth_count; i++)
+        hits |= (bytes16)(fifth == bytes16_of(scan.fifths[i]));
+    return (uint32_t)__builtin_ia32_pmovmskb128((__attribute__((vector_size(16))) char)hits);
+}
+#else
+static inline uint32_t candidates(const uint8_t *at)
+{
+    uint32_t mask = 0;
+    for (uint32_t k = 0; k < 16; k++)
+        for (uint32_t i = 0; i < scan.fifth_count; i++)
+            mask |= (uint32_t)((at[k + 5] & 0x7f) == scan.fifths[i]) << k;
+    return mask;
+}
+#endif
+
+/* Every word in [start, end), holes or not. */
+PEEK void scan_words(uint64_t start, uint64_t end)
+{
+    const uint8_t *at = (const uint8_t *)(uintptr_t)start, *stop = (const uint8_t *)(uintptr_t)end;
+    scan.bytes_read += end - start;
+    while (stop - at >= 16 + 7) {
+        uint32_t mask = candidates(at);
+        for (; mask; mask &= mask - 1)
+            graph_reach(word_at(at + __builtin_ctz(mask)));
+        at += 16;
+    }
+    for (; stop - at >= 8; at++)
+        graph_reach(word_at(at));
+}
+
+/* The index of the first hole that ends behind the address. */
+static size_t hole_after(uint64_t address)
+{
+    size_t low = 0, high = scan.hole_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (scan.holes[middle].end > address)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low;
+}
+
+/* What is there, but for holes. */
+void scan_range(uint64_t start, uint64_t end)
+{
+    for (size_t i = hole_after(start); start < end; i++) {
+        bool cut = i < scan.hole_count && scan.holes[i].start < end;
+        uint64_t until = cut ? scan.holes[i].start : end;
+        if (until > start)
+            scan_words(start, until);
+        start = cut ? scan.holes[i].end : end;
+    }
+}
+
+/* ---- pages ---- */
+
+static void read_pagemap(uint64_t *entries, uint64_t page, uint64_t count)
+{
+    int fd = load_acquire(&scan.shared->pagemap_fd);
+    ssize_t wanted = (ssize_t)(count * sizeof *entries);
+    if (pread(fd, entries, (size_t)wanted, (off_t)(page * sizeof *entries)) != wanted)
+        scan_fail(PROOF_UNREADABLE);
+}
+
+/* Only the pages that were ever touched: reservations are large. */
+void scan_pages(uint64_t start, uint64_t end)
+{
+    static uint64_t entries[PAGEMAP_ENTRIES];
+    uint64_t run = 0; /* where pages that are there began */
+    for (uint64_t page = start / PAGE_BYTES, last = (end + PAGE_BYTES - 1) / PAGE_BYTES; page < last;) {
+        uint64_t count = last - page < PAGEMAP_ENTRIES ? last - page : PAGEMAP_ENTRIES;
+        read_pagemap(entries, page, count);
+        for (uint64_t i = 0; i < count; i++, page++) {
+            bool there = entries[i] & PAGEMAP_THERE;
+            if (there && !run) {
+                run = page * PAGE_BYTES > start ? page * PAGE_BYTES : start;
+            } else if (!there && run) {
+                scan_range(run, page * PAGE_BYTES);
+                run = 0;
+            }
+        }
+    }
+    if (run)
+        scan_range(run, end);
+}
+
+static void scan_root(const struct proof_range *root)
+{
+    /* A hole may be all of it, and hundreds of gigabytes large. */
+    uint64_t start = root->start;
+    for (size_t i = hole_after(start); start < root->end; i++) {
+        bool cut = i < scan.hole_count && scan.holes[i].start < root->end;
+        if (cut && scan.holes[i].end - scan.holes[i].start < PAGE_BYTES * 16u)
+            continue; /* scan_range leaves it out */
+        uint64_t until = cut ? scan.holes[i].start : root->end;
+        if (until > start && root->of_file)
+            scan_range(start, until);
+        else if (until > start)
+            scan_pages(start, until);
+        start = cut ? scan.holes[i].end : root->end;
+    }
+}
+
+/* ---- roots ---- */
+
+static void note_fifth(uint8_t fifth)
+{
+    for (uint32_t i = 0; i < scan.fifth_count; i++)
+        if (scan.fifths[i] == fifth)
+            return;
+    if (scan.fifth_count < sizeof scan.fifths)
+        scan.fifths[scan.fifth_count++] = fifth;
+}
+
+static void note_fifths_of(uint64_t start, uint64_t end)
+{
+    for (uint64_t fifth = start >> 40; fifth <= end >> 40; fifth++)
+        note_fifth((uint8_t)(fifth & 0x7f));
+}
+
+/* Of all that a pointer can lead to. */
+static void find_fifths(void)
+{
+    const struct proof_range *roots = scan.input->roots.items;
+    for (size_t i = 0; i < scan.input->roots.count; i++)
+        note_fifths_of(roots[i].start, roots[i].end);
+}
+
+/* With the registry the allocator's memory is no root: its chunks are read when something points into them. */
+static void scan_root_outside_heap(const struct proof_range *root)
+{
+    const struct gmpt_heap_registry *heap = scan.input->heap;
+    struct proof_range part = *root;
+    struct heap_range inner;
+    uint64_t arena_cursor = part.start, chunk_cursor = part.start;
+    while (part.start < root->end) {
+        struct heap_range arena = { UINT64_MAX, 0 }, chunk = { UINT64_MAX, 0 };
+        bool has_arena = heap->arena_next(&arena_cursor, &arena), has_chunk = heap->chunk_next(&chunk_cursor, &chunk);
+        if (!has_arena)
+            arena.start = UINT64_MAX;
+        if (!has_chunk)
+            chunk.start = UINT64_MAX;
+        inner = arena.start <= chunk.start ? arena : chunk;
+        part.end = inner.start < root->end ? inner.start : root->end;
+        if (part.end > part.start)
+            scan_root(&part);
+        if (inner.start >= root->end)
+            break;
+        uint64_t after = inner.start + inner.bytes;
+        if (after > part.start)
+            part.start = after;
+        arena_cursor = chunk_cursor = part.start;
+    }
+}
+
+/* Where what the program cannot give a copy is waited for, and it is read as roots. */
+static void scan_given(void)
+{
+    struct proof_shared *shared = scan.shared;
+    for (int64_t waited_ns = 0; load_acquire(&shared->given) == 0; waited_ns += POLL_NS) {
+        if (waited_ns > GIVEN_WAIT_NS)
+            scan_fail(PROOF_UNREADABLE);
+        nap();
+    }
+    if (load_acquire(&shared->given) != 1)
+        scan.kernel_unread = true;
+    else
+        scan_words((uint64_t)(uintptr_t)shared->bytes, (uint64_t)(uintptr_t)shared->bytes + shared->given_bytes);
+}
+
+static void scan_roots(void)
+{
+    const struct proof_range *roots = scan.input->roots.items;
+    const uint64_t *values = scan.input->values.items;
+    for (size_t i = 0; i < scan.input->values.count; i++)
+        graph_reach(values[i] & ADDRESS_MASK);
+    graph_scan_registers();
+    scan_given();
+    for (size_t i = 0; i < scan.input->roots.count; i++) {
+        if (scan.input->heap)
+            scan_root_outside_heap(&roots[i]);
+        else
+            scan_root(&roots[i]);
+        graph_follow();
+    }
+}
+
+/* ---- holes ---- */
+
+static void sift(struct proof_range *items, size_t root, size_t count)
+{
+    for (size_t child; (child = root * 2 + 1) < count; root = child) {
+        if (child + 1 < count && items[child + 1].start > items[child].start)
+            child++;
+        if (items[root].start >= items[child].start)
+            return;
+        struct proof_range swap = items[root];
+        items[root] = items[child];
+        items[child] = swap;
+    }
+}
+
+/* qsort would allocate. */
+static void sort_ranges(struct proof_range *items, size_t count)
+{
+    for (size_t i = count / 2; i-- > 0;)
+        sift(items, i, count);
+    for (size_t end = count; end-- > 1;) {
+        struct proof_range swap = items[0];
+        items[0] = items[end];
+        items[end] = swap;
+        sift(items, 0, end);
+    }
+}
+
+void scan_hole(uint64_t start, uint64_t end)
+{
+    if (!proof_table_reserve(&scan.hole_table, 1, sizeof(struct proof_range)))
+        scan_fail(PROOF_NO_MEMORY);
+    ((struct proof_range *)scan.hole_table.items)[scan.hole_table.count++] = (struct proof_range){ start, end, false };
+}
+
+/* In order, and none within another. */
+static void settle_holes(void)
+{
+    struct proof_range *holes = scan.hole_table.items;
+    size_t count = scan.hole_table.count, kept = 0;
+    sort_ranges(holes, count);
+    for (size_t i = 0; i < count; i++) {
+        if (kept && holes[i].start <= holes[kept - 1].end) {
+            if (holes[i].end > holes[kept - 1].end)
+                holes[kept - 1].end = holes[i].end;
+        } else {
+            holes[kept++] = holes[i];
+        }
+    }
+    scan.holes = holes;
+    scan.hole_count = kept;
+}
+
+/* ---- all of it ---- */
+
+static void wait_for_pagemap(void)
+{
+    for (int64_t waited_ns = 0; load_acquire(&scan.shared->pagemap_fd) < 0; waited_ns += POLL_NS) {
+        if (waited_ns > GIVEN_WAIT_NS)
+            scan_fail(PROOF_UNREADABLE);
+        nap();
+    }
+}
+
+static void hide_table(const struct proof_table *table, size_t item_bytes)
+{
+    uint64_t start = (uint64_t)(uintptr_t)table->items;
+    if (start)
+        scan_hole(start, start + table->capacity * item_bytes);
+}
+
+/* They hold addresses, and are mapped like the program's memory. */
+static void hide_tables(const struct proof_input *input)
+{
+    hide_table(&input->roots, sizeof(struct proof_range));
+    hide_table(&input->holes, sizeof(struct proof_range));
+    hide_table(&input->values, sizeof(uint64_t));
+    hide_table(&input->ignored, sizeof(uint64_t));
+}
+
+void proofscan_run(const struct proof_input *input, struct proof_shared *shared)
+{
+    scan.input = input;
+    scan.shared = shared;
+    scan.kernel_unread = input->kernel_unread;
+    hide_tables(input);
+    const struct proof_range *holes = input->holes.items;
+    for (size_t i = 0; i < input->holes.count; i++)
+        scan_hole(holes[i].start, holes[i].end);
+    find_fifths();
+    graph_build(&scan);
+    settle_holes();
+    wait_for_pagemap();
+    graph_follow();
+    scan_roots();
+    graph_follow();
+    graph_judge();
+    shared->bytes_read = scan.bytes_read;
+    shared->kernel_unread = scan.kernel_unread;
+    shared->status = PROOF_COMPLETE;
+    _exit(0);
+}

@@ -1,0 +1,48 @@
+/* The part of a proof of leaks that runs in the copy of the process: what is reachable, so who is not. See proof.h. */
+#ifndef GMPT_PROOFSCAN_H
+#define GMPT_PROOFSCAN_H
+
+#include "preload/heap_registry.h"
+#include "runtime.h"
+
+struct proof_range {
+    uint64_t start, end;
+    bool of_file; /* pages that were never written may have content all the same */
+};
+
+/* Growing memory without malloc, of the process that grows it. Zero is empty. */
+struct proof_table {
+    void *items;
+    size_t count, capacity; /* of items */
+};
+/* Room for count more items of this size; false when there is no memory. */
+bool proof_table_reserve(struct proof_table *table, size_t count, size_t item_bytes);
+void proof_table_free(struct proof_table *table, size_t item_bytes);
+
+/* What the program lays out before it is copied; the copy has a copy of it. */
+struct proof_input {
+    uint32_t number;
+    struct proof_table roots;  /* struct proof_range: writable private mappings, by address */
+    struct proof_table holes;  /* struct proof_range: the parts of them that are the runtime's own */
+    struct proof_table values; /* uint64_t: what was found outside of memory, and what is pinned */
+    struct proof_table ignored; /* uint64_t: functions and places of creation */
+    const struct gmpt_heap_registry *heap; /* NULL: all of the heap is a root */
+    bool kernel_unread;
+};
+
+/* What both sides see. */
+struct proof_shared {
+    ATOMIC(int32_t) pagemap_fd; /* the program: of the copy's pages; -1 = not yet */
+    ATOMIC(uint32_t) given;     /* the program: 1 = all of `bytes` is there, 2 = it could not be had */
+    uint64_t given_bytes;
+    /* the copy; valid once it has ended with status 0 */
+    uint32_t status; /* enum proof_status */
+    uint32_t kernel_unread;
+    uint64_t bytes_read, gs, proven, cycles;
+    _Alignas(64) uint8_t bytes[]; /* what the copy has not got (R7) */
+};
+
+/* Judges all Gs, stores the verdicts and ends the process. */
+void proofscan_run(const struct proof_input *input, struct proof_shared *shared) __attribute__((noreturn));
+
+#endif

@@ -1,0 +1,367 @@
+/* Stopping all threads by SIGURG. See stopworld.h. */
+#define _GNU_SOURCE
+#include "stopworld.h"
+
+#include "futex.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define THREADS_MAX 32768u
+#define LOOK_NS 50000          /* how long it is slept for between looks at who has not answered */
+#define BLOCKED_AFTER_NS 5000000 /* who has not answered by then may have the signal blocked */
+#define SETTLE_ROUNDS 64       /* so often those that are not settled go on alone, before all do */
+
+static struct {
+    struct stopped_thread *threads; /* never unmapped: a signal may come late */
+    ATOMIC(uint32_t) count;
+    ATOMIC(uint32_t) arrivals;
+    uint32_t sleepers;
+    DIR *tasks;
+    ATOMIC(bool) installed;
+    struct sigaction before;
+} stop;
+
+/* ---- the handler ---- */
+
+static struct stopped_thread *find_thread(uint32_t tid)
+{
+    uint32_t count = load_acquire(&stop.count);
+    for (uint32_t i = 0; i < count; i++)
+        if (load_relaxed(&stop.threads[i].tid) == tid)
+            return &stop.threads[i];
+    return NULL;
+}
+
+static void stand_still(ucontext_t *context)
+{
+    struct stopped_thread *thread = find_thread((uint32_t)syscall(SYS_gettid));
+    uint32_t asked = STOP_ASKED;
+    if (!thread || load_acquire(&thread->state) != STOP_ASKED)
+        return;
+    thread->m = m_self(); /* B1 */
+    thread->context = context;
+    if (!cas_acq_rel(&thread->state, &asked, STOP_STOPPED)) /* B2 */
+        return;
+    fetch_add_acq_rel(&stop.arrivals, 1);
+    futex_wake(&stop.arrivals, 1);
+    while (load_acquire(&thread->state) == STOP_STOPPED) /* B3 */
+        futex_wait(&thread->state, STOP_STOPPED, INT64_MAX);
+    store_release(&thread->state, STOP_RUNS); /* B4 */
+}
+
+static PEEK void on_stop(int signal, siginfo_t *info, void *context)
+{
+    static __thread bool inside __attribute__((tls_model("initial-exec")));
+    int errno_before = errno;
+    if (inside)
+        return; /* a handler that came after this one passes on what this one passes on */
+    inside = true;
+    stand_still(context);
+    /* Signals of one kind that come close together are one: it may have been somebody else's as well. */
+    if (stop.before.sa_flags & SA_SIGINFO)
+        stop.before.sa_sigaction(signal, info, context);
+    else if (stop.before.sa_handler != SIG_DFL && stop.before.sa_handler != SIG_IGN)
+        stop.before.sa_handler(signal);
+    inside = false;
+    errno = errno_before;
+}
+
+static bool install(void)
+{
+    struct sigaction now, action = { .sa_sigaction = on_stop, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART };
+    if (sigaction(SIGURG, NULL, &now) < 0)
+        return false;
+    if (now.sa_flags & SA_SIGINFO && now.sa_sigaction == on_stop)
+        return true;
+    sigemptyset(&action.sa_mask);
+    stop.before = now; /* first: the handler reads it */
+    return sigaction(SIGURG, &action, NULL) == 0;
+}
+
+/* ---- who there is ---- */
+
+/* Adds the threads that are not in the table. Returns how many, or -errno. */
+static int find_new(uint32_t own_tid)
+{
+    uint32_t before = load_relaxed(&stop.count), count = before;
+    const struct dirent *entry;
+    rewinddir(stop.tasks);
+    while ((entry = readdir(stop.tasks))) {
+        uint32_t tid = (uint32_t)strtoul(entry->d_name, NULL, 10);
+        if (tid == 0 || tid == own_tid || find_thread(tid))
+            continue;
+        if (count == THREADS_MAX)
+            return -ENOMEM;
+        struct stopped_thread *thread = &stop.threads[count++];
+        store_relaxed(&thread->state, STOP_RUNS);
+        thread->m = NULL;
+        thread->context = NULL;
+        thread->asleep = false;
+        store_relaxed(&thread->tid, tid);
+        store_release(&stop.count, count);
+    }
+    return (int)(count - before);
+}
+
+static void forget(struct stopped_thread *thread)
+{
+    store_relaxed(&thread->tid, 0);
+    store_relaxed(&thread->state, STOP_RUNS);
+    thread->m = NULL;
+    thread->context = NULL;
+}
+
+static void ask(struct stopped_thread *thread)
+{
+    store_release(&thread->state, STOP_ASKED); /* A1 */
+    if (syscall(SYS_tgkill, getpid(), load_relaxed(&thread->tid), SIGURG) < 0)
+        forget(thread); /* it has ended */
+}
+
+static bool has_ended(const struct stopped_thread *thread)
+{
+    return syscall(SYS_tgkill, getpid(), load_relaxed(&thread->tid), 0) < 0;
+}
+
+/* The kernel's account of a thread; false when it cannot be had. */
+static bool read_status(uint32_t tid, char *text, size_t size)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/task/%u/status", tid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t length = fd < 0 ? -1 : read(fd, text, size - 1);
+    if (fd >= 0)
+        close(fd);
+    text[length > 0 ? length : 0] = '\0';
+    return length > 0;
+}
+
+static uint64_t status_number(const char *text, const char *name, int base)
+{
+    const char *at = strstr(text, name);
+    return at ? strtoull(at + strlen(name), NULL, base) : 0;
+}
+
+/* Both counts: their names end alike, and the first is found in the second. */
+static uint64_t switches_of(const char *text)
+{
+    return status_number(text, "\nvoluntary_ctxt_switches:", 10) +
+           status_number(text, "\nnonvoluntary_ctxt_switches:", 10);
+}
+
+static bool is_machine(uint32_t tid)
+{
+    for (const struct m *m = sched.ms; m; m = m->next_made)
+        if (m->tid == tid)
+            return true;
+    return false;
+}
+
+/* Whether the thread sleeps, and has blocked the signal; Ms are excepted, whose registers must be known. */
+static bool sleeps_deaf(struct stopped_thread *thread)
+{
+    char text[4096];
+    uint32_t tid = load_relaxed(&thread->tid);
+    if (load_acquire(&sched.lock.held) || is_machine(tid) || !read_status(tid, text, sizeof text))
+        return false;
+    const char *state = strstr(text, "\nState:\t");
+    if (!state || state[8] != 'S' || !(status_number(text, "\nSigBlk:", 16) & 1u << (SIGURG - 1)))
+        return false;
+    thread->switches = switches_of(text);
+    return true;
+}
+
+/* ---- stopping ---- */
+
+static PEEK bool is_settled(const struct stopped_thread *thread)
+{
+    const struct m *m = thread->m;
+    if (!m)
+        return true;
+    if (!load_acquire(&m->in_runtime))
+        return m->current != NULL;
+    return !m->p && (m->current || !load_acquire(&sched.poll_out));
+}
+
+static void let_go(struct stopped_thread *thread)
+{
+    uint32_t state = STOP_ASKED;
+    if (cas_acq_rel(&thread->state, &state, STOP_RUNS)) /* A5 */
+        return;
+    if (state == STOP_STOPPED) {
+        store_release(&thread->state, STOP_LEAVING); /* A3 */
+        futex_wake(&thread->state, 1);
+    }
+}
+
+/* Waits until those that were asked have stopped. */
+static int wait_for_all(int64_t began_ns, int64_t deadline_ns)
+{
+    for (;;) {
+        uint32_t arrivals = load_acquire(&stop.arrivals), missing = 0;
+        int64_t now = clock_now_ns();
+        for (uint32_t i = 0; i < load_relaxed(&stop.count); i++) {
+            struct stopped_thread *thread = &stop.threads[i];
+            if (load_acquire(&thread->state) != STOP_ASKED) /* A2 */
+                continue;
+            if (has_ended(thread)) {
+                forget(thread);
+            } else if (now - began_ns > BLOCKED_AFTER_NS && sleeps_deaf(thread)) {
+                let_go(thread);
+                thread->asleep = true;
+                stop.sleepers++;
+            } else {
+                missing++;
+            }
+        }
+        if (missing == 0)
+            return 0;
+        if (now >= deadline_ns)
+            return -ETIMEDOUT;
+        futex_wait(&stop.arrivals, arrivals, LOOK_NS);
+    }
+}
+
+/* Until those that were let go have left the handler, where they would be stopped again before they had gone a step. */
+static int wait_until_left(int64_t deadline_ns)
+{
+    for (uint32_t i = 0; i < load_relaxed(&stop.count); i++) {
+        struct stopped_thread *thread = &stop.threads[i];
+        while (load_acquire(&thread->state) == STOP_LEAVING) { /* A4 */
+            if (clock_now_ns() >= deadline_ns)
+                return -ETIMEDOUT;
+            sched_yield();
+        }
+    }
+    return 0;
+}
+
+static void ask_those_that_run(void)
+{
+    for (uint32_t i = 0; i < load_relaxed(&stop.count); i++) {
+        struct stopped_thread *thread = &stop.threads[i];
+        if (load_relaxed(&thread->tid) && !thread->asleep && load_acquire(&thread->state) == STOP_RUNS)
+            ask(thread);
+    }
+}
+
+/* Lets those go on that are not settled, or all. */
+static void let_unsettled_go(bool all)
+{
+    for (uint32_t i = 0; i < load_relaxed(&stop.count); i++) {
+        struct stopped_thread *thread = &stop.threads[i];
+        if (load_acquire(&thread->state) == STOP_STOPPED && (all || !is_settled(thread)))
+            let_go(thread);
+    }
+}
+
+static uint32_t count_unsettled(void)
+{
+    uint32_t unsettled = 0;
+    for (uint32_t i = 0; i < load_relaxed(&stop.count); i++) {
+        const struct stopped_thread *thread = &stop.threads[i];
+        unsettled += load_acquire(&thread->state) == STOP_STOPPED && !is_settled(thread);
+    }
+    return unsettled;
+}
+
+static int stop_all(int64_t deadline_ns)
+{
+    uint32_t own_tid = (uint32_t)syscall(SYS_gettid);
+    for (uint32_t round = 1;; round++) {
+        int found;
+        do {
+            int64_t now = clock_now_ns();
+            found = find_new(own_tid);
+            if (found < 0)
+                return found;
+            ask_those_that_run();
+            int error = wait_for_all(now, deadline_ns);
+            if (error)
+                return error;
+        } while (found > 0);
+        if (count_unsettled() == 0)
+            return 0;
+        if (clock_now_ns() >= deadline_ns)
+            return -ETIMEDOUT;
+        let_unsettled_go(round % SETTLE_ROUNDS == 0);
+        int error = wait_until_left(deadline_ns);
+        if (error)
+            return error;
+        for (uint32_t i = 0; i < 20u + round % 7 * 13; i++) /* not in step with what they do */
+            cpu_relax();
+    }
+}
+
+int stopworld_stop(int64_t budget_ns)
+{
+#ifdef SWITCH_TSAN
+    (void)budget_ns, (void)stop_all; /* it delivers signals late, and elsewhere */
+    return -ENOSYS;
+#endif
+    if (!stop.tasks && !(stop.tasks = opendir("/proc/self/task")))
+        return -ENOSYS;
+    if (!stop.threads) {
+        void *table = mmap(NULL, THREADS_MAX * sizeof *stop.threads, PROT_READ | PROT_WRITE,
+                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (table == MAP_FAILED)
+            return -ENOMEM;
+        stop.threads = table;
+    }
+    if (!install())
+        return -ENOSYS;
+    int64_t deadline_ns = clock_now_ns() + budget_ns;
+    int error = wait_until_left(deadline_ns);
+    if (error)
+        return error;
+    store_relaxed(&stop.count, 0);
+    stop.sleepers = 0;
+    error = stop_all(deadline_ns);
+    if (error)
+        stopworld_go();
+    return error;
+}
+
+void stopworld_go(void)
+{
+    for (uint32_t i = 0; i < load_relaxed(&stop.count); i++)
+        let_go(&stop.threads[i]);
+}
+
+const struct stopped_thread *stopworld_threads(uint32_t *count)
+{
+    *count = load_relaxed(&stop.count);
+    return stop.threads;
+}
+
+bool stopworld_has_sleepers(void) { return stop.sleepers > 0; }
+
+bool stopworld_slept_on(void)
+{
+    char text[4096];
+    for (uint32_t i = 0; i < load_relaxed(&stop.count); i++) {
+        const struct stopped_thread *thread = &stop.threads[i];
+        if (thread->asleep && (!read_status(load_relaxed(&thread->tid), text, sizeof text) ||
+                               switches_of(text) != thread->switches || !strstr(text, "\nState:\tS")))
+            return false;
+    }
+    return true;
+}
+
+uintptr_t stopworld_sp(const struct stopped_thread *thread)
+{
+#if defined(__x86_64__)
+    return (uintptr_t)thread->context->uc_mcontext.gregs[REG_RSP];
+#else
+    return (uintptr_t)thread->context->uc_mcontext.sp;
+#endif
+}

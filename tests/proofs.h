@@ -1,0 +1,23 @@
+/* How a test asks for a proof of leaks and reads its verdicts; on a G. */
+#ifndef GMPT_TEST_PROOFS_H
+#define GMPT_TEST_PROOFS_H
+
+#include "run.h"
+
+#include "trace/segment.h"
+
+/* Ends the test where a proof cannot be had. */
+#if defined(__SANITIZE_THREAD__)
+#define proofs_skip_unless_possible() SKIP("ThreadSanitizer delivers signals late")
+#else
+#define proofs_skip_unless_possible() ((void)0)
+#endif
+
+/* Makes a proof and waits until it has ended. */
+enum proof_status proofs_make(void);
+/* The same until it does not fail because a thread could not be stopped in time, on a machine that does much else. */
+enum g_verdict proofs_verdict(int64_t id);
+/* Overwrites what calls before have left below the caller's frame. */
+void proofs_clear_stack(void);
+
+#endif
