@@ -90,12 +90,18 @@ void sampler_stop(void);
 /* Empties this M's sampler. */
 void sampler_settle_slowly(struct sampler *sampler);
 
+/* Whether there is anything to empty. */
+static inline bool sampler_is_due(const struct m *m)
+{
+    const struct sampler *sampler = m ? load_acquire(&m->sampler) : NULL; /* C */
+    return unlikely(sampler != NULL) && load_relaxed(&sampler->written) != load_relaxed(&sampler->read);
+}
+
 /* Before a record that tells that m's G stops running, or of what a sample is attributed to. */
 static inline void sampler_settle(struct m *m)
 {
-    struct sampler *sampler = m ? load_acquire(&m->sampler) : NULL; /* C */
-    if (unlikely(sampler != NULL) && load_relaxed(&sampler->written) != load_relaxed(&sampler->read))
-        sampler_settle_slowly(sampler);
+    if (unlikely(sampler_is_due(m)))
+        sampler_settle_slowly(load_relaxed(&m->sampler));
 }
 
 #endif

@@ -73,10 +73,9 @@ struct sched sched;
 
 /* ---- starting and leaving Gs ---- */
 
-/* The M goes on with g; the caller switches. */
+/* The M goes on with g, which the trace knows; the caller switches. */
 static inline void begin_run(struct m *m, struct p *p, struct g *g, bool inherits)
 {
-    TRACE(go_start, p, g);
     latency_running(p, g);
     g_transition_running(g);
     store_relaxed(&p->starts, load_relaxed(&p->starts) + 1);
@@ -121,6 +120,7 @@ static inline __attribute__((always_inline)) void leave(struct m *m, struct g *g
     m->after_arg = arg;
     struct g *next = next_local(m, p, &inherits);
     if (likely(next != NULL)) {
+        TRACE(go_start_at_once, p, next);
         begin_run(m, p, next, inherits);
         switch_context(&g->context, &next->context, dying);
     } else {
@@ -462,6 +462,7 @@ void scheduler_started_first(struct g *g)
     parent->saved_errno = *m->errno_at;
     m->after = after_nest;
     m->after_g = parent;
+    TRACE(go_start, p, g);
     begin_run(m, p, g, true);
     switch_context(&parent->context, &g->context, false);
     switch_arrived(&parent->context);
@@ -497,6 +498,7 @@ void scheduler_loop(struct m *m)
         run_after(m);
         bool inherits;
         struct g *g = next_on_g0(m, &inherits);
+        TRACE(go_start, m->p, g);
         begin_run(m, m->p, g, inherits);
         switch_context(&m->g0, &g->context, false);
         switch_arrived(&m->g0);

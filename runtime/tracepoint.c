@@ -515,23 +515,44 @@ void trace_emit_go_create(struct p *p, struct g *g, struct api_site site)
 
 void trace_emit_go_start(struct p *p, struct g *g) { EMIT_G(&p->ring, go_start, g, (uint32_t)(g->seq + 1)); }
 
-void trace_emit_go_yield(struct p *p)
+/* A record needs nothing but to be written. What is rare stays in functions of its own: the common path then calls
+ * none, and saves no registers. */
+static inline bool is_plain(const struct ring *ring)
 {
-    sampler_settle(m_self());
-    EMIT0(&p->ring, go_yield);
+    return ring->epoch == load_relaxed(&trace_segment.header->tracing) && ring_is_roomy(ring);
 }
 
-void trace_emit_go_preempt(struct p *p)
+/* When the ring is plain, its last record is that of the stop: had it been lost, there would be no room. */
+void trace_emit_go_start_at_once(struct p *p, struct g *g)
 {
-    sampler_settle(m_self());
-    EMIT0(&p->ring, go_preempt);
+    struct ring *ring = &p->ring;
+    if (likely(is_plain(ring) && load_relaxed(&g->slot->told) == ring->epoch)) {
+        uint8_t *at = leb_put(ring_begin_roomy(ring, GMPT_EVENT_go_start, ring->last_ticks), g->id);
+        ring_commit(ring, leb_put(at, (uint32_t)(g->seq + 1)));
+    } else {
+        trace_emit_go_start(p, g);
+    }
 }
 
-void trace_emit_go_preempt_async(struct p *p)
+static __attribute__((noinline)) void stop_emit_slowly(struct ring *ring, uint8_t code)
 {
     sampler_settle(m_self());
-    EMIT0(&p->ring, go_preempt_async);
+    if (follow(ring))
+        ring_emit(ring, code, ticks(), 0, 0, 0, 0, 0);
 }
+
+static inline __attribute__((always_inline)) void stop_emit(struct ring *ring, uint8_t code)
+{
+    if (likely(is_plain(ring) && !sampler_is_due(m_self()) && trace.clock == SEGMENT_CLOCK_TSC))
+        ring_commit(ring, ring_begin_roomy(ring, code, ring_ticks(SEGMENT_CLOCK_TSC)));
+    else
+        stop_emit_slowly(ring, code);
+}
+
+void trace_emit_go_yield(struct p *p) { stop_emit(&p->ring, GMPT_EVENT_go_yield); }
+void trace_emit_go_preempt(struct p *p) { stop_emit(&p->ring, GMPT_EVENT_go_preempt); }
+void trace_emit_go_preempt_async(struct p *p) { stop_emit(&p->ring, GMPT_EVENT_go_preempt_async); }
+void trace_emit_go_exit(struct p *p) { stop_emit(&p->ring, GMPT_EVENT_go_exit); }
 
 /* The G that has the lock that is about to be waited for. */
 static uint64_t owner_of(const struct g_slot *slot)
@@ -588,12 +609,6 @@ void trace_emit_go_unblock(struct p *p, struct g *g)
     lock_acquire(&trace.lock);
     EMIT_UNBLOCK(&trace.ring, g, polled(g, poller), 0);
     lock_release(&trace.lock);
-}
-
-void trace_emit_go_exit(struct p *p)
-{
-    sampler_settle(m_self());
-    EMIT0(&p->ring, go_exit);
 }
 
 void trace_emit_syscall_begin(struct p *p, struct g *g, struct api_site site)

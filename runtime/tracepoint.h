@@ -79,6 +79,8 @@ void trace_emit_proc_preempt(uint32_t p);
 void trace_emit_proc_limit(uint32_t count);
 void trace_emit_go_create(struct p *p, struct g *g, struct api_site site);
 void trace_emit_go_start(struct p *p, struct g *g);
+/* In place of the G whose stop is the P's record before: a switch is one moment, and the clock is what costs most. */
+void trace_emit_go_start_at_once(struct p *p, struct g *g);
 void trace_emit_go_yield(struct p *p);
 void trace_emit_go_preempt(struct p *p);
 void trace_emit_go_preempt_async(struct p *p);

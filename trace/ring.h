@@ -80,17 +80,26 @@ bool ring_advance(struct ring *ring, uint64_t ticks);
 /* Touches every page of the ring, so that emitting does not fault. */
 void ring_prefault(struct ring *ring);
 
-/* The code and the time of a record. Returns where its fields go, or NULL when there is no room. */
-static inline __attribute__((always_inline)) uint8_t *ring_begin(struct ring *ring, uint8_t code, uint64_t ticks)
+/* Whether the next record has room. */
+static inline bool ring_is_roomy(const struct ring *ring) { return ring->position <= ring->limit; }
+
+/* The code and the time of a record that has room. Returns where its fields go. */
+static inline __attribute__((always_inline)) uint8_t *ring_begin_roomy(struct ring *ring, uint8_t code, uint64_t ticks)
 {
-    if (__builtin_expect(ring->position > ring->limit, 0) && !ring_advance(ring, ticks))
-        return NULL;
     /* A P's next M may sit on a CPU whose counter is a few ticks behind. */
     uint64_t delta = ticks > ring->last_ticks ? ticks - ring->last_ticks : 0;
     ring->last_ticks += delta;
     uint8_t *p = ring->position;
     *p++ = code;
     return leb_put(p, delta);
+}
+
+/* The same for any record; NULL when there is no room. */
+static inline __attribute__((always_inline)) uint8_t *ring_begin(struct ring *ring, uint8_t code, uint64_t ticks)
+{
+    if (__builtin_expect(!ring_is_roomy(ring), 0) && !ring_advance(ring, ticks))
+        return NULL;
+    return ring_begin_roomy(ring, code, ticks);
 }
 
 /* The record ends at p, and counts. */
