@@ -291,38 +291,75 @@ static void facts_check(struct judged *judged)
     }
 }
 
-static int judge(struct judged *judged)
+/* Once the program is ready. Returns 0, 1 when it never was, or -errno. */
+static int judged_open(struct judged *judged)
 {
     const char *why;
     if (!lines_read(judged, "ready")) {
         judged->count.broken++;
         complain(judged, "it ended before it was ready");
-        return 0;
+        return 1;
     }
     judged->segment_fd = segment_find(judged);
-    int result = judged->segment_fd < 0 ? -ENOENT : segment_open(&judged->segment, judged->segment_fd, &why);
+    return judged->segment_fd < 0 ? -ENOENT : segment_open(&judged->segment, judged->segment_fd, &why);
+}
+
+static void end_await(struct judged *judged)
+{
+    if (lines_read(judged, "end"))
+        return;
+    judged->count.broken++;
+    complain(judged, "it did not end");
+}
+
+static int judge(struct judged *judged)
+{
+    int result = judged_open(judged);
     if (result)
         return result;
-    if (proof_make(judged)) {
+    if (proof_make(judged))
         judged->count.proofs++;
-        uint32_t used = load_acquire(&judged->segment.header->registry_used);
-        for (uint32_t i = 0; i < used && i < judged->segment.registry_slots; i++)
-            slot_judge(judged, &judged->segment.registry[i]);
-    } else {
+    else {
         judged->count.inconclusive++;
         complain(judged, "no proof: status %u", load_relaxed(&judged->segment.header->proof_status));
     }
+    uint32_t used = load_acquire(&judged->segment.header->registry_used);
+    for (uint32_t i = 0; i < used && i < judged->segment.registry_slots; i++)
+        slot_judge(judged, &judged->segment.registry[i]);
     segment_close(&judged->segment);
     bool told = judged->job->second != NULL; /* leaks_corpus ends as its input does, and tells nothing more */
     if (!told) {
         fputc('\n', judged->input);
         fflush(judged->input);
-        if (!lines_read(judged, "end")) {
-            judged->count.broken++;
-            complain(judged, "it did not end");
-        }
+        end_await(judged);
     }
     facts_check(judged);
+    return 0;
+}
+
+/* Proof after proof, of which none may find anything. */
+static int judge_restless(struct judged *judged)
+{
+    int result = judged_open(judged);
+    if (result)
+        return result;
+    const struct segment_header *header = judged->segment.header;
+    for (int i = 0; i < judged->job->proofs; i++) {
+        if (!proof_make(judged)) {
+            judged->count.inconclusive++;
+            continue;
+        }
+        judged->count.proofs++;
+        judged->count.live += load_relaxed(&header->proof_gs);
+        uint64_t found = load_relaxed(&header->proof_proven) + load_relaxed(&header->proof_cycles);
+        judged->count.wrong += found;
+        if (found)
+            complain(judged, "WRONG: proof %u finds %" PRIu64 " that have leaked", judged->proof, found);
+    }
+    segment_close(&judged->segment);
+    fclose(judged->input);
+    judged->input = NULL;
+    end_await(judged);
     return 0;
 }
 
@@ -340,7 +377,7 @@ int judge_run(const struct judge_job *job, struct judge_count *count, char *text
     text[0] = 0;
     int result = program_start(&judged);
     if (result == 0)
-        result = judge(&judged);
+        result = job->proofs ? judge_restless(&judged) : judge(&judged);
     bool fine = program_end(&judged, result != 0);
     if (result == 0 && !fine) {
         judged.count.broken++;
@@ -349,5 +386,5 @@ int judge_run(const struct judge_job *job, struct judge_count *count, char *text
     if (judged.segment_fd >= 0)
         close(judged.segment_fd);
     count_add(count, &judged.count);
-    return result;
+    return result < 0 ? result : 0;
 }

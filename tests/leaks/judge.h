@@ -14,6 +14,7 @@ struct judge_job {
     const char *argument, *second; /* second: leak or repaired, or NULL */
     bool traced;                   /* the heap is followed block by block, and not a root */
     int procs;
+    int proofs; /* not 0: so many of a program in which all moves, and nothing leaks */
 };
 
 /* Of one proof or many: Gs, if it is not said otherwise. */

@@ -1,6 +1,6 @@
-/* leaks_judge corpus|hidden [ROUNDS [NAME...]], leaks_judge random FIRST LAST: runs the programs of known leaks with
- * the heap as root and traced, on one P and on two, and prints what was found, what was not, and what was found
- * wrongly. HEAP and PROCS in the environment choose some of these: HEAP=root PROCS=2.
+/* leaks_judge corpus|hidden [ROUNDS [NAME...]], leaks_judge random FIRST LAST, leaks_judge churn PROOFS: runs the
+ * programs of known leaks with the heap as root and traced, on one P and on two, and prints what was found, what was
+ * not, and what was found wrongly. HEAP and PROCS in the environment choose some of these: HEAP=root PROCS=2.
  *
  * Status 1 when a G that goes on was said to have leaked, or a program is not what it says it is. */
 #define _GNU_SOURCE
@@ -50,7 +50,7 @@ static size_t names_read(const char *program, char names[][64])
 /* The same program again and again: what it says in each round is to be the same. */
 static int rounds_run(struct runs *runs, const char *name, int rounds)
 {
-    struct judge_job job = { runs->program, name, runs->second, runs->traced, runs->procs };
+    struct judge_job job = { runs->program, name, runs->second, runs->traced, runs->procs, 0 };
     bool changes = false;
     for (int i = 0; i < rounds; i++) {
         int result = judge_run(&job, &runs->count, text, sizeof text);
@@ -98,6 +98,25 @@ static bool names_run(const char *program, const char *second, char names[][64],
     return bad;
 }
 
+static bool churn_run(int proofs)
+{
+    bool bad = false;
+    for (int way = 0; way < 4; way++) {
+        struct runs runs = { .program = "leaks_churn", .traced = way & 1, .procs = 1 + (way >> 1) };
+        struct judge_job job = {
+            .program = runs.program, .traced = runs.traced, .procs = runs.procs, .proofs = proofs
+        };
+        if (!chosen("HEAP", runs.traced ? "traced" : "root") || !chosen("PROCS", runs.procs == 1 ? "1" : "2"))
+            continue;
+        if (judge_run(&job, &runs.count, text, sizeof text))
+            return true;
+        fputs(text, stdout);
+        runs_print(&runs);
+        bad |= runs.count.wrong || runs.count.broken;
+    }
+    return bad;
+}
+
 static bool seeds_run(uint64_t first, uint64_t last)
 {
     bool bad = false;
@@ -123,9 +142,12 @@ int main(int argc, char **argv)
     int rounds = argc > 2 ? atoi(argv[2]) : 1;
     if (argc == 4 && strcmp(argv[1], "random") == 0)
         return seeds_run(strtoull(argv[2], NULL, 0), strtoull(argv[3], NULL, 0));
+    if (argc == 3 && strcmp(argv[1], "churn") == 0)
+        return churn_run(atoi(argv[2]));
     bool corpus = argc > 1 && strcmp(argv[1], "corpus") == 0;
     if (!corpus && (argc < 2 || strcmp(argv[1], "hidden") != 0)) {
-        fprintf(stderr, "usage: leaks_judge corpus|hidden [ROUNDS [NAME...]], or leaks_judge random FIRST LAST\n");
+        fprintf(stderr, "usage: leaks_judge corpus|hidden [ROUNDS [NAME...]], leaks_judge random FIRST LAST, or "
+                        "leaks_judge churn PROOFS\n");
         return 2;
     }
     const char *program = corpus ? "leaks_corpus" : "leaks_hidden";
