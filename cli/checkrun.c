@@ -313,6 +313,7 @@ static void asked_step(struct follow *follow, struct watched *watched, int64_t n
     if (!done && now - watched->asked_ns < PROOF_MOST_NS)
         return;
     bool complete = done && load_relaxed(&segment->header->proof_status) == PROOF_COMPLETE;
+    watched->proof = load_relaxed(&segment->header->proofs_done); /* which may have answered others, too */
     bool over = watched->held && now - watched->held_ns >= follow->run->grace_ns;
     watched->stage = STAGE_RUNS;
     watched->due_ns = now + (watched->held ? RETRY_NS : follow->run->every_ns);

@@ -323,17 +323,19 @@ static int fingerprints_set(struct leak_report *report)
     return 0;
 }
 
+static const char *text_or_empty(const char *text) { return text ? text : ""; }
+
 static int groups_order(const void *left, const void *right)
 {
     const struct leak_group *a = left, *b = right;
     int order = ORDER(a->kind, b->kind);
     if (!order)
         order = ORDER(b->count, a->count);
-    if (!order)
-        order = ORDER(b->oldest_ns, a->oldest_ns);
+    if (!order) /* names before ages: two runs are told of alike */
+        order = strcmp(text_or_empty(a->function.function), text_or_empty(b->function.function));
     if (!order)
         order = lines_order(a, b);
-    return order ? order : ORDER(a->example_g, b->example_g);
+    return order ? order : ORDER(b->oldest_ns, a->oldest_ns);
 }
 
 int leak_report_sort(struct leak_report *report)

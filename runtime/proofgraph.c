@@ -65,6 +65,10 @@ static struct {
     struct proof_table waits;   /* struct waits_on, in the order of their objects */
     struct proof_table objects; /* struct object, by address */
     struct proof_table items;   /* reached, not yet followed */
+    /* The allocator is the C library's, which has a word of its own before each chunk. So an address just past what was
+     * asked for is never the start of the next chunk, though the registry's lengths, in whole granules, may end
+     * there. */
+    bool chunks_apart;
     uint64_t *pages[GRANULES];  /* which pages objects lie in */
 } graph;
 
@@ -228,7 +232,8 @@ void graph_reach(uint64_t address)
     const struct gmpt_heap_registry *heap = graph.scan->input->heap;
     if (heap) {
         reach_chunk(heap, address);
-        reach_chunk(heap, address - 1);
+        if (!graph.chunks_apart)
+            reach_chunk(heap, address - 1);
     }
     if (page_has_objects(address))
         reach_chans_at(address);
@@ -481,8 +486,12 @@ static void make_objects(void)
 void graph_build(struct scan *scan)
 {
     graph.scan = scan;
-    if (scan->input->heap)
+    if (scan->input->heap) {
+        uint64_t cursor = 0;
+        struct heap_range arena;
         scan->input->heap->marks_clear();
+        graph.chunks_apart = scan->input->heap->arena_next(&cursor, &arena);
+    }
     find_gs();
     sort_waits();
     make_objects();
