@@ -3,9 +3,9 @@
  *     events -> intervals.h -> window and filter -> piece.h -> waits, wakeups, convoys, runs, lateness, calls, lives,
  *            \-------------------------------------------------> processors                chains
  *
- * Feed every event in order, then finish; what each section holds is then valid, and findings are sorted. Memory is
- * bounded by the Gs that live, by distinct keys (distribution.h) and by the columns of time, never by the length of
- * the trace.
+ * Feed every event in order to the intervals and then to the analysis, then finish both; what each section holds is
+ * then valid, and findings are sorted. Memory is bounded by the Gs that live, by distinct keys (distribution.h) and by
+ * the columns of time, never by the length of the trace.
  *
  * A filter chooses pieces of the lives of Gs, a window cuts them. What is about Ps (processors), about who waits for
  * whom (chains), and the number of Gs alive (of lives) is of all Gs. */
@@ -43,7 +43,9 @@ struct analysis_options {
 struct analysis {
     struct analysis_options options;
     const struct gmpt_trace *trace;
-    struct intervals *intervals;
+    struct intervals *intervals; /* not ours */
+    struct interval_listener listener;
+    bool windowed;
     struct stackalias alias;
     struct slots slots;
     int64_t end_ns; /* of the window */
@@ -61,11 +63,12 @@ struct analysis {
     struct findings findings;
 };
 
-/* NULL with errno ENOMEM. The trace may be NULL. */
-struct analysis *analysis_open(const struct gmpt_trace *trace, const struct analysis_options *options);
+/* Listens to these intervals, which live as long. NULL with errno ENOMEM. The trace may be NULL. */
+struct analysis *analysis_open(struct intervals *intervals, const struct gmpt_trace *trace,
+                               const struct analysis_options *options);
 void analysis_close(struct analysis *analysis); /* NULL: nothing */
 
-/* Returns 0 or -ENOMEM. */
+/* What an event says beside the intervals, to which it has been added; after intervals_finish. 0 or -ENOMEM. */
 int analysis_add(struct analysis *analysis, const struct gmpt_event *event);
 int analysis_finish(struct analysis *analysis);
 

@@ -1,10 +1,14 @@
 #include "chains.h"
 
+#include "trace/timesum.h"
+
 #include <errno.h>
 
 struct linked {
-    struct chain chain;
+    uint64_t id;      /* the record's */
     int64_t since_ns; /* up to when its work is in the chain */
+    int64_t late_ns;  /* of its time since then, what it waited for a P */
+    struct chain chain;
 };
 
 void chains_open(struct chains *chains, int64_t from_ns)
@@ -13,7 +17,7 @@ void chains_open(struct chains *chains, int64_t from_ns)
     chains->from_ns = from_ns;
 }
 
-static struct linked *linked_of(struct chains *chains, const struct interval_g *g)
+static inline struct linked *linked_of(struct chains *chains, const struct interval_g *g)
 {
     struct linked *linked = slots_of(&chains->slots, g);
     if (linked && linked->chain.hops == 0) {
@@ -25,38 +29,39 @@ static struct linked *linked_of(struct chains *chains, const struct interval_g *
     return linked;
 }
 
-/* Stops at the largest number: only damaged clocks get there. */
-static void ns_add(int64_t *sum_ns, int64_t ns)
+/* What the G has done up to then becomes part of its chain. */
+static void chain_extend(struct linked *linked, int64_t time_ns)
 {
-    if (__builtin_add_overflow(*sum_ns, ns, sum_ns))
-        *sum_ns = INT64_MAX;
+    struct chain *chain = &linked->chain;
+    int64_t ns = time_ns - linked->since_ns;
+    if (ns <= 0)
+        return;
+    timesum_add(&chain->length_ns, ns);
+    timesum_add(&chain->ran_ns, ns - linked->late_ns);
+    timesum_add(&chain->last[(chain->hops - 1) % CHAIN_HOPS].ns, ns);
+    linked->since_ns = time_ns;
+    linked->late_ns = 0;
 }
 
-static void chain_extend(struct chain *chain, int64_t ns, bool ran)
-{
-    ns_add(&chain->length_ns, ns);
-    ns_add(&chain->ran_ns, ran ? ns : 0);
-    ns_add(&chain->last[(chain->hops - 1) % CHAIN_HOPS].ns, ns);
-}
-
-int chains_work(struct chains *chains, const struct piece *piece)
+int chains_late(struct chains *chains, const struct piece *piece)
 {
     struct linked *linked = linked_of(chains, piece->g);
     if (!linked)
         return -ENOMEM;
     int64_t from_ns = piece->begin_ns > linked->since_ns ? piece->begin_ns : linked->since_ns;
     if (piece->end_ns > from_ns)
-        chain_extend(&linked->chain, piece->end_ns - from_ns, piece->interval->state != GMPT_G_RUNNABLE);
-    linked->since_ns = piece->end_ns;
+        linked->late_ns += piece->end_ns - from_ns;
     return 0;
 }
 
-int chains_at(struct chains *chains, const struct interval_g *g, int64_t time_ns)
+int chains_idle(struct chains *chains, const struct piece *piece)
 {
-    struct linked *linked = linked_of(chains, g);
+    struct linked *linked = linked_of(chains, piece->g);
     if (!linked)
         return -ENOMEM;
-    linked->since_ns = time_ns;
+    chain_extend(linked, piece->begin_ns);
+    linked->since_ns = piece->end_ns;
+    linked->late_ns = 0;
     return 0;
 }
 
@@ -70,10 +75,7 @@ int chains_wake(struct chains *chains, const struct interval_g *g, const struct 
     if (!from)
         return -ENOMEM;
     to = linked_of(chains, g); /* the first may have moved */
-    if (time_ns > from->since_ns) {
-        chain_extend(&from->chain, time_ns - from->since_ns, true);
-        from->since_ns = time_ns;
-    }
+    chain_extend(from, time_ns);
     to->since_ns = time_ns;
     if (from->chain.length_ns <= to->chain.length_ns)
         return 0;
@@ -90,6 +92,9 @@ int chains_over(struct chains *chains, const struct interval_g *g, int64_t time_
     struct linked *linked = linked_of(chains, g);
     if (!linked)
         return -ENOMEM;
+    chain_extend(linked, time_ns);
+    if (linked->chain.length_ns <= chains->longest[CHAINS_SHOWN - 1].length_ns)
+        return 0;
     struct chain chain = linked->chain;
     chain.end_ns = time_ns;
     const struct chain_hop *own = &chain.last[(chain.hops - 1) % CHAIN_HOPS];

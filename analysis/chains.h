@@ -14,7 +14,7 @@
 #define GMPT_CHAINS_H
 
 #include "piece.h"
-#include "slots.h"
+#include "trace/slots.h"
 
 #define CHAIN_HOPS 6
 #define CHAINS_SHOWN 3
@@ -41,13 +41,14 @@ struct chains {
 };
 
 void chains_open(struct chains *chains, int64_t from_ns);
-/* A G ran, was in a call or could run. Returns 0 or -ENOMEM. */
-int chains_work(struct chains *chains, const struct piece *piece);
-/* A G was woken or started by another, which runs. stack is where it did. */
+/* A G could run and did not. That it runs, or is in a call, need not be told: it is what is left. Returns 0 or -ENOMEM,
+ * as all of these. */
+int chains_late(struct chains *chains, const struct piece *piece);
+/* A G did nothing that belongs to a chain. */
+int chains_idle(struct chains *chains, const struct piece *piece);
+/* A G was woken, after chains_idle, or started by another, which runs. stack is where it did. */
 int chains_wake(struct chains *chains, const struct interval_g *g, const struct interval_g *waker, uint32_t stack,
                 int64_t time_ns);
-/* A wait is over that no G ended. */
-int chains_at(struct chains *chains, const struct interval_g *g, int64_t time_ns);
 /* A G is over, or the trace. */
 int chains_over(struct chains *chains, const struct interval_g *g, int64_t time_ns);
 void chains_clear(struct chains *chains);

@@ -3,10 +3,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
-static bool key_equal(const void *entry, const void *key_arg)
+static bool key_equal(const void *entry, const void *key)
 {
-    const struct distribution_key *a = &((const struct distribution *)entry)->key, *b = key_arg;
-    return a->stack == b->stack && a->fn == b->fn && a->by_fn == b->by_fn && a->kind == b->kind;
+    return distribution_key_equal(&((const struct distribution *)entry)->key, key);
 }
 
 static uint64_t key_hash(const struct distribution_key *key)
@@ -15,11 +14,9 @@ static uint64_t key_hash(const struct distribution_key *key)
     return table_mix(hash);
 }
 
-struct distribution *distributions_get(struct distributions *set, const struct distribution_key *key)
+struct distribution *distributions_get_rare(struct distributions *set, const struct distribution_key *key,
+                                            struct distribution **recent)
 {
-    struct distribution **recent = &set->recent[(key->stack ^ key->fn >> 4 ^ key->kind) % DISTRIBUTION_RECENT];
-    if (*recent && key_equal(*recent, key))
-        return *recent;
     static const struct distribution_key others = { 0 };
     uint64_t hash = key_hash(key);
     struct distribution *entry = table_find(&set->table, hash, key_equal, key);
@@ -39,16 +36,6 @@ struct distribution *distributions_get(struct distributions *set, const struct d
         }
     }
     return *recent = entry;
-}
-
-int distribution_add(struct distribution *entry, int64_t ns, int64_t end_ns, uint64_t g, uint64_t object)
-{
-    if (ns > entry->histogram.max || entry->histogram.count == 0) {
-        entry->worst_end_ns = end_ns;
-        entry->worst_g = g;
-        entry->worst_object = object;
-    }
-    return histogram_add(&entry->histogram, ns);
 }
 
 static int key_compare(const struct distribution_key *a, const struct distribution_key *b)

@@ -40,10 +40,33 @@ struct distributions {
     struct distribution **list;                       /* after distributions_sort */
 };
 
+static inline bool distribution_key_equal(const struct distribution_key *a, const struct distribution_key *b)
+{
+    return a->stack == b->stack && a->fn == b->fn && a->by_fn == b->by_fn && a->kind == b->kind;
+}
+
+struct distribution *distributions_get_rare(struct distributions *set, const struct distribution_key *key,
+                                            struct distribution **recent);
+
 /* The entry with this key, made when it is new; lives until distributions_clear. NULL when memory is short. */
-struct distribution *distributions_get(struct distributions *set, const struct distribution_key *key);
+static inline struct distribution *distributions_get(struct distributions *set, const struct distribution_key *key)
+{
+    struct distribution **recent = &set->recent[(key->stack ^ key->fn >> 4 ^ key->kind) % DISTRIBUTION_RECENT];
+    if (*recent && distribution_key_equal(&(*recent)->key, key))
+        return *recent;
+    return distributions_get_rare(set, key, recent);
+}
+
 /* Returns 0 or -ENOMEM. */
-int distribution_add(struct distribution *entry, int64_t ns, int64_t end_ns, uint64_t g, uint64_t object);
+static inline int distribution_add(struct distribution *entry, int64_t ns, int64_t end_ns, uint64_t g, uint64_t object)
+{
+    if (ns > entry->histogram.max || entry->histogram.count == 0) {
+        entry->worst_end_ns = end_ns;
+        entry->worst_g = g;
+        entry->worst_object = object;
+    }
+    return histogram_add(&entry->histogram, ns);
+}
 
 /* Lists all entries in set->list, those with the longest total first, or, by_worst, with the longest single one; those
  * that are equal by their keys, so that the order is always the same. Returns how many, or -ENOMEM. */

@@ -5,18 +5,21 @@
 #include "distribution.h"
 #include "finding.h"
 #include "piece.h"
+#include "trace/slots.h"
 
-/* Zero-initialised is empty. */
 struct lateness {
+    struct slots slots;
+    int64_t late_ns;             /* the limit */
     struct histogram all;        /* after lateness_finish */
     struct distributions starts; /* by function and where the G was started */
     struct distributions lines;  /* by where it had waited or called before; those who had not are under their start */
     struct distributions late;   /* those over the limit, as starts */
 };
 
+void lateness_open(struct lateness *lateness, const struct finding_limits *limits);
 /* A G has begun to run. Returns 0 or -ENOMEM. */
-int lateness_add(struct lateness *lateness, const struct piece *piece, const struct finding_limits *limits);
-int lateness_finish(struct lateness *lateness, const struct finding_limits *limits, struct findings *findings);
+int lateness_add(struct lateness *lateness, const struct piece *piece);
+int lateness_finish(struct lateness *lateness, struct findings *findings);
 void lateness_clear(struct lateness *lateness);
 
 #endif

@@ -1,16 +1,11 @@
 #include "processors.h"
 
 #include <errno.h>
-
-struct counted {
-    uint64_t id;
-    uint8_t state; /* as which it is counted; 0 = not yet */
-};
+#include <stdlib.h>
 
 void processors_open(struct processors *processors, const struct finding_limits *limits, uint32_t maxprocs,
                      int64_t from_ns, int64_t to_ns)
 {
-    processors->slots.record_bytes = sizeof(struct counted);
     processors->limit = processors->top = maxprocs > PROCESSORS_MAX ? PROCESSORS_MAX : maxprocs;
     processors->from_ns = from_ns;
     processors->to_ns = to_ns;
@@ -42,20 +37,15 @@ static void starving_end(struct processors *processors)
     processors->starving_most = 0;
 }
 
-void processors_until(struct processors *processors, int64_t time_ns)
+void processors_look(struct processors *processors, uint64_t runnable)
 {
-    int64_t runnable = processors->counts[GMPT_G_RUNNABLE];
     bool starving = runnable > 0 && processors->held < processors->limit;
     if (starving && processors->starving_since_ns < 0)
         processors->starving_since_ns = processors->now_ns;
     if (!starving && processors->starving_since_ns >= 0)
         starving_end(processors);
-    if (time_ns > processors->now_ns)
-        processors->now_ns = time_ns;
-    if (!starving)
-        return;
-    if (runnable > processors->starving_most)
-        processors->starving_most = runnable;
+    if (starving && (int64_t)runnable > processors->starving_most)
+        processors->starving_most = (int64_t)runnable;
 }
 
 static void hold(struct processors *processors, uint64_t p, bool held)
@@ -92,7 +82,7 @@ static int steal(struct processors *processors, const struct gmpt_event *event)
     return 0;
 }
 
-int processors_event(struct processors *processors, const struct gmpt_event *event)
+int processors_move(struct processors *processors, const struct gmpt_event *event)
 {
     switch (event->type) {
     case GMPT_EVENT_proc_start:
@@ -119,33 +109,10 @@ int processors_event(struct processors *processors, const struct gmpt_event *eve
     }
 }
 
-int processors_enter(struct processors *processors, const struct interval_g *g, enum gmpt_g_state state)
-{
-    struct counted *counted = slots_of(&processors->slots, g);
-    if (!counted)
-        return -ENOMEM;
-    processors->counts[counted->state]--;
-    processors->counts[state]++;
-    counted->state = (uint8_t)state;
-    return 0;
-}
-
-void processors_ran(struct processors *processors, const struct piece *piece)
-{
-    int32_t p = piece->interval->p;
-    if (p < 0 || p >= PROCESSORS_MAX)
-        return;
-    int64_t *busy_ns = &processors->ps[p].busy_ns;
-    if (__builtin_add_overflow(*busy_ns, piece->lasted_ns, busy_ns))
-        *busy_ns = INT64_MAX; /* only a damaged clock gets there */
-    processors->ps[p].runs++;
-    if ((uint32_t)p >= processors->top)
-        processors->top = (uint32_t)p + 1;
-}
-
 void processors_finish(struct processors *processors, int64_t end_ns, struct findings *findings)
 {
-    processors_until(processors, end_ns);
+    if (end_ns > processors->now_ns)
+        processors->now_ns = end_ns;
     if (processors->starving_since_ns >= 0)
         starving_end(processors);
     for (uint64_t p = 0; p < PROCESSORS_MAX; p++)
@@ -165,7 +132,6 @@ void processors_finish(struct processors *processors, int64_t end_ns, struct fin
 
 void processors_clear(struct processors *processors)
 {
-    slots_clear(&processors->slots);
     free(processors->steals);
     processors->steals = NULL;
 }

@@ -8,7 +8,7 @@
 
 #include "finding.h"
 #include "piece.h"
-#include "slots.h"
+#include "trace/timesum.h"
 
 #define PROCESSORS_MAX 256
 
@@ -22,12 +22,10 @@ struct processor {
 };
 
 struct processors {
-    struct slots slots;
     int64_t from_ns, to_ns;
     uint32_t limit; /* GOMAXPROCS now */
     uint32_t top;   /* the most Ps that were seen */
     uint32_t held;
-    int64_t counts[GMPT_G_STATES]; /* Gs in each state now */
     struct processor ps[PROCESSORS_MAX];
     uint64_t *steals; /* [thief * PROCESSORS_MAX + victim], Gs; NULL: none */
     int64_t now_ns;
@@ -40,13 +38,34 @@ struct processors {
 
 void processors_open(struct processors *processors, const struct finding_limits *limits, uint32_t maxprocs,
                      int64_t from_ns, int64_t to_ns);
-/* Before an event is taken in: time goes on with things as they are. Afterwards: what it says of Ps. */
-void processors_until(struct processors *processors, int64_t time_ns);
-int processors_event(struct processors *processors, const struct gmpt_event *event);
-/* A G has entered a state; GMPT_G_DEAD: it is gone. */
-int processors_enter(struct processors *processors, const struct interval_g *g, enum gmpt_g_state state);
+int processors_move(struct processors *processors, const struct gmpt_event *event);
+void processors_look(struct processors *processors, uint64_t runnable);
+
+/* What an event says of Ps; how many Gs can run, once it has been taken in. Returns 0 or -ENOMEM. */
+static inline int processors_event(struct processors *processors, const struct gmpt_event *event, int64_t time_ns,
+                                   uint64_t runnable)
+{
+    if (time_ns > processors->now_ns)
+        processors->now_ns = time_ns;
+    bool of_p = event->type < GMPT_EVENT_go_unblock || event->type == GMPT_EVENT_go_detach;
+    int result = of_p ? processors_move(processors, event) : 0;
+    if ((runnable > 0 && processors->held < processors->limit) || processors->starving_since_ns >= 0)
+        processors_look(processors, runnable);
+    return result;
+}
+
 /* A G ran on a P. */
-void processors_ran(struct processors *processors, const struct piece *piece);
+static inline void processors_ran(struct processors *processors, const struct piece *piece)
+{
+    uint32_t p = (uint32_t)piece->interval->p;
+    if (p >= PROCESSORS_MAX)
+        return;
+    timesum_add(&processors->ps[p].busy_ns, piece->lasted_ns);
+    processors->ps[p].runs++;
+    if (p >= processors->top)
+        processors->top = p + 1;
+}
+
 void processors_finish(struct processors *processors, int64_t end_ns, struct findings *findings);
 void processors_clear(struct processors *processors);
 

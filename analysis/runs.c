@@ -1,12 +1,15 @@
 #include "runs.h"
 
+#include "trace/timesum.h"
+
 #include <errno.h>
 
 struct stretch {
     uint64_t id;
-    int64_t ran_ns;
-    struct rate switches;
-    bool stormy; /* was over the limit: it is counted */
+    int64_t ran_ns;    /* before its P was taken */
+    uint64_t switches; /* in the window that goes on */
+    int64_t begin_ns;  /* of that window */
+    bool stormy;       /* was over the limit: it is counted */
 };
 
 void runs_open(struct runs *runs, const struct finding_limits *limits)
@@ -31,7 +34,17 @@ static int storm_add(struct runs *runs, struct stretch *stretch, const struct pi
         return -ENOMEM;
     storm->marked += !stretch->stormy;
     stretch->stormy = true;
-    return distribution_add(storm, (int64_t)stretch->switches.count, piece->end_ns, piece->g->id, 0);
+    return distribution_add(storm, (int64_t)stretch->switches, piece->end_ns, piece->g->id, 0);
+}
+
+/* How a stretch that a piece ends was made to stop. */
+static uint32_t tier_of(const struct interval *interval)
+{
+    if (interval->state == GMPT_G_PREEMPTED)
+        return FINDING_TIER_DETACHED;
+    return interval->ended_by == GMPT_EVENT_go_preempt         ? FINDING_TIER_SAFEPOINT
+           : interval->ended_by == GMPT_EVENT_go_preempt_async ? FINDING_TIER_SIGNAL
+                                                               : FINDING_TIER_NONE;
 }
 
 int runs_add(struct runs *runs, const struct piece *piece)
@@ -40,26 +53,31 @@ int runs_add(struct runs *runs, const struct piece *piece)
     struct stretch *stretch = slots_of(&runs->slots, piece->g);
     if (!stretch)
         return -ENOMEM;
-    stretch->ran_ns = (interval->state == GMPT_G_PREEMPTED ? stretch->ran_ns : 0) + piece->lasted_ns;
-    uint32_t tier = interval->state == GMPT_G_PREEMPTED                 ? FINDING_TIER_DETACHED
-                    : interval->ended_by == GMPT_EVENT_go_preempt       ? FINDING_TIER_SAFEPOINT
-                    : interval->ended_by == GMPT_EVENT_go_preempt_async ? FINDING_TIER_SIGNAL
-                                                                        : FINDING_TIER_NONE;
+    int64_t ran_ns = piece->lasted_ns;
+    if (interval->state == GMPT_G_PREEMPTED)
+        timesum_add(&ran_ns, stretch->ran_ns);
+    if (interval->ended_by == GMPT_EVENT_go_detach) {
+        stretch->ran_ns = ran_ns;
+        return 0;
+    }
+    uint32_t tier = tier_of(interval);
     int result = 0;
-    bool detached = interval->ended_by == GMPT_EVENT_go_detach;
-    if (!detached && tier != FINDING_TIER_NONE)
-        result = preempted_add(&runs->preempted, tier, piece, stretch->ran_ns);
-    if (!detached && stretch->ran_ns >= runs->hog_ns && !result)
-        result = preempted_add(&runs->hogs, tier, piece, stretch->ran_ns);
-    if (detached || result || interval->ended_by == GMPT_EVENT_syscall_begin)
+    if (tier != FINDING_TIER_NONE)
+        result = preempted_add(&runs->preempted, tier, piece, ran_ns);
+    if (ran_ns >= runs->hog_ns && !result)
+        result = preempted_add(&runs->hogs, tier, piece, ran_ns);
+    if (result || interval->ended_by == GMPT_EVENT_syscall_begin)
         return result;
     /* A window that is over is judged as the next begins. */
-    if (stretch->switches.count >= runs->switches_per_s &&
-        piece->end_ns - stretch->switches.begin_ns >= RUNS_SWITCH_WINDOW_NS)
-        result = storm_add(runs, stretch, piece);
-    rate_add(&stretch->switches, piece->end_ns, RUNS_SWITCH_WINDOW_NS);
+    if (stretch->switches && piece->end_ns - stretch->begin_ns >= RUNS_SWITCH_WINDOW_NS) {
+        if (stretch->switches >= runs->switches_per_s)
+            result = storm_add(runs, stretch, piece);
+        stretch->switches = 0;
+    }
+    if (stretch->switches++ == 0)
+        stretch->begin_ns = piece->end_ns;
     if (!result && (interval->ended_by == GMPT_EVENT_go_exit || interval->ended_by == INTERVAL_TRACE_END) &&
-        stretch->switches.count >= runs->switches_per_s)
+        stretch->switches >= runs->switches_per_s)
         result = storm_add(runs, stretch, piece);
     return result;
 }

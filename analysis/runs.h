@@ -8,7 +8,7 @@
 #include "distribution.h"
 #include "finding.h"
 #include "piece.h"
-#include "slots.h"
+#include "trace/slots.h"
 
 #define RUNS_SWITCH_WINDOW_NS 1000000000
 

@@ -10,7 +10,7 @@ struct woken {
     uint64_t id;
     uint64_t object, burst; /* burst: its number plus 1 */
     uint64_t waker_fn;
-    int64_t ran_ns;
+    int64_t ran_ns; /* the G's, as it was woken (intervals.h) */
     uint32_t stack;
     uint8_t reason;
     bool waiting; /* woken, and has not waited for anything else since */
@@ -33,15 +33,6 @@ void wakeups_open(struct wakeups *wakeups, const struct finding_limits *limits)
     wakeups->slots.record_bytes = sizeof(struct woken);
     wakeups->at_once_ns = limits->at_once_ns;
     wakeups->herd_gs = limits->herd_gs;
-}
-
-int wakeups_ran(struct wakeups *wakeups, const struct piece *piece)
-{
-    struct woken *g = slots_of(&wakeups->slots, piece->g);
-    if (!g)
-        return -ENOMEM;
-    g->ran_ns += piece->lasted_ns;
-    return 0;
 }
 
 /* A burst that makes room, or the last ones. */
@@ -101,7 +92,7 @@ static int back_note(struct wakeups *wakeups, const struct woken *g, const struc
     if (key.stack == 0)
         key.fn = piece->g->fn;
     struct distribution *site = distributions_get(&wakeups->futile, &key);
-    if (!site || distribution_add(site, g->ran_ns, piece->begin_ns, g->id, g->object))
+    if (!site || distribution_add(site, piece->g->ran_ns - g->ran_ns, piece->begin_ns, g->id, g->object))
         return -ENOMEM;
     if (g->burst && wakeups->burst_count - g->burst < WAKEUPS_BURSTS)
         wakeups->bursts[(g->burst - 1) % WAKEUPS_BURSTS].back++;
@@ -117,11 +108,11 @@ int wakeups_waited(struct wakeups *wakeups, const struct piece *piece)
     if (g->waiting && wait->reason == GMPT_WAIT_mutex && g->reason == GMPT_WAIT_cond)
         return 0;
     bool back = g->waiting && wait->object == g->object && (uint8_t)wait->reason == g->reason;
-    if (back && g->ran_ns < wakeups->at_once_ns && back_note(wakeups, g, piece))
+    if (back && piece->g->ran_ns - g->ran_ns < wakeups->at_once_ns && back_note(wakeups, g, piece))
         return -ENOMEM;
     bool by_somebody = wait->waker || wait->waker_kind == GMPT_WAKER_NETPOLL || wait->waker_kind == GMPT_WAKER_SYSMON;
     uint64_t before = g->burst;
-    g->ran_ns = 0;
+    g->ran_ns = piece->g->ran_ns;
     g->burst = 0;
     g->waiting = wait->ended_by == GMPT_EVENT_go_unblock && by_somebody && wait->object && reason_tells(wait->reason);
     if (!g->waiting)

@@ -13,7 +13,7 @@
 #include "distribution.h"
 #include "finding.h"
 #include "piece.h"
-#include "slots.h"
+#include "trace/slots.h"
 
 #define WAKEUPS_BURSTS 64
 
@@ -38,8 +38,6 @@ struct wakeups {
 };
 
 void wakeups_open(struct wakeups *wakeups, const struct finding_limits *limits);
-/* A G has run for so long. Returns 0 or -ENOMEM. */
-int wakeups_ran(struct wakeups *wakeups, const struct piece *piece);
 /* A wait is over, or the trace. Returns 0 or -ENOMEM. */
 int wakeups_waited(struct wakeups *wakeups, const struct piece *piece);
 int wakeups_finish(struct wakeups *wakeups, struct findings *findings);

@@ -242,7 +242,8 @@ static int parts_open(struct analyze *analyze, const struct analyze_options *opt
         .canonical_arg = load->alike,
     };
     load->summary = summary_open(load->trace, &summary_options);
-    analyze->analysis = match ? analysis_open(load->trace, &analysis_options) : NULL;
+    if (match && load->summary)
+        analyze->analysis = analysis_open(summary_intervals(load->summary), load->trace, &analysis_options);
     if (load->summary && analyze->analysis)
         return CLI_OK;
     cli_error("%s: %s", options->load.path, strerror(ENOMEM));

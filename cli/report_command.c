@@ -117,7 +117,7 @@ static int length_find(struct report *report)
 
 struct taking {
     struct report *report;
-    struct intervals *intervals;
+    struct intervals *intervals; /* the summary's, to which all parts listen */
 };
 
 /* Those that tell goroutines apart by their sites. */
@@ -159,24 +159,21 @@ static int interval_begun(void *taking_arg, const struct interval *interval)
 static int event_take(struct taking *taking, const struct gmpt_event *event)
 {
     struct report *report = taking->report;
-    int result = intervals_add(taking->intervals, event);
+    int result = summary_add(report->load.summary, event);
     result = result ? result : heatmap_event(report->heatmap, event);
     result = result ? result : report_flame_event(report->flame, event);
-    result = result ? result : analysis_add(report->analysis, event);
-    return result ? result : summary_add(report->load.summary, event);
+    return result ? result : analysis_add(report->analysis, event);
 }
 
 /* *last: what gmpt_trace_next returned in the end. Returns 0 or a negative errno. */
 static int trace_take(struct report *report, int *last)
 {
-    struct taking taking = { .report = report };
+    struct taking taking = { .report = report, .intervals = summary_intervals(report->load.summary) };
+    struct interval_listener listener = { .closed = interval_closed, .begun = interval_begun, .arg = &taking };
     struct reading reading;
     struct gmpt_event event;
     int result = 0;
-    taking.intervals = intervals_open(report->load.trace, interval_closed, &taking);
-    if (!taking.intervals)
-        return -ENOMEM;
-    intervals_watch(taking.intervals, interval_begun);
+    intervals_listen(taking.intervals, &listener);
     reading_begin(&reading, report->load.trace);
     while (!result && (*last = gmpt_trace_next(report->load.trace, &event)) > 0) {
         result = event_take(&taking, &event);
@@ -184,14 +181,11 @@ static int trace_take(struct report *report, int *last)
     }
     reading_end(&reading);
     if (!result)
-        result = intervals_finish(taking.intervals, report->end_ns);
+        result = summary_finish(report->load.summary);
     if (!result)
         result = heatmap_finish(report->heatmap);
     if (!result)
-        result = summary_finish(report->load.summary);
-    if (!result)
         result = analysis_finish(report->analysis);
-    intervals_close(taking.intervals);
     return result ? result : *last == -ENOMEM ? -ENOMEM : 0;
 }
 
@@ -223,7 +217,9 @@ static int parts_open(struct report *report, const struct report_options *option
     report->over = report_over_open(report);
     report->delays = report_delays_open();
     report->owners = report_owners_open();
-    report->analysis = analysis_open(report->load.trace, &analysis_options);
+    if (report->load.summary)
+        report->analysis =
+            analysis_open(summary_intervals(report->load.summary), report->load.trace, &analysis_options);
     return report->names && report->load.summary && report->heatmap && report->overtime && report->flame &&
                    report->sites && report->waits && report->over && report->delays && report->owners &&
                    report->analysis

@@ -259,8 +259,15 @@ static struct interval sample_interval(const struct tally *tally, const struct g
     const struct gmpt_event_cpu_sample *sample = &event->cpu_sample;
     *g = (struct interval_g){ .id = sample->g };
     if (known)
-        *g = (struct interval_g){ known->id,     known->parent, known->fn,         known->create_stack,
-                                  known->labels, known->name,   known->created_ns, false, 0 };
+        *g = (struct interval_g){
+            .id = known->id,
+            .parent = known->parent,
+            .fn = known->fn,
+            .create_stack = known->create_stack,
+            .labels = known->labels,
+            .name = known->name,
+            .created_ns = known->created_ns,
+        };
     int64_t taken_ns = cpusamples_time_ns(event);
     bool called = !sample->held && known && known->state == GMPT_G_SYSCALL;
     return (struct interval){

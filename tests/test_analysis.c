@@ -16,6 +16,37 @@
 #define MAIN_FN 0x4000
 #define WORK_FN 0x5000
 
+/* ---- Analyses ---------------------------------------------------------------------------------------------------- */
+
+static struct analysis *opened_with(const struct gmpt_trace *trace, const struct analysis_options *options)
+{
+    struct intervals *intervals = intervals_open(trace, NULL, NULL);
+    ck_assert_ptr_nonnull(intervals);
+    struct analysis *analysis = analysis_open(intervals, trace, options);
+    ck_assert_ptr_nonnull(analysis);
+    return analysis;
+}
+
+static int event_take(struct analysis *analysis, const struct gmpt_event *event)
+{
+    int result = intervals_add(analysis->intervals, event);
+    return result ? result : analysis_add(analysis, event);
+}
+
+static int all_finish(struct analysis *analysis)
+{
+    int result =
+        intervals_finish(analysis->intervals, analysis->trace ? gmpt_trace_info(analysis->trace)->duration_ns : 0);
+    return result ? result : analysis_finish(analysis);
+}
+
+static void all_close(struct analysis *analysis)
+{
+    struct intervals *intervals = analysis->intervals;
+    analysis_close(analysis);
+    intervals_close(intervals);
+}
+
 /* ---- Made-up traces ---------------------------------------------------------------------------------------------- */
 
 static struct gentrace made;
@@ -40,18 +71,17 @@ static struct analysis *analysis_of(const char *path, const struct window *windo
         .filter = window->filter ? filter_parse(window->filter, &filter_error) : NULL,
         .names = { .trace = *trace },
     };
-    struct analysis *analysis = analysis_open(*trace, &options);
-    ck_assert_ptr_nonnull(analysis);
+    struct analysis *analysis = opened_with(*trace, &options);
     while (gmpt_trace_next(*trace, &event) > 0)
-        ck_assert_int_eq(analysis_add(analysis, &event), 0);
-    ck_assert_int_eq(analysis_finish(analysis), 0);
+        ck_assert_int_eq(event_take(analysis, &event), 0);
+    ck_assert_int_eq(all_finish(analysis), 0);
     return analysis;
 }
 
 static void analysis_end(struct analysis *analysis, struct gmpt_trace *trace)
 {
     filter_free((struct filter *)(uintptr_t)analysis->options.filter);
-    analysis_close(analysis);
+    all_close(analysis);
     gmpt_trace_close(trace);
 }
 
@@ -162,9 +192,7 @@ TEST(analysis, a_filter_chooses_and_its_opposite_has_the_rest)
 static struct analysis *opened(void)
 {
     struct analysis_options options = { .limits = FINDING_LIMITS_DEFAULT, .to_ns = ANALYSIS_END };
-    struct analysis *analysis = analysis_open(NULL, &options);
-    ck_assert_ptr_nonnull(analysis);
-    return analysis;
+    return opened_with(NULL, &options);
 }
 
 static void feed(struct analysis *analysis, enum gmpt_event_type type, int p, int64_t t, uint64_t g,
@@ -172,7 +200,7 @@ static void feed(struct analysis *analysis, enum gmpt_event_type type, int p, in
 {
     struct gmpt_event event = { .type = type, .p = p, .time_ns = t, .g = g };
     memcpy(event.field, fields, GMPT_EVENT_FIELDS_MAX * sizeof fields[0]);
-    ck_assert_int_eq(analysis_add(analysis, &event), 0);
+    ck_assert_int_eq(event_take(analysis, &event), 0);
 }
 #define FIELDS(...)                                                                                                    \
     (const uint64_t[GMPT_EVENT_FIELDS_MAX]) { __VA_ARGS__ }
@@ -193,7 +221,7 @@ static void block(struct analysis *analysis, int p, int64_t t, uint64_t g, enum 
     event.go_block.object = object;
     event.go_block.stack = 9;
     event.go_block.owner = owner;
-    ck_assert_int_eq(analysis_add(analysis, &event), 0);
+    ck_assert_int_eq(event_take(analysis, &event), 0);
 }
 static void unblock(struct analysis *analysis, int p, int64_t t, uint64_t g)
 {
@@ -201,7 +229,7 @@ static void unblock(struct analysis *analysis, int p, int64_t t, uint64_t g)
     event.go_unblock.g = g;
     event.go_unblock.by = GMPT_WAKER_G;
     event.go_unblock.stack = 11;
-    ck_assert_int_eq(analysis_add(analysis, &event), 0);
+    ck_assert_int_eq(event_take(analysis, &event), 0);
 }
 static void simple(struct analysis *analysis, enum gmpt_event_type type, int p, int64_t t, uint64_t g)
 {
@@ -221,7 +249,7 @@ static struct analysis *opened_with_main(void)
 static const struct finding *finished(struct analysis *analysis, int64_t end_ns, enum finding_kind kind)
 {
     simple(analysis, GMPT_EVENT_proc_stop, 7, end_ns, 0);
-    ck_assert_int_eq(analysis_finish(analysis), 0);
+    ck_assert_int_eq(all_finish(analysis), 0);
     for (size_t i = 0; i < analysis->findings.count; i++)
         if (analysis->findings.list[i].kind == kind)
             return &analysis->findings.list[i];
@@ -231,9 +259,9 @@ static const struct finding *finished(struct analysis *analysis, int64_t end_ns,
 TEST(analysis, nothing_has_no_findings)
 {
     struct analysis *analysis = opened();
-    ck_assert_int_eq(analysis_finish(analysis), 0);
+    ck_assert_int_eq(all_finish(analysis), 0);
     ck_assert_uint_eq(analysis->findings.count, 0);
-    analysis_close(analysis);
+    all_close(analysis);
     analysis_close(NULL);
 }
 
@@ -273,10 +301,10 @@ TEST(analysis, a_hog_is_told_with_its_tier)
         ck_assert_uint_eq(hog->create_stack, 5);
         ck_assert_uint_eq(hog->g, 2);
         ck_assert_int_eq(hog->begin_ns, 10);
-        analysis_close(analysis);
+        all_close(analysis);
     }
     ck_assert_ptr_null(hog_of(&analysis, GMPT_EVENT_go_preempt, 20 * MS - 1));
-    analysis_close(analysis);
+    all_close(analysis);
 }
 
 TEST(analysis, a_call_is_a_safepoint)
@@ -287,7 +315,7 @@ TEST(analysis, a_call_is_a_safepoint)
         simple(analysis, GMPT_EVENT_syscall_end, 0, t * MS, 1);
     }
     ck_assert_ptr_null(finished(analysis, 91 * MS, FINDING_HOG));
-    analysis_close(analysis);
+    all_close(analysis);
 }
 
 TEST(analysis, who_waits_to_run_for_too_long_is_told)
@@ -304,7 +332,7 @@ TEST(analysis, who_waits_to_run_for_too_long_is_told)
             ck_assert_int_eq(late->begin_ns, 3 * MS);
             ck_assert_uint_eq(late->g, 2);
         }
-        analysis_close(analysis);
+        all_close(analysis);
     }
 }
 
@@ -342,18 +370,18 @@ TEST(analysis, a_herd_that_goes_back_is_told)
     ck_assert_uint_eq(herd->by_fn, MAIN_FN);
     ck_assert_uint_eq(herd->stack, 9);
     ck_assert_uint_eq(analysis->wakeups.futile.list[0]->histogram.count, 27);
-    analysis_close(analysis);
+    all_close(analysis);
 }
 
 TEST(analysis, who_gets_to_work_or_got_a_value_is_no_herd)
 {
     struct analysis *analysis;
     ck_assert_ptr_null(herd_of(&analysis, 10, 10 * US, GMPT_WAIT_cond));
-    analysis_close(analysis);
+    all_close(analysis);
     ck_assert_ptr_null(herd_of(&analysis, 10, 2 * US, GMPT_WAIT_chan_recv));
-    analysis_close(analysis);
+    all_close(analysis);
     ck_assert_ptr_null(herd_of(&analysis, 7, 2 * US, GMPT_WAIT_cond));
-    analysis_close(analysis);
+    all_close(analysis);
 }
 
 /* gs Gs want a lock that each has for hold_ns and asks for again at once. */
@@ -388,16 +416,16 @@ TEST(analysis, a_lock_that_many_queue_for_is_a_convoy)
     const struct distribution *lock = analysis->waits.locks.list[0];
     ck_assert_uint_eq(lock->key.by_fn, MAIN_FN);
     ck_assert_uint_eq(lock->marked, lock->histogram.count);
-    analysis_close(analysis);
+    all_close(analysis);
 }
 
 TEST(analysis, few_waiters_or_long_turns_are_no_convoy)
 {
     struct analysis *analysis;
     ck_assert_ptr_null(convoy_of(&analysis, 3, 100 * US));
-    analysis_close(analysis);
+    all_close(analysis);
     ck_assert_ptr_null(convoy_of(&analysis, 8, 2 * MS));
-    analysis_close(analysis);
+    all_close(analysis);
 }
 
 TEST(analysis, calls_are_a_storm_from_a_rate_on)
@@ -411,7 +439,7 @@ TEST(analysis, calls_are_a_storm_from_a_rate_on)
         const struct finding *storm = finished(analysis, S, FINDING_SYSCALLS);
         ck_assert_int_eq(storm != NULL, more);
         ck_assert(!storm || (storm->value == 10000 && storm->stack == 9));
-        analysis_close(analysis);
+        all_close(analysis);
     }
 }
 
@@ -427,7 +455,7 @@ TEST(analysis, switches_are_a_storm_from_a_rate_on)
         const struct finding *storm = finished(analysis, 6 * S, FINDING_STORM);
         ck_assert_int_eq(storm != NULL, more);
         ck_assert(!storm || (storm->value == 2000 && storm->gs == 1 && storm->fn == MAIN_FN));
-        analysis_close(analysis);
+        all_close(analysis);
     }
 }
 
@@ -451,7 +479,7 @@ TEST(analysis, ever_more_goroutines_are_told_and_many_that_end_are_not)
             ck_assert_uint_eq(spawning->create_stack, 5);
             ck_assert_int_eq(spawning->severity, FINDING_ERROR);
         }
-        analysis_close(analysis);
+        all_close(analysis);
     }
 }
 
@@ -472,7 +500,7 @@ TEST(analysis, goroutines_starve_while_a_p_idles)
             ck_assert_int_eq(starved->begin_ns, 3 * MS);
             ck_assert_uint_eq(starved->gs, 2);
         }
-        analysis_close(analysis);
+        all_close(analysis);
     }
 }
 
@@ -503,5 +531,5 @@ TEST(analysis, a_chain_goes_through_whoever_was_waited_for)
     chain = &analysis->chains.longest[1];
     ck_assert_uint_eq(chain->g, 2);
     ck_assert_int_eq(chain->length_ns, 10 + 25 + 105);
-    analysis_close(analysis);
+    all_close(analysis);
 }

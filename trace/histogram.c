@@ -1,21 +1,8 @@
-/* A value's octave is its highest bit, its step the bits right below that; the smallest values have a counter each. */
+/* See histogram.h. */
 #include "histogram.h"
 
 #include <errno.h>
 #include <stdlib.h>
-
-static void value_split(int64_t value, unsigned *octave, unsigned *step)
-{
-    uint64_t bits = (uint64_t)value;
-    if (bits < HISTOGRAM_STEPS) {
-        *octave = 0;
-        *step = (unsigned)bits;
-        return;
-    }
-    unsigned top = 63 - (unsigned)__builtin_clzll(bits);
-    *octave = top - (HISTOGRAM_STEP_BITS - 1);
-    *step = (unsigned)(bits >> (top - HISTOGRAM_STEP_BITS)) & (HISTOGRAM_STEPS - 1);
-}
 
 /* The smallest value that shares a counter. */
 static int64_t step_floor(unsigned octave, unsigned step)
@@ -31,44 +18,22 @@ static int64_t step_ceiling(unsigned octave, unsigned step)
     return (int64_t)(((uint64_t)(HISTOGRAM_STEPS + step + 1) << (octave - 1)) - 1);
 }
 
-static int octave_make(struct histogram *histogram, unsigned octave)
+int histogram_octave_make(struct histogram *histogram, unsigned octave)
 {
     histogram->octave[octave] = calloc(HISTOGRAM_STEPS, sizeof(uint64_t));
     return histogram->octave[octave] ? 0 : -ENOMEM;
 }
 
-static void total_add(struct histogram *histogram, int64_t value)
-{
-    if (__builtin_add_overflow(histogram->total, value, &histogram->total))
-        histogram->total = INT64_MAX;
-}
-
-int histogram_add(struct histogram *histogram, int64_t value)
-{
-    unsigned octave, step;
-    if (value < 0)
-        value = 0;
-    value_split(value, &octave, &step);
-    if (!histogram->octave[octave] && octave_make(histogram, octave))
-        return -ENOMEM;
-    histogram->octave[octave][step]++;
-    histogram->count++;
-    total_add(histogram, value);
-    if (value > histogram->max)
-        histogram->max = value;
-    return 0;
-}
-
 int histogram_merge(struct histogram *histogram, const struct histogram *other)
 {
     for (unsigned octave = 0; octave < HISTOGRAM_OCTAVES; octave++)
-        if (other->octave[octave] && !histogram->octave[octave] && octave_make(histogram, octave))
+        if (other->octave[octave] && !histogram->octave[octave] && histogram_octave_make(histogram, octave))
             return -ENOMEM;
     for (unsigned octave = 0; octave < HISTOGRAM_OCTAVES; octave++)
         for (unsigned step = 0; other->octave[octave] && step < HISTOGRAM_STEPS; step++)
             histogram->octave[octave][step] += other->octave[octave][step];
     histogram->count += other->count;
-    total_add(histogram, other->total);
+    timesum_add(&histogram->total, other->total);
     if (other->max > histogram->max)
         histogram->max = other->max;
     return 0;

@@ -5,7 +5,9 @@
 #define GMPT_HISTOGRAM_H
 
 #include "summary.h"
+#include "timesum.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -21,8 +23,34 @@ struct histogram {
     uint64_t *octave[HISTOGRAM_OCTAVES]; /* HISTOGRAM_STEPS counters each, or NULL */
 };
 
+/* The first value of an octave makes its counters. Returns 0 or -ENOMEM. */
+int histogram_octave_make(struct histogram *histogram, unsigned octave);
+
+/* A value's octave is its highest bit, its step the bits right below that; the smallest values have a counter each. */
+static inline void histogram_split(int64_t value, unsigned *octave, unsigned *step)
+{
+    uint64_t bits = (uint64_t)value;
+    unsigned top = 63 - (unsigned)__builtin_clzll(bits | HISTOGRAM_STEPS >> 1);
+    *octave = top - (HISTOGRAM_STEP_BITS - 1);
+    *step = (unsigned)(bits >> (top - HISTOGRAM_STEP_BITS + (*octave == 0))) & (HISTOGRAM_STEPS - 1);
+}
+
 /* Values below 0 count as 0. Returns 0 or -ENOMEM. */
-int histogram_add(struct histogram *histogram, int64_t value);
+static inline int histogram_add(struct histogram *histogram, int64_t value)
+{
+    unsigned octave, step;
+    if (value < 0)
+        value = 0;
+    histogram_split(value, &octave, &step);
+    if (__builtin_expect(!histogram->octave[octave], 0) && histogram_octave_make(histogram, octave))
+        return -ENOMEM;
+    histogram->octave[octave][step]++;
+    histogram->count++;
+    timesum_add(&histogram->total, value);
+    if (value > histogram->max)
+        histogram->max = value;
+    return 0;
+}
 /* Adds all of other's values; the steps are the same, so nothing is rounded anew. Returns 0 or -ENOMEM. */
 int histogram_merge(struct histogram *histogram, const struct histogram *other);
 

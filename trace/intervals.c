@@ -1,4 +1,4 @@
-/* The states are those of summary.c, by the same rules, so that the sums are the same. */
+/* A record holds its G's interval as it is handed over, so that nothing is copied for those who listen. */
 #include "intervals.h"
 
 #include "table.h"
@@ -13,13 +13,8 @@
 
 struct live {
     struct interval_g g; /* id 0 = free */
-    int64_t since_ns;
-    uint64_t object, owner, waker, waker_fn;
-    uint32_t stack, waker_stack;
-    int32_t p;
-    uint8_t state, began_by, reason, waker_kind;
-    bool bounded, continued;
-    bool silent; /* first seen by a transition: what it did before is not known */
+    struct interval now; /* what it does, as it is handed over: all but its end */
+    bool silent;         /* first seen by a transition: what it did before is not known */
     struct live *next_free;
 };
 
@@ -37,11 +32,12 @@ struct current {
 
 struct intervals {
     const struct gmpt_trace *trace;
-    int (*closed)(void *arg, const struct interval *interval);
-    int (*begun)(void *arg, const struct interval *interval); /* NULL: nobody watches */
-    void *arg;
-    struct live *entered; /* what it does now has begun with this event, and begun has not been called for it */
+    struct interval_listener first;  /* the others follow it */
+    struct interval_listener *closed; /* those who hear of what is over: nearly every event is told */
+    bool watched;         /* somebody wants to hear of beginnings */
+    struct live *entered; /* what it does now has begun with this event, and those who watch have not heard of it */
     struct current current[PS_MAX];
+    uint64_t counts[GMPT_G_STATES];
     struct table gs;
     struct slab *slabs;
     struct live *free_gs;
@@ -57,14 +53,30 @@ struct intervals *intervals_open(const struct gmpt_trace *trace,
     if (!intervals)
         return NULL;
     intervals->trace = trace;
-    intervals->closed = closed;
-    intervals->arg = arg;
+    intervals->first = (struct interval_listener){ .closed = closed, .arg = arg };
+    intervals->closed = closed ? &intervals->first : NULL;
     return intervals;
 }
 
 void intervals_watch(struct intervals *intervals, int (*begun)(void *arg, const struct interval *interval))
 {
-    intervals->begun = begun;
+    intervals->first.begun = begun;
+    intervals->watched = true;
+}
+
+void intervals_listen(struct intervals *intervals, struct interval_listener *listener)
+{
+    struct interval_listener *last = &intervals->first;
+    while (last->next)
+        last = last->next;
+    listener->next = listener->next_closed = NULL;
+    last->next = listener;
+    struct interval_listener **end = &intervals->closed;
+    while (*end)
+        end = &(*end)->next_closed;
+    if (listener->closed)
+        *end = listener;
+    intervals->watched = intervals->watched || listener->begun;
 }
 
 void intervals_close(struct intervals *intervals)
@@ -110,24 +122,36 @@ static struct live *live_make(struct intervals *intervals, uint64_t id)
     }
     struct live *g = intervals->free_gs;
     intervals->free_gs = g->next_free;
-    *g = (struct live){ .g = { .id = id, .created_ns = intervals->now_ns, .slot = g->g.slot },
-                        .state = GMPT_G_RUNNABLE,
-                        .since_ns = intervals->now_ns,
-                        .p = -1 };
+    *g = (struct live){ .g = { .id = id, .created_ns = intervals->now_ns, .slot = g->g.slot } };
+    g->now = (struct interval){
+        .g = &g->g, .state = GMPT_G_RUNNABLE, .begin_ns = intervals->now_ns, .p = -1, .end_p = -1
+    };
     if (table_insert(&intervals->gs, table_mix(id), g)) {
         live_free(intervals, g);
         return NULL;
     }
+    intervals->counts[GMPT_G_RUNNABLE]++;
     return g;
 }
 
-/* A G whose go_create was not seen; the reader may have heard of it. */
-static struct live *live_make_unseen(struct intervals *intervals, uint64_t id)
+/* Once all that is known of a new G is there. */
+static int born_tell(struct intervals *intervals, const struct live *g)
 {
-    struct live *g = live_make(intervals, id);
-    const struct gmpt_g *known = g && intervals->trace ? gmpt_trace_g(intervals->trace, id) : NULL;
-    if (g)
-        g->silent = true;
+    int result = 0;
+    for (struct interval_listener *to = &intervals->first; to && !result; to = to->next)
+        if (to->born)
+            result = to->born(to->arg, &g->now);
+    return result;
+}
+
+/* A G whose go_create was not seen; the reader may have heard of it. Returns 0, -ENOMEM, or what a listener did. */
+static int live_make_unseen(struct intervals *intervals, uint64_t id, struct live **made)
+{
+    struct live *g = *made = live_make(intervals, id);
+    if (!g)
+        return -ENOMEM;
+    g->silent = true;
+    const struct gmpt_g *known = intervals->trace ? gmpt_trace_g(intervals->trace, id) : NULL;
     if (known) {
         g->g.parent = known->parent;
         g->g.fn = known->fn;
@@ -135,7 +159,7 @@ static struct live *live_make_unseen(struct intervals *intervals, uint64_t id)
         g->g.labels = known->labels;
         g->g.name = known->name;
     }
-    return g;
+    return born_tell(intervals, g);
 }
 
 static struct current *current_of(struct intervals *intervals, int32_t p)
@@ -148,7 +172,7 @@ static struct live *running_on(const struct intervals *intervals, int32_t p)
 {
     const struct current *current = p >= 0 && p < PS_MAX ? &intervals->current[p] : NULL;
     struct live *g = current && !current->left ? current->g : NULL;
-    return g && g->g.id == current->id && g->state == GMPT_G_RUNNING && g->p == p ? g : NULL;
+    return g && g->g.id == current->id && g->now.state == GMPT_G_RUNNING && g->now.p == p ? g : NULL;
 }
 
 static void current_leave(struct intervals *intervals, int32_t p)
@@ -160,99 +184,97 @@ static void current_leave(struct intervals *intervals, int32_t p)
 
 /* ---- Transitions ------------------------------------------------------------------------------------------------- */
 
-static struct interval piece_of(const struct live *g, int64_t end_ns, enum gmpt_event_type ended_by, int32_t end_p)
+/* Hands over what the G did, up to end_ns. */
+static inline int now_close(struct intervals *intervals, struct live *g, int64_t end_ns, enum gmpt_event_type ended_by,
+                            int32_t end_p)
 {
-    return (struct interval){
-        .g = &g->g,
-        .begin_ns = g->since_ns,
-        .end_ns = end_ns,
-        .state = (enum gmpt_g_state)g->state,
-        .began_by = (enum gmpt_event_type)g->began_by,
-        .ended_by = ended_by,
-        .reason = (enum gmpt_wait_reason)g->reason,
-        .bounded = g->bounded,
-        .continued = g->continued,
-        .object = g->object,
-        .owner = g->owner,
-        .stack = g->stack,
-        .p = g->p,
-        .end_p = end_p,
-        .waker = g->waker,
-        .waker_fn = g->waker_fn,
-        .waker_stack = g->waker_stack,
-        .waker_kind = (enum gmpt_waker)g->waker_kind,
-    };
-}
-
-static int piece_emit(struct intervals *intervals, const struct live *g, int64_t end_ns, enum gmpt_event_type ended_by,
-                      int32_t end_p)
-{
-    struct interval interval = piece_of(g, end_ns, ended_by, end_p);
-    return intervals->closed(intervals->arg, &interval);
+    g->now.end_ns = end_ns;
+    g->now.ended_by = ended_by;
+    g->now.end_p = end_p;
+    int result = 0;
+    for (struct interval_listener *to = intervals->closed; to && !result; to = to->next_closed)
+        result = to->closed(to->arg, &g->now);
+    return result;
 }
 
 /* Only once all of the event has been taken in: it tells more of what begins than the state. */
 static int entered_tell(struct intervals *intervals)
 {
-    const struct live *g = intervals->entered;
+    struct live *g = intervals->entered;
     intervals->entered = NULL;
-    if (!g || !intervals->begun)
+    if (!g || !intervals->watched)
         return 0;
-    struct interval interval = piece_of(g, g->since_ns, INTERVAL_TRACE_END, -1);
-    return intervals->begun(intervals->arg, &interval);
+    g->now.end_ns = g->now.begin_ns;
+    g->now.ended_by = INTERVAL_TRACE_END;
+    g->now.end_p = -1;
+    int result = 0;
+    for (struct interval_listener *to = &intervals->first; to && !result; to = to->next)
+        if (to->begun)
+            result = to->begun(to->arg, &g->now);
+    return result;
+}
+
+static inline int64_t moment_of(const struct intervals *intervals, const struct live *g)
+{
+    return intervals->now_ns < g->now.begin_ns ? g->now.begin_ns : intervals->now_ns;
+}
+
+static inline void state_count(struct intervals *intervals, struct live *g, enum gmpt_g_state state)
+{
+    intervals->counts[g->now.state]--;
+    intervals->counts[state]++;
+    g->now.state = state;
 }
 
 /* Ends the G's interval and begins the next, without a stack or waker; state GMPT_G_DEAD begins none. */
-static int g_enters(struct intervals *intervals, struct live *g, enum gmpt_g_state state, enum gmpt_event_type by,
-                    int32_t p)
+static inline int g_enters(struct intervals *intervals, struct live *g, enum gmpt_g_state state,
+                           enum gmpt_event_type by, int32_t p)
 {
-    int64_t time_ns = intervals->now_ns < g->since_ns ? g->since_ns : intervals->now_ns;
-    int result = g->silent ? 0 : piece_emit(intervals, g, time_ns, by, p);
-    g->state = (uint8_t)state;
-    g->since_ns = time_ns;
-    g->began_by = (uint8_t)by;
-    g->p = p;
-    g->waker = g->waker_fn = 0;
-    g->stack = g->waker_stack = 0;
-    g->waker_kind = GMPT_WAKER_UNKNOWN;
-    g->reason = GMPT_WAIT_none;
-    g->object = g->owner = 0;
-    g->bounded = g->continued = g->silent = false;
-    if (!result)
-        result = entered_tell(intervals);
-    if (state != GMPT_G_DEAD)
-        intervals->entered = g;
+    int64_t time_ns = moment_of(intervals, g);
+    if (g->now.state == GMPT_G_RUNNING)
+        g->g.ran_ns += time_ns - g->now.begin_ns;
+    int result = __builtin_expect(g->silent, 0) ? 0 : now_close(intervals, g, time_ns, by, p);
+    state_count(intervals, g, state);
+    g->silent = false;
+    g->now = (struct interval){ .g = &g->g, .state = state, .begin_ns = time_ns, .began_by = by, .p = p };
+    if (__builtin_expect(intervals->watched, 0)) {
+        if (!result)
+            result = entered_tell(intervals);
+        intervals->entered = state != GMPT_G_DEAD ? g : NULL;
+    }
     return result;
 }
 
 /* Begins the next part of what the G does now. */
 static int g_splits(struct intervals *intervals, struct live *g, const struct gmpt_event *event)
 {
-    int64_t time_ns = intervals->now_ns < g->since_ns ? g->since_ns : intervals->now_ns;
-    int result = g->silent || time_ns == g->since_ns ? 0 : piece_emit(intervals, g, time_ns, event->type, event->p);
-    if (time_ns > g->since_ns && !g->silent) {
-        g->began_by = (uint8_t)event->type;
-        g->continued = true;
+    int64_t time_ns = moment_of(intervals, g);
+    int result = 0;
+    if (time_ns > g->now.begin_ns) {
+        if (g->now.state == GMPT_G_RUNNING)
+            g->g.ran_ns += time_ns - g->now.begin_ns;
+        result = now_close(intervals, g, time_ns, event->type, event->p);
+        g->now.began_by = event->type;
+        g->now.continued = true;
         intervals->entered = g;
     }
-    g->since_ns = time_ns;
+    g->now.begin_ns = time_ns;
     return result;
 }
 
-/* The G that the event is about; NULL when it does not say which. Returns 0 or -ENOMEM. */
-static int event_g(struct intervals *intervals, const struct gmpt_event *event, struct live **g)
+/* The G that the event is about; NULL when it does not say which. Returns 0, -ENOMEM, or what a listener did. */
+static inline int event_g(struct intervals *intervals, const struct gmpt_event *event, struct live **g)
 {
     const struct current *current = current_of(intervals, event->p);
     *g = NULL;
     if (event->g == 0)
         return 0;
-    if (current && current->g && current->id == event->g && current->g->g.id == event->g)
+    if (current && current->g && current->id == event->g && current->g->g.id == event->g) {
         *g = current->g;
-    else
-        *g = live_find(intervals, event->g);
-    if (!*g)
-        *g = live_make_unseen(intervals, event->g);
-    return *g ? 0 : -ENOMEM;
+        return 0;
+    }
+    *g = live_find(intervals, event->g);
+    return __builtin_expect(*g != NULL, 1) ? 0 : live_make_unseen(intervals, event->g, g);
 }
 
 static int add_create(struct intervals *intervals, const struct gmpt_event *event)
@@ -271,15 +293,15 @@ static int add_create(struct intervals *intervals, const struct gmpt_event *even
     g->g.parent = parent ? parent->g.id : known ? known->parent : 0;
     g->g.labels = parent ? parent->g.labels : known ? known->labels : 0;
     g->g.main = !intervals->main_seen && !(current && current->id);
-    g->p = event->p;
-    g->began_by = GMPT_EVENT_go_create;
-    g->waker = g->g.parent;
-    g->waker_fn = parent ? parent->g.fn : 0;
-    g->waker_stack = g->g.create_stack;
-    g->waker_kind = parent ? GMPT_WAKER_G : GMPT_WAKER_UNKNOWN;
+    g->now.p = event->p;
+    g->now.began_by = GMPT_EVENT_go_create;
+    g->now.waker = g->g.parent;
+    g->now.waker_fn = parent ? parent->g.fn : 0;
+    g->now.waker_stack = g->g.create_stack;
+    g->now.waker_kind = parent ? GMPT_WAKER_G : GMPT_WAKER_UNKNOWN;
     intervals->main_seen = true;
     intervals->entered = g;
-    return 0;
+    return born_tell(intervals, g);
 }
 
 /* A G that was there before the trace's start, in this state since then. */
@@ -289,47 +311,49 @@ static int add_was(struct intervals *intervals, const struct gmpt_event *event)
     if (id == 0 || state >= GMPT_G_STATES)
         return 0;
     struct live *g = live_find(intervals, id);
-    if (!g) {
+    bool known = g != NULL;
+    if (!known) {
         if (!(g = live_make(intervals, id)))
             return -ENOMEM;
-        g->g.created_ns = g->since_ns = 0;
+        g->g.created_ns = g->now.begin_ns = 0;
         g->g.parent = event->go_was.parent;
         g->g.fn = event->go_was.fn;
         g->g.create_stack = (uint32_t)event->go_was.stack;
         g->g.main = event->go_was.parent == 0;
+        g->g.was_there = true;
         intervals->main_seen |= g->g.main;
-    } else if (g->since_ns > 0 || !g->silent) {
+    } else if (g->now.begin_ns > 0 || !g->silent) {
         return g_enters(intervals, g, (enum gmpt_g_state)state, event->type, event->p);
     }
-    g->state = (uint8_t)state;
-    g->began_by = GMPT_EVENT_go_was;
+    state_count(intervals, g, (enum gmpt_g_state)state);
+    g->now.began_by = GMPT_EVENT_go_was;
     g->silent = false;
     intervals->entered = g;
-    return 0;
+    return known ? 0 : born_tell(intervals, g);
 }
 
 static void add_waited(struct intervals *intervals, const struct gmpt_event *event)
 {
     struct live *g = event->g ? live_find(intervals, event->g) : NULL;
-    if (!g || (g->state != GMPT_G_WAITING && g->state != GMPT_G_SYSCALL))
+    if (!g || (g->now.state != GMPT_G_WAITING && g->now.state != GMPT_G_SYSCALL))
         return;
-    g->stack = (uint32_t)event->go_waited.stack;
-    if (g->state == GMPT_G_SYSCALL)
+    g->now.stack = (uint32_t)event->go_waited.stack;
+    if (g->now.state == GMPT_G_SYSCALL)
         return;
     uint64_t reason = event->go_waited.reason;
-    g->reason = reason < GMPT_WAIT_REASONS ? (uint8_t)reason : GMPT_WAIT_none;
-    g->bounded = event->go_waited.bounded != 0;
-    g->object = event->go_waited.object;
+    g->now.reason = reason < GMPT_WAIT_REASONS ? (enum gmpt_wait_reason)reason : GMPT_WAIT_none;
+    g->now.bounded = event->go_waited.bounded != 0;
+    g->now.object = event->go_waited.object;
 }
 
 /* A G begins or goes on to run on the event's P. */
-static int add_run(struct intervals *intervals, const struct gmpt_event *event, struct live *g)
+static inline int add_run(struct intervals *intervals, const struct gmpt_event *event, struct live *g)
 {
     struct current *current = current_of(intervals, event->p);
     if (current) {
         struct live *before = current->g;
-        if (before && before != g && before->g.id == current->id && before->state == GMPT_G_RUNNING &&
-            before->p == event->p) {
+        if (before && before != g && before->g.id == current->id && before->now.state == GMPT_G_RUNNING &&
+            before->now.p == event->p) {
             int result = g_enters(intervals, before, INTERVAL_LOST, GMPT_EVENT_lost, event->p);
             if (result)
                 return result;
@@ -339,68 +363,54 @@ static int add_run(struct intervals *intervals, const struct gmpt_event *event, 
     return g_enters(intervals, g, GMPT_G_RUNNING, event->type, event->p);
 }
 
-static int add_block(struct intervals *intervals, const struct gmpt_event *event, struct live *g)
+static inline int add_block(struct intervals *intervals, const struct gmpt_event *event, struct live *g)
 {
     int result = g_enters(intervals, g, GMPT_G_WAITING, event->type, event->p);
     uint64_t reason = event->go_block.reason;
-    g->reason = reason < GMPT_WAIT_REASONS ? (uint8_t)reason : GMPT_WAIT_none;
-    g->bounded = event->go_block.bounded != 0;
-    g->object = event->go_block.object;
-    g->stack = (uint32_t)event->go_block.stack;
-    g->owner = event->go_block.owner;
+    g->now.reason = reason < GMPT_WAIT_REASONS ? (enum gmpt_wait_reason)reason : GMPT_WAIT_none;
+    g->now.bounded = event->go_block.bounded != 0;
+    g->now.object = event->go_block.object;
+    g->now.stack = (uint32_t)event->go_block.stack;
+    g->now.owner = event->go_block.owner;
     current_leave(intervals, event->p);
     return result;
 }
 
-/* Who ended a G's wait; it is told of the wait itself, and of the time until the G runs. */
-struct wake {
-    uint64_t g, fn;
-    uint32_t stack;
-    uint8_t kind;
-};
-
-static struct wake wake_of(const struct intervals *intervals, const struct gmpt_event *event)
+/* A wait or call is over, by an event that may tell who saw to it: of the wait, and of the time until the G runs, for
+ * which it stays known where that was. */
+static inline int add_wake(struct intervals *intervals, const struct gmpt_event *event, struct live *g)
 {
-    struct wake wake = { 0 };
-    if (event->type != GMPT_EVENT_go_unblock)
-        return wake;
-    uint64_t by = event->go_unblock.by;
-    const struct live *waker = by == GMPT_WAKER_G || by == GMPT_WAKER_UNKNOWN ? running_on(intervals, event->p) : NULL;
-    wake.kind = by < GMPT_WAKERS ? (uint8_t)by : GMPT_WAKER_UNKNOWN;
-    wake.stack = (uint32_t)event->go_unblock.stack;
-    if (waker) {
-        wake.g = waker->g.id;
-        wake.fn = waker->g.fn;
-        wake.kind = GMPT_WAKER_G;
+    uint32_t stack = g->now.stack, waker_stack = 0;
+    uint64_t waker_g = 0, waker_fn = 0;
+    enum gmpt_waker kind = GMPT_WAKER_UNKNOWN;
+    if (event->type == GMPT_EVENT_go_unblock) {
+        uint64_t by = event->go_unblock.by;
+        const struct live *waker =
+            by == GMPT_WAKER_G || by == GMPT_WAKER_UNKNOWN ? running_on(intervals, event->p) : NULL;
+        kind = waker ? GMPT_WAKER_G : by < GMPT_WAKERS ? (enum gmpt_waker)by : GMPT_WAKER_UNKNOWN;
+        waker_g = g->now.waker = waker ? waker->g.id : 0;
+        waker_fn = g->now.waker_fn = waker ? waker->g.fn : 0;
+        waker_stack = g->now.waker_stack = (uint32_t)event->go_unblock.stack;
+        g->now.waker_kind = kind;
     }
-    return wake;
-}
-
-static void wake_note(struct live *g, const struct wake *wake)
-{
-    g->waker = wake->g;
-    g->waker_fn = wake->fn;
-    g->waker_stack = wake->stack;
-    g->waker_kind = wake->kind;
-}
-
-/* A wait or call is over; where it was stays known until the G runs. */
-static int add_wake(struct intervals *intervals, const struct gmpt_event *event, struct live *g)
-{
-    uint32_t stack = g->stack;
-    struct wake wake = wake_of(intervals, event);
-    if (event->type == GMPT_EVENT_go_unblock)
-        wake_note(g, &wake);
     int result = g_enters(intervals, g, GMPT_G_RUNNABLE, event->type, event->p);
-    g->stack = stack;
-    wake_note(g, &wake);
+    g->now.stack = stack;
+    g->now.waker = waker_g;
+    g->now.waker_fn = waker_fn;
+    g->now.waker_stack = waker_stack;
+    g->now.waker_kind = kind;
     return result;
 }
 
 static int add_exit(struct intervals *intervals, const struct gmpt_event *event, struct live *g)
 {
     current_leave(intervals, event->p);
+    if (g->silent) { /* all that is known of it is its end, which whoever counts Gs has to hear */
+        state_count(intervals, g, INTERVAL_LOST);
+        g->silent = false;
+    }
     int result = g_enters(intervals, g, GMPT_G_DEAD, event->type, event->p);
+    intervals->counts[GMPT_G_DEAD]--;
     table_remove(&intervals->gs, table_mix(g->g.id), g);
     live_free(intervals, g);
     return result;
@@ -416,52 +426,52 @@ static int add_labels(struct intervals *intervals, const struct gmpt_event *even
     return result;
 }
 
-static int add_transition(struct intervals *intervals, const struct gmpt_event *event)
+static inline int event_take(struct intervals *intervals, const struct gmpt_event *event)
 {
+    struct current *current;
     struct live *g;
-    int result = event_g(intervals, event, &g);
-    if (result || !g)
-        return result;
+    int result;
     switch (event->type) {
     case GMPT_EVENT_go_start:
     case GMPT_EVENT_syscall_end:
     case GMPT_EVENT_syscall_resume:
     case GMPT_EVENT_go_attach:
-        return add_run(intervals, event, g);
+        result = event_g(intervals, event, &g);
+        return result || !g ? result : add_run(intervals, event, g);
     case GMPT_EVENT_go_yield:
     case GMPT_EVENT_go_preempt:
     case GMPT_EVENT_go_preempt_async:
+        result = event_g(intervals, event, &g);
+        if (result || !g)
+            return result;
         current_leave(intervals, event->p);
         return g_enters(intervals, g, GMPT_G_RUNNABLE, event->type, event->p);
     case GMPT_EVENT_go_detach:
+        result = event_g(intervals, event, &g);
+        if (result || !g)
+            return result;
         current_leave(intervals, event->p);
         return g_enters(intervals, g, GMPT_G_PREEMPTED, event->type, event->p);
     case GMPT_EVENT_go_attach_wait:
-        return g_enters(intervals, g, GMPT_G_RUNNABLE, event->type, event->p);
+        result = event_g(intervals, event, &g);
+        return result || !g ? result : g_enters(intervals, g, GMPT_G_RUNNABLE, event->type, event->p);
     case GMPT_EVENT_go_block:
-        return add_block(intervals, event, g);
+        result = event_g(intervals, event, &g);
+        return result || !g ? result : add_block(intervals, event, g);
     case GMPT_EVENT_go_unblock:
     case GMPT_EVENT_syscall_exit:
-        return add_wake(intervals, event, g);
+        result = event_g(intervals, event, &g);
+        return result || !g ? result : add_wake(intervals, event, g);
     case GMPT_EVENT_go_exit:
-        return add_exit(intervals, event, g);
+        result = event_g(intervals, event, &g);
+        return result || !g ? result : add_exit(intervals, event, g);
     case GMPT_EVENT_syscall_begin:
+        result = event_g(intervals, event, &g);
+        if (result || !g)
+            return result;
         result = g_enters(intervals, g, GMPT_G_SYSCALL, event->type, event->p);
-        g->stack = (uint32_t)event->syscall_begin.stack;
+        g->now.stack = (uint32_t)event->syscall_begin.stack;
         return result;
-    default:
-        return 0;
-    }
-}
-
-static int event_take(struct intervals *intervals, const struct gmpt_event *event)
-{
-    intervals->now_ns = event->time_ns < 0 ? 0 : event->time_ns > TIME_MAX_NS ? TIME_MAX_NS : event->time_ns;
-    if (intervals->now_ns > intervals->end_ns)
-        intervals->end_ns = intervals->now_ns;
-    struct current *current;
-    struct live *g;
-    switch (event->type) {
     case GMPT_EVENT_go_create:
         return add_create(intervals, event);
     case GMPT_EVENT_go_was:
@@ -472,7 +482,6 @@ static int event_take(struct intervals *intervals, const struct gmpt_event *even
     case GMPT_EVENT_go_labels:
         return add_labels(intervals, event);
     case GMPT_EVENT_go_name:
-    case GMPT_EVENT_go_scope:
         g = event->go_name.g ? live_find(intervals, event->go_name.g) : NULL;
         if (g)
             g->g.name = (uint32_t)event->go_name.name;
@@ -483,21 +492,6 @@ static int event_take(struct intervals *intervals, const struct gmpt_event *even
         if (current)
             current->left = true;
         return 0;
-    case GMPT_EVENT_go_start:
-    case GMPT_EVENT_syscall_end:
-    case GMPT_EVENT_syscall_resume:
-    case GMPT_EVENT_go_attach:
-    case GMPT_EVENT_go_yield:
-    case GMPT_EVENT_go_preempt:
-    case GMPT_EVENT_go_preempt_async:
-    case GMPT_EVENT_go_detach:
-    case GMPT_EVENT_go_attach_wait:
-    case GMPT_EVENT_go_block:
-    case GMPT_EVENT_go_unblock:
-    case GMPT_EVENT_syscall_exit:
-    case GMPT_EVENT_go_exit:
-    case GMPT_EVENT_syscall_begin:
-        return add_transition(intervals, event);
     default: /* tells nothing of a G's state, or is newer than this file */
         return 0;
     }
@@ -505,6 +499,9 @@ static int event_take(struct intervals *intervals, const struct gmpt_event *even
 
 int intervals_add(struct intervals *intervals, const struct gmpt_event *event)
 {
+    intervals->now_ns = event->time_ns < 0 ? 0 : event->time_ns > TIME_MAX_NS ? TIME_MAX_NS : event->time_ns;
+    if (intervals->now_ns > intervals->end_ns)
+        intervals->end_ns = intervals->now_ns;
     int result = event_take(intervals, event);
     return !result && intervals->entered ? entered_tell(intervals) : result;
 }
@@ -531,9 +528,15 @@ int intervals_finish(struct intervals *intervals, int64_t end_ns)
     qsort(list, count, sizeof list[0], live_compare);
     int result = 0;
     for (size_t i = 0; i < count && !result; i++)
-        result = piece_emit(intervals, list[i], intervals->end_ns, INTERVAL_TRACE_END, -1);
+        result = now_close(intervals, list[i], intervals->end_ns, INTERVAL_TRACE_END, -1);
     free(list);
     return result;
+}
+
+const struct interval *intervals_now(const struct intervals *intervals, uint64_t id)
+{
+    const struct live *g = id ? live_find(intervals, id) : NULL;
+    return g ? &g->now : NULL;
 }
 
 const struct interval_g *intervals_g(const struct intervals *intervals, uint64_t id)
@@ -548,6 +551,12 @@ const struct interval_g *intervals_running(const struct intervals *intervals, in
     return g ? &g->g : NULL;
 }
 
+uint64_t intervals_count(const struct intervals *intervals, enum gmpt_g_state state)
+{
+    return intervals->counts[state];
+}
+
+int64_t intervals_moment_ns(const struct intervals *intervals) { return intervals->now_ns; }
 int64_t intervals_end_ns(const struct intervals *intervals) { return intervals->end_ns; }
 
 bool interval_clip(struct interval *interval, int64_t from_ns, int64_t to_ns)

@@ -17,7 +17,8 @@
  * when its ring lost records nobody knows what it has done since; that time has the state INTERVAL_LOST.
  * 4. Labels that change in the midst of an interval split it. All parts but the first are `continued`.
  *
- * Summing up state by state gives what summary.h has in state_ns and wait_ns. */
+ * It is the one state machine for all that is said of Gs: whoever has to do with them listens to it, several at once
+ * where a pass is to tell several things. */
 #ifndef GMPT_INTERVALS_H
 #define GMPT_INTERVALS_H
 
@@ -35,7 +36,9 @@ struct interval_g {
     uint32_t create_stack; /* 0 = not known */
     uint32_t labels, name; /* numbers for gmpt_trace_label and gmpt_trace_string; 0 = none */
     int64_t created_ns;    /* or when it was first seen */
+    int64_t ran_ns;        /* for how long it has run by the end of its last interval */
     bool main;             /* the main G */
+    bool was_there;        /* before the trace's start */
     uint32_t slot;         /* a small number that no other live G has; one that lives later may get it again */
 };
 
@@ -64,12 +67,25 @@ struct interval {
     enum gmpt_waker waker_kind; /* who or what that was, waker being set only for a G */
 };
 
-/* closed takes each interval; anything but 0 from it stops, and is what intervals_add or intervals_finish returns. The
- * trace that the events come from tells what it knows of Gs whose beginning was lost; it may be NULL. Returns NULL with
- * errno ENOMEM. */
+/* closed takes each interval and may be NULL; anything but 0 from it stops, and is what intervals_add or
+ * intervals_finish returns. The trace that the events come from tells what it knows of Gs whose beginning was lost; it
+ * may be NULL. Returns NULL with errno ENOMEM. */
 struct intervals *intervals_open(const struct gmpt_trace *trace,
                                  int (*closed)(void *arg, const struct interval *interval), void *arg);
 void intervals_close(struct intervals *intervals); /* NULL: nothing */
+/* What else wants to hear of the same intervals: closed as above, begun as below, born when a G becomes known, before
+ * anything else is told of it. Each may be NULL. Whatever one returns but 0 is returned, and the others do not hear. */
+struct interval_listener {
+    int (*closed)(void *arg, const struct interval *interval);
+    int (*begun)(void *arg, const struct interval *interval);
+    int (*born)(void *arg, const struct interval *first); /* what it does is known, but for its end and its stack */
+    void *arg;
+    struct interval_listener *next, *next_closed; /* of intervals.c */
+};
+/* The listener is the caller's, and lives as long as events are added. Before the first intervals_add; they hear in the
+ * order of their calls. */
+void intervals_listen(struct intervals *intervals, struct interval_listener *listener);
+
 /* Calls begun, with the same argument, for each interval (and part of a split one) as it begins, with what is known by
  * then: all but end_ns, ended_by and end_p. What begun returns is treated as what closed does. Before the first
  * intervals_add. */
@@ -83,9 +99,15 @@ int intervals_finish(struct intervals *intervals, int64_t end_ns);
 
 /* The G with this id while it lives; NULL = there is none. Valid until the next event is added. */
 const struct interval_g *intervals_g(const struct intervals *intervals, uint64_t id);
+/* What that G does now, as far as it is known: its end is not. NULL = there is none. Valid likewise. */
+const struct interval *intervals_now(const struct intervals *intervals, uint64_t id);
+/* How many Gs are in this state now; INTERVAL_LOST is one too. */
+uint64_t intervals_count(const struct intervals *intervals, enum gmpt_g_state state);
 /* The G that runs on this P now; NULL = none, or not known. */
 const struct interval_g *intervals_running(const struct intervals *intervals, int32_t p);
-/* When the last event was, or the end after intervals_finish. */
+/* When the last event was, as far as it counts: a damaged clock is brought within bounds. */
+int64_t intervals_moment_ns(const struct intervals *intervals);
+/* When the latest event was, or the end after intervals_finish. */
 int64_t intervals_end_ns(const struct intervals *intervals);
 
 /* Cuts the interval to what lies in [from, to). Returns false when that is nothing; an empty interval is in the window

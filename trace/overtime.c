@@ -1,17 +1,8 @@
-/* Parts of a column are added to it; of whole columns only the first and the one past the last are noted, so that the
- * sum up to a column is how many cover it. */
+/* See overtime.h. */
 #include "overtime.h"
 
 #include <errno.h>
 #include <stdlib.h>
-
-struct overtime {
-    unsigned columns;
-    int64_t width_ns, end_ns;
-    size_t near;     /* a column that had something lately, */
-    int64_t near_ns; /* and where it begins */
-    int64_t *part_ns, *whole; /* by state * (columns + 1) + column */
-};
 
 struct overtime *overtime_open(int64_t end_ns, unsigned columns)
 {
@@ -43,21 +34,10 @@ void overtime_close(struct overtime *overtime)
     free(overtime);
 }
 
-static void part_add(int64_t *part_ns, int64_t ns)
-{
-    if (__builtin_add_overflow(*part_ns, ns, part_ns))
-        *part_ns = INT64_MAX;
-}
-
-void overtime_spend(struct overtime *overtime, enum gmpt_g_state state, int64_t begin_ns, int64_t end_ns)
+void overtime_spend_anywhere(struct overtime *overtime, enum gmpt_g_state state, int64_t begin_ns, int64_t end_ns)
 {
     size_t base = (size_t)state * (overtime->columns + 1);
     int64_t width_ns = overtime->width_ns;
-    /* Nearly all intervals are short and lie in the column of the one before: that saves the divisions. */
-    if (begin_ns >= overtime->near_ns && end_ns < overtime->near_ns + width_ns && end_ns <= overtime->end_ns) {
-        part_add(&overtime->part_ns[base + overtime->near], end_ns - begin_ns);
-        return;
-    }
     if (begin_ns < 0)
         begin_ns = 0;
     if (end_ns > overtime->end_ns)
@@ -68,13 +48,16 @@ void overtime_spend(struct overtime *overtime, enum gmpt_g_state state, int64_t 
     if (last < overtime->columns) {
         overtime->near = (size_t)last;
         overtime->near_ns = last * width_ns;
+        overtime->near_end_ns = overtime->near_ns + width_ns;
+        if (overtime->near_end_ns > overtime->end_ns)
+            overtime->near_end_ns = overtime->end_ns;
     }
     if (first == last) {
-        part_add(&overtime->part_ns[base + (size_t)first], end_ns - begin_ns);
+        timesum_add(&overtime->part_ns[base + (size_t)first], end_ns - begin_ns);
         return;
     }
-    part_add(&overtime->part_ns[base + (size_t)first], (first + 1) * width_ns - begin_ns);
-    part_add(&overtime->part_ns[base + (size_t)last], end_ns - last * width_ns);
+    timesum_add(&overtime->part_ns[base + (size_t)first], (first + 1) * width_ns - begin_ns);
+    timesum_add(&overtime->part_ns[base + (size_t)last], end_ns - last * width_ns);
     overtime->whole[base + (size_t)first + 1]++;
     overtime->whole[base + (size_t)last]--;
 }
@@ -95,7 +78,7 @@ int64_t overtime_ns(const struct overtime *overtime, enum gmpt_g_state state, un
         covering += overtime->whole[base + i];
     if (__builtin_mul_overflow(covering, overtime->width_ns, &ns))
         return INT64_MAX;
-    part_add(&ns, overtime->part_ns[base + column]);
+    timesum_add(&ns, overtime->part_ns[base + column]);
     return ns;
 }
 

@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 struct summary;
+struct intervals;
 struct machines;
 struct spans;
 struct cpusamples;
@@ -86,8 +87,10 @@ struct summary_options {
 struct summary *summary_open(const struct gmpt_trace *trace, const struct summary_options *options);
 void summary_close(struct summary *summary);
 
-int summary_add(struct summary *summary, const struct gmpt_event *event); /* 0 or -ENOMEM */
+int summary_add(struct summary *summary, const struct gmpt_event *event); /* 0, -ENOMEM, or what a listener returned */
 int summary_finish(struct summary *summary);                              /* 0 or -ENOMEM */
+/* What it listens to, for others to listen as well before the first summary_add; they are finished with it. */
+struct intervals *summary_intervals(const struct summary *summary);
 
 /* Valid after summary_finish. */
 int64_t summary_stuck_ns(const struct summary *summary); /* the threshold that held */

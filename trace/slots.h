@@ -3,7 +3,7 @@
 #ifndef GMPT_SLOTS_H
 #define GMPT_SLOTS_H
 
-#include "trace/intervals.h"
+#include "intervals.h"
 
 #include <stdint.h>
 #include <stdlib.h>
