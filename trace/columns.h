@@ -150,7 +150,6 @@ static inline __attribute__((always_inline)) bool column_reader_next(struct colu
     *known = reader->kind[*code] == COLUMN_KIND_KNOWN;
     if (__builtin_expect(!*known, 0))
         return reader->kind[*code] == COLUMN_KIND_UNKNOWN;
-    memset(fields, 0, GMPT_EVENT_FIELDS_MAX * sizeof *fields);
     uint64_t *field = fields;
     struct column *column;
     switch (*code) {
@@ -160,7 +159,9 @@ static inline __attribute__((always_inline)) bool column_reader_next(struct colu
 #define FIELD(kind, name, doc)                                                                                         \
     if (!column_next_field(column++, field++))                                                                         \
         return false;
-#define END break;
+#define END                                                                                                            \
+    memset(field, 0, (size_t)(fields + GMPT_EVENT_FIELDS_MAX - field) * sizeof *field);                                \
+    break;
 #include <gmptrace/events.def>
     default:
         return false;

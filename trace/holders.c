@@ -16,6 +16,8 @@ void holders_set(struct holders *holders, uint64_t p, uint64_t tid, int64_t now_
 {
     if (p >= SECTION_RINGS_MAX)
         return;
+    if (tid && p >= holders->top)
+        holders->top = (uint32_t)p + 1;
     holders->tid[p] = (uint32_t)tid;
     holders->since_ns[p] = now_ns;
     holders->absent_ns[p] = INT64_MAX;
@@ -25,7 +27,7 @@ void holders_elsewhere(struct holders *holders, uint64_t here, uint64_t tid, int
 {
     if (tid == 0 || tid > UINT32_MAX)
         return;
-    for (uint32_t i = 0; i < SECTION_RINGS_MAX; i++)
+    for (uint32_t i = 0; i < holders->top; i++)
         if (holders->tid[i] == tid && i != here && now_ns >= holders->since_ns[i] &&
             holders->absent_ns[i] == INT64_MAX && now_ns < INT64_MAX - SLACK_NS)
             holders->absent_ns[i] = now_ns + SLACK_NS;

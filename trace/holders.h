@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 struct holders {
+    uint32_t top;                         /* no P from this one on was ever held */
     uint32_t tid[SECTION_RINGS_MAX];      /* of the P with this index; 0 = nobody, or not known */
     int64_t since_ns[SECTION_RINGS_MAX];
     int64_t absent_ns[SECTION_RINGS_MAX]; /* when it was elsewhere for the first time, and a little; INT64_MAX = it was

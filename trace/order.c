@@ -89,7 +89,7 @@ static void part_begin(struct order *order, struct order_lane *lane)
 }
 
 /* Makes the next record the head. Returns false when the lane has none. */
-static bool lane_advance(struct order *order, struct order_lane *lane)
+static __attribute__((noinline)) bool lane_advance(struct order *order, struct order_lane *lane)
 {
     struct column_reader *reader = lane->reader;
     for (;;) {
@@ -123,10 +123,30 @@ static bool lane_advance(struct order *order, struct order_lane *lane)
     }
 }
 
+/* The same where a record follows another: what nearly every event takes. */
+static inline bool lane_step(struct order *order, struct order_lane *lane)
+{
+    struct column_reader *reader = lane->reader;
+    uint64_t delta;
+    bool known;
+    if (__builtin_expect(!lane->reading || reader->code == reader->codes_end, 0))
+        return lane_advance(order, lane);
+    if (__builtin_expect(!column_reader_next(reader, &lane->code, &delta, lane->field, &known), 0)) {
+        part_damaged(order, lane, "a record is malformed");
+        return lane_advance(order, lane);
+    }
+    lane->ticks += delta;
+    if (__builtin_expect(known, 1))
+        return true;
+    order->counts.unknown++;
+    order->counts.kept++;
+    return lane_advance(order, lane);
+}
+
 /* ---- The merge -------------------------------------------------------------------------------------------------- */
 
 /* Moves the lane that belongs at or below `at` down to its place. */
-static void heap_sink(struct order *order, uint32_t at)
+static __attribute__((noinline)) void heap_sink(struct order *order, uint32_t at)
 {
     struct order_heap_slot *heap = order->heap, moving = heap[at];
     for (;;) {
@@ -141,6 +161,15 @@ static void heap_sink(struct order *order, uint32_t at)
         at = child;
     }
     heap[at] = moving;
+}
+
+/* The first lane has another head. */
+static inline void heap_again(struct order *order, uint64_t ticks)
+{
+    struct order_heap_slot *heap = order->heap;
+    heap[0].ticks = ticks;
+    if ((order->heap_count > 1 && heap[1].ticks < ticks) || (order->heap_count > 2 && heap[2].ticks < ticks))
+        heap_sink(order, 0);
 }
 
 static void heap_push(struct order *order, struct order_lane *lane)
@@ -478,7 +507,7 @@ static void lane_takes(struct order_lane *lane, struct gtable_g *g)
     lane->current_seq = (uint32_t)lane->field[1];
 }
 
-static bool head_enabled(const struct order *order, struct order_lane *lane)
+static inline bool head_enabled(const struct order *order, struct order_lane *lane)
 {
     enum gmpt_g_state from;
     switch (lane->code) {
@@ -588,7 +617,7 @@ static void losses_accept(struct order *order, struct order_lane *lane, struct g
 }
 
 /* Gives the lane's head out. */
-static int head_accept(struct order *order, struct order_lane *lane, struct gmpt_event *event, bool forced)
+static inline int head_accept(struct order *order, struct order_lane *lane, struct gmpt_event *event, bool forced)
 {
     struct gtable_g *g = NULL;
     int result = 0;
@@ -737,57 +766,61 @@ static struct order_lane *lane_to_force(const struct order *order, uint64_t next
     return behind && order->excused ? earliest : NULL;
 }
 
-static int lane_force(struct order *order, uint32_t place, struct gmpt_event *event)
+/* The lane whose head comes next, which *out says has left the heap and *forced that it is no longer waited for; NULL
+ * when a frame is needed first. */
+static inline struct order_lane *lane_choose(struct order *order, bool *out, bool *forced)
 {
-    struct order_lane *lane = order->blocked[place];
-    order->blocked[place] = order->blocked[--order->blocked_count];
-    lane->named = gtable_find(&order->gs, lane->field[0]);
-    int result = head_accept(order, lane, event, true);
-    if (lane_advance(order, lane))
-        heap_push(order, lane);
-    return result;
+    for (;;) {
+        uint64_t earliest = order->heap_count ? order->heap[0].ticks : UINT64_MAX;
+        *forced = false;
+        if (__builtin_expect(order->blocked_count > 0, 0) &&
+            (order->heap_count == 0 || order->excused || earliest > order->force_ticks)) {
+            uint32_t place;
+            struct order_lane *lane = lane_to_force(order, earliest, &place);
+            if (lane) {
+                order->blocked[place] = order->blocked[--order->blocked_count];
+                lane->named = gtable_find(&order->gs, lane->field[0]);
+                *out = *forced = true;
+                return lane;
+            }
+        }
+        if (order->heap_count == 0 || earliest > order->hold_ticks)
+            return NULL;
+        struct order_lane *lane = order->heap[0].lane;
+        if (__builtin_expect(head_enabled(order, lane), 1)) {
+            /* Waking a lane that waits for this G may put it at the top: this one must have left the heap by then. */
+            *out = order->blocked_count > 0;
+            if (__builtin_expect(*out, 0))
+                heap_pop(order);
+            return lane;
+        }
+        heap_pop(order);
+        order->blocked[order->blocked_count++] = lane;
+    }
 }
 
 int order_next(struct order *order, struct gmpt_event *event)
 {
-    if (order->dead) {
+    bool out, forced;
+    struct order_lane *lane;
+    if (__builtin_expect(order->dead != NULL, 0)) {
         gtable_remove(&order->gs, order->dead);
         order->dead = NULL;
     }
-    for (;;) {
-        uint64_t earliest = order->heap_count ? order->heap[0].ticks : UINT64_MAX;
-        if (__builtin_expect(order->blocked_count > 0, 0) &&
-            (order->heap_count == 0 || order->excused || earliest > order->force_ticks)) {
-            uint32_t place;
-            if (lane_to_force(order, earliest, &place)) {
-                int result = lane_force(order, place, event);
-                return result ? result : 1;
-            }
-        }
-        if (order->heap_count == 0 || earliest > order->hold_ticks)
-            return 0;
-        struct order_lane *lane = order->heap[0].lane;
-        if (__builtin_expect(!head_enabled(order, lane), 0)) {
-            heap_pop(order);
-            order->blocked[order->blocked_count++] = lane;
-            continue;
-        }
+    while ((lane = lane_choose(order, &out, &forced))) {
         bool sync = lane->code == ORDER_SYNC;
-        /* Waking a lane that waits for this G may put it at the top: this one must have left the heap by then. */
-        bool out = order->blocked_count > 0;
-        if (out)
-            heap_pop(order);
-        int result = sync ? lane_sync(order, lane) : head_accept(order, lane, event, false);
-        bool more = lane_advance(order, lane);
-        if (out && more) {
-            heap_push(order, lane);
-        } else if (!out && more) {
-            order->heap[0].ticks = lane->ticks;
-            heap_sink(order, 0);
-        } else if (!out) {
+        int result = __builtin_expect(sync, 0) ? lane_sync(order, lane) : head_accept(order, lane, event, forced);
+        bool more = lane_step(order, lane);
+        if (__builtin_expect(out, 0)) {
+            if (more)
+                heap_push(order, lane);
+        } else if (__builtin_expect(more, 1)) {
+            heap_again(order, lane->ticks);
+        } else {
             heap_pop(order);
         }
         if (result || !sync)
             return result ? result : 1;
     }
+    return 0;
 }

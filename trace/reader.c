@@ -490,14 +490,11 @@ static void emitted_check(struct gmpt_trace *trace)
                      (unsigned long long)counts->kept);
 }
 
-int gmpt_trace_next(struct gmpt_trace *trace, struct gmpt_event *event)
+/* The order has nothing to give out: reads on, or says how it all ended. */
+static __attribute__((noinline)) int trace_next_slowly(struct gmpt_trace *trace, struct gmpt_event *event)
 {
     for (;;) {
-        int result = order_next(&trace->order, event);
-        if (result) {
-            trace->markers += result > 0 && event->type == GMPT_EVENT_lost;
-            return result;
-        }
+        int result;
         if (trace->finished) {
             if (trace->end_seen)
                 trace->order.counts.lost = trace->lost; /* the last losses of a ring have no record */
@@ -509,11 +506,20 @@ int gmpt_trace_next(struct gmpt_trace *trace, struct gmpt_event *event)
             trace->reported = true;
             return trace->last_result;
         }
-        if (limits_lift(&trace->order))
-            continue;
-        if ((result = trace_load(trace)))
+        if (!limits_lift(&trace->order) && (result = trace_load(trace)))
+            return result;
+        if ((result = order_next(&trace->order, event)))
             return result;
     }
+}
+
+int gmpt_trace_next(struct gmpt_trace *trace, struct gmpt_event *event)
+{
+    int result = order_next(&trace->order, event);
+    if (__builtin_expect(result == 0, 0))
+        result = trace_next_slowly(trace, event);
+    trace->markers += result > 0 && event->type == GMPT_EVENT_lost;
+    return result;
 }
 
 const struct gmpt_trace_error *gmpt_trace_error_get(const struct gmpt_trace *trace) { return &trace->error; }
