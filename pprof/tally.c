@@ -15,12 +15,13 @@
 
 /* Samples of a kind differ by this; what does not tell them apart is 0. */
 struct row {
-    uint64_t fn, waker_fn;
+    uint64_t fn, other_fn; /* other: who woke it; of mutex, who waited */
     uint32_t stack, create_stack, labels, name;
     int32_t p, from_p;
-    uint8_t state, reason, cause, woken; /* cause: an event; woken: by a G */
+    uint8_t state, reason, cause, other; /* cause: an event; other: other_fn is told */
     uint8_t scheduler; /* a CPU sample of no G */
-    uint8_t padding[3];
+    uint8_t held;      /* of mutex: nobody had released it */
+    uint8_t padding[2];
 };
 
 struct tally {
@@ -41,9 +42,8 @@ static const struct tally_type types[] = {
       2,
       1,
       false,
-      "delays are shown where a lock was waited for, since the trace does not tell where it was released; woken_by "
-      "names "
-      "the function of the goroutine that released it" },
+      "delays are shown where a lock was released that others waited for; waited_by names the function of the goroutine "
+      "that waited" },
     { "net", TALLY_NET, "wait", { { "waits", COUNT }, { "delay", NS } }, 2, 1, false, NULL },
     { "sleep", TALLY_SLEEP, "sleep", { { "sleeps", COUNT }, { "time", NS } }, 2, 1, false, NULL },
     { "syscall", TALLY_SYSCALL, "call", { { "calls", COUNT }, { "time", NS } }, 2, 1, false, NULL },
@@ -159,9 +159,27 @@ static bool counts(enum tally_kind kind, const struct interval *interval)
     }
 }
 
+/* The wait for a lock, where whoever had it let it go. */
+static struct row row_of_release(const struct interval *interval)
+{
+    bool released = interval->ended_by == GMPT_EVENT_go_unblock && (interval->waker || interval->waker_stack);
+    return (struct row){
+        .fn = released ? interval->waker_fn : 0,
+        .stack = released ? interval->waker_stack : 0,
+        .labels = interval->g->labels,
+        .name = interval->g->name,
+        .reason = (uint8_t)interval->reason,
+        .other_fn = interval->g->fn,
+        .other = 1,
+        .held = !released,
+    };
+}
+
 static struct row row_of(enum tally_kind kind, const struct interval *interval)
 {
-    bool woken = (kind == TALLY_BLOCK || kind == TALLY_MUTEX) && interval->waker;
+    if (kind == TALLY_MUTEX)
+        return row_of_release(interval);
+    bool woken = kind == TALLY_BLOCK && interval->waker;
     struct row row = {
         .fn = interval->g->fn,
         .stack = interval->stack,
@@ -169,8 +187,8 @@ static struct row row_of(enum tally_kind kind, const struct interval *interval)
         .name = interval->g->name,
     };
     if (woken) {
-        row.woken = 1;
-        row.waker_fn = interval->waker_fn;
+        row.other = 1;
+        row.other_fn = interval->waker_fn;
     }
     if (kind == TALLY_GOROUTINE)
         row.create_stack = interval->g->create_stack;
@@ -388,11 +406,15 @@ static void labels_fill(struct sample *sample, const struct row *row)
         label_add(sample, "state", row->scheduler ? "scheduler" : state_words(row->state));
     if (row->cause)
         label_add(sample, "cause", cause_words(row->cause));
-    if (row->woken || kind == TALLY_CREATE) {
-        uint64_t fn = kind == TALLY_CREATE ? row->fn : row->waker_fn;
+    if (row->other || kind == TALLY_CREATE) {
+        uint64_t fn = kind == TALLY_CREATE ? row->fn : row->other_fn;
         const char *function = fn ? sample->texts->function(sample->texts->arg, fn) : "unknown";
         snprintf(sample->text[1], sizeof sample->text[1], "%s", function);
-        label_add(sample, kind == TALLY_CREATE ? "started" : "woken_by", sample->text[1]);
+        label_add(sample,
+                  kind == TALLY_CREATE  ? "started"
+                  : kind == TALLY_MUTEX ? "waited_by"
+                                        : "woken_by",
+                  sample->text[1]);
     }
     if (row->name)
         label_add(sample, "goroutine_name", gmpt_trace_string(sample->trace, row->name));
@@ -436,7 +458,9 @@ static int row_fill(struct sample *sample, const struct row *row, const int64_t 
     if (stack.count == 0 && row->fn && kind != TALLY_CREATE)
         stack = (struct gmpt_stack){ .count = 1, .pc = &start };
     if (stack.count == 0)
-        sample->pseudo[sample->pseudo_count++] = row->scheduler ? "[scheduler]" : "[unknown]";
+        sample->pseudo[sample->pseudo_count++] = row->scheduler ? "[scheduler]"
+                                                 : row->held    ? "[not released]"
+                                                                : "[unknown]";
     return profile_add_sample(sample->profile, &(struct profile_sample){ .pseudo = sample->pseudo,
                                                                          .pseudo_count = sample->pseudo_count,
                                                                          .pc = stack.pc,

@@ -3,7 +3,7 @@
  *     type       which intervals                       values                     where
  *     goroutine  those of one moment                   goroutine                  where it waits or calls
  *     block      waits but for sleep and network       contentions, delay         where it waits
- *     mutex      waits for locks                       contentions, delay         where it waits
+ *     mutex      waits for locks                       contentions, delay         where whoever had it let it go
  *     net        waits for the network                 waits, delay               where it waits
  *     sleep      sleeps                                sleeps, time               where it sleeps
  *     syscall    blocking calls                        calls, time                where it calls
@@ -23,8 +23,9 @@
  * held. Those of the scheduler itself have no G. The profile's period is the least that a sample
  * stands for.
  *
- * The trace does not tell where a lock was released, so mutex shows where it was waited for, and the label woken_by
- * names the function of the G that ended the wait.
+ * As in Go's profile of that name, mutex shows the wait where the lock was released that ended it, and the label
+ * waited_by names the function of the G that waited. A wait that no release ended, since it goes on or its deadline
+ * came, is under a frame of its own.
  *
  * While intervals come in, only numbers are kept: memory is bounded by distinct stacks, label sets and reasons. Names
  * are looked up at the end, once for each. */

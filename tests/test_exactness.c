@@ -140,3 +140,26 @@ TEST(exactness, what_is_compared_is_what_ended)
         measured_close(&measured);
     }
 }
+
+/* A lock that one G releases at two places, and another's that is held to the end: each wait is where it was ended. */
+TEST(exactness, contention_is_where_the_lock_was_released)
+{
+    static const char text[] = TRACEFILE_HEAD
+        "frame\nclock 0 0 1700000000000000000\n"
+        "stack 0 1 0x1011\nstack 0 2 0x1021\nstack 1 1 0x1031\n"
+        "frame\nclock 1000 1000 1700000000000001000\n"
+        "events ring=0 sequence=0 offset=0 base=0 g=0 seq=0 tid=1 lost=0\n"
+        "0 go_create g=1 fn=0x2000 stack=0\n0 go_start g=1 seq=2\n0 go_create g=2 fn=0x3000 stack=0\n"
+        "100 go_unblock g=2 seq=4 by=1 stack=1\n100 go_unblock g=2 seq=7 by=1 stack=2\n"
+        "200 go_unblock g=2 seq=10 by=1 stack=1\n"
+        "events ring=1 sequence=0 offset=0 base=0 g=0 seq=0 tid=1 lost=0\n"
+        "10 go_start g=2 seq=2\n10 go_block reason=mutex object=0xc000 bounded=0 stack=1 owner=1\n"
+        "90 go_start g=2 seq=5\n20 go_block reason=rwmutex_write object=0xd000 bounded=0 stack=1 owner=1\n"
+        "80 go_start g=2 seq=8\n40 go_block reason=mutex object=0xc000 bounded=0 stack=1 owner=1\n"
+        "160 go_start g=2 seq=11\n90 go_block reason=mutex object=0xc000 bounded=0 stack=1 owner=1\nend 0 0\n";
+    /* It waits from 20 to 100, from 130 to 200, from 250 to 400, and from 500 to the end. */
+    char command[512];
+    snprintf(command, sizeof command, "$GMPTRACE pprof --type=mutex --format=folded %s", tracefile_build(text));
+    ck_assert_int_eq(exported_run(command), 0);
+    ck_assert_str_eq(exported_out, "0x1010 230\n0x1020 70\n[not released] 500\n");
+}

@@ -243,7 +243,7 @@ static const char lock_trace[] = TRACEFILE_HEAD
     "events ring=0 sequence=0 offset=0 base=0 g=0 seq=0 tid=1 lost=0\n"
     "5 go_create g=1 fn=0x2000 stack=0\n5 go_start g=1 seq=2\n"
     "5 go_labels g=1 labels=4\n5 go_create g=2 fn=0x3000 stack=1\n"
-    "70 go_unblock g=2 seq=4 by=0 stack=0\n30 syscall_begin stack=2\n40 syscall_end\n"
+    "70 go_unblock g=2 seq=4 by=1 stack=1\n30 syscall_begin stack=2\n40 syscall_end\n"
     "10 go_block reason=sleep object=0x0 bounded=1 stack=1 owner=0\n"
     "events ring=1 sequence=0 offset=0 base=0 g=0 seq=0 tid=1 lost=0\n"
     "25 go_start g=2 seq=2\n1 go_name g=2 name=3\n"
@@ -314,19 +314,24 @@ TEST(pprof, every_type_of_one_small_trace)
     }
 }
 
-TEST(pprof, a_mutex_sample_says_who_let_it_go_and_that_it_is_where_it_waited)
+TEST(pprof, a_mutex_sample_is_where_the_lock_was_released_and_says_who_waited)
 {
     Perftools__Profiles__Profile *profile = profile_of_lock("--type=mutex");
     ck_assert_uint_eq(profile->n_sample, 1);
     const Perftools__Profiles__Sample *one = profile->sample[0];
     ck_assert_uint_eq(one->n_location_id, 2);
-    ck_assert_uint_eq(profile->location[one->location_id[0] - 1]->address, 0x1030);
+    ck_assert_uint_eq(profile->location[one->location_id[0] - 1]->address, 0x1010);
     ck_assert_str_eq(label(profile, one, "wait_reason"), "mutex lock");
     ck_assert_str_eq(label(profile, one, "tenant"), "acme");
     ck_assert_str_eq(label(profile, one, "goroutine_name"), "worker");
-    ck_assert_ptr_nonnull(strstr(label(profile, one, "woken_by"), "0x2000"));
+    ck_assert_ptr_nonnull(strstr(label(profile, one, "waited_by"), "0x3000"));
     ck_assert_str_eq(profile->string_table[profile->default_sample_type], "delay");
-    has_comment(profile, "shown where a lock was waited for");
+    has_comment(profile, "shown where a lock was released");
+    profile_free(profile);
+    profile = profile_of_lock("--type=block");
+    one = profile->sample[0];
+    ck_assert_uint_eq(profile->location[one->location_id[0] - 1]->address, 0x1030);
+    ck_assert_ptr_nonnull(strstr(label(profile, one, "woken_by"), "0x2000"));
     profile_free(profile);
 }
 
