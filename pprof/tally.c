@@ -42,8 +42,8 @@ static const struct tally_type types[] = {
       2,
       1,
       false,
-      "delays are shown where a lock was released that others waited for; waited_by names the function of the goroutine "
-      "that waited" },
+      "delays are shown where a lock was released that others waited for; waited_by names the function of the "
+      "goroutine that waited" },
     { "net", TALLY_NET, "wait", { { "waits", COUNT }, { "delay", NS } }, 2, 1, false, NULL },
     { "sleep", TALLY_SLEEP, "sleep", { { "sleeps", COUNT }, { "time", NS } }, 2, 1, false, NULL },
     { "syscall", TALLY_SYSCALL, "call", { { "calls", COUNT }, { "time", NS } }, 2, 1, false, NULL },
