@@ -3,6 +3,7 @@
 #include "trigger.h"
 
 #include "cli.h"
+#include "leaklook.h"
 
 #include "pprof/symbolize.h"
 #include "trace/duration.h"
@@ -16,8 +17,8 @@
 
 static int wrong(const char *text)
 {
-    return cli_usage("'%s' is no trigger such as runnable>50ms, waiting>2s, syscall>1s, waiting>2s:mutex,chan_send or "
-                     "waiting>2s@handle_order",
+    return cli_usage("'%s' is no trigger such as runnable>50ms, waiting>2s, syscall>1s, leaked>30s, "
+                     "waiting>2s:mutex,chan_send or waiting>2s@handle_order",
                      text);
 }
 
@@ -42,7 +43,11 @@ int trigger_parse(struct triggers *triggers, const char *text)
     static const struct {
         const char *word;
         enum g_state state;
-    } states[] = { { "runnable", G_RUNNABLE }, { "waiting", G_WAITING }, { "syscall", G_SYSCALL } };
+        bool leaked;
+    } states[] = { { "runnable", G_RUNNABLE, false },
+                   { "waiting", G_WAITING, false },
+                   { "syscall", G_SYSCALL, false },
+                   { "leaked", G_WAITING, true } };
     struct watch_limit limit = { .state = G_IDLE };
     const char *function = strchr(text, '@'), *end = function ? function : text + strlen(text);
     const char *over = memchr(text, '>', (size_t)(end - text));
@@ -50,13 +55,16 @@ int trigger_parse(struct triggers *triggers, const char *text)
     if (triggers->count == WATCH_LIMITS_MAX)
         return cli_usage("there may be %d triggers", WATCH_LIMITS_MAX);
     for (size_t i = 0; over && i < sizeof states / sizeof states[0]; i++)
-        if (strlen(states[i].word) == (size_t)(over - text) && memcmp(text, states[i].word, (size_t)(over - text)) == 0)
+        if (strlen(states[i].word) == (size_t)(over - text) &&
+            memcmp(text, states[i].word, (size_t)(over - text)) == 0) {
             limit.state = states[i].state;
+            limit.leaked = states[i].leaked;
+        }
     if (limit.state == G_IDLE || (function && !function[1]) ||
         duration_parse(over + 1, (size_t)((reasons ? reasons : end) - over - 1), &limit.ns))
         return wrong(text);
     if (reasons && limit.state != G_WAITING)
-        return cli_usage("'%s': only waiting has reasons", text);
+        return cli_usage("'%s': only waiting and leaked have reasons", text);
     int status = reasons ? reasons_parse(text, reasons + 1, (size_t)(end - reasons - 1), &limit.reasons) : CLI_OK;
     if (status)
         return status;
@@ -161,8 +169,30 @@ static void say(struct triggers *triggers, const struct segment *segment, const 
                                             : gmpt_wait_reason_words((enum gmpt_wait_reason)found->reason);
     if (others)
         snprintf(more, sizeof more, ", as %s other%s since the last", cli_count(count, others), cli_plural(others));
-    snprintf(text, TRIGGER_TEXT_BYTES, "G%llu%s, %s%s, %s%s for %s%s", (unsigned long long)found->id, name, function,
-             started, state == G_WAITING ? "waits in " : "", what, cli_duration(length, found->for_ns), more);
+    snprintf(text, TRIGGER_TEXT_BYTES, "G%llu%s, %s%s, %s%s for %s%s%s", (unsigned long long)found->id, name, function,
+             started, state == G_WAITING ? "waits in " : "", what, cli_duration(length, found->for_ns),
+             triggers->limits[found->limit].leaked ? ", and nothing can ever wake it" : "", more);
+}
+
+/* Gives the watch the proof that was asked for, once it is there, and asks for another when that is due. */
+static void proofs_check(struct triggers *triggers, const struct segment *segment, int64_t now_ns)
+{
+    if (triggers->proof_is_due && segment_proof_is_done(segment, triggers->proof)) {
+        triggers->proof_is_due = false;
+        if (load_relaxed(&segment->header->proof_status) == PROOF_COMPLETE) {
+            watch_give_proof(triggers->watch, triggers->proof);
+        } else if (!triggers->no_proof_told) {
+            triggers->no_proof_told = true;
+            cli_error("whether goroutines have leaked cannot be told: %s; it will be tried again",
+                      leak_proof_failure(load_relaxed(&segment->header->proof_status)));
+        }
+    }
+    bool paused = triggers->asked_ns && now_ns - triggers->asked_ns < triggers->pause_ns;
+    if (triggers->proof_is_due || paused || !watch_wants_proof(triggers->watch))
+        return;
+    triggers->proof = segment_ask_proof(segment);
+    triggers->proof_is_due = true;
+    triggers->asked_ns = now_ns;
 }
 
 bool triggers_check(struct triggers *triggers, const struct recorder *recorder, char text[TRIGGER_TEXT_BYTES])
@@ -174,6 +204,7 @@ bool triggers_check(struct triggers *triggers, const struct recorder *recorder, 
     int64_t now_ns = now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
     if (!triggers->watch && !(triggers->watch = watch_open(segment, triggers->limits, triggers->count)))
         return false;
+    proofs_check(triggers, segment, now_ns);
     bool paused = triggers->last_ns && now_ns - triggers->last_ns < triggers->pause_ns;
     while (watch_next(triggers->watch, now_ns, &found)) {
         if (!function_is(triggers, segment, &found))

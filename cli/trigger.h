@@ -4,12 +4,13 @@
  *     --trigger waiting>2s:mutex,rwmutex_write@handle_order
  *
  *     trigger     state ">" duration [":" reason {"," reason}] ["@" function]
- *     state       runnable, waiting, syscall
+ *     state       runnable, waiting, syscall, leaked (waiting, and nothing can ever end that, as a proof says)
  *     reason      of waits, as in filters (filter.h): mutex, chan_recv, ...
  *     function    that the G was started with
  *
  * An incident is a G in one state for too long; it triggers once. After a snapshot further incidents are only counted
- * for a while, so that a program in trouble does not fill the disk. */
+ * for a while, so that a program in trouble does not fill the disk. A proof is asked for when a G has waited for long
+ * enough, and for the time of that pause no other. */
 #ifndef GMPT_TRIGGER_H
 #define GMPT_TRIGGER_H
 
@@ -30,6 +31,10 @@ struct triggers {
     uint32_t modules;
     int64_t last_ns; /* CLOCK_MONOTONIC of the last that triggered; 0 = none so far */
     uint64_t others; /* incidents since then */
+    uint32_t proof;   /* the last that was asked for */
+    int64_t asked_ns; /* when that was; 0 = never */
+    bool proof_is_due; /* it has not been answered so far */
+    bool no_proof_told; /* it was said that there was none */
 };
 
 /* One more, from the command line. Returns CLI_OK, or CLI_USAGE after having said what may stand there. */

@@ -16,7 +16,9 @@ static char out[65536], err[65536];
 static int shell(const char *rest)
 {
     char command[2048];
-    snprintf(command, sizeof command, "R=\"$GMPTRACE record\"; T=\"$BUILD/tests/programs\"; cd '%s' || exit 99; %s",
+    snprintf(command, sizeof command,
+             "R=\"$GMPTRACE record\"; T=\"$BUILD/tests/programs\"; L=\"$BUILD/tests/leaks/leaks_corpus\"; "
+             "cd '%s' || exit 99; %s",
              harness_tmpdir(), rest);
     return harness_shell(command, out, sizeof out, err, sizeof err);
 }
@@ -34,7 +36,8 @@ TEST(trigger, what_may_be_said)
     ck_assert_int_eq(trigger_parse(&triggers, "runnable>50ms"), 0);
     ck_assert_int_eq(trigger_parse(&triggers, "waiting>1.5s:mutex,chan_send@handle"), 0);
     ck_assert_int_eq(trigger_parse(&triggers, "syscall>1s@a>b:c,d"), 0);
-    ck_assert_uint_eq(triggers.count, 3);
+    ck_assert_int_eq(trigger_parse(&triggers, "leaked>1m:select"), 0);
+    ck_assert_uint_eq(triggers.count, 4);
     ck_assert_int_eq(triggers.limits[0].state, G_RUNNABLE);
     ck_assert_int_eq(triggers.limits[0].ns, 50000000);
     ck_assert_ptr_null(triggers.functions[0]);
@@ -43,12 +46,16 @@ TEST(trigger, what_may_be_said)
     ck_assert_str_eq(triggers.functions[1], "handle");
     ck_assert_int_eq(triggers.limits[2].state, G_SYSCALL);
     ck_assert_str_eq(triggers.functions[2], "a>b:c,d");
+    ck_assert_int_eq(triggers.limits[3].state, G_WAITING);
+    ck_assert(triggers.limits[3].leaked && !triggers.limits[1].leaked);
 }
 
 TEST(trigger, what_is_wrong_usage)
 {
     static const char *const wrong[] = { "",
                                          "leak",
+                                         "leaked",
+                                         "leaked>1s:nothing",
                                          "running>1s",
                                          "waiting>",
                                          "waiting>5",
@@ -110,6 +117,29 @@ TEST(trigger, a_g_that_waits_for_a_processor_is_told)
     ck_assert_msg(strstr(err, " hog, started at hogs.c:") != NULL, "%s", err);
     ck_assert_ptr_nonnull(strstr(err, ", is runnable for "));
     ck_assert(exists("t.data.2"));
+}
+
+TEST(trigger, a_g_that_nothing_can_ever_wake_is_told)
+{
+#ifdef __SANITIZE_THREAD__
+    SKIP("ThreadSanitizer lets no proof of leaks be made");
+#endif
+    ck_assert_int_eq(shell("mkfifo in; $R --flight 60s --trigger 'leaked>50ms' -o t.data $L empty_select leak hold < in & "
+                           "exec 9> in; until test -e t.data; do sleep 0.01; done; exec 9>&-; wait $!"),
+                     0);
+    ck_assert_msg(strstr(err, " selector_of_nothing, started at pattern_micro.c:") != NULL, "%s", err);
+    ck_assert_ptr_nonnull(strstr(err, ", and nothing can ever wake it: the last "));
+}
+
+/* What it waits for lies in static data, where any code may reach it. */
+TEST(trigger, who_waits_for_long_is_not_leaked_by_that)
+{
+    ck_assert_int_eq(shell("mkfifo in; $R --flight 60s --trigger 'leaked>1ms' --trigger-pause 10ms "
+                           "--trigger 'waiting>300ms:chan_recv' -o t.data $L no_leak_global leak hold < in & "
+                           "exec 9> in; until test -e t.data; do sleep 0.01; done; exec 9>&-; wait $!"),
+                     0);
+    ck_assert_ptr_null(strstr(err, "nothing can ever wake it"));
+    ck_assert_ptr_null(strstr(err, "cannot be told"));
 }
 
 TEST(trigger, who_never_waits_so_long_pulls_none)

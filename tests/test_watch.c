@@ -145,6 +145,36 @@ TEST(watch, named_reasons_all_count)
     close_all();
 }
 
+TEST(watch, who_is_to_be_leaked_is_found_by_the_verdict_of_the_last_proof)
+{
+    const struct watch_limit limit = { .state = G_WAITING, .ns = 10 * MS, .leaked = true };
+    open_with(&limit, 1);
+    struct g_slot *lost = g_is(0, 7, 3, G_WAITING, GMPT_WAIT_chan_recv, 1 * MS);
+    struct g_slot *ring = g_is(1, 8, 5, G_WAITING, GMPT_WAIT_mutex, 1 * MS);
+    struct g_slot *idle = g_is(2, 9, 3, G_WAITING, GMPT_WAIT_chan_recv, 1 * MS);
+    ck_assert_uint_eq(step(5 * MS, &found), 0);
+    ck_assert(!watch_wants_proof(watch));
+    ck_assert_uint_eq(step(20 * MS, &found), 0);
+    ck_assert(watch_wants_proof(watch));
+    lost->verdict_seq = idle->verdict_seq = 3;
+    ring->verdict_seq = 5;
+    store_release(&lost->verdict, g_verdict_make(1, 7, VERDICT_PROVEN));
+    store_release(&ring->verdict, g_verdict_make(2, 8, VERDICT_CYCLE));
+    store_release(&idle->verdict, g_verdict_make(2, 9, VERDICT_LIVE));
+    ck_assert_uint_eq(step(30 * MS, &found), 0); /* nobody has said that the proofs are complete */
+    watch_give_proof(watch, 2);
+    ck_assert(!watch_wants_proof(watch));
+    ck_assert_uint_eq(step(40 * MS, &found), 1);
+    ck_assert_uint_eq(found.id, 8);
+    ck_assert(watch_wants_proof(watch)); /* for the others */
+    store_release(&lost->verdict, g_verdict_make(3, 7, VERDICT_PROVEN));
+    watch_give_proof(watch, 3);
+    ck_assert_uint_eq(step(50 * MS, &found), 1);
+    ck_assert_uint_eq(found.id, 7);
+    ck_assert_int_eq(found.for_ns, 49 * MS);
+    close_all();
+}
+
 TEST(watch, a_step_is_bounded_and_steps_reach_all)
 {
     open_with(&(struct watch_limit){ .state = G_WAITING, .ns = MS }, 1);

@@ -30,6 +30,8 @@ struct watch {
     uint32_t next;      /* the slot to look at */
     uint32_t step_left; /* slots of this step; 0 = it is over */
     uint32_t used;      /* slots that there are, in this step */
+    uint32_t proof;     /* the last that was given, 0 = none */
+    bool wants_proof;
     int64_t step_ns;    /* when the step began */
     uint32_t chunk_count;
     struct chunk *chunks;
@@ -99,6 +101,12 @@ static bool watched(const struct watch *watch, enum g_state state)
     return false;
 }
 
+static bool is_leaked(const struct watch *watch, const struct g_slot *slot, const struct seen *seen)
+{
+    enum g_verdict verdict = watch->proof ? g_verdict_of(slot, watch->proof, seen->id, seen->status) : VERDICT_NONE;
+    return verdict == VERDICT_PROVEN || verdict == VERDICT_CYCLE;
+}
+
 /* Looks at one slot. Returns whether its G is beyond a limit that it was not found for so far. */
 static bool slot_look(struct watch *watch, struct chunk *chunk, uint32_t index, int64_t now_ns,
                       struct watch_found *found)
@@ -132,8 +140,13 @@ static bool slot_look(struct watch *watch, struct chunk *chunk, uint32_t index, 
             continue;
         if (!slot_copy(shared, status, &slot) || load_relaxed(&slot.id) != seen->id)
             return false;
+        bool is = limit_is_for(limit, &slot, status);
+        if (is && limit->leaked && !is_leaked(watch, &slot, seen)) {
+            watch->wants_proof = true;
+            continue;
+        }
         seen->found |= 1u << i;
-        if (!limit_is_for(limit, &slot, status))
+        if (!is)
             continue;
         *found = (struct watch_found){
             .limit = i,
@@ -179,6 +192,14 @@ bool watch_next(struct watch *watch, int64_t now_ns, struct watch_found *found)
     }
     watch->step_left = 0;
     return false;
+}
+
+bool watch_wants_proof(const struct watch *watch) { return watch->wants_proof; }
+
+void watch_give_proof(struct watch *watch, uint32_t proof)
+{
+    watch->proof = proof;
+    watch->wants_proof = false;
 }
 
 const char *watch_name(const struct segment *segment, uint32_t name, char buffer[256])

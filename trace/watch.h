@@ -15,7 +15,10 @@
  * takes, the trace itself is there.
  *
  * A step looks at a bounded number of slots, and steps are a few milliseconds apart. Memory goes by the slots that have
- * a G: 32 bytes each. */
+ * a G: 32 bytes each.
+ *
+ * A limit may ask for more than a wait: that a proof of leaks (segment.h) says that nothing can end it. The watch asks
+ * for none by itself, since each stops the program for a moment; it says when one would tell something. */
 #ifndef GMPT_WATCH_H
 #define GMPT_WATCH_H
 
@@ -35,6 +38,7 @@ struct watch_limit {
     int64_t ns;         /* longer than this */
     uint64_t reasons;   /* of waits: a bit for each enum gmpt_wait_reason; 0 = waits without a deadline that only
                            another G can end, and not the main G's */
+    bool leaked;        /* and nothing can ever end the wait, as the last proof says */
 };
 
 /* A G beyond a limit; all of it is the target's word but for_ns, as above. */
@@ -54,6 +58,11 @@ void watch_close(struct watch *watch); /* NULL is allowed */
 /* The next G beyond a limit, at now_ns (CLOCK_MONOTONIC). False: none before the next step. Each G is found once for
  * each limit until its status changes. */
 bool watch_next(struct watch *watch, int64_t now_ns, struct watch_found *found);
+
+/* Whether a G has waited beyond a limit that asks for a proof, since the last one that was given. */
+bool watch_wants_proof(const struct watch *watch);
+/* A proof that is complete: from the next look on its verdicts count, and no earlier one's. */
+void watch_give_proof(struct watch *watch, uint32_t proof);
 
 /* A G's name, from the dictionary; "" when it has none. */
 const char *watch_name(const struct segment *segment, uint32_t name, char buffer[256]);
