@@ -17,6 +17,7 @@
 #define M_STACK_BYTES (256u * 1024) /* no deeper than this does the scheduler go on a thread's own stack */
 #define ENTRIES 512u
 #define PAGEMAP_THERE (UINT64_C(3) << 62) /* present or swapped out */
+#define PAGEMAP_FILE (UINT64_C(1) << 61)  /* a page of a file's that this process has not changed */
 
 static struct {
     uintptr_t low;
@@ -104,17 +105,41 @@ void memory_map_free(struct memory_map *map)
         close(map->fd);
 }
 
-static bool add_range(struct proof_table *table, uint64_t start, uint64_t end, bool of_file)
+static bool add_range(struct proof_table *table, struct proof_range range)
 {
-    if (!proof_table_reserve(table, 1, sizeof(struct proof_range)))
+    if (!proof_table_reserve(table, 1, sizeof range))
         return false;
-    ((struct proof_range *)table->items)[table->count++] = (struct proof_range){ start, end, of_file };
+    ((struct proof_range *)table->items)[table->count++] = range;
     return true;
+}
+
+static bool add_hole_at(struct proof_input *input, uint64_t start, uint64_t end)
+{
+    return add_range(&input->holes, (struct proof_range){ .start = start, .end = end });
 }
 
 static bool add_hole(struct proof_input *input, const void *start, size_t bytes)
 {
-    return !start || add_range(&input->holes, (uint64_t)(uintptr_t)start, (uint64_t)(uintptr_t)start + bytes, false);
+    return !start || add_hole_at(input, (uint64_t)(uintptr_t)start, (uint64_t)(uintptr_t)start + bytes);
+}
+
+/* The range but for the stacks of Gs of this class and those above: these are read one by one. */
+static bool add_root(struct proof_input *input, struct proof_range range, enum stack_class class)
+{
+    for (; class < STACK_CLASSES; class++) {
+        uint64_t base = (uint64_t)(uintptr_t)seat_regions[class].base;
+        uint64_t end = base + (uint64_t)seat_regions[class].count * seat_stride(class);
+        if (!base || base >= range.end || end <= range.start)
+            continue;
+        struct proof_range before = range;
+        before.end = base;
+        if (base > range.start && !add_root(input, before, class + 1))
+            return false;
+        range.start = end;
+        if (range.start >= range.end)
+            return true;
+    }
+    return add_range(&input->roots, range);
 }
 
 static bool add_value(struct proof_input *input, uint64_t value)
@@ -135,8 +160,6 @@ static bool add_own(const struct memory_map *map, struct proof_input *input)
     uint32_t count;
     const struct stopped_thread *threads = stopworld_threads(&count);
     added = added && add_hole(input, threads, count * sizeof *threads);
-    for (enum stack_class class = 0; class < STACK_CLASSES && added; class++)
-        added = add_hole(input, seat_regions[class].base, (size_t)seat_regions[class].count * seat_stride(class));
     for (const struct m *m = sched.ms; m && added; m = m->next_made)
         added = add_hole(input, m, sizeof *m) && add_hole(input, m->signal_stack, START_SIGNAL_STACK_BYTES);
     for (uint32_t i = 0; i < load_acquire(&sched.p_made) && added; i++)
@@ -147,12 +170,12 @@ static bool add_own(const struct memory_map *map, struct proof_input *input)
 /* The parts of threads' stacks that only the runtime has used. */
 static bool add_stack_holes(struct proof_input *input, uint64_t start, uint64_t end)
 {
-    if (caller.low > start && caller.low < end && !add_range(&input->holes, start, caller.low, false))
+    if (caller.low > start && caller.low < end && !add_hole_at(input, start, caller.low))
         return false;
     for (const struct m *m = sched.ms; m; m = m->next_made) {
         uint64_t top = load_acquire(&m->thread_made) ? m->stack_top : 0;
         uint64_t low = top > start + M_STACK_BYTES ? top - M_STACK_BYTES : start;
-        if (top > start && top <= end && !add_range(&input->holes, low, top, false))
+        if (top > start && top <= end && !add_hole_at(input, low, top))
             return false;
     }
     return true;
@@ -171,6 +194,13 @@ static bool is_device(const char *path)
     return strncmp(path, "/dev/", 5) == 0 && strncmp(path, "/dev/shm/", 9) != 0 && strncmp(path, "/dev/zero", 9) != 0;
 }
 
+/* Memory that has the shape of a file: another mapping of it may be written to. What is only a file's is left out (R9). */
+static bool is_shared_memory(const char *path)
+{
+    return strncmp(path, "/memfd:", 7) == 0 || strncmp(path, "/dev/zero", 9) == 0 ||
+           strncmp(path, "/dev/shm/", 9) == 0 || strncmp(path, "/SYSV", 5) == 0;
+}
+
 /* "START-END PERMISSIONS OFFSET DEVICE INODE PATH" */
 static bool add_mapping(const char *line, struct proof_input *input, struct given *given)
 {
@@ -184,11 +214,14 @@ static bool add_mapping(const char *line, struct proof_input *input, struct give
     uint64_t inode = strtoull(at, &at, 10);
     while (*at == ' ')
         at++;
-    if (permissions[0] != 'r' || permissions[1] != 'w')
+    bool readable = permissions[0] == 'r', writable = permissions[1] == 'w';
+    if (strncmp(at, "[v", 2) == 0) /* vdso and the like: the kernel's */
         return true;
+    /* What cannot be written now may have been written before. */
+    struct proof_range range = { .start = start, .end = end, .of_file = inode != 0, .hidden = !readable };
     if (permissions[3] != 's')
-        return add_range(&input->roots, start, end, inode != 0) && add_stack_holes(input, start, end);
-    if (is_own_shared(start, end, given))
+        return add_root(input, range, 0) && add_stack_holes(input, start, end);
+    if (is_own_shared(start, end, given) || (!writable && !is_shared_memory(at)))
         return true;
     if (is_device(at))
         given->overflowed = true;
@@ -224,8 +257,13 @@ static int own_pagemap(void)
     return fd;
 }
 
+static bool is_own_page(uint64_t entry, bool of_file)
+{
+    return entry & PAGEMAP_THERE && !(of_file && entry & PAGEMAP_FILE);
+}
+
 /* The first page of the range that is there, or the range's end. */
-static uint64_t first_page(int fd, uint64_t start, uint64_t end)
+static uint64_t first_page(int fd, uint64_t start, uint64_t end, bool of_file)
 {
     uint64_t entries[ENTRIES];
     for (uint64_t page = start / PAGE_BYTES; page < end / PAGE_BYTES;) {
@@ -234,18 +272,18 @@ static uint64_t first_page(int fd, uint64_t start, uint64_t end)
         if (bytes != (ssize_t)(count * sizeof *entries))
             return start; /* not known: it counts as there */
         for (uint64_t i = 0; i < count; i++)
-            if (entries[i] & PAGEMAP_THERE)
+            if (is_own_page(entries[i], of_file))
                 return (page + i) * PAGE_BYTES;
         page += count;
     }
     return end;
 }
 
-static bool is_there(int fd, uint64_t address)
+static bool is_there(int fd, uint64_t address, bool of_file)
 {
     uint64_t entry;
     return pread(fd, &entry, sizeof entry, (off_t)(address / PAGE_BYTES * sizeof entry)) == sizeof entry &&
-           entry & PAGEMAP_THERE;
+           is_own_page(entry, of_file);
 }
 
 /* Whether nearly all of it is the runtime's, with no end of pages to look through. */
@@ -261,11 +299,12 @@ static bool is_own(uint64_t start)
 }
 
 /* The pages that are there, run by run. */
-static void give_pages(int fd, uint64_t start, uint64_t end, struct given *given)
+static void give_pages(int fd, uint64_t start, const struct proof_range *root, struct given *given)
 {
-    for (uint64_t at = start; (at = first_page(fd, at, end)) < end && !given->overflowed;) {
+    uint64_t end = root->end;
+    for (uint64_t at = start; (at = first_page(fd, at, end, root->of_file)) < end && !given->overflowed;) {
         uint64_t until = at + PAGE_BYTES;
-        while (until < end && is_there(fd, until))
+        while (until < end && is_there(fd, until, root->of_file))
             until += PAGE_BYTES;
         given_add(given, at, until);
         at = until;
@@ -283,8 +322,8 @@ void memory_map_give_missing(const struct proof_input *input, int pagemap_fd, st
     for (size_t i = 0; i < input->roots.count; i++) {
         if (is_own(roots[i].start))
             continue;
-        uint64_t first = first_page(own, roots[i].start, roots[i].end);
-        if (first < roots[i].end && !is_there(pagemap_fd, first))
-            give_pages(own, first, roots[i].end, given);
+        uint64_t first = first_page(own, roots[i].start, roots[i].end, roots[i].of_file);
+        if (first < roots[i].end && !is_there(pagemap_fd, first, roots[i].of_file))
+            give_pages(own, first, &roots[i], given);
     }
 }

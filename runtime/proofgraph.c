@@ -247,9 +247,9 @@ static void scan_buffer(const struct gmpt_chan *chan)
     uint64_t buffer = (uint64_t)(uintptr_t)chan->buffer, bytes = chan->value_bytes;
     uint64_t first = chan->read_index, count = chan->length;
     uint64_t until = first + count < chan->capacity ? first + count : chan->capacity;
-    scan_range(buffer + first * bytes, buffer + until * bytes);
+    scan_words(buffer + first * bytes, buffer + until * bytes); /* the buffer as a whole is a hole */
     if (first + count > chan->capacity)
-        scan_range(buffer, buffer + (first + count - chan->capacity) * bytes);
+        scan_words(buffer, buffer + (first + count - chan->capacity) * bytes);
 }
 
 static void follow_object(const struct object *object)
@@ -270,7 +270,7 @@ static void follow_stack(seat_place place)
     if (g->context.sp)
         scan_range(low, high);
     else
-        scan_pages(low, high);
+        scan_pages(low, high, false);
     reach_objects_in(low, high);
 }
 

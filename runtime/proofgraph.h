@@ -33,7 +33,7 @@ void scan_hole(uint64_t start, uint64_t end);
 void scan_words(uint64_t start, uint64_t end);
 /* The words in a range but for holes, of all its pages or of those that have been touched. */
 void scan_range(uint64_t start, uint64_t end);
-void scan_pages(uint64_t start, uint64_t end);
+void scan_pages(uint64_t start, uint64_t end, bool of_file);
 
 /* Finds the Gs and what they wait on; those that are live are reached. */
 void graph_build(struct scan *scan);

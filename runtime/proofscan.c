@@ -21,6 +21,7 @@
 #define PAGE_BYTES 4096u
 #define PAGEMAP_ENTRIES 4096u
 #define PAGEMAP_THERE (UINT64_C(3) << 62) /* present or swapped out */
+#define PAGEMAP_FILE (UINT64_C(1) << 61)  /* a page of a file's that this process has not changed */
 #define GIVEN_WAIT_NS 2000000000
 #define POLL_NS 100000
 
@@ -136,8 +137,13 @@ static void read_pagemap(uint64_t *entries, uint64_t page, uint64_t count)
         scan_fail(PROOF_UNREADABLE);
 }
 
+static bool is_own_page(uint64_t entry, bool of_file)
+{
+    return entry & PAGEMAP_THERE && !(of_file && entry & PAGEMAP_FILE);
+}
+
 /* Only the pages that were ever touched: reservations are large. */
-void scan_pages(uint64_t start, uint64_t end)
+void scan_pages(uint64_t start, uint64_t end, bool of_file)
 {
     static uint64_t entries[PAGEMAP_ENTRIES];
     uint64_t run = 0; /* where pages that are there began */
@@ -145,7 +151,7 @@ void scan_pages(uint64_t start, uint64_t end)
         uint64_t count = last - page < PAGEMAP_ENTRIES ? last - page : PAGEMAP_ENTRIES;
         read_pagemap(entries, page, count);
         for (uint64_t i = 0; i < count; i++, page++) {
-            bool there = entries[i] & PAGEMAP_THERE;
+            bool there = is_own_page(entries[i], of_file);
             if (there && !run) {
                 run = page * PAGE_BYTES > start ? page * PAGE_BYTES : start;
             } else if (!there && run) {
@@ -162,15 +168,17 @@ static void scan_root(const struct proof_range *root)
 {
     /* A hole may be all of it, and hundreds of gigabytes large. */
     uint64_t start = root->start;
+    if (root->hidden && mprotect((void *)(uintptr_t)start, root->end - start, PROT_READ) < 0) {
+        scan.kernel_unread = true;
+        return;
+    }
     for (size_t i = hole_after(start); start < root->end; i++) {
         bool cut = i < scan.hole_count && scan.holes[i].start < root->end;
         if (cut && scan.holes[i].end - scan.holes[i].start < PAGE_BYTES * 16u)
             continue; /* scan_range leaves it out */
         uint64_t until = cut ? scan.holes[i].start : root->end;
-        if (until > start && root->of_file)
-            scan_range(start, until);
-        else if (until > start)
-            scan_pages(start, until);
+        if (until > start)
+            scan_pages(start, until, root->of_file);
         start = cut ? scan.holes[i].end : root->end;
     }
 }
@@ -196,6 +204,11 @@ static void note_fifths_of(uint64_t start, uint64_t end)
 static void find_fifths(void)
 {
     const struct proof_range *roots = scan.input->roots.items;
+    for (enum stack_class class = 0; class < STACK_CLASSES; class++) {
+        uint64_t base = (uint64_t)(uintptr_t)seat_regions[class].base;
+        if (base)
+            note_fifths_of(base, base + (uint64_t)seat_regions[class].count * seat_stride(class));
+    }
     for (size_t i = 0; i < scan.input->roots.count; i++)
         note_fifths_of(roots[i].start, roots[i].end);
 }
@@ -242,6 +255,17 @@ static void scan_given(void)
         scan_words((uint64_t)(uintptr_t)shared->bytes, (uint64_t)(uintptr_t)shared->bytes + shared->given_bytes);
 }
 
+/* Words that begin in one mapping and end in the next. */
+static void scan_seam(const struct proof_range *before, const struct proof_range *behind)
+{
+    uint64_t seam = before->end, entries[2];
+    if (behind->start != seam)
+        return;
+    read_pagemap(entries, seam / PAGE_BYTES - 1, 2);
+    if (is_own_page(entries[0], before->of_file) && is_own_page(entries[1], behind->of_file))
+        scan_range(seam - 7, seam + 7);
+}
+
 static void scan_roots(void)
 {
     const struct proof_range *roots = scan.input->roots.items;
@@ -255,6 +279,8 @@ static void scan_roots(void)
             scan_root_outside_heap(&roots[i]);
         else
             scan_root(&roots[i]);
+        if (i > 0)
+            scan_seam(&roots[i - 1], &roots[i]);
         graph_follow();
     }
 }
@@ -291,7 +317,7 @@ void scan_hole(uint64_t start, uint64_t end)
 {
     if (!proof_table_reserve(&scan.hole_table, 1, sizeof(struct proof_range)))
         scan_fail(PROOF_NO_MEMORY);
-    ((struct proof_range *)scan.hole_table.items)[scan.hole_table.count++] = (struct proof_range){ start, end, false };
+    ((struct proof_range *)scan.hole_table.items)[scan.hole_table.count++] = (struct proof_range){ .start = start, .end = end };
 }
 
 /* In order, and none within another. */

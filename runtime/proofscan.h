@@ -7,7 +7,8 @@
 
 struct proof_range {
     uint64_t start, end;
-    bool of_file; /* pages that were never written may have content all the same */
+    bool of_file; /* only the pages count that are no longer the file's */
+    bool hidden;  /* it cannot be read as it is mapped; the copy changes that for itself */
 };
 
 /* Growing memory without malloc, of the process that grows it. Zero is empty. */
@@ -22,7 +23,7 @@ void proof_table_free(struct proof_table *table, size_t item_bytes);
 /* What the program lays out before it is copied; the copy has a copy of it. */
 struct proof_input {
     uint32_t number;
-    struct proof_table roots;  /* struct proof_range: writable private mappings, by address */
+    struct proof_table roots;  /* struct proof_range: private mappings, by address, without the stacks of Gs */
     struct proof_table holes;  /* struct proof_range: the parts of them that are the runtime's own */
     struct proof_table values; /* uint64_t: what was found outside of memory, and what is pinned */
     struct proof_table ignored; /* uint64_t: functions and places of creation */
