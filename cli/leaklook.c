@@ -48,7 +48,7 @@ int leak_look_take(struct leak_look *look, const struct segment *segment, pid_t 
     if (fd < 0)
         return fd;
     look->gs_fd = fd;
-    int result = look_write(segment, pid, "", machine.nodename, given);
+    int result = look_write(segment, pid, NULL, "", machine.nodename, given);
     if (result == 0 && proof)
         result = leak_verdicts_read(&look->verdicts, segment, proof);
     if (result == 0 && recorder && trace_take(look, recorder, 0, 0)) {

@@ -13,6 +13,8 @@ struct reading {
     const struct filter *filter;
     struct filter_names names;
     int64_t now_ns;
+    const struct muster_sample *samples;
+    size_t sample_count;
 };
 
 static int64_t age_of(const struct gmpt_g *g, int64_t now_ns)
@@ -52,6 +54,25 @@ static bool wanted(const struct reading *reading, const struct gmpt_g *g, const 
     return filter_match(reading->filter, &reading->names, &now);
 }
 
+#define ORDER(a, b) (((a) > (b)) - ((a) < (b)))
+
+static int sample_order(const void *left, const void *right)
+{
+    const struct muster_sample *a = left, *b = right;
+    return ORDER(a->g, b->g);
+}
+
+static void sample_use(const struct reading *reading, struct muster_g *one)
+{
+    const struct muster_sample key = { .g = one->id }, *sample = NULL;
+    if (reading->sample_count)
+        sample = bsearch(&key, reading->samples, reading->sample_count, sizeof key, sample_order);
+    if (!sample || one->state == GMPT_G_WAITING)
+        return;
+    one->at = sample->stack;
+    one->tid = sample->tid;
+}
+
 static int g_add(const struct gmpt_g *g, void *arg)
 {
     const struct reading *reading = arg;
@@ -73,6 +94,7 @@ static int g_add(const struct gmpt_g *g, void *arg)
     };
     if (g->state == GMPT_G_DEAD || (unsigned)g->state >= GMPT_G_STATES)
         return 0;
+    sample_use(reading, &one);
     if (!wanted(reading, g, &one)) {
         muster->left_out++;
         return 0;
@@ -90,8 +112,6 @@ static int g_add(const struct gmpt_g *g, void *arg)
     muster->gs[muster->count++] = one;
     return 0;
 }
-
-#define ORDER(a, b) (((a) > (b)) - ((a) < (b)))
 
 static int order_of_groups(const struct muster_g *a, const struct muster_g *b)
 {
@@ -145,7 +165,8 @@ static int groups_cut(struct muster *muster)
     return 0;
 }
 
-int muster_read(struct muster *muster, const struct load *load, int64_t now_ns, const struct filter *filter)
+int muster_read(struct muster *muster, const struct load *load, int64_t now_ns, const struct filter *filter,
+                const struct muster_sample *samples, size_t sample_count)
 {
     *muster = (struct muster){ 0 };
     struct stackmatch *match = filter ? stackmatch_open(load->trace, load->symbolizer) : NULL;
@@ -155,6 +176,8 @@ int muster_read(struct muster *muster, const struct load *load, int64_t now_ns, 
         .filter = filter,
         .names = { .trace = load->trace, .function = match ? stackmatch_function : NULL, .arg = match },
         .now_ns = now_ns,
+        .samples = samples,
+        .sample_count = sample_count,
     };
     int result = filter && !match ? -ENOMEM : gmpt_trace_each_g(load->trace, g_add, &reading);
     stackmatch_close(match);

@@ -10,10 +10,11 @@ struct muster_g {
     uint64_t id, parent, fn;
     int64_t age_ns; /* in its state; -1 = not known */
     uint64_t object;
-    uint32_t at;      /* where it waits, or its call is; 0 = not known, or it does neither */
+    uint32_t at;      /* where it waits, or its call is, or what a sample says; 0 = not known */
     uint32_t alike;   /* the first stack that has the same functions and lines */
     uint32_t created; /* where it was started */
     uint32_t name, labels;
+    uint32_t tid; /* the thread that runs it, 0 = none, or not known */
     enum gmpt_g_state state;
     enum gmpt_wait_reason reason; /* none when it does not wait */
     bool bounded;                 /* a deadline ends its wait */
@@ -35,9 +36,16 @@ struct muster {
     uint64_t left_out; /* by the filter */
 };
 
-/* From the trace as it has been read so far, at now_ns. filter: NULL = all. Returns 0 or -ENOMEM; muster_free is due
- * either way. */
-int muster_read(struct muster *muster, const struct load *load, int64_t now_ns, const struct filter *filter);
+/* What a goroutine executes, though it does not wait. */
+struct muster_sample {
+    uint64_t g;
+    uint32_t stack, tid;
+};
+
+/* From the trace as it has been read so far, at now_ns. filter: NULL = all; samples: ordered by g. Returns 0 or
+ * -ENOMEM; muster_free is due either way. */
+int muster_read(struct muster *muster, const struct load *load, int64_t now_ns, const struct filter *filter,
+                const struct muster_sample *samples, size_t sample_count);
 void muster_free(struct muster *muster);
 
 /* Whether both are of one group. */

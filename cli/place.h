@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#define PLACE_FRAMES_MAX 96
+#define PLACE_FRAMES_MAX 256
 #define PLACE_TEXT_BYTES 512
 
 struct places;

@@ -5,6 +5,7 @@
 #include "eventgroups.h"
 #include "events.h"
 #include "savedstack.h"
+#include "sections.h"
 #include "stackset.h"
 
 #include <errno.h>
@@ -17,7 +18,7 @@
 #define BATCH 256u /* Gs whose stacks are read at once */
 #define STACK_BYTES 4096u
 #define TRIES 16
-#define RECORDS_OF_A_G 5 /* go_was, go_waited, go_labels, go_name, go_scope */
+#define RECORDS_OF_A_G 6 /* go_was, go_waited, cpu_sample, go_labels, go_name, go_scope */
 
 /* What is wanted of a G before it is told. */
 struct sight {
@@ -26,12 +27,16 @@ struct sight {
     uint64_t status;
     uint64_t saved[2]; /* its stack pointer; or function and caller of the call that it is in */
     uint32_t stack;    /* in the census's own table, 0 = not known */
+    uint32_t sampled;  /* likewise, what a thread executes for it, or would go on with */
+    uint32_t tid;      /* the thread, 0 = none */
+    bool seen;         /* by the source, and moved on since */
 };
 
 struct census {
     const struct segment *segment;
     uint32_t epoch, next, end;
     pid_t pid;
+    const struct census_source *source;
     uint64_t records, offset;
     uint64_t entry_pc, code_lo, code_hi;
     uint32_t saved_sp_offset, saved_call_offset;
@@ -66,6 +71,12 @@ struct census *census_open(const struct segment *segment, uint32_t epoch, pid_t 
     return census;
 }
 
+void census_ask(struct census *census, const struct census_source *source)
+{
+    census->source = source;
+    census->pid = 0;
+}
+
 void census_close(struct census *census)
 {
     if (!census)
@@ -81,8 +92,11 @@ uint64_t census_records(const struct census *census) { return census->records; }
 /* Copies a slot that stands still. False when it has no G that is to be told. */
 static bool slot_look(const struct census *census, const struct g_slot *shared, struct sight *sight)
 {
-    sight->shared = shared;
-    sight->stack = 0;
+    *sight = (struct sight){ .shared = shared };
+    const struct census_source *source = census->source;
+    uint32_t index = (uint32_t)(shared - census->segment->registry);
+    if (source && source->seen(source->arg, index, &sight->slot, &sight->status))
+        return sight->seen = true;
     for (int tries = 0; tries < TRIES; tries++) {
         uint64_t status = load_acquire(&shared->status);
         enum g_state state = g_status_state(status);
@@ -233,9 +247,29 @@ static int stacks_read(struct census *census)
     return 0;
 }
 
+/* The same by the source, which knows of running ones too. */
+static int stacks_ask(struct census *census)
+{
+    uint64_t pc[SECTION_STACK_MAX];
+    for (uint32_t i = 0; i < census->count; i++) {
+        struct sight *sight = &census->batch[i];
+        enum g_state state = g_status_state(sight->status);
+        uint32_t slot = (uint32_t)(sight->shared - census->segment->registry);
+        uint32_t count = census->source->stack(census->source->arg, slot, &sight->slot, sight->status, pc,
+                                               SECTION_STACK_MAX, &sight->tid);
+        if (count == 0 || (!sight->seen && !slot_still(sight)))
+            continue;
+        bool waits = state == G_WAITING || (state == G_SYSCALL && !sight->tid);
+        int result = stackset_intern(&census->stacks, pc, count, waits ? &sight->stack : &sight->sampled);
+        if (result)
+            return result;
+    }
+    return 0;
+}
+
 static void stacks_put(struct census *census, struct writer *writer)
 {
-    uint64_t words[1 + STACK_DEPTH_MAX];
+    uint64_t words[1 + SECTION_STACK_MAX];
     while (census->stacks_written < census->stacks.count) {
         struct gmpt_stack stack = stackset_get(&census->stacks, ++census->stacks_written);
         words[0] = stack.count;
@@ -293,6 +327,9 @@ static int sight_tell(struct census *census, const struct sight *sight, int64_t 
                    (uint64_t[GMPT_EVENT_FIELDS_MAX]){ id, g_status_reason(sight->status), waits ? slot->wait_object : 0,
                                                       waits && slot->wait_bounded, (uint64_t)waited_ns, stack });
     }
+    if (sight->sampled)
+        record_add(census, GMPT_EVENT_cpu_sample,
+                   (uint64_t[GMPT_EVENT_FIELDS_MAX]){ id, 0, sight->tid, 0, 0, sight->sampled });
     if (load_relaxed(&slot->labels) && wanted(census, EVENT_GROUP_LABELS))
         record_add(census, GMPT_EVENT_go_labels,
                    (uint64_t[GMPT_EVENT_FIELDS_MAX]){ id, load_relaxed(&slot->labels) });
@@ -317,7 +354,7 @@ static void begin(struct census *census)
 
 static int batch_tell(struct census *census, int64_t now_ns)
 {
-    int result = census->pid ? stacks_read(census) : 0;
+    int result = census->source ? stacks_ask(census) : census->pid ? stacks_read(census) : 0;
     for (uint32_t i = 0; result == 0 && i < census->count; i++)
         result = sight_tell(census, &census->batch[i], now_ns);
     census->count = 0;
@@ -329,6 +366,8 @@ int census_step(struct census *census, struct writer *writer, uint64_t base_tick
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     int64_t now_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    if (census->source && census->source->now_ns)
+        now_ns = census->source->now_ns;
     census->at = census->bytes;
     census->step_records = 0;
     if (!census->begun)

@@ -21,10 +21,26 @@
 
 struct census;
 
+/* Who knows more of stacks than the frame pointers of Gs that do not run; for who only looks. */
+struct census_source {
+    /* The G of this slot was looked at before, while its thread stood still: how it was then. False: it was not. */
+    bool (*seen)(void *arg, uint32_t slot, struct g_slot *copy, uint64_t *status);
+    /* The stack of a G whose slot was like this, innermost first, of at most `room` addresses as they are in a trace;
+     * *tid is the thread that runs it, 0 = none. Returns how many, 0 = it is not known. What is read of a G that is
+     * not `seen` counts only if its status is the same afterwards. */
+    uint32_t (*stack)(void *arg, uint32_t slot, const struct g_slot *copy, uint64_t status, uint64_t *pc, uint32_t room,
+                      uint32_t *tid);
+    void *arg;
+    int64_t now_ns; /* the moment that it is of, on the program's CLOCK_MONOTONIC; 0 = now */
+};
+
 /* epoch: 0 = there is none. pid: of the program, to read stacks from; 0 = do not. What is left out is that of the
  * segment's header. The segment must outlive the census. NULL: no memory. */
 struct census *census_open(const struct segment *segment, uint32_t epoch, pid_t pid, uint32_t frames_left_out,
                            uint32_t events_left_out);
+
+/* All stacks come from there from now on; those of Gs that neither wait nor are in a call as cpu_sample. */
+void census_ask(struct census *census, const struct census_source *source);
 
 /* Puts the next few thousand slots into the writer: stacks, then records, at base_ticks. The first call comes after the
  * epoch has begun. Returns 1 when there are more, 0 when all are

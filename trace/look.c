@@ -46,7 +46,8 @@ static int end_write(const struct segment *segment, const struct census *census,
     return writer_frame(writer);
 }
 
-int look_write(const struct segment *segment, pid_t pid, const char *command, const char *host, int fd)
+int look_write(const struct segment *segment, pid_t pid, const struct census_source *source, const char *command,
+               const char *host, int fd)
 {
     struct writer_info info = {
         .pid = segment->pid,
@@ -61,6 +62,8 @@ int look_write(const struct segment *segment, pid_t pid, const char *command, co
     struct drain *tables = drain_open(segment, EPOCH_OF_NOBODY, false);
     struct writer *writer = census && tables ? writer_open(fd, &info, LEVEL) : NULL;
     int result = -ENOMEM;
+    if (census && source)
+        census_ask(census, source);
     if (!writer) {
         close(fd);
         goto out;

@@ -11,8 +11,11 @@
 
 #include <sys/types.h>
 
-/* Writes the trace to fd, which is at offset 0 and is closed. pid is where stacks are read from, 0 = nowhere. Returns 0
- * or -errno. */
-int look_write(const struct segment *segment, pid_t pid, const char *command, const char *host, int fd);
+struct census_source; /* census.h */
+
+/* Writes the trace to fd, which is at offset 0 and is closed. pid is where stacks are read from, 0 = nowhere; source:
+ * who is asked for them instead, NULL = nobody. Returns 0 or -errno. */
+int look_write(const struct segment *segment, pid_t pid, const struct census_source *source, const char *command,
+               const char *host, int fd);
 
 #endif

@@ -360,11 +360,12 @@ static void try_calls(void)
     expect_call(start, usable, "malloc_usable_size");
 
     volatile size_t most = SIZE_MAX / 2;
+    void *volatile none; /* so that a compiler does not leave the call out */
     errno = 0;
-    if (malloc(most) || errno != ENOMEM)
+    if ((none = malloc(most)) || errno != ENOMEM)
         fail("malloc of everything");
     errno = 0;
-    if (calloc(most, 4) || errno != ENOMEM)
+    if ((none = calloc(most, 4)) || errno != ENOMEM)
         fail("calloc beyond everything");
     start = malloc(100);
     errno = 0;
