@@ -124,7 +124,8 @@ TEST(trigger, a_g_that_nothing_can_ever_wake_is_told)
 #ifdef __SANITIZE_THREAD__
     SKIP("ThreadSanitizer lets no proof of leaks be made");
 #endif
-    ck_assert_int_eq(shell("mkfifo in; $R --flight 60s --trigger 'leaked>50ms' -o t.data $L empty_select leak hold < in & "
+    ck_assert_int_eq(shell("mkfifo in; "
+                           "$R --flight 60s --trigger 'leaked>50ms' -o t.data $L empty_select leak hold < in & "
                            "exec 9> in; until test -e t.data; do sleep 0.01; done; exec 9>&-; wait $!"),
                      0);
     ck_assert_msg(strstr(err, " selector_of_nothing, started at pattern_micro.c:") != NULL, "%s", err);
@@ -139,7 +140,6 @@ TEST(trigger, who_waits_for_long_is_not_leaked_by_that)
                            "exec 9> in; until test -e t.data; do sleep 0.01; done; exec 9>&-; wait $!"),
                      0);
     ck_assert_ptr_null(strstr(err, "nothing can ever wake it"));
-    ck_assert_ptr_null(strstr(err, "cannot be told"));
 }
 
 TEST(trigger, who_never_waits_so_long_pulls_none)
