@@ -49,7 +49,7 @@ struct watched {
     int fd; /* of the segment, with the lock */
     struct recorder *recorder;
     pid_t pid;
-    int pid_fd;        /* -1 = not to be had: then its end is not seen */
+    int pid_fd;        /* becomes readable as it ends; -1 = not to be had */
     bool held;         /* its main G has returned */
     bool judged;       /* report has a verdict */
     int64_t held_ns;   /* since when */
@@ -246,7 +246,9 @@ static void close_account(struct follow *follow, struct watched *watched, bool e
 static bool process_ended(const struct watched *watched)
 {
     struct pollfd wanted = { .fd = watched->pid_fd, .events = POLLIN };
-    return watched->pid_fd >= 0 && poll(&wanted, 1, 0) > 0;
+    if (watched->pid_fd < 0) /* there is no such thing here, or the process had ended before it could be had */
+        return kill(watched->pid, 0) < 0 && errno == ESRCH;
+    return poll(&wanted, 1, 0) > 0;
 }
 
 /* Whether no G but the main one runs or is about to: such may still end, or begin to wait. */

@@ -1,6 +1,7 @@
 /* A test suite made with Check as users of the runtime have it: each test in a process of its own that starts the
  * runtime. Planted with --leaks N: first an answer that nobody waits for, then one who waits for nobody. --fail adds a
- * test that fails. */
+ * test that fails, --exit one that ends its process from a goroutine. --serve is no suite, but runs on with the
+ * leaks. */
 #include <check.h>
 #include <gmptrace/gmpt.h>
 
@@ -80,11 +81,32 @@ END_TEST
 START_TEST(askers) { ck_assert_int_eq(gmpt_run(askers_main, NULL), 0); }
 END_TEST
 
+static int exit_main(void *arg)
+{
+    (void)arg;
+    exit(0);
+    return 1;
+}
+
+START_TEST(exits) { gmpt_run(exit_main, NULL); }
+END_TEST
+
 START_TEST(fails) { ck_abort_msg("as it was asked to"); }
 END_TEST
 
+static int serve_main(void *arg)
+{
+    (void)arg;
+    if (leaks >= 1)
+        ask(false);
+    while (gmpt_sleep(1000000) == 0)
+        ;
+    return 1;
+}
+
 int main(int argc, char **argv)
 {
+    bool serve = false;
     Suite *suite = suite_create("leaky");
     TCase *tests = tcase_create("tests");
     tcase_add_test(tests, a_patient_one_has_its_answer);
@@ -95,7 +117,13 @@ int main(int argc, char **argv)
             leaks = atoi(argv[++i]);
         else if (strcmp(argv[i], "--fail") == 0)
             tcase_add_test(tests, fails);
+        else if (strcmp(argv[i], "--exit") == 0)
+            tcase_add_test(tests, exits);
+        else if (strcmp(argv[i], "--serve") == 0)
+            serve = true;
     }
+    if (serve)
+        return gmpt_run(serve_main, NULL);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
