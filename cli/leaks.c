@@ -1,8 +1,13 @@
 /* gmptrace leaks: goroutines that at the end wait, without a deadline, for something that only another goroutine can
  * bring, by the places where they were started and where they wait. Evidence, and said to be no more. */
 #include "cli.h"
+#include "leaks_live.h"
 #include "load.h"
 
+#include <gmptrace/gmpt.h>
+
+#include <errno.h>
+#include <getopt.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -156,17 +161,13 @@ static void all_json(const struct load *load)
     fputs(found ? "\n  ]\n}\n" : "]\n}\n", stdout);
 }
 
-static int leaks_run(int argc, char **argv)
+static int of_trace(const struct load_options *options)
 {
-    struct load_options options;
     struct load load;
-    int status = load_options_read(&options, argc, argv);
-    if (status != LOAD_GO_ON)
-        return status;
-    status = load_open(&load, &options);
+    int status = load_open(&load, options);
     if (status == CLI_OK) {
         bool found = load_suspected(&load, NULL) > 0;
-        if (options.json)
+        if (options->json)
             all_json(&load);
         else
             all_print(&load);
@@ -178,16 +179,85 @@ static int leaks_run(int argc, char **argv)
     return status;
 }
 
+/* ---- The command ------------------------------------------------------------------------------------------------- */
+
+static int option_read(struct load_options *options, struct leaks_live *live, int option, char **argv)
+{
+    char *end;
+    switch (option) {
+    case 'p':
+        live->pid = (pid_t)cli_parse_number(optarg);
+        return live->pid > 0 ? LOAD_GO_ON : cli_usage("-p takes a process id, not '%s'", optarg);
+    case 'S':
+        errno = 0;
+        live->scope = optarg[0] >= '0' && optarg[0] <= '9' ? strtoull(optarg, &end, 10) : 0;
+        return live->scope && !errno && !*end ? LOAD_GO_ON
+                                              : cli_usage("--scope takes a scope's number, not '%s'", optarg);
+    case 'j':
+        options->json = live->json = true;
+        return LOAD_GO_ON;
+    case 's':
+        if (cli_parse_duration(optarg, &options->stuck_ns))
+            return cli_usage("--stuck takes a time such as 500ms, 2s or 1m, not '%s'", optarg);
+        live->stuck_ns = options->stuck_ns;
+        return LOAD_GO_ON;
+    case 'h':
+        fputs(cli_current->help, stdout);
+        return cli_flush(CLI_OK);
+    case 'V':
+        puts("gmptrace " GMPT_VERSION);
+        return cli_flush(CLI_OK);
+    default:
+        return cli_usage_option(option, argv);
+    }
+}
+
+static int leaks_run(int argc, char **argv)
+{
+    static const struct option longs[] = {
+        { "pid", required_argument, NULL, 'p' },   { "scope", required_argument, NULL, 'S' },
+        { "json", no_argument, NULL, 'j' },        { "stuck", required_argument, NULL, 's' },
+        { "help", no_argument, NULL, 'h' },        { "version", no_argument, NULL, 'V' },
+        { NULL, 0, NULL, 0 },
+    };
+    struct load_options options = { .path = NULL, .stuck_ns = SUMMARY_STUCK_BY_END };
+    struct leaks_live live = { .stuck_ns = SUMMARY_STUCK_NS };
+    optind = 0;
+    opterr = 0;
+    for (int option, status; (option = getopt_long(argc, argv, ":hp:", longs, NULL)) != -1;)
+        if ((status = option_read(&options, &live, option, argv)) != LOAD_GO_ON)
+            return status;
+    options.path = optind < argc ? argv[optind++] : NULL;
+    if (optind < argc)
+        return cli_usage("one FILE at a time, not also '%s'", argv[optind]);
+    if (live.pid && options.path)
+        return cli_usage("-p PID looks at a running program, and FILE at a trace: one of the two");
+    if (live.scope && !live.pid)
+        return cli_usage("--scope goes with -p PID");
+    if (live.pid)
+        return leaks_live_run(&live);
+    if (!options.path)
+        options.path = CLI_DEFAULT_PATH;
+    return of_trace(&options);
+}
+
 const struct cli_command command_leaks = {
     .name = "leaks",
     .summary = "goroutines that look leaked, with the source lines",
     .help = "Usage: gmptrace leaks [FILE] [--json] [--stuck T]\n"
+            "       gmptrace leaks -p PID [--json] [--stuck T] [--scope N]\n"
             "Lists the goroutines that at the end of a trace wait, without a deadline, for\n"
             "something that only another goroutine can bring: where they were started, where\n"
             "they wait, for how long. FILE is gmptrace.data by default. A trace gives\n"
-            "evidence of a leak, not proof.\n\n"
+            "evidence of a leak, not proof. With -p it asks a running program for a proof,\n"
+            "which stops it for a moment.\n\n"
+            "  proven       nothing that is alive can ever reach what they wait for (-p)\n"
+            "  cycle        each waits for what another of them has (-p)\n"
             "  growing      ever more goroutines waited at this place during the trace\n"
             "  stuck        at least one has waited for T or longer\n\n"
+            "  -p, --pid PID\n"
+            "               look at this process\n"
+            "  --scope N    only at goroutines of the scope with this number (-p)\n"
             "  --json       one JSON object instead; times in nanoseconds\n"
             "  --stuck T    500ms, 2s, 1m; without it T is 1s when the program still ran or\n"
             "               was killed, and 20ms when it ended by itself or its main\n"
@@ -195,7 +265,7 @@ const struct cli_command command_leaks = {
             "  --help       this text\n"
             "  --version    which gmptrace this is\n\n"
             "Exit status: 0 none; 1 some; 2 wrong usage; 3 FILE cannot be used, or shows none\n"
-            "but is damaged, cut off or lacks events, so that there may be some; 4 the output\n"
-            "cannot be written.\n",
+            "but is damaged, cut off or lacks events, so that there may be some, or no proof\n"
+            "could be had of PID; 4 the output cannot be written.\n",
     .run = leaks_run,
 };

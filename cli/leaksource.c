@@ -110,6 +110,8 @@ static enum leak_kind kind_of(const struct heaps *heaps, const struct gmpt_g *g,
 static int heap_add(const struct gmpt_g *g, void *arg)
 {
     struct heaps *heaps = arg;
+    if (heaps->source->scope && g->scope != heaps->source->scope)
+        return 0;
     const struct leak_verdict *verdict = g->state == GMPT_G_WAITING ? verdict_find(heaps->verdicts, g->id) : NULL;
     enum leak_kind kind = kind_of(heaps, g, verdict);
     if (kind == KIND_NONE && (heaps->runs_only || !g_waits(g)))

@@ -24,6 +24,7 @@ struct leak_source {
     uint32_t pid;
     int64_t stuck_ns;   /* a wait this long is stuck */
     int64_t runaway_ns; /* and a run this long runs away */
+    uint64_t scope;     /* only Gs of this scope; 0 = all */
     bool *warned;       /* set once it has been said which modules lack names; NULL: it is not said */
 };
 

@@ -5,49 +5,8 @@
 
 #include "trace/events.h"
 
-#include <gmptrace/gmpt.h>
-
 #include <errno.h>
-#include <getopt.h>
 #include <string.h>
-
-int load_options_read(struct load_options *options, int argc, char **argv)
-{
-    static const struct option longs[] = {
-        { "json", no_argument, NULL, 'j' },
-        { "stuck", required_argument, NULL, 's' },
-        { "help", no_argument, NULL, 'h' },
-        { "version", no_argument, NULL, 'V' },
-        { NULL, 0, NULL, 0 },
-    };
-    *options = (struct load_options){ .path = CLI_DEFAULT_PATH, .stuck_ns = SUMMARY_STUCK_BY_END };
-    optind = 0;
-    opterr = 0;
-    for (int option; (option = getopt_long(argc, argv, ":h", longs, NULL)) != -1;) {
-        switch (option) {
-        case 'j':
-            options->json = true;
-            break;
-        case 's':
-            if (cli_parse_duration(optarg, &options->stuck_ns))
-                return cli_usage("--stuck takes a time such as 500ms, 2s or 1m, not '%s'", optarg);
-            break;
-        case 'h':
-            fputs(cli_current->help, stdout);
-            return cli_flush(CLI_OK);
-        case 'V':
-            puts("gmptrace " GMPT_VERSION);
-            return cli_flush(CLI_OK);
-        default:
-            return cli_usage_option(option, argv);
-        }
-    }
-    if (optind < argc)
-        options->path = argv[optind++];
-    if (optind < argc)
-        return cli_usage("one FILE at a time, not also '%s'", argv[optind]);
-    return LOAD_GO_ON;
-}
 
 static int no_memory(const struct load_options *options)
 {

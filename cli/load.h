@@ -1,4 +1,4 @@
-/* What analyze and leaks have in common: their options, and a trace read to its end into a summary. */
+/* What the commands that look at a trace's end have in common: a trace read into a summary. */
 #ifndef GMPT_LOAD_H
 #define GMPT_LOAD_H
 
@@ -18,9 +18,6 @@ struct load_options {
     bool json;
     int64_t stuck_ns; /* SUMMARY_STUCK_BY_END unless given */
 };
-
-/* Reads FILE, --json, --stuck T, --help and --version. Returns LOAD_GO_ON, or the status to exit with. */
-int load_options_read(struct load_options *options, int argc, char **argv);
 
 struct load {
     struct gmpt_trace *trace;

@@ -1,0 +1,19 @@
+/* gmptrace leaks -p: the leaks of a running program. */
+#ifndef GMPT_LEAKS_LIVE_H
+#define GMPT_LEAKS_LIVE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct leaks_live {
+    pid_t pid;
+    int64_t stuck_ns; /* a wait this long is stuck */
+    uint64_t scope;   /* only Gs of this scope; 0 = all */
+    bool json;
+};
+
+/* Asks the program for a proof, looks at it and prints the report. Returns the status to exit with. */
+int leaks_live_run(const struct leaks_live *live);
+
+#endif

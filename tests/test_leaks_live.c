@@ -1,0 +1,61 @@
+/* gmptrace leaks -p, on a program that runs on with a leak. */
+#include "exported.h"
+#include "harness.h"
+#include "run.h"
+
+#define NEED_PROOFS()                                                                                                  \
+    do {                                                                                                               \
+        if (RUN_SANITIZED)                                                                                             \
+            SKIP("sanitizers keep memory of their own: no proofs of leaks there");                                     \
+    } while (0)
+
+/* Runs `gmptrace leaks -p` with these arguments on the server, once that has started its goroutines. */
+static int leaks(const char *server, const char *arguments)
+{
+    return exported_run("{ $BUILD/tests/programs/leaky_suite --serve %s & "
+                        "until $GMPTRACE ps -p $! 2>/dev/null | grep -q 'chan send\\|sleep'; do sleep 0.05; done; "
+                        "$GMPTRACE leaks -p $! %s; status=$?; kill $!; exit $status; }",
+                        server, arguments);
+}
+
+TEST(leaks_live, a_running_program_s_leak_is_proven)
+{
+    NEED_PROOFS();
+    ck_assert_int_eq(leaks("--leaks 1", ""), 1);
+    exported_has(exported_out, "1. proven: 1 goroutine of answer waits in chan send, without a deadline\n");
+    exported_has(exported_out, "tests/programs/leaky_suite.c:");
+}
+
+TEST(leaks_live, json_is_that_of_check)
+{
+    NEED_PROOFS();
+    ck_assert_int_eq(leaks("--leaks 1", "--json"), 1);
+    ck_assert(sample_json_valid(exported_out));
+    exported_has(exported_out, "\"processes\": 1,\n  \"unjudged\": 0,");
+    exported_has(exported_out, "{\"kind\": \"proven\", \"fails\": true");
+}
+
+TEST(leaks_live, without_leaks_it_says_so)
+{
+    NEED_PROOFS();
+    ck_assert_int_eq(leaks("", ""), 0);
+    exported_has(exported_out, "no leaks found in 1 process\n");
+}
+
+TEST(leaks_live, goroutines_of_other_scopes_are_left_out)
+{
+    NEED_PROOFS();
+    ck_assert_int_eq(leaks("--leaks 1", "--scope 12345"), 0);
+    exported_has(exported_out, "no leaks found in 1 process\n");
+}
+
+TEST(leaks_live, wrong_use_is_told)
+{
+    ck_assert_int_eq(exported_run("$GMPTRACE leaks -p x"), 2);
+    ck_assert_int_eq(exported_run("$GMPTRACE leaks -p $$ file"), 2);
+    exported_has(exported_err, "one of the two");
+    ck_assert_int_eq(exported_run("$GMPTRACE leaks --scope 1"), 2);
+    exported_has(exported_err, "--scope goes with -p PID");
+    ck_assert_int_eq(exported_run("$GMPTRACE leaks -p $$"), 2);
+    exported_has(exported_err, "does not run the gmptrace runtime");
+}
