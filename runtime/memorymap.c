@@ -194,7 +194,7 @@ static bool is_device(const char *path)
     return strncmp(path, "/dev/", 5) == 0 && strncmp(path, "/dev/shm/", 9) != 0 && strncmp(path, "/dev/zero", 9) != 0;
 }
 
-/* Memory that has the shape of a file: another mapping of it may be written to. What is only a file's is left out (R9). */
+/* Memory in the shape of a file: another mapping of it may be written to. What is only a file's is left out (R9). */
 static bool is_shared_memory(const char *path)
 {
     return strncmp(path, "/memfd:", 7) == 0 || strncmp(path, "/dev/zero", 9) == 0 ||

@@ -317,7 +317,8 @@ void scan_hole(uint64_t start, uint64_t end)
 {
     if (!proof_table_reserve(&scan.hole_table, 1, sizeof(struct proof_range)))
         scan_fail(PROOF_NO_MEMORY);
-    ((struct proof_range *)scan.hole_table.items)[scan.hole_table.count++] = (struct proof_range){ .start = start, .end = end };
+    struct proof_range *holes = scan.hole_table.items;
+    holes[scan.hole_table.count++] = (struct proof_range){ .start = start, .end = end };
 }
 
 /* In order, and none within another. */
