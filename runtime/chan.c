@@ -49,7 +49,7 @@ struct gmpt_chan *gmpt_chan_new(size_t value_bytes, size_t capacity)
         errno = EINVAL;
         return NULL;
     }
-    struct gmpt_chan *chan = calloc(1, sizeof *chan + value_bytes * capacity);
+    struct gmpt_chan *chan = calloc(1, sizeof *chan + value_bytes * capacity + CHAN_TAIL_BYTES);
     if (!chan)
         return NULL;
     chan->value_bytes = (uint32_t)value_bytes;

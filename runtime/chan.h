@@ -48,6 +48,10 @@ struct gmpt_chan {
     uint8_t buffer[];
 };
 
+/* Behind the buffer, never used: a free block of malloc's that follows is named by an address within the last bytes of
+ * the block before it, which a proof of leaks would take for a reference. */
+#define CHAN_TAIL_BYTES 16u
+
 void waiter_queue_push(struct waiter_queue *queue, struct waiter *waiter);
 void waiter_queue_remove(struct waiter_queue *queue, struct waiter *waiter);
 

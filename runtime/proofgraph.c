@@ -208,10 +208,20 @@ static void reach_chans_at(uint64_t address)
             reach_object(&objects[i]);
 }
 
-static void reach_chunk(const struct gmpt_heap_registry *heap, uint64_t address)
+/* malloc's list of free blocks begins in its static data, and names a block by its head, which lies within the last 16
+ * bytes of the block before, or just behind. */
+static bool is_next_head(const struct heap_range *chunk, uint64_t address)
+{
+    uint64_t end = chunk->start + chunk->bytes;
+    return address == end || address == end - 16;
+}
+
+static void reach_chunk(const struct gmpt_heap_registry *heap, uint64_t address, uint64_t word)
 {
     struct heap_range chunk;
-    if (heap->chunk_find(address, &chunk) && !heap->chunk_mark(chunk.start))
+    if (!heap->chunk_find(address, &chunk) || (graph.scan->in_libc && is_next_head(&chunk, word)))
+        return;
+    if (!heap->chunk_mark(chunk.start))
         push((struct item){ .start = chunk.start, .end = chunk.start + chunk.bytes, .kind = ITEM_CHUNK });
 }
 
@@ -231,9 +241,9 @@ void graph_reach(uint64_t address)
     }
     const struct gmpt_heap_registry *heap = graph.scan->input->heap;
     if (heap) {
-        reach_chunk(heap, address);
+        reach_chunk(heap, address, address);
         if (!graph.chunks_apart)
-            reach_chunk(heap, address - 1);
+            reach_chunk(heap, address - 1, address);
     }
     if (page_has_objects(address))
         reach_chans_at(address);

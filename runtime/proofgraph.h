@@ -22,6 +22,7 @@ struct scan {
     size_t hole_count;
     uint64_t bytes_read;
     bool kernel_unread; /* nothing is to be proven */
+    bool in_libc;       /* what is being read is libc's static data */
 };
 
 /* Ends the copy. */

@@ -275,12 +275,14 @@ static void scan_roots(void)
     graph_scan_registers();
     scan_given();
     for (size_t i = 0; i < scan.input->roots.count; i++) {
+        scan.in_libc = roots[i].of_libc;
         if (scan.input->heap)
             scan_root_outside_heap(&roots[i]);
         else
             scan_root(&roots[i]);
         if (i > 0)
             scan_seam(&roots[i - 1], &roots[i]);
+        scan.in_libc = false;
         graph_follow();
     }
 }

@@ -9,6 +9,7 @@ struct proof_range {
     uint64_t start, end;
     bool of_file; /* only the pages count that are no longer the file's */
     bool hidden;  /* it cannot be read as it is mapped; the copy changes that for itself */
+    bool of_libc; /* malloc's own words are among it */
 };
 
 /* Growing memory without malloc, of the process that grows it. Zero is empty. */

@@ -18,7 +18,7 @@
 
 enum hidden_truth {
     HIDDEN_LIVE,    /* the handle can be seen, or somebody will go on by himself: never proven */
-    HIDDEN_ENCODED, /* it cannot be seen: proven only if the report says what it assumes */
+    HIDDEN_ENCODED, /* it cannot be seen, or found only by who assumes nothing: reports say what they assume */
     HIDDEN_LEAKED,  /* there is none */
 };
 

@@ -164,21 +164,38 @@ static void sleep_with_frame(void *args)
 }
 static void live_frame_hide(void) { gmpt_go(sleep_with_frame, NULL, 0); }
 
-/* Somebody has a pointer to a structure in the frame of a G that waits for a lock in it. */
-static struct object *frame;
+/* Somebody has a pointer to a structure in the frame of a G that waits for something in it. */
+struct framed {
+    char before[500];
+    struct gmpt_waitgroup group;
+};
+static struct framed *frame;
 static void wait_in_frame(void *args)
 {
     (void)args;
-    struct object own;
+    struct framed own;
     memset(&own, 0, sizeof own);
     frame = &own;
-    gmpt_mutex_lock(&own.mutex);
+    gmpt_waitgroup_add(&own.group, 1);
     hidden_victim_waits();
-    gmpt_mutex_lock(&own.mutex);
+    gmpt_waitgroup_wait(&own.group);
     hidden_victim_woke();
 }
 static void foreign_frame_hide(void) { gmpt_go(wait_in_frame, NULL, 0); }
-static void foreign_frame_reveal(void) { gmpt_mutex_unlock(&frame->mutex); }
+static void foreign_frame_reveal(void) { gmpt_waitgroup_done(&frame->group); }
+
+/* A lock that its owner waits for is a cycle, on the assumption that nobody else unlocks it. */
+static struct gmpt_mutex twice;
+static void lock_twice(void *args)
+{
+    (void)args;
+    gmpt_mutex_lock(&twice);
+    hidden_victim_waits();
+    gmpt_mutex_lock(&twice);
+    hidden_victim_woke();
+}
+static void unlocked_by_another_hide(void) { gmpt_go(lock_twice, NULL, 0); }
+static void unlocked_by_another_reveal(void) { gmpt_mutex_unlock(&twice); }
 
 /* What is local to a thread of the program's. It cannot unlock it, but it can tell others where it is. */
 static _Thread_local struct gmpt_mutex local;
@@ -291,12 +308,13 @@ static const struct hidden_place places[] = {
     { "global_cond", HIDDEN_LIVE, global_cond_hide, global_cond_reveal },
     { "embedded_lock", HIDDEN_LIVE, embedded_hide, embedded_reveal },
     { "sleepers_object", HIDDEN_LIVE, embedded_with_sleeper_hide, NULL },
-    { "sealed_owner", HIDDEN_LIVE, sealed_owner_hide, NULL },
+    { "sealed_owner", HIDDEN_ENCODED, sealed_owner_hide, NULL },
     { "arena_lock", HIDDEN_LIVE, arena_hide, arena_reveal },
     { "array_lock", HIDDEN_LIVE, array_hide, array_reveal },
     { "shared_lock", HIDDEN_LIVE, shared_hide, shared_reveal },
     { "live_frame", HIDDEN_LIVE, live_frame_hide, NULL },
     { "foreign_frame", HIDDEN_LIVE, foreign_frame_hide, foreign_frame_reveal },
+    { "unlocked_by_another", HIDDEN_ENCODED, unlocked_by_another_hide, unlocked_by_another_reveal },
     { "thread_local_lock", HIDDEN_LIVE, thread_local_hide, thread_local_reveal },
     { "all_objects", HIDDEN_LIVE, meeting_hide, NULL },
 };
