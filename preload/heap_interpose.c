@@ -335,28 +335,43 @@ static bool main_arena(struct heap_range *arena)
     return arena->bytes > 0;
 }
 
-static bool arena_next(uint64_t *cursor, struct heap_range *arena)
+/* The first arena of a thread that does not begin below `from`, nor as high as `until`. */
+static bool thread_arena(uint64_t from, uint64_t until, struct heap_range *arena)
 {
-    struct heap_range of_brk, chunk;
-    bool has_main = main_arena(&of_brk) && of_brk.start >= *cursor;
-    uint64_t at = *cursor;
+    struct heap_range chunk;
     const char *tunables = getenv("GLIBC_TUNABLES"); /* hugetlb: heaps are smaller */
-    bool usual = real.first_break && !(tunables && strstr(tunables, "hugetlb"));
-    while (usual && heap_map_next(&map, &at, &chunk)) {
-        if (has_main && chunk.start >= of_brk.start)
-            break;
+    if (!real.first_break || (tunables && strstr(tunables, "hugetlb")))
+        return false;
+    for (uint64_t at = from; heap_map_next(&map, &at, &chunk) && chunk.start < until;) {
         uint64_t base = chunk.start & ~(GLIBC_HEAP_BYTES - 1);
         uint64_t word = *((const uint64_t *)(uintptr_t)chunk.start - 1);
-        if (base < *cursor || word & GLIBC_MMAPPED || !(word & GLIBC_NOT_MAIN) || !is_glibc_heap(base, chunk.start))
+        if (base < from || word & GLIBC_MMAPPED || !(word & GLIBC_NOT_MAIN) || !is_glibc_heap(base, chunk.start))
             continue;
         *arena = (struct heap_range){ base, GLIBC_HEAP_BYTES };
-        *cursor = base + GLIBC_HEAP_BYTES;
         return true;
     }
-    if (!has_main)
+    return false;
+}
+
+static void nearer_take(struct heap_range *nearest, uint64_t from, const struct heap_range *other)
+{
+    if (other->start >= from && other->start < nearest->start)
+        *nearest = *other;
+}
+
+static bool arena_next(uint64_t *cursor, struct heap_range *arena)
+{
+    struct heap_range nearest = { UINT64_MAX, 0 }, other;
+    for (struct heap_leaf *leaf = load_acquire(&map.made_last); leaf; leaf = leaf->made_before) /* F of heap_map.h */
+        nearer_take(&nearest, *cursor, &(struct heap_range){ (uintptr_t)leaf, sizeof *leaf });
+    if (main_arena(&other))
+        nearer_take(&nearest, *cursor, &other);
+    if (thread_arena(*cursor, nearest.start, &other))
+        nearer_take(&nearest, *cursor, &other);
+    if (nearest.start == UINT64_MAX)
         return false;
-    *arena = of_brk;
-    *cursor = of_brk.start + of_brk.bytes;
+    *arena = nearest;
+    *cursor = nearest.start + nearest.bytes;
     return true;
 }
 
@@ -382,7 +397,7 @@ PUBLIC const struct gmpt_heap_registry *gmpt_heap_registry(void);
 
 const struct gmpt_heap_registry *gmpt_heap_registry(void)
 {
-    static const struct gmpt_heap_registry registry = {
+    static struct gmpt_heap_registry registry = {
         .version = HEAP_REGISTRY_VERSION,
         .chunk_find = chunk_find,
         .chunk_next = chunk_next,
@@ -393,5 +408,6 @@ const struct gmpt_heap_registry *gmpt_heap_registry(void)
         .chunk_is_marked = chunk_is_marked,
         .marks_clear = marks_clear,
     };
+    registry.chunks_apart = real.first_break != NULL;
     return is_asked() ? &registry : NULL;
 }

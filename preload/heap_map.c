@@ -25,10 +25,14 @@ static struct heap_leaf *leaf_make(struct heap_map *map, uint64_t granule)
     madvise(leaf, sizeof *leaf, MADV_NOHUGEPAGE); /* which would give memory to all of it */
     madvise(leaf, sizeof *leaf, MADV_DONTDUMP);
     errno = error;
-    if (cas_acq_rel(&map->roots[granule >> HEAP_LEAF_SHIFT], &there, leaf)) /* A */
-        return leaf;
-    munmap(leaf, sizeof *leaf);
-    return there;
+    if (!cas_acq_rel(&map->roots[granule >> HEAP_LEAF_SHIFT], &there, leaf)) { /* A */
+        munmap(leaf, sizeof *leaf);
+        return there;
+    }
+    leaf->made_before = load_relaxed(&map->made_last);
+    while (!cas_acq_rel(&map->made_last, &leaf->made_before, leaf)) /* F */
+        ;
+    return leaf;
 }
 
 /* The spans inside a chunk have no other chunk, whatever they had. */
@@ -272,11 +276,9 @@ bool heap_map_is_marked(const struct heap_map *map, uint64_t start)
 
 void heap_map_marks_clear(struct heap_map *map)
 {
-    for (uint32_t root = 0; root < HEAP_ROOTS; root++) {
-        struct heap_leaf *leaf = load_acquire(&map->roots[root]); /* A */
-        if (leaf && madvise(leaf->marks, sizeof leaf->marks, MADV_DONTNEED))
+    for (struct heap_leaf *leaf = load_acquire(&map->made_last); leaf; leaf = leaf->made_before) /* F */
+        if (madvise(leaf->marks, sizeof leaf->marks, MADV_DONTNEED))
             memset(leaf->marks, 0, sizeof leaf->marks);
-    }
 }
 
 void heap_map_free(struct heap_map *map)
@@ -287,4 +289,5 @@ void heap_map_free(struct heap_map *map)
             munmap(leaf, sizeof *leaf);
         store_relaxed(&map->roots[root], NULL);
     }
+    store_relaxed(&map->made_last, NULL);
 }

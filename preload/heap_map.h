@@ -26,6 +26,8 @@
  * |----------|----------------------|--------------------|-------------------|--------------------------------------|
  * | roots[]  | who needs the leaf:  | all                | cas_acq_rel,      | A: the leaf is empty memory by then; |
  * |          | once, from NULL      |                    | load_acquire      | a loser takes the winner's           |
+ * | made_last| who made a leaf      | who lists them     | cas_acq_rel,      | F: made_before is set by then        |
+ * |          |                      |                    | load_acquire      |                                      |
  * | starts[] | owner of the chunk   | owner              | relaxed           | B: the allocator hands memory from   |
  * |          |                      |                    |                   | one thread to the next, with it this |
  * | starts[] | owner of the chunk   | who looks          | relaxed           | C: it looks at a fork, or at threads |
@@ -64,10 +66,12 @@ struct heap_leaf {
     ATOMIC(uint8_t) blocks[HEAP_LEAF_GRANULES / HEAP_BLOCK_GRANULES];
     ATOMIC(uint8_t) spans[HEAP_LEAF_GRANULES / HEAP_SPAN_GRANULES];
     uint64_t marks[HEAP_LEAF_GRANULES / 64]; /* of who walks through chunks, a bit for each granule */
+    struct heap_leaf *made_before;           /* another leaf, or NULL */
 };
 
 struct heap_map {
     ATOMIC(struct heap_leaf *) roots[HEAP_ROOTS];
+    ATOMIC(struct heap_leaf *) made_last; /* all leaves, as a list */
     ATOMIC(uint64_t) longest; /* granules of the longest chunk that there ever was */
     ATOMIC(uint8_t) broken;   /* a chunk could not be noted */
 };

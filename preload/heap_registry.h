@@ -29,7 +29,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define HEAP_REGISTRY_VERSION 1u
+#define HEAP_REGISTRY_VERSION 2u
 #define HEAP_REGISTRY_FUNCTION "gmpt_heap_registry"
 
 struct heap_range {
@@ -38,6 +38,10 @@ struct heap_range {
 
 struct gmpt_heap_registry {
     uint32_t version; /* HEAP_REGISTRY_VERSION; another one has another struct */
+
+    /* The allocator is the GNU C library's, which has a word of its own before each chunk: an address one past what was
+     * asked for is never the start of the next. */
+    bool chunks_apart;
 
     /* The chunk that the address lies in, or right behind: an address one past a chunk counts as in it, unless the next
      * chunk begins there, which is found then (where an address is a chunk's start, ask for address - 1 as well). A
@@ -48,10 +52,12 @@ struct gmpt_heap_registry {
      * order of their addresses. False: there are no more. */
     bool (*chunk_next)(uint64_t *cursor, struct heap_range *chunk);
 
-    /* Likewise the allocator's arenas: memory that is the allocator's alone, where what lies in no chunk is free or its
-     * own affair, and no place of the program's pointers. Known of the GNU C library's allocator only, and of arenas
-     * that have a chunk in use; what else there is of heaps is like any other mapping. Chunks may lie outside of all
-     * arenas. It reads the allocator's words before chunks: only while the program stands still, or in a child. */
+    /* Likewise the allocator's arenas, and what this object has for itself: memory where what lies in no chunk is free
+     * or their own affair, and no place of the program's pointers. Arenas are known of the GNU C library's allocator
+     * only, and those that have a chunk in use; what else there is of heaps is like any other mapping. Chunks may lie
+     * outside of all arenas. It reads the allocator's words before chunks: only while the program stands still, or in
+     * a child. A call may go over many chunks, so do not ask again before the cursor is behind the arena that was told
+     * last. */
     bool (*arena_next)(uint64_t *cursor, struct heap_range *arena);
 
     /* How many threads are within realloc: see 2. */

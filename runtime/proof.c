@@ -133,9 +133,9 @@ static void free_input(struct proof_input *input)
 static enum proof_status snapshot(struct proof_input *input, struct memory_map *map)
 {
     input->number = proof.number;
-    input->heap = proof.heap;
+    input->heap = proof.heap && proof.heap->is_whole() ? proof.heap : NULL;
     /* A block that is being moved is out of sight: again, and in the end without the registry. */
-    if (proof.heap && proof.heap->resizes() != 0) {
+    if (input->heap && input->heap->resizes() != 0) {
         input->heap = NULL;
         if (proof.tries + 1 < STOP_TRIES)
             return PROOF_NO_ANSWER;

@@ -65,10 +65,6 @@ static struct {
     struct proof_table waits;   /* struct waits_on, in the order of their objects */
     struct proof_table objects; /* struct object, by address */
     struct proof_table items;   /* reached, not yet followed */
-    /* The allocator is the C library's, which has a word of its own before each chunk. So an address just past what was
-     * asked for is never the start of the next chunk, though the registry's lengths, in whole granules, may end
-     * there. */
-    bool chunks_apart;
     uint64_t *pages[GRANULES];  /* which pages objects lie in */
 } graph;
 
@@ -242,7 +238,7 @@ void graph_reach(uint64_t address)
     const struct gmpt_heap_registry *heap = graph.scan->input->heap;
     if (heap) {
         reach_chunk(heap, address, address);
-        if (!graph.chunks_apart)
+        if (!heap->chunks_apart) /* lengths are whole granules, which may end where the next chunk begins */
             reach_chunk(heap, address - 1, address);
     }
     if (page_has_objects(address))
@@ -496,12 +492,8 @@ static void make_objects(void)
 void graph_build(struct scan *scan)
 {
     graph.scan = scan;
-    if (scan->input->heap) {
-        uint64_t cursor = 0;
-        struct heap_range arena;
+    if (scan->input->heap)
         scan->input->heap->marks_clear();
-        graph.chunks_apart = scan->input->heap->arena_next(&cursor, &arena);
-    }
     find_gs();
     sort_waits();
     make_objects();

@@ -219,13 +219,13 @@ static void scan_root_outside_heap(const struct proof_range *root)
     const struct gmpt_heap_registry *heap = scan.input->heap;
     struct proof_range part = *root;
     struct heap_range inner;
-    uint64_t arena_cursor = part.start, chunk_cursor = part.start;
+    struct heap_range arena = { 0, 0 };
     while (part.start < root->end) {
-        struct heap_range arena = { UINT64_MAX, 0 }, chunk = { UINT64_MAX, 0 };
-        bool has_arena = heap->arena_next(&arena_cursor, &arena), has_chunk = heap->chunk_next(&chunk_cursor, &chunk);
-        if (!has_arena)
+        uint64_t arena_cursor = part.start, chunk_cursor = part.start;
+        struct heap_range chunk = { UINT64_MAX, 0 };
+        if (arena.start < part.start && !heap->arena_next(&arena_cursor, &arena))
             arena.start = UINT64_MAX;
-        if (!has_chunk)
+        if (!heap->chunk_next(&chunk_cursor, &chunk))
             chunk.start = UINT64_MAX;
         inner = arena.start <= chunk.start ? arena : chunk;
         part.end = inner.start < root->end ? inner.start : root->end;
@@ -236,7 +236,6 @@ static void scan_root_outside_heap(const struct proof_range *root)
         uint64_t after = inner.start + inner.bytes;
         if (after > part.start)
             part.start = after;
-        arena_cursor = chunk_cursor = part.start;
     }
 }
 
