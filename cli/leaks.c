@@ -221,7 +221,7 @@ static int leaks_run(int argc, char **argv)
         { NULL, 0, NULL, 0 },
     };
     struct load_options options = { .path = NULL, .stuck_ns = SUMMARY_STUCK_BY_END };
-    struct leaks_live live = { .stuck_ns = SUMMARY_STUCK_NS };
+    struct leaks_live live = { .stuck_ns = -1 };
     optind = 0;
     opterr = 0;
     for (int option, status; (option = getopt_long(argc, argv, ":hp:", longs, NULL)) != -1;)
@@ -234,6 +234,8 @@ static int leaks_run(int argc, char **argv)
         return cli_usage("-p PID looks at a running program, and FILE at a trace: one of the two");
     if (live.scope && !live.pid)
         return cli_usage("--scope goes with -p PID");
+    if (live.stuck_ns < 0)
+        live.stuck_ns = live.scope ? 0 : SUMMARY_STUCK_NS; /* whoever asks for a scope has waited for it to be empty */
     if (live.pid)
         return leaks_live_run(&live);
     if (!options.path)
@@ -257,7 +259,7 @@ const struct cli_command command_leaks = {
             "  stuck        at least one has waited for T or longer\n\n"
             "  -p, --pid PID\n"
             "               look at this process\n"
-            "  --scope N    only at goroutines of the scope with this number (-p)\n"
+            "  --scope N    only at goroutines of the scope with this number (-p), T being 0s\n"
             "  --json       one JSON object instead; times in nanoseconds\n"
             "  --stuck T    500ms, 2s, 1m; without it T is 1s when the program still ran or\n"
             "               was killed, and 20ms when it ended by itself or its main\n"
