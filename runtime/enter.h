@@ -36,11 +36,12 @@ enum attention {
     ATTENTION_TAKEN = 2,  /* it did: the G that runs on this M has no P */
     ATTENTION_YIELD = 4,  /* sysmon asks the G to give way */
     ATTENTION_LOCKED = 8, /* the M runs one G only, see osthread.h */
+    ATTENTION_STAY_OUT = 16, /* the M is to wait before it comes in, see stopworld.h */
 };
 
-/* Does what attention asks for: waits for sysmon's decision, gets a P when there is none, gives way if it may. The G
- * may go on on another M. */
-void enter_slow(struct m *m, bool gives_way);
+/* Does what attention asks for: waits outside, and for sysmon's decision, gets a P when there is none, gives way if it
+ * may. The G may go on on another M. */
+void enter_slow(struct m *m, bool was_inside, bool gives_way);
 
 struct api_call {
     uint32_t was_inside;
@@ -53,7 +54,7 @@ static inline struct api_call enter_begin(bool gives_way)
     store_relaxed(&m->in_runtime, 1); /* E1 */
     compiler_fence();
     if (unlikely(load_acquire(&m->attention))) /* E2; acquire: sysmon has done with what it saw before it let go */
-        enter_slow(m, gives_way && !call.was_inside);
+        enter_slow(m, call.was_inside, gives_way && !call.was_inside);
     return call;
 }
 

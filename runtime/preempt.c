@@ -4,6 +4,7 @@
 #include "preempt.h"
 
 #include "async.h"
+#include "futex.h"
 #include "latency.h"
 #include "machine.h"
 #include "pin.h"
@@ -102,7 +103,7 @@ static void attach(struct m *m)
     fetch_sub_acq_rel(&sched.detached, 1);
 }
 
-void enter_slow(struct m *m, bool gives_way)
+static uint32_t await_decision(struct m *m)
 {
     uint32_t attention;
     for (unsigned tries = 0; (attention = load_acquire(&m->attention)) & ATTENTION_TAKING; tries++) {
@@ -111,6 +112,25 @@ void enter_slow(struct m *m, bool gives_way)
         else
             sched_yield(); /* sysmon lost its CPU in mid-decision */
     }
+    return attention;
+}
+
+/* As if it had not come in yet, and then comes in anew: what follows is an E2. */
+static void wait_outside(struct m *m)
+{
+    uint32_t attention;
+    store_release(&m->in_runtime, 0); /* E3 */
+    while ((attention = load_acquire(&m->attention)) & ATTENTION_STAY_OUT)
+        futex_wait(&m->attention, attention, INT64_MAX);
+    store_relaxed(&m->in_runtime, 1); /* E1 */
+    compiler_fence();
+}
+
+void enter_slow(struct m *m, bool was_inside, bool gives_way)
+{
+    if (load_relaxed(&m->attention) & ATTENTION_STAY_OUT && !was_inside)
+        wait_outside(m);
+    uint32_t attention = await_decision(m);
     if (attention & ATTENTION_TAKEN) {
         fetch_and_acq_rel(&m->attention, ~(uint32_t)ATTENTION_TAKEN);
         attach(m);

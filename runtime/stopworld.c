@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "stopworld.h"
 
+#include "enter.h"
 #include "futex.h"
 
 #include <dirent.h>
@@ -18,7 +19,8 @@
 #define THREADS_MAX 32768u
 #define LOOK_NS 50000          /* how long it is slept for between looks at who has not answered */
 #define BLOCKED_AFTER_NS 5000000 /* who has not answered by then may have the signal blocked */
-#define SETTLE_ROUNDS 64       /* so often those that are not settled go on alone, before all do */
+#define SETTLE_ROUNDS 16       /* so often those that are not settled go on alone, before all do */
+#define SETTLE_TRIES 2000      /* looks at those that were let go, some 20 ns each */
 
 static struct {
     struct stopped_thread *threads; /* never unmapped: a signal may come late */
@@ -259,8 +261,29 @@ static void let_unsettled_go(bool all)
 {
     for (uint32_t i = 0; i < load_relaxed(&stop.count); i++) {
         struct stopped_thread *thread = &stop.threads[i];
-        if (load_acquire(&thread->state) == STOP_STOPPED && (all || !is_settled(thread)))
+        if (load_acquire(&thread->state) != STOP_STOPPED)
+            continue;
+        bool settled = is_settled(thread);
+        if (!settled)
+            fetch_or_acq_rel(&thread->m->attention, ATTENTION_STAY_OUT);
+        if (all || !settled)
             let_go(thread);
+    }
+}
+
+/* Until those that were let go look settled from here, but not for long: when asked, they tell for certain. */
+static PEEK void wait_until_settled(void)
+{
+    for (unsigned tries = 0; tries < SETTLE_TRIES; tries++) {
+        uint32_t inside = 0;
+        for (uint32_t i = 0; i < load_relaxed(&stop.count); i++) {
+            const struct stopped_thread *thread = &stop.threads[i];
+            const struct m *m = thread->m;
+            inside += load_acquire(&thread->state) == STOP_RUNS && m && load_acquire(&m->in_runtime) && m->p;
+        }
+        if (inside == 0)
+            return;
+        cpu_relax();
     }
 }
 
@@ -297,8 +320,7 @@ static int stop_all(int64_t deadline_ns)
         int error = wait_until_left(deadline_ns);
         if (error)
             return error;
-        for (uint32_t i = 0; i < 20u + round % 7 * 13; i++) /* not in step with what they do */
-            cpu_relax();
+        wait_until_settled();
     }
 }
 
@@ -333,8 +355,15 @@ int stopworld_stop(int64_t budget_ns)
 
 void stopworld_go(void)
 {
-    for (uint32_t i = 0; i < load_relaxed(&stop.count); i++)
-        let_go(&stop.threads[i]);
+    for (uint32_t i = 0; i < load_relaxed(&stop.count); i++) {
+        struct stopped_thread *thread = &stop.threads[i];
+        struct m *m = thread->m;
+        if (m && load_relaxed(&m->attention) & ATTENTION_STAY_OUT) {
+            fetch_and_acq_rel(&m->attention, ~(uint32_t)ATTENTION_STAY_OUT);
+            futex_wake(&m->attention, 1);
+        }
+        let_go(thread);
+    }
 }
 
 const struct stopped_thread *stopworld_threads(uint32_t *count)

@@ -14,10 +14,11 @@
  *
  * To stand still is not enough for an M: inside the runtime it may have taken a G out of one queue, and not have put it
  * into another yet. So it must be settled as well: in the user's code; or without a P, since only who holds one, or has
- * come from the poller (sched.poll_out), has such a G in its hands. One that is not settled is let go on and asked
- * again a moment later, while the others stay; those that are stopped hold no lock of the runtime that it could need,
- * but for a moment now and then (gmpt_chan_len takes one without coming in): so when that does not help, all are let
- * go and asked anew.
+ * come from the poller (sched.poll_out), has such a G in its hands. One that is not settled is let go on until it has
+ * left the runtime, which it does not come into again (ATTENTION_STAY_OUT, enter.h: it waits at the door, where it has
+ * nothing in its hands), or has no P, and is asked again then, while the others stay. Those that are stopped hold no
+ * lock of the runtime that it could need, but for a moment now and then (gmpt_chan_len takes one without coming in): so
+ * when that does not help, all are let go and asked anew.
  *
  * A thread of the program's own that has SIGURG blocked cannot be stopped. When it sleeps in the kernel, and has not
  * been switched to by the end, it stood as still; only its registers are not known.
