@@ -40,28 +40,40 @@ __attribute__((noinline)) void memory_map_note_caller(void)
 
 /* ---- giving ---- */
 
+/* Zeros before and behind each piece: a word that goes on in a page that was never touched has them there. */
+#define APART_BYTES 7u
+
+/* Where the piece goes; NULL when there is no room. */
+static uint8_t *given_take(struct given *given, size_t count)
+{
+    if (given->used == 0)
+        given->used = APART_BYTES;
+    if (count + APART_BYTES > given->room - given->used) {
+        given->overflowed = true;
+        return NULL;
+    }
+    uint8_t *at = given->bytes + given->used;
+    given->used += count + APART_BYTES;
+    return at;
+}
+
 void given_add(struct given *given, uint64_t start, uint64_t end)
 {
     size_t count = end - start;
-    if (count > given->room - given->used) {
-        given->overflowed = true;
+    uint8_t *at = given_take(given, count);
+    if (!at)
         return;
-    }
-    struct iovec to = { given->bytes + given->used, count }, from = { (void *)(uintptr_t)start, count };
+    struct iovec to = { at, count }, from = { (void *)(uintptr_t)start, count };
     /* Where a plain load would be a SIGBUS, past the end of a file, this fails. */
     if (process_vm_readv(getpid(), &to, 1, &from, 1, 0) != (ssize_t)count)
         given->overflowed = true;
-    given->used += count;
 }
 
 void given_add_bytes(struct given *given, const void *bytes, size_t count)
 {
-    if (count > given->room - given->used) {
-        given->overflowed = true;
-        return;
-    }
-    memcpy(given->bytes + given->used, bytes, count);
-    given->used += count;
+    uint8_t *at = given_take(given, count);
+    if (at)
+        memcpy(at, bytes, count);
 }
 
 /* ---- the map ---- */

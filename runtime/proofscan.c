@@ -142,6 +142,32 @@ static bool is_own_page(uint64_t entry, bool of_file)
     return entry & PAGEMAP_THERE && !(of_file && entry & PAGEMAP_FILE);
 }
 
+static bool in_hole(uint64_t address)
+{
+    size_t i = hole_after(address);
+    return i < scan.hole_count && scan.holes[i].start <= address;
+}
+
+/* Words at both ends of touched pages that go on in some that were not, and read as zero there. */
+static void scan_edges(uint64_t start, uint64_t end)
+{
+    uint8_t front[14] = { 0 }, back[14] = { 0 };
+    if (end - start < 7)
+        return;
+    memcpy(front + 7, (const void *)(uintptr_t)start, 7);
+    memcpy(back, (const void *)(uintptr_t)(end - 7), 7);
+    if (!in_hole(start))
+        scan_words((uint64_t)(uintptr_t)front, (uint64_t)(uintptr_t)(front + sizeof front));
+    if (!in_hole(end - 1))
+        scan_words((uint64_t)(uintptr_t)back, (uint64_t)(uintptr_t)(back + sizeof back));
+}
+
+static void scan_run(uint64_t start, uint64_t end)
+{
+    scan_range(start, end);
+    scan_edges(start, end);
+}
+
 /* Only the pages that were ever touched: reservations are large. */
 void scan_pages(uint64_t start, uint64_t end, bool of_file)
 {
@@ -155,13 +181,13 @@ void scan_pages(uint64_t start, uint64_t end, bool of_file)
             if (there && !run) {
                 run = page * PAGE_BYTES > start ? page * PAGE_BYTES : start;
             } else if (!there && run) {
-                scan_range(run, page * PAGE_BYTES);
+                scan_run(run, page * PAGE_BYTES);
                 run = 0;
             }
         }
     }
     if (run)
-        scan_range(run, end);
+        scan_run(run, end);
 }
 
 static void scan_root(const struct proof_range *root)

@@ -82,6 +82,20 @@ static void across_reveal(void)
     hidden_close(chan);
 }
 
+/* The upper two bytes of a handle are zero: they are there in a page that was never touched. */
+static void untouched_hide(void)
+{
+    struct gmpt_chan *chan = hidden_victim();
+    pages = mapped(2 * PAGE, MAP_PRIVATE);
+    memcpy(pages + PAGE - 6, &chan, 6);
+}
+static void untouched_reveal(void)
+{
+    struct gmpt_chan *chan;
+    memcpy(&chan, pages + PAGE - 6, sizeof chan);
+    hidden_close(chan);
+}
+
 static size_t chan_at;
 static void page_store(uint8_t *at, size_t offset)
 {
@@ -307,6 +321,7 @@ static const struct hidden_place places[] = {
     { "tag_high", HIDDEN_LIVE, tag_high_hide, tag_high_reveal },
     { "packed", HIDDEN_LIVE, packed_hide, packed_reveal },
     { "across_pages", HIDDEN_LIVE, across_hide, across_reveal },
+    { "untouched_page", HIDDEN_LIVE, untouched_hide, untouched_reveal },
     { "page_end", HIDDEN_LIVE, page_end_hide, page_reveal },
     { "map_shared", HIDDEN_LIVE, shared_hide, page_reveal },
     { "dontfork", HIDDEN_LIVE, dontfork_hide, page_reveal },
