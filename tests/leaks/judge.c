@@ -53,9 +53,10 @@ static void complain(struct judged *judged, const char *format, ...) __attribute
 static void complain(struct judged *judged, const char *format, ...)
 {
     size_t used = strlen(judged->text);
+    const char *argument = judged->job->argument ? judged->job->argument : "";
     int length =
         snprintf(judged->text + used, judged->size - used, "%s %s%s%s, heap %s, P = %d: ", judged->job->program,
-                 judged->job->argument, judged->job->second ? " " : "", judged->job->second ? judged->job->second : "",
+                 argument, judged->job->second ? " " : "", judged->job->second ? judged->job->second : "",
                  judged->job->traced ? "traced" : "as root", judged->job->procs);
     va_list args;
     va_start(args, format);
@@ -337,6 +338,22 @@ static int judge(struct judged *judged)
     return 0;
 }
 
+/* What they wait for, as far as they still do. */
+static void found_tell(struct judged *judged, uint64_t found)
+{
+    char reasons[256] = "";
+    uint32_t used = load_acquire(&judged->segment.header->registry_used);
+    for (uint32_t i = 0; i < used && i < judged->segment.registry_slots && strlen(reasons) < 200; i++) {
+        const struct g_slot *slot = &judged->segment.registry[i];
+        uint64_t status = load_acquire(&slot->status);
+        enum g_verdict verdict = g_verdict_of(slot, judged->proof, load_acquire(&slot->id), status);
+        if (verdict == VERDICT_PROVEN || verdict == VERDICT_CYCLE)
+            snprintf(reasons + strlen(reasons), sizeof reasons - strlen(reasons), "; %s",
+                     gmpt_wait_reason_words((enum gmpt_wait_reason)g_status_reason(status)));
+    }
+    complain(judged, "WRONG: proof %u finds %" PRIu64 " that have leaked%s", judged->proof, found, reasons);
+}
+
 /* Proof after proof, of which none may find anything. */
 static int judge_restless(struct judged *judged)
 {
@@ -354,7 +371,7 @@ static int judge_restless(struct judged *judged)
         uint64_t found = load_relaxed(&header->proof_proven) + load_relaxed(&header->proof_cycles);
         judged->count.wrong += found;
         if (found)
-            complain(judged, "WRONG: proof %u finds %" PRIu64 " that have leaked", judged->proof, found);
+            found_tell(judged, found);
     }
     segment_close(&judged->segment);
     fclose(judged->input);

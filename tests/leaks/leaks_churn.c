@@ -9,6 +9,7 @@
 #include <gmptrace/gmpt.h>
 
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +21,7 @@
 #define ROOM (2 * WAITERS)
 
 /* What a waiter waits for, wherever it lies: a channel of its own, or an object in its frame. */
-enum token_kind { TOKEN_CHAN, TOKEN_WAITGROUP, TOKEN_MUTEX, TOKEN_SEMAPHORE, TOKEN_CONTEXT, TOKEN_KINDS };
+enum token_kind { TOKEN_CHAN, TOKEN_WAITGROUP, TOKEN_EVENT, TOKEN_SEMAPHORE, TOKEN_CONTEXT, TOKEN_KINDS };
 struct token {
     void *object;
     uint32_t kind, hops;
@@ -71,14 +72,29 @@ static void waitgroup_wait(void)
 }
 
 /* In the frame of who waits, where only others have a pointer to it. */
-static void mutex_wait(void)
+struct event {
+    struct gmpt_mutex mutex;
+    struct gmpt_cond cond;
+    bool happened;
+};
+
+static void event_wait(void)
 {
-    struct gmpt_mutex mutex = GMPT_MUTEX_INIT;
-    struct token token = { &mutex, TOKEN_MUTEX, chance(6) };
-    gmpt_mutex_lock(&mutex);
+    struct event event = { .happened = false };
+    struct token token = { &event, TOKEN_EVENT, chance(6) };
     token_send(&token);
-    gmpt_mutex_lock(&mutex);
-    gmpt_mutex_unlock(&mutex);
+    gmpt_mutex_lock(&event.mutex);
+    while (!event.happened)
+        gmpt_cond_wait(&event.cond, &event.mutex);
+    gmpt_mutex_unlock(&event.mutex);
+}
+
+static void event_happen(struct event *event)
+{
+    gmpt_mutex_lock(&event->mutex);
+    event->happened = true;
+    gmpt_cond_signal(&event->cond);
+    gmpt_mutex_unlock(&event->mutex);
 }
 
 static void semaphore_wait(void)
@@ -102,7 +118,7 @@ static void context_wait(void)
 static void waiter(void *args)
 {
     (void)args;
-    void (*const waits[])(void) = { chan_wait, waitgroup_wait, mutex_wait, semaphore_wait, context_wait };
+    void (*const waits[])(void) = { chan_wait, waitgroup_wait, event_wait, semaphore_wait, context_wait };
     while (!load_acquire(&stopping))
         waits[chance(TOKEN_KINDS)]();
     gmpt_waitgroup_done(&waiting);
@@ -120,8 +136,8 @@ static void token_open(struct token token)
     case TOKEN_WAITGROUP:
         gmpt_waitgroup_done(token.object);
         break;
-    case TOKEN_MUTEX:
-        gmpt_mutex_unlock(token.object);
+    case TOKEN_EVENT:
+        event_happen(token.object);
         break;
     case TOKEN_SEMAPHORE:
         gmpt_semaphore_release(token.object, 1);
