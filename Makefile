@@ -298,6 +298,7 @@ install: all $(BUILD)/gmptrace.pc $(BUILD)/gmptrace-reader.pc
 	install -m 644 scripts/gmptrace-gdb.py $(DESTDIR)$(PREFIX)/share/gmptrace/
 	install -d $(DESTDIR)$(PREFIX)/share/doc/gmptrace/examples
 	install -m 644 examples/*.c $(DESTDIR)$(PREFIX)/share/doc/gmptrace/examples/
+	install -m 644 docs/*.md $(DESTDIR)$(PREFIX)/share/doc/gmptrace/
 	install -d $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man7
 	install -m 644 cli/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
 	install -m 644 cli/*.7 $(DESTDIR)$(PREFIX)/share/man/man7/

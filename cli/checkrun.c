@@ -3,7 +3,7 @@
  * A test suite is many processes: Check forks one for each test, and only these start the runtime. So whatever comes of
  * PROG finds spare segments here (trace/spares.h), and each process that lays out a segment is watched by itself:
  *
- *     spare --- laid out ---> runs --- main G has returned ---> held --- asked ---> judged ---> let go
+ *     spare --- laid out ---> runs --- main G has returned ---> held --- asked ---> judged --- let go ---> gone
  *                              |  ^                              |
  *                              +--+ --every: asked, judged       +--- goroutines on their way out are waited for
  *
@@ -37,12 +37,12 @@
 #define RING_BYTES "1M"      /* more is not needed for what is drained all the time, and many processes come and go */
 #define FLIGHT_BYTES (16u << 20)
 #define POLL_NS 2000000
-#define PROOF_MOST_NS INT64_C(30000000000) /* no answer by then: the process hangs */
+#define PROOF_MOST_NS INT64_C(60000000000) /* no answer by then: the process hangs */
 #define RETRY_NS 20000000
 #define LAST_MOST_NS INT64_C(1000000000) /* after PROG's end, for the ends of others that it has started */
 #define HEAP_LIBRARY "libgmptrace-heap.so"
 
-enum stage { STAGE_SPARE, STAGE_RUNS, STAGE_ASKED, STAGE_GONE };
+enum stage { STAGE_SPARE, STAGE_RUNS, STAGE_ASKED, STAGE_LET_GO, STAGE_GONE };
 
 struct watched {
     enum stage stage;
@@ -51,7 +51,8 @@ struct watched {
     pid_t pid;
     int pid_fd;        /* becomes readable as it ends; -1 = not to be had */
     bool held;         /* its main G has returned */
-    bool judged;       /* report has a verdict */
+    bool looked;       /* report has what a look showed */
+    bool judged;       /* and that with verdicts */
     int64_t held_ns;   /* since when */
     int64_t asked_ns;  /* the proof, last */
     int64_t due_ns;    /* when to look again */
@@ -71,6 +72,11 @@ struct follow {
     int64_t ended_ns; /* since when PROG has ended; 0 = it has not */
     int status;
 };
+
+static bool is_watched(const struct watched *watched)
+{
+    return watched->stage != STAGE_SPARE && watched->stage != STAGE_GONE;
+}
 
 static int64_t now_ns(void)
 {
@@ -175,6 +181,7 @@ static void let_go(struct watched *watched)
     const struct segment *segment = recorder_segment(watched->recorder);
     store_release(&segment->header->hold_at_end, 0);
     watched->held = false;
+    watched->stage = STAGE_LET_GO;
 }
 
 /* Takes the verdicts of the proof, if it is complete; then the process is free to end. */
@@ -200,6 +207,7 @@ static void judge(struct follow *follow, struct watched *watched, bool complete)
     } else if (leak_report_sort(&watched->report)) {
         no_memory(follow);
     }
+    watched->looked = true;
     watched->judged |= complete;
     if (!last)
         news_tell(follow, watched, &before);
@@ -217,24 +225,24 @@ static int merge(struct leak_report *into, const struct leak_report *from)
     return result;
 }
 
+static const char note_ended[] =
+    "a process ended before its main goroutine returned (by exit(), a failed assertion or a signal): of its goroutines "
+    "a trace tells, and no proof";
+static const char note_goes_on[] = "a process that PROG has started goes on after it: its goroutines are not judged";
+
 /* A process that has ended, or is left to itself: what is known of it goes into the report. */
 static void close_account(struct follow *follow, struct watched *watched, bool ended)
 {
     struct leak_source source = source_of(follow, watched);
     struct leak_look look;
-    if (!watched->judged) {
-        follow->report->unjudged++;
-        if (leak_report_note(follow->report,
-                             ended ? "a process ended before its main goroutine returned (by exit(), a failed "
-                                     "assertion or a signal): of its goroutines a trace tells, and no proof"
-                                   : "a process that PROG has started goes on after it: its goroutines are not judged"))
-            no_memory(follow);
-        if (ended && leak_look_take_trace(&look, watched->recorder, 3, 0) == 0)
+    follow->report->processes += watched->judged;
+    follow->report->unjudged += !watched->judged;
+    if (!watched->looked && leak_report_note(follow->report, "%s", ended ? note_ended : note_goes_on))
+        no_memory(follow);
+    if (!watched->looked && ended) {
+        if (leak_look_take_trace(&look, watched->recorder, 3, 0) == 0)
             leak_look_report(&look, &watched->report, &source);
-        if (ended)
-            leak_look_free(&look);
-    } else {
-        follow->report->processes++;
+        leak_look_free(&look);
     }
     if (merge(follow->report, &watched->report))
         no_memory(follow);
@@ -336,7 +344,7 @@ static void watched_step(struct follow *follow, struct watched *watched)
         close_account(follow, watched, true);
     else if (watched->stage == STAGE_RUNS)
         running_step(follow, watched, now);
-    else
+    else if (watched->stage == STAGE_ASKED)
         asked_step(follow, watched, now);
 }
 
@@ -363,7 +371,7 @@ static bool is_over(struct follow *follow)
     if (!follow->ended_ns)
         follow->ended_ns = now_ns();
     for (size_t i = 0; i < follow->count; i++) {
-        running += follow->list[i]->stage == STAGE_RUNS || follow->list[i]->stage == STAGE_ASKED;
+        running += is_watched(follow->list[i]);
         held += follow->list[i]->held;
     }
     return running == 0 || (held == 0 && now_ns() - follow->ended_ns >= LAST_MOST_NS);
@@ -442,7 +450,7 @@ int check_run(struct check_run *run, struct leak_report *report)
     if (run->started)
         follow_on(&follow);
     for (size_t i = 0; i < follow.count; i++)
-        if (follow.list[i]->stage == STAGE_RUNS || follow.list[i]->stage == STAGE_ASKED)
+        if (is_watched(follow.list[i]))
             close_account(&follow, follow.list[i], false);
     for (size_t i = 0; i < follow.count; i++)
         watched_free(follow.list[i]);
