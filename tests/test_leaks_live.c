@@ -22,7 +22,8 @@ TEST(leaks_live, a_running_program_s_leak_is_proven)
 {
     NEED_PROOFS();
     ck_assert_int_eq(leaks("--leaks 1", ""), 1);
-    exported_has(exported_out, "1. proven: 1 goroutine of answer waits in chan send, without a deadline\n");
+    exported_has(exported_out, "1. proven: ");
+    exported_has(exported_out, " of answer wait");
     exported_has(exported_out, "tests/programs/leaky_suite.c:");
 }
 

@@ -1,7 +1,7 @@
 /* A test suite made with Check as users of the runtime have it: each test in a process of its own that starts the
  * runtime. Planted with --leaks N: first an answer that nobody waits for, then one who waits for nobody. --fail adds a
- * test that fails, --exit one that ends its process from a goroutine. --serve is no suite, but runs on with the
- * leaks. */
+ * test that fails, --exit one that ends its process from a goroutine. --serve is no suite, but runs on with
+ * twenty leaks: while a program runs, what is left of a pointer in a register or on a stack may hide one of them. */
 #include <check.h>
 #include <gmptrace/gmpt.h>
 
@@ -97,8 +97,10 @@ END_TEST
 static int serve_main(void *arg)
 {
     (void)arg;
-    if (leaks >= 1)
+    for (int i = 0; i < 20 && leaks >= 1; i++) {
         ask(false);
+        gmpt_sleep(1000000);
+    }
     while (gmpt_sleep(1000000) == 0)
         ;
     return 1;
