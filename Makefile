@@ -36,7 +36,7 @@ endif
 
 RUNTIME_SRC := $(wildcard runtime/*.c runtime/*.S)
 # What a traced program carries of trace/: no compression, no reader.
-EMIT_SRC := trace/segment.c trace/spares.c trace/ring.c trace/dictionary.c $(wildcard trace/atomics.c)
+EMIT_SRC := trace/segment.c trace/spares.c trace/ring.c trace/dictionary.c trace/clocksource.c $(wildcard trace/atomics.c)
 TRACE_SRC := $(wildcard trace/*.c)
 PPROF_SRC := $(wildcard pprof/*.c)
 ANALYSIS_SRC := $(wildcard analysis/*.c)
@@ -210,7 +210,7 @@ $(HEAP): preload/heap_interpose.c preload/heap_map.c preload/heap_map.h preload/
 	$(if $(Q),@echo "  LINK  $@")
 	$(Q)mkdir -p $(@D) && $(CC) $(PRELOAD_CFLAGS) $(CFLAGS) -shared -o $@ $(filter %.c,$^) -ldl
 
-TOOL_LIBS := -lzstd -lprotobuf-c -lz -ldw -lelf -lsqlite3 -lm
+TOOL_LIBS := -lzstd -lprotobuf-c -lz -ldw -lelf -lsqlite3 -lbpf -lm
 
 $(TOOL): $(CLI_OBJ) $(TRACE_OBJ) $(ANALYSIS_OBJ) $(PPROF_OBJ)
 	$(if $(Q),@echo "  LINK  $@")

@@ -18,7 +18,7 @@ const struct cli_command *cli_current;
 static const struct cli_command *const commands[] = {
     &command_record, &command_recover, &command_analyze, &command_leaks, &command_check,
     &command_pprof,  &command_script,  &command_export,  &command_graph, &command_ps,
-    &command_dump,   &command_report,  &command_diff,
+    &command_dump,   &command_report,  &command_diff,  &command_doctor,
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])
 

@@ -32,7 +32,7 @@ struct cli_command {
 
 extern const struct cli_command command_record, command_recover, command_analyze, command_leaks, command_pprof,
     command_script, command_export, command_graph, command_ps, command_dump, command_report, command_diff,
-    command_check;
+    command_check, command_doctor;
 
 /* The whole of main(): finds the subcommand and runs it. Returns the exit status. */
 int cli_dispatch(int argc, char **argv);

@@ -13,6 +13,7 @@
 #include "sysmon.h"
 #include "unwind.h"
 
+#include "trace/clocksource.h"
 #include "trace/savedstack.h"
 #include "trace/spares.h"
 
@@ -23,9 +24,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
-#if defined(__x86_64__)
-#include <cpuid.h>
-#endif
 
 #define RING_BYTES (16u << 20)
 #define RING_BYTES_LEAST (128u << 10)
@@ -44,24 +42,11 @@ static struct {
 
 /* ---- clock ---- */
 
-/* A TSC that ticks at one rate in every power state; the kernel's own choice of clock source says whether it is the
- * same on all CPUs. */
 static enum segment_clock choose_clock(void)
 {
-#if defined(__x86_64__)
-    unsigned a, b, c, d = 0;
-    bool invariant = __get_cpuid(0x80000007, &a, &b, &c, &d) && (d & 1u << 8);
-    char source[32] = "";
-    int fd = open("/sys/devices/system/clocksource/clocksource0/current_clocksource", O_RDONLY | O_CLOEXEC);
-    if (fd >= 0) {
-        ssize_t length = read(fd, source, sizeof source - 1);
-        source[length > 0 ? length : 0] = 0;
-        close(fd);
-    }
-    if (invariant && (strncmp(source, "tsc", 3) == 0 || strncmp(source, "kvm-clock", 9) == 0))
-        return SEGMENT_CLOCK_TSC;
-#endif
-    return SEGMENT_CLOCK_MONOTONIC;
+    struct clocksource source;
+    clocksource_look(&source);
+    return source.tsc ? SEGMENT_CLOCK_TSC : SEGMENT_CLOCK_MONOTONIC;
 }
 
 static inline uint64_t ticks(void) { return ring_ticks(trace.clock); }

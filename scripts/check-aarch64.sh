@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.." || exit 2
 
 sysroot=$PWD/build/sysroot-aarch64
 packages="check libsubunit0 libsubunit-dev libzstd1 libzstd-dev libprotobuf-c1 libprotobuf-c-dev zlib1g zlib1g-dev
-    libdw1 libdw-dev libelf1 libelf-dev liblzma5 libbz2-1.0 libsqlite3-0 libsqlite3-dev"
+    libdw1 libdw-dev libelf1 libelf-dev liblzma5 libbz2-1.0 libsqlite3-0 libsqlite3-dev libbpf1 libbpf-dev"
 starts_programs=$(grep -lE 'harness_shell|exported_run|built_[a-z]+\(|execl\(' tests/test_*.c | sed 's|tests/test_\(.*\)\.c|\1|' | paste -sd, -)
 
 skip() {
@@ -23,8 +23,8 @@ for tool in apt-get dpkg-deb; do
 done
 scripts/deps.sh aarch64 || skip "no cross compiler or no qemu"
 
-# apt with lists of its own, for arm64 only.
-if [ ! -e "$sysroot/.complete" ]; then
+# apt with lists of its own, for arm64 only; again when this list of packages may be another one.
+if [ ! "$sysroot/.complete" -nt "$0" ]; then
     echo "check-aarch64: fetching libraries for arm64"
     rm -rf "$sysroot"
     mkdir -p "$sysroot/apt/lists/partial" "$sysroot/apt/cache/archives/partial" || exit 2

@@ -35,6 +35,7 @@ need libzstd-dev has_library libzstd zstd.h
 need libprotobuf-c-dev has_library libprotobuf-c protobuf-c/protobuf-c.h
 need protobuf-c-compiler command -v protoc-c
 need libdw-dev has_library libdw elfutils/libdw.h
+need libbpf-dev has_library libbpf bpf/libbpf.h
 need libelf-dev has_library libelf libelf.h
 need zlib1g-dev has_library zlib zlib.h
 need libsqlite3-dev has_library sqlite3 sqlite3.h
@@ -72,9 +73,9 @@ if ! command -v apt-get >/dev/null 2>&1; then
         echo "  Fedora  dnf install gcc make binutils pkgconf libzstd-devel protobuf-c-devel \\"
         echo "            protobuf-c-compiler elfutils-devel elfutils-libelf-devel zlib-devel sqlite-devel check-devel \\"
         echo "            curl wrk"
-        echo "  Arch    pacman -S gcc make binutils pkgconf zstd protobuf-c libelf zlib sqlite check curl wrk"
+        echo "  Arch    pacman -S gcc make binutils pkgconf zstd protobuf-c libelf libbpf zlib sqlite check curl wrk"
         echo "  Alpine  apk add gcc musl-dev make binutils pkgconf zstd-dev protobuf-c-dev protobuf-c-compiler \\"
-        echo "            elfutils-dev zlib-dev sqlite-dev check-dev curl wrk bash"
+        echo "            elfutils-dev libbpf-dev zlib-dev sqlite-dev check-dev curl wrk bash"
     } >&2
     exit 4
 fi
