@@ -212,10 +212,20 @@ static bool is_next_head(const struct heap_range *chunk, uint64_t address)
     return address == end || address == end - 16;
 }
 
+/* The block that follows, which need not be one that the registry has: each thread's cache of free blocks is one. The
+ * word before a block has the distance to the next, and flags in its lowest bits. */
+static PEEK bool is_next_block(const struct heap_range *chunk, uint64_t address)
+{
+    if (address != chunk->start + chunk->bytes)
+        return false;
+    return address == chunk->start + (((const uint64_t *)(uintptr_t)chunk->start)[-1] & ~UINT64_C(7));
+}
+
 static void reach_chunk(const struct gmpt_heap_registry *heap, uint64_t address, uint64_t word)
 {
     struct heap_range chunk;
-    if (!heap->chunk_find(address, &chunk) || (graph.scan->in_libc && is_next_head(&chunk, word)))
+    if (!heap->chunk_find(address, &chunk) || (graph.scan->in_libc && is_next_head(&chunk, word)) ||
+        (heap->chunks_apart && is_next_block(&chunk, word)))
         return;
     if (!heap->chunk_mark(chunk.start))
         push((struct item){ .start = chunk.start, .end = chunk.start + chunk.bytes, .kind = ITEM_CHUNK });
