@@ -341,13 +341,19 @@ static void print_groups(struct dump *dump)
 
 static size_t bytes_for(uint32_t groups) { return sizeof(struct dump) + groups * sizeof(struct group); }
 
-static void collect(struct dump *dump, const struct g *self, uintptr_t frame)
+/* Which Gs are told of. */
+struct wish {
+    bool (*wanted)(const struct g_slot *slot, const void *arg); /* NULL: all */
+    const void *arg;
+};
+
+static void collect(struct dump *dump, const struct wish *wish, const struct g *self, uintptr_t frame)
 {
     uint32_t used = load_acquire(&trace_segment.header->registry_used);
     for (uint32_t i = 0; i < used; i++) {
         struct sight sight;
         const struct g_slot *slot = &trace_segment.registry[i];
-        if (!look(&sight, slot))
+        if ((wish->wanted && !wish->wanted(slot, wish->arg)) || !look(&sight, slot))
             continue;
         if (self && self->slot == slot) {
             sight.stack.pc[0] = (uint64_t)(uintptr_t)gmpt_dump + 1;
@@ -364,7 +370,7 @@ static void collect(struct dump *dump, const struct g *self, uintptr_t frame)
     print_groups(dump);
 }
 
-static int dump_with(int fd, const char *heading, const struct g *self, uintptr_t frame)
+static int dump_with(int fd, const char *heading, struct wish wish, const struct g *self, uintptr_t frame)
 {
     static _Alignas(struct dump) char reserve[sizeof(struct dump) + GROUPS_RESERVE * sizeof(struct group)];
     static ATOMIC(uint32_t) reserve_taken;
@@ -384,7 +390,7 @@ static int dump_with(int fd, const char *heading, const struct g *self, uintptr_
     report_begin(&dump->report, fd);
     report_print(&dump->report, "%s", heading);
     if (trace_segment.header)
-        collect(dump, self, frame);
+        collect(dump, &wish, self, frame);
     report_print(&dump->report, "%llu goroutine%s in %llu group%s\n", (unsigned long long)dump->gs,
                  dump->gs == 1 ? "" : "s", (unsigned long long)dump->groups_printed,
                  dump->groups_printed == 1 ? "" : "s");
@@ -397,10 +403,15 @@ static int dump_with(int fd, const char *heading, const struct g *self, uintptr_
     return error;
 }
 
-int dump_all(int fd, const char *heading) { return dump_with(fd, heading, NULL, 0); }
+int dump_all(int fd, const char *heading) { return dump_with(fd, heading, (struct wish){ NULL, NULL }, NULL, 0); }
+
+int dump_some(int fd, const char *heading, bool (*wanted)(const struct g_slot *slot, const void *arg), const void *arg)
+{
+    return dump_with(fd, heading, (struct wish){ wanted, arg }, NULL, 0);
+}
 
 int gmpt_dump(int fd)
 {
     struct m *m = m_self();
-    return dump_with(fd, "", m ? m->current : NULL, (uintptr_t)__builtin_frame_address(0));
+    return dump_with(fd, "", (struct wish){ NULL, NULL }, m ? m->current : NULL, (uintptr_t)__builtin_frame_address(0));
 }

@@ -17,7 +17,12 @@
 #ifndef GMPT_DUMP_H
 #define GMPT_DUMP_H
 
+#include "tracepoint.h"
+
 /* Writes the dump to fd, after the text of `heading`. Returns 0, -ENOMEM, or -errno of a write that failed. */
 int dump_all(int fd, const char *heading);
+
+/* The same of those Gs only that are wanted. */
+int dump_some(int fd, const char *heading, bool (*wanted)(const struct g_slot *slot, const void *arg), const void *arg);
 
 #endif

@@ -130,6 +130,11 @@ static bool add_hole_at(struct proof_input *input, uint64_t start, uint64_t end)
     return add_range(&input->holes, (struct proof_range){ .start = start, .end = end });
 }
 
+int memory_map_hide(struct proof_input *input, uint64_t start, uint64_t end)
+{
+    return add_hole_at(input, start, end) ? 0 : -ENOMEM;
+}
+
 static bool add_hole(struct proof_input *input, const void *start, size_t bytes)
 {
     return !start || add_hole_at(input, (uint64_t)(uintptr_t)start, (uint64_t)(uintptr_t)start + bytes);
@@ -299,18 +304,6 @@ static bool is_there(int fd, uint64_t address, bool of_file)
            is_own_page(entry, of_file);
 }
 
-/* Whether nearly all of it is the runtime's, with no end of pages to look through. */
-static bool is_own(uint64_t start)
-{
-    for (enum stack_class class = 0; class < STACK_CLASSES; class++) {
-        uint64_t base = (uint64_t)(uintptr_t)seat_regions[class].base;
-        uint64_t bytes = (uint64_t)seat_regions[class].count * seat_stride(class);
-        if (base && start + (1u << 20) >= base && start < base + bytes)
-            return true;
-    }
-    return start == (uint64_t)(uintptr_t)sched.queue;
-}
-
 /* The pages that are there, run by run. */
 static void give_pages(int fd, uint64_t start, const struct proof_range *root, struct given *given)
 {
@@ -333,8 +326,6 @@ void memory_map_give_missing(const struct proof_input *input, int pagemap_fd, st
         return;
     }
     for (size_t i = 0; i < input->roots.count; i++) {
-        if (is_own(roots[i].start))
-            continue;
         uint64_t first = first_page(own, roots[i].start, roots[i].end, roots[i].of_file);
         if (first < roots[i].end && !is_there(pagemap_fd, first, roots[i].of_file))
             give_pages(own, first, &roots[i], given);

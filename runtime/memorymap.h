@@ -28,6 +28,9 @@ void memory_map_free(struct memory_map *map);
 /* Sets input's roots and holes, and gives what is shared. Returns 0, -ENOMEM, or -EIO when it cannot be read. */
 int memory_map_read(struct memory_map *map, struct proof_input *input, struct given *given);
 
+/* Makes a part of memory one whose words mean nothing. Returns 0 or -ENOMEM. */
+int memory_map_hide(struct proof_input *input, uint64_t start, uint64_t end);
+
 /* After the copy was made: gives what it has not got, by MADV_DONTFORK and MADV_WIPEONFORK. pagemap_fd is of the
  * copy's pages. */
 void memory_map_give_missing(const struct proof_input *input, int pagemap_fd, struct given *given);

@@ -354,6 +354,8 @@ int netpoll_watch(int fd, struct g *(*ready)(struct g *list))
 
 void netpoll_watch_count(int32_t change) { fetch_add_relaxed(&poller.waiters, change); }
 
+bool netpoll_is_poller(int fd) { return fd == poller.epoll_fd; }
+
 uint32_t netpoll_waiters(void)
 {
     int32_t waiters = load_acquire(&poller.waiters);

@@ -47,4 +47,7 @@ struct g *netpoll_wait(int64_t until_ns);
 /* If an M sleeps in the poller until later than when_ns, wakes it. */
 void netpoll_wake_by(int64_t when_ns);
 
+/* Whether this descriptor is the poller's own epoll. */
+bool netpoll_is_poller(int fd);
+
 #endif

@@ -2,8 +2,10 @@
 #define _GNU_SOURCE
 #include "proof.h"
 
+#include "kernelroots.h"
 #include "memcheck.h"
 #include "memorymap.h"
+#include "pins.h"
 #include "proofscan.h"
 #include "stopworld.h"
 
@@ -36,6 +38,7 @@ static struct {
     struct proof_shared *shared;
     const struct gmpt_heap_registry *heap;
     bool heap_looked_for;
+    uint32_t assumptions;
     bool sleepers; /* there were threads that could not be stopped, but slept */
 } proof;
 
@@ -142,8 +145,13 @@ static enum proof_status snapshot(struct proof_input *input, struct memory_map *
     }
     struct given given = { .bytes = proof.shared->bytes, .room = GIVEN_BYTES };
     int error = memory_map_read(map, input, &given);
+    if (!error)
+        error = pins_add(input);
+    if (!error)
+        error = kernelroots_hide(input);
     if (error)
         return error == -ENOMEM ? PROOF_NO_MEMORY : PROOF_UNREADABLE;
+    kernelroots_give(&given, &proof.assumptions);
     proof.copy = copy_process(input, proof.shared);
     if (proof.copy < 0)
         return PROOF_NO_FORK;
@@ -174,7 +182,9 @@ static void begin(uint32_t asked)
     proof.asked = proof.number = asked;
     find_heap();
     proof.shared = memcheck_on ? NULL : make_shared();
-    if (!proof.shared || memory_map_prepare(&map) < 0) {
+    proof.assumptions = 0;
+    if (!proof.shared || memory_map_prepare(&map) < 0 || kernelroots_prepare() < 0) {
+        memory_map_free(&map);
         end(memcheck_on ? PROOF_UNSUPPORTED : PROOF_NO_MEMORY);
         return;
     }
@@ -190,7 +200,7 @@ static void begin(uint32_t asked)
     }
     proof.go_ns = clock_now_ns();
     proof.stop_ns = proof.go_ns - stopped_ns;
-    store_relaxed(&trace_segment.header->proof_assumptions, input.heap ? PROOF_HEAP_TRACED : PROOF_HEAP_ROOT);
+    proof.assumptions |= input.heap ? PROOF_HEAP_TRACED : PROOF_HEAP_ROOT;
     free_input(&input);
     memory_map_free(&map);
     if (status == PROOF_COMPLETE)
@@ -209,7 +219,7 @@ static void finish(bool ended_well)
 {
     struct segment_header *header = trace_segment.header;
     const struct proof_shared *shared = proof.shared;
-    uint32_t assumptions = load_relaxed(&header->proof_assumptions);
+    uint32_t assumptions = proof.assumptions;
     assumptions |= PROOF_OWNERS_UNLOCK * (shared->cycles > 0);
     assumptions |= PROOF_REGISTERS_UNREAD * proof.sleepers;
     assumptions |= PROOF_KERNEL_UNREAD * (shared->kernel_unread != 0);

@@ -237,6 +237,11 @@ static void find_fifths(void)
     }
     for (size_t i = 0; i < scan.input->roots.count; i++)
         note_fifths_of(roots[i].start, roots[i].end);
+    for (enum stack_class class = 0; class < STACK_CLASSES; class++) {
+        uint64_t base = (uint64_t)(uintptr_t)seat_regions[class].base;
+        if (base)
+            note_fifths_of(base, base + (uint64_t)load_acquire(&seat_regions[class].made) * seat_stride(class));
+    }
 }
 
 /* With the registry the allocator's memory is no root: its chunks are read when something points into them. */

@@ -13,6 +13,13 @@
 #define proofs_skip_unless_possible() ((void)0)
 #endif
 
+/* The same where copies of pointers that the test knows nothing of keep things alive. */
+#if RUN_SANITIZED
+#define proofs_skip_unless_exact() SKIP("a sanitizer keeps copies of pointers")
+#else
+#define proofs_skip_unless_exact() ((void)0)
+#endif
+
 /* Makes a proof and waits until it has ended. */
 enum proof_status proofs_make(void);
 /* The same until it does not fail because a thread could not be stopped in time, on a machine that does much else. */

@@ -185,6 +185,7 @@ enum proof_assumption {
     PROOF_OWNERS_UNLOCK = 4,    /* verdicts of VERDICT_CYCLE: a lock is unlocked by the G that has locked it */
     PROOF_NETWORK_UNREAD = 8,   /* bytes on their way through network sockets hold no pointers */
     PROOF_REGISTERS_UNREAD = 16, /* threads of the program's own that take no signals hold none in registers */
+    PROOF_TIMERS_UNREAD = 64,    /* values of POSIX timers are no pointers: this kernel does not list them */
     PROOF_KERNEL_UNREAD = 32,   /* something in the kernel could not be read: what might be proven counts as live */
 };
 

@@ -14,7 +14,7 @@
  * Here are goroutines, time, channels and select, mutexes, wait groups, and what reads, writes and accepts. At its end
  * this header includes the others: sync.h (readers and writers, conditions, semaphores, once, barriers), context.h
  * (timers, contexts, groups, pools), net.h (sockets by address, files, blocking calls, signals), observe.h (labels,
- * names, tasks for the trace) and inspect.h (dump, metrics, what ends a program).
+ * names, tasks for the trace), inspect.h (dump, metrics, what ends a program) and leak.h (Gs that are lost).
  *
  * Rules that hold for every function here, unless its own comment says otherwise:
  * - It may be called on a G only, that is, between gmpt_run's start and its return, not from a thread of your own and
@@ -284,6 +284,7 @@ void gmpt_blocking_end(void);
 /* The rest of the runtime. Each of these headers can be included alone as well. */
 #include <gmptrace/context.h>
 #include <gmptrace/inspect.h>
+#include <gmptrace/leak.h>
 #include <gmptrace/net.h>
 #include <gmptrace/observe.h>
 #include <gmptrace/sync.h>
