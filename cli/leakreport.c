@@ -419,6 +419,8 @@ const char *leak_group_why(const struct leak_group *group, char *buffer, size_t 
     else if (group->kind == LEAK_PROVEN && group->example_object)
         snprintf(buffer, size, "nothing that is alive can ever reach %s, which G%" PRIu64 " waits for", object,
                  group->example_g);
+    else if (group->kind == LEAK_PROVEN && group->reason == GMPT_WAIT_nil_chan)
+        snprintf(buffer, size, "an operation on a channel that is NULL never ends");
     else
         snprintf(buffer, size, "%s", leak_kind_sentence(group->kind));
     return buffer;

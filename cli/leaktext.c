@@ -108,8 +108,12 @@ void leak_text_write(const struct leak_view *view, FILE *file)
     for (size_t i = 0; i < report->count; i++)
         if (!report->groups[i].suppressed)
             group_print(view, file, &report->groups[i], ++number);
-    if (report->note_count)
+    if (report->note_count || report->unjudged)
         fputc('\n', file);
+    if (report->unjudged)
+        cli_wrap_to(file, 6, "note: %s of %s process%s could not be judged", cli_count(a, report->unjudged),
+                    cli_count(b, (uint64_t)report->processes + report->unjudged),
+                    report->processes + report->unjudged == 1 ? "" : "es");
     for (size_t i = 0; i < report->note_count; i++)
         cli_wrap_to(file, 6, "note: %s", report->notes[i]);
 }

@@ -171,8 +171,18 @@ TEST(check, a_process_that_ends_from_a_goroutine_is_told_of)
     NEED_PROOFS();
     ck_assert_int_eq(check("-- " SUITE " --exit"), 0);
     exported_has(exported_err, "note: a process ended before its main goroutine returned");
+    exported_has(exported_err, "note: 1 of 4 processes could not be judged\n");
     ck_assert_int_eq(check("--strict -- " SUITE " --exit"), 4);
     exported_has(exported_err, "1 of 4 processes could not be judged");
+}
+
+TEST(check, evidence_fails_where_it_is_asked_to)
+{
+    NEED_PROOFS();
+    ck_assert_int_eq(check("--runaway 100ms -- " SUITE " --grow"), 0);
+    exported_has(exported_err, "1. growing: 100 goroutines of answer wait in chan send, without a deadline\n");
+    exported_has(exported_err, "2. runaway: 1 goroutine of compute runs without an end\n");
+    ck_assert_int_eq(check("--fail-on growing -- " SUITE " --grow"), 1);
 }
 
 TEST(check, a_server_is_judged_while_it_runs)

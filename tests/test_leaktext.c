@@ -38,6 +38,15 @@ TEST(leaktext, what_is_known_is_counted_only)
     leak_report_free(&report);
 }
 
+TEST(leaktext, processes_without_a_verdict_are_counted)
+{
+    struct leak_report report;
+    MADE_REPORT(&report, { .count = 1 });
+    report.unjudged = 1234;
+    exported_has(made_text(&report, leak_text_write), "\nnote: 1,234 of 1,235 processes could not be judged\n");
+    leak_report_free(&report);
+}
+
 TEST(leaktext, notes_stand_at_the_end)
 {
     struct leak_report report;

@@ -1,7 +1,8 @@
 /* A test suite made with Check as users of the runtime have it: each test in a process of its own that starts the
  * runtime. Planted with --leaks N: first an answer that nobody waits for, then one who waits for nobody. --fail adds a
  * test that fails, --exit one that ends its process from a goroutine. --serve is no suite, but runs on with
- * twenty leaks: while a program runs, what is left of a pointer in a register or on a stack may hide one of them. */
+ * twenty leaks: while a program runs, what is left of a pointer in a register or on a stack may hide one of them.
+ * --grow is none, either: of its goroutines more and more wait, all in reach, and one computes without end. */
 #include <check.h>
 #include <gmptrace/gmpt.h>
 
@@ -106,9 +107,30 @@ static int serve_main(void *arg)
     return 1;
 }
 
+static struct gmpt_chan *kept[100];
+
+static void compute(void *args)
+{
+    (void)args;
+    for (volatile unsigned long i = 0;; i++)
+        ;
+}
+
+static int grow_main(void *arg)
+{
+    (void)arg;
+    gmpt_go(compute, NULL, 0);
+    for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++) {
+        kept[i] = gmpt_chan_new(sizeof(int), 0);
+        gmpt_go(answer, &kept[i], sizeof kept[i]);
+        gmpt_sleep(5000000);
+    }
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
-    bool serve = false;
+    bool serve = false, grow = false;
     Suite *suite = suite_create("leaky");
     TCase *tests = tcase_create("tests");
     tcase_add_test(tests, a_patient_one_has_its_answer);
@@ -123,9 +145,11 @@ int main(int argc, char **argv)
             tcase_add_test(tests, exits);
         else if (strcmp(argv[i], "--serve") == 0)
             serve = true;
+        else if (strcmp(argv[i], "--grow") == 0)
+            grow = true;
     }
-    if (serve)
-        return gmpt_run(serve_main, NULL);
+    if (serve || grow)
+        return gmpt_run(serve ? serve_main : grow_main, NULL);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
