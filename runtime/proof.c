@@ -269,3 +269,20 @@ void proof_hold_at_end(void)
     while (load_relaxed(&header->hold_at_end) && trace_segment.fd >= 0 && trace_is_locked())
         gmpt_sleep(HOLD_NAP_NS);
 }
+
+/* On the G, in exit(): what was registered before the runtime started has not run yet. */
+static void hold_exit(int status, void *unused)
+{
+    const struct m *m = m_self();
+    (void)unused;
+    if (status != 0 || !m || !m->current || sched.main_over || !load_relaxed(&trace_segment.header->hold_at_end))
+        return;
+    trace_main_returned();
+    proof_hold_at_end();
+}
+
+void proof_hold_at_exit(void)
+{
+    if (load_relaxed(&trace_segment.header->hold_at_end))
+        on_exit(hold_exit, NULL);
+}

@@ -58,5 +58,7 @@ void proof_stop(void);
 
 /* By the main G once it has returned: sleeps for as long as the recorder wants the program to stay. */
 void proof_hold_at_end(void);
+/* As the runtime starts: the same when a G ends the process by exit(0). One that fails has not come to its end. */
+void proof_hold_at_exit(void);
 
 #endif

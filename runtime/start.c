@@ -96,6 +96,7 @@ int gmpt_run(int (*fn)(void *arg), void *arg)
         quit_start();
         preempt_start();
         blockcheck_start();
+        proof_hold_at_exit();
         error = go_start_main(main_g, &call, sizeof call);
     }
     if (error) {

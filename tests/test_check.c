@@ -166,13 +166,22 @@ TEST(check, what_does_not_use_the_runtime_is_no_success)
     exported_has(exported_err, "cannot run './none': No such file");
 }
 
-TEST(check, a_process_that_ends_from_a_goroutine_is_told_of)
+TEST(check, a_process_is_judged_when_a_goroutine_calls_exit)
 {
     NEED_PROOFS();
-    ck_assert_int_eq(check("-- " SUITE " --exit"), 0);
+    ck_assert_int_eq(check("--strict -- " SUITE " --exit"), 0);
+    exported_has(exported_err, "no leaks found in 4 processes\n");
+    ck_assert_int_eq(check("-- " SUITE " --exit --leaks 3"), 1);
+    exported_has(exported_err, "exit_main");
+}
+
+TEST(check, a_process_that_ends_at_once_is_told_of)
+{
+    NEED_PROOFS();
+    ck_assert_int_eq(check("-- " SUITE " --exit-at-once"), 0);
     exported_has(exported_err, "note: a process ended before its main goroutine returned");
     exported_has(exported_err, "note: 1 of 4 processes could not be judged\n");
-    ck_assert_int_eq(check("--strict -- " SUITE " --exit"), 4);
+    ck_assert_int_eq(check("--strict -- " SUITE " --exit-at-once"), 4);
     exported_has(exported_err, "1 of 4 processes could not be judged");
 }
 

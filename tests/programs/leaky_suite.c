@@ -1,14 +1,16 @@
 /* A test suite made with Check as users of the runtime have it: each test in a process of its own that starts the
- * runtime. Planted with --leaks N: first an answer that nobody waits for, then one who waits for nobody. --fail adds a
- * test that fails, --exit one that ends its process from a goroutine. --serve is no suite, but runs on with
- * twenty leaks: while a program runs, what is left of a pointer in a register or on a stack may hide one of them.
- * --grow is none, either: of its goroutines more and more wait, all in reach, and one computes without end. */
+ * runtime. Planted with --leaks N: first an answer that nobody waits for, then one who waits for nobody. --fail
+ * adds a test that fails, --exit one that ends its process by exit(), with a third leak, --exit-at-once one by
+ * _exit(). --serve is no suite, but runs on with twenty leaks: while a program runs, what is left of a pointer in
+ * a register or on a stack may hide one of them. --grow is none, either: of its goroutines more and more wait, all
+ * in reach, and one computes without end. */
 #include <check.h>
 #include <gmptrace/gmpt.h>
 
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static int leaks;
 
@@ -85,11 +87,23 @@ END_TEST
 static int exit_main(void *arg)
 {
     (void)arg;
+    if (leaks >= 3)
+        ask(false);
     exit(0);
     return 1;
 }
 
 START_TEST(exits) { gmpt_run(exit_main, NULL); }
+END_TEST
+
+static int exit_at_once_main(void *arg)
+{
+    (void)arg;
+    _exit(0);
+    return 1;
+}
+
+START_TEST(exits_at_once) { gmpt_run(exit_at_once_main, NULL); }
 END_TEST
 
 START_TEST(fails) { ck_abort_msg("as it was asked to"); }
@@ -143,6 +157,8 @@ int main(int argc, char **argv)
             tcase_add_test(tests, fails);
         else if (strcmp(argv[i], "--exit") == 0)
             tcase_add_test(tests, exits);
+        else if (strcmp(argv[i], "--exit-at-once") == 0)
+            tcase_add_test(tests, exits_at_once);
         else if (strcmp(argv[i], "--serve") == 0)
             serve = true;
         else if (strcmp(argv[i], "--grow") == 0)
