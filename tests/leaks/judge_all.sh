@@ -1,0 +1,16 @@
+#!/bin/sh
+# tests/leaks/judge_all.sh [ROUNDS [SEEDS [PROOFS]]]: the long form of the suite leaks_corpus, with BUILD naming the build. So
+# many rounds of every known leak and its twin, of every hidden handle, random programs of the seeds from 1 on, and
+# proofs of a program that never stands still; each with the heap as root and traced, on one P and on two (HEAP=root or
+# traced and PROCS=1 or 2 choose). Prints what was found and ends with 1 when anything was found wrongly.
+set -u
+cd "$(dirname "$0")/../.." || exit 2
+BUILD=${BUILD:-build/gcc}
+export BUILD
+rounds=${1:-20} seeds=${2:-1000} proofs=${3:-500}
+status=0
+"$BUILD/tests/leaks/leaks_judge" corpus "$rounds" || status=1
+"$BUILD/tests/leaks/leaks_judge" hidden "$rounds" || status=1
+"$BUILD/tests/leaks/leaks_judge" random 1 "$seeds" || status=1
+"$BUILD/tests/leaks/leaks_judge" churn "$proofs" || status=1
+exit $status

@@ -1,0 +1,109 @@
+/* Known leaks, handles that are hidden, and random programs: what a proof says of them, one round of each.
+ * tests/leaks/judge_all.sh is the long form. */
+#include "leaks/judge.h"
+#include "run.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define SEEDS 25
+#define CHURN_PROOFS 20
+
+static char text[65536];
+
+#define PROOFS_NEEDED()                                                                                                \
+    do {                                                                                                               \
+        if (RUN_SANITIZED)                                                                                             \
+            SKIP("a sanitizer's allocator stands before the registry of chunks");                                      \
+    } while (0)
+
+static void judge(const struct judge_job *job, struct judge_count *count)
+{
+    if (judge_run(job, count, text, sizeof text))
+        ck_abort_msg("cannot run %s %s", job->program, job->argument ? job->argument : "");
+    if (count->wrong || count->broken)
+        ck_abort_msg("%s", text);
+}
+
+/* One run of all that the program lists, on one P and on two in turn. */
+static void judge_all(const char *program, const char *second, bool traced, struct judge_count *count)
+{
+    char command[256], names[16384];
+    int procs = 1;
+    snprintf(command, sizeof command, "$BUILD/tests/leaks/%s list", program);
+    ck_assert_int_eq(harness_shell(command, names, sizeof names, NULL, 0), 0);
+    for (char *name = strtok(names, "\n"); name; name = strtok(NULL, "\n")) {
+        struct judge_job job = { program, name, second, traced, procs, 0 };
+        judge(&job, count);
+        procs = 3 - procs;
+    }
+}
+
+TEST(leaks_corpus, every_known_leak_is_found_with_the_heap_traced)
+{
+    PROOFS_NEEDED();
+    struct judge_count count = { 0 };
+    judge_all("leaks_corpus", "leak", true, &count);
+    ck_assert_uint_eq(count.proven + count.cycle, count.leaked);
+    ck_assert_uint_ge(count.leaked, 400);
+}
+
+TEST(leaks_corpus, every_known_leak_is_at_least_stuck_with_the_heap_as_root)
+{
+    PROOFS_NEEDED();
+    struct judge_count count = { 0 };
+    judge_all("leaks_corpus", "leak", false, &count);
+    ck_assert_uint_eq(count.missed, 0);
+    ck_assert_uint_ge(10 * (count.proven + count.cycle), 8 * count.leaked);
+}
+
+TEST(leaks_corpus, nothing_is_said_of_the_repaired_twins)
+{
+    PROOFS_NEEDED();
+    struct judge_count count = { 0 };
+    judge_all("leaks_corpus", "repaired", true, &count);
+    ck_assert_uint_eq(count.proven + count.cycle + count.leaked, 0);
+    ck_assert_uint_ge(count.proofs, 50);
+}
+
+TEST(leaks_corpus, a_handle_that_is_hidden_keeps_its_waiter_alive_with_the_heap_traced)
+{
+    PROOFS_NEEDED();
+    struct judge_count count = { 0 };
+    judge_all("leaks_hidden", NULL, true, &count);
+    ck_assert_uint_ge(count.live, 80);
+}
+
+TEST(leaks_corpus, a_handle_that_is_hidden_keeps_its_waiter_alive_with_the_heap_as_root)
+{
+    PROOFS_NEEDED();
+    struct judge_count count = { 0 };
+    judge_all("leaks_hidden", NULL, false, &count);
+    ck_assert_uint_ge(count.live, 80);
+}
+
+TEST(leaks_corpus, random_programs_agree_with_what_their_proofs_say)
+{
+    PROOFS_NEEDED();
+    struct judge_count count = { 0 };
+    for (int seed = 1; seed <= SEEDS; seed++) {
+        char name[16];
+        snprintf(name, sizeof name, "%d", seed);
+        struct judge_job job = { "leaks_random", name, NULL, seed % 2, 1 + seed / 2 % 2, 0 };
+        judge(&job, &count);
+    }
+    ck_assert_uint_gt(count.leaked, 0);
+    ck_assert_uint_gt(count.live, 0);
+}
+
+TEST(leaks_corpus, nothing_is_found_while_everything_moves)
+{
+    PROOFS_NEEDED();
+    struct judge_count count = { 0 };
+    for (int traced = 0; traced < 2; traced++) {
+        struct judge_job job = { "leaks_churn", NULL, NULL, traced, 2, CHURN_PROOFS };
+        judge(&job, &count);
+    }
+    ck_assert_uint_gt(count.proofs, 0);
+    ck_assert_uint_gt(count.live, 0);
+}
