@@ -33,7 +33,7 @@
 #include <unistd.h>
 
 #define SPARES 8             /* ready at any time */
-#define WATCHED_MAX 512      /* spares and processes at a time */
+#define WATCHED_MAX 384      /* spares and processes at a time; each takes two descriptors */
 #define RING_BYTES "1M"      /* more is not needed for what is drained all the time, and many processes come and go */
 #define FLIGHT_BYTES (16u << 20)
 #define POLL_NS 2000000
@@ -140,11 +140,13 @@ static int environment_set(void *arg)
     snprintf(pid, sizeof pid, "%d", (int)getppid());
     if (setenv(SPARES_ENV, pid, 1) || setenv("GMPT_RING_BYTES", RING_BYTES, 0))
         return -1;
+    if (setenv("GMPT_LEAK_HEAP", follow->heap_library ? "trace" : "root", 1))
+        return -1;
     if (!follow->heap_library)
         return 0;
     snprintf(preload, sizeof preload, "%s%s%s", follow->heap_library, before && *before ? ":" : "",
              before ? before : "");
-    return setenv("LD_PRELOAD", preload, 1) || setenv("GMPT_LEAK_HEAP", "trace", 1) ? -1 : 0;
+    return setenv("LD_PRELOAD", preload, 1);
 }
 
 /* ---- Judging ----------------------------------------------------------------------------------------------------- */
@@ -190,8 +192,13 @@ static void judge(struct follow *follow, struct watched *watched, bool complete)
     const struct segment *segment = recorder_segment(watched->recorder);
     struct leak_source source = source_of(follow, watched);
     struct leak_report before = watched->report;
-    struct leak_look look;
+    struct leak_look look = { .gs_fd = -1, .trace_fd = -1 };
     bool last = watched->held;
+    if (!complete && watched->judged) { /* while it ran: that stands */
+        if (last)
+            let_go(watched);
+        return;
+    }
     int result = leak_report_open(&watched->report);
     if (result == 0)
         result = leak_look_take(&look, segment, watched->pid, complete ? watched->proof : 0, watched->recorder);
@@ -284,9 +291,10 @@ static void spare_step(struct follow *follow, struct watched *watched)
     if (result == -EAGAIN)
         return;
     if (result) {
-        cli_error("a process cannot be watched: %s", why ? why : strerror(-result));
-        follow->status = CLI_MACHINE;
         watched->stage = STAGE_GONE;
+        follow->report->unjudged++;
+        if (leak_report_note(follow->report, "a process cannot be watched: %s", why ? why : strerror(-result)))
+            no_memory(follow);
         return;
     }
     watched->stage = STAGE_RUNS;
@@ -387,15 +395,11 @@ static void stop_told(void *arg)
 static void follow_on(struct follow *follow)
 {
     for (;;) {
-        int result = spares_fill(follow);
-        if (result) {
-            cli_error("cannot make shared memory: %s", strerror(-result));
-            follow->status = CLI_MACHINE;
-        }
+        spares_fill(follow); /* later, if there is no room now: who starts waits for one */
         for (size_t i = 0; i < follow->count; i++)
             watched_step(follow, follow->list[i]);
         gone_remove(follow);
-        if (is_over(follow) || follow->status != CLI_OK)
+        if (is_over(follow))
             return;
         child_wait(&follow->child, POLL_NS, stop_told, follow);
     }
@@ -447,6 +451,7 @@ int check_run(struct check_run *run, struct leak_report *report)
             return CLI_MACHINE;
     child_signals_take(&follow.child, false);
     follow.status = program_start(&follow);
+    signal(SIGPIPE, SIG_IGN); /* a report that nobody reads is an error to be told */
     if (run->started)
         follow_on(&follow);
     for (size_t i = 0; i < follow.count; i++)

@@ -14,7 +14,7 @@
 
 #define SPARE_NAME SEGMENT_NAME " spare"
 #define SPARE_LINK "/memfd:" SPARE_NAME
-#define ROUNDS 500 /* of a millisecond: so many processes may have come at once that the recorder is behind */
+#define ROUNDS 10000 /* of a millisecond: so many processes may have come at once that the recorder is behind */
 
 int spare_make(void)
 {
