@@ -552,7 +552,7 @@ static bool is_proven(uint8_t flags)
 }
 
 /* Follows the owners from this G, which has one that waits: if they come back to where they have been, or to one that
- * is lost, all on the way are. */
+ * is lost, all on the way are. Who only waits for one that is lost, and is proven to be so itself, stays proven. */
 static void find_cycle(seat_place from)
 {
     seat_place place = from, next = from + 1;
@@ -561,14 +561,14 @@ static void find_cycle(seat_place from)
         *flags_at(place) |= SEAT_WALKED;
         next = owner_of(g_at(place));
     }
-    bool lost = next ? !(*flags_at(next - 1) & SEAT_FREE) : is_proven(*flags_at(place));
+    bool ring = next != 0, lost = next ? !(*flags_at(next - 1) & SEAT_FREE) : is_proven(*flags_at(place));
     for (next = from + 1; next && *flags_at(next - 1) & SEAT_WALKED;) {
         uint8_t *flags = flags_at(next - 1);
         next = owner_of(g_at(next - 1));
         *flags &= (uint8_t)~SEAT_WALKED;
         if (!lost)
             *flags |= SEAT_FREE;
-        else if (next)
+        else if (next && (ring || !is_proven(*flags)))
             *flags |= SEAT_CYCLE;
     }
 }
