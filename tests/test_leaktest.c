@@ -69,6 +69,7 @@ static void run_failing(void) { _exit(gmpt_test_run(fail_with_one, NULL)); }
 
 TEST(leaktest, a_test_s_own_failure_is_passed_on)
 {
+    setenv("GMPTRACE", "/no/such/command", 1);
     ck_assert_int_eq(run_child(run_failing, told, sizeof told), 7);
     exported_has(told, "1 goroutine of a test is left");
 }
