@@ -64,7 +64,7 @@ static int report_fill(const struct leaks_live *live, struct target *target, str
         cli_error("cannot look at process %d: %s", (int)live->pid, strerror(-result));
     int status = result ? CLI_MACHINE : leak_look_report(&look, report, &source);
     leak_look_free(&look);
-    report->processes = 1;
+    report->processes = proof != 0;
     report->unjudged = proof == 0;
     return status;
 }

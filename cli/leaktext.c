@@ -99,7 +99,9 @@ void leak_text_write(const struct leak_view *view, FILE *file)
     char a[32], b[32], c[32], suppressed[64] = "";
     if (known)
         snprintf(suppressed, sizeof suppressed, ", %s known one%s left out", cli_count(c, known), cli_plural(known));
-    if (count == 0)
+    if (count == 0 && report->processes == 0)
+        cli_wrap_to(file, 2, "nothing was judged");
+    else if (count == 0)
         cli_wrap_to(file, 2, "no leaks found in %s process%s%s", cli_count(a, report->processes),
                     report->processes == 1 ? "" : "es", suppressed);
     else

@@ -47,6 +47,14 @@ TEST(leaktext, processes_without_a_verdict_are_counted)
     leak_report_free(&report);
 }
 
+TEST(leaktext, without_a_verdict_it_does_not_say_that_there_are_none)
+{
+    struct leak_report report;
+    ck_assert_int_eq(leak_report_open(&report), 0);
+    ck_assert_str_eq(made_text(&report, leak_text_write), "nothing was judged\n");
+    leak_report_free(&report);
+}
+
 TEST(leaktext, notes_stand_at_the_end)
 {
     struct leak_report report;
