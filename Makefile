@@ -218,6 +218,9 @@ $(TOOL): $(CLI_OBJ) $(TRACE_OBJ) $(ANALYSIS_OBJ) $(PPROF_OBJ)
 
 $(LEAK_PATTERN_OBJ) $(LEAK_HIDDEN_OBJ) $(LEAK_RANDOM_OBJ) $(addsuffix .o,$(EXAMPLE_BIN) $(BENCH_BIN) $(TEST_PROGRAM_BIN)): BASE_CFLAGS += $(USER_CFLAGS)
 
+# Of which some functions are to have no frame pointers.
+$(BUILD)/tests/programs/frameless.o: BASE_CFLAGS += -fomit-frame-pointer
+
 $(BUILD)/examples/%: $(BUILD)/examples/%.o $(LIB)
 	$(if $(Q),@echo "  LINK  $@")
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lzstd

@@ -268,12 +268,14 @@ static bool call_would_end(const struct capture *capture, long call, uint64_t fi
     return by_descriptor && reads_specially(capture, first_argument);
 }
 
-/* Waits until it stands still. Returns its status as waitpid has it, or -1. */
-static int stop_await(pid_t tid)
+/* Waits until it stands still, which it did not at *begin_ns. Returns its status as waitpid has it, or -1. */
+static int stop_await(pid_t tid, int64_t *begin_ns)
 {
     const struct timespec nap = { .tv_nsec = NAP_NS };
-    int64_t until_ns = now_ns() + STOP_NS_MAX;
-    for (int status; now_ns() < until_ns; nanosleep(&nap, NULL)) {
+    int64_t asked_ns = now_ns(), until_ns = asked_ns + STOP_NS_MAX;
+    for (int status; asked_ns < until_ns; nanosleep(&nap, NULL)) {
+        *begin_ns = asked_ns;
+        asked_ns = now_ns();
         pid_t got = waitpid(tid, &status, __WALL | WNOHANG);
         if (got == tid)
             return status;
@@ -329,9 +331,9 @@ static int thread_stop(struct capture *capture, pid_t tid)
             set->error = errno;
         return 0;
     }
-    int64_t begin_ns = now_ns();
+    int64_t begin_ns;
     ptrace(PTRACE_INTERRUPT, tid, NULL, NULL);
-    int status = stop_await(tid);
+    int status = stop_await(tid, &begin_ns);
     if (status == -1 || !WIFSTOPPED(status)) {
         if (status == -1)
             late_take(capture, tid);
