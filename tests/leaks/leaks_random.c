@@ -185,19 +185,25 @@ static void go_on_alone(enum world_doing doing)
 
 /* ---- Gs ---------------------------------------------------------------------------------------------------------- */
 
-static void object_init(enum world_kind kind, union object *object, bool lock)
+static void object_init(enum world_kind kind, union object *object)
 {
     memset(object, 0, sizeof *object);
-    if (kind == WORLD_MUTEX && lock)
-        gmpt_mutex_lock(&object->mutex);
-    else if (kind == WORLD_RWMUTEX)
-        gmpt_rwmutex_lock(&object->rwmutex);
-    else if (kind == WORLD_WAITGROUP)
+    if (kind == WORLD_WAITGROUP)
         gmpt_waitgroup_add(&object->waitgroup, 1);
     else if (kind == WORLD_SEMAPHORE) {
         object->semaphore = (struct gmpt_semaphore)GMPT_SEMAPHORE_INIT(UNITS);
         gmpt_semaphore_acquire(&object->semaphore, UNITS);
     }
+}
+
+/* Locked by the G that calls; a mutex that one of the world's Gs is to have waits for that one. */
+static void object_lock(uint16_t index)
+{
+    union object *object = object_at(&table[index]);
+    if (world.objects[index].kind == WORLD_RWMUTEX)
+        gmpt_rwmutex_lock(&object->rwmutex);
+    else if (world.objects[index].kind == WORLD_MUTEX && world.objects[index].owner == WORLD_NONE)
+        gmpt_mutex_lock(&object->mutex);
 }
 
 static void refs_take(struct ref *refs, const uint16_t *objects, int count)
@@ -229,7 +235,7 @@ static void __attribute__((noinline)) g_live(uint16_t index, union object *own)
     struct gmpt_group group = GMPT_GROUP_INIT;
     for (uint16_t i = 0, at = 0; i < world.object_count; i++)
         if (world.objects[i].host == index) {
-            object_init(world.objects[i].kind, &own[at], world.objects[i].owner == WORLD_NONE);
+            object_init(world.objects[i].kind, &own[at]);
             table[i] = (struct ref){ &own[at++], 0, i, 0 };
         }
     if (g->doing == WORLD_OPENS_GROUP)
@@ -296,7 +302,7 @@ static void object_make(uint16_t index)
             return; /* its host makes it */
         ref.base = calloc(1, object->home == WORLD_IN_BLOCK ? BLOCK_BYTES : sizeof(union object));
         ref.offset = object->home == WORLD_IN_BLOCK ? 8 * (index % 80u) : 0;
-        object_init(object->kind, object_at(&ref), object->owner == WORLD_NONE);
+        object_init(object->kind, object_at(&ref));
     }
     if (!ref.base)
         abort();
@@ -331,6 +337,8 @@ static void build(void *args)
         if (world.gs[i].opener == WORLD_NONE)
             ids[i] = gmpt_go(g_start, &i, sizeof i);
     gmpt_waitgroup_wait(&placed);
+    for (uint16_t i = 0; i < world.object_count; i++)
+        object_lock(i);
     buffers_fill();
     for (uint16_t i = 0; i < world.root_count; i++)
         root_put(world.roots[i].place, &table[world.roots[i].object]);
