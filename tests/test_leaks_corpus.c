@@ -39,7 +39,7 @@ static void judge_all(const char *program, const char *second, bool traced, stru
     }
 }
 
-TEST(leaks_corpus, every_known_leak_is_found_with_the_heap_traced)
+TEST_TIMEOUT(leaks_corpus, every_known_leak_is_found_with_the_heap_traced, 300)
 {
     PROOFS_NEEDED();
     struct judge_count count = { 0 };
@@ -48,7 +48,48 @@ TEST(leaks_corpus, every_known_leak_is_found_with_the_heap_traced)
     ck_assert_uint_ge(count.leaked, 400);
 }
 
-TEST(leaks_corpus, every_known_leak_is_at_least_stuck_with_the_heap_as_root)
+/* Whether some group of the report begins so. */
+static bool reported(const char *key, const char *name)
+{
+    char part[256];
+    snprintf(part, sizeof part, "\"%s\": {\"function\": \"%s\"", key, name);
+    return strstr(text, part) != NULL;
+}
+
+/* A line of `leaks_corpus sites`: NAME FUNCTION COUNT WAITS [or WAITS]. Returns how many leak, or -1. */
+static int site_check(const char *line)
+{
+    char function[64], waits[64], others[64] = "-";
+    int count;
+    if (sscanf(line, "%*s %63s %d %63s or %63s", function, &count, waits, others) < 3)
+        return -1;
+    return reported("function", function) && (reported("waits_at", waits) || reported("waits_at", others)) ? count : -1;
+}
+
+TEST_TIMEOUT(leaks_corpus, check_tells_who_leaks_and_where_it_waits, 300)
+{
+    static const char *const names[] = { "mutex_heap", "timeout",          "cockroach_7504", "etcd_7902",
+                                         "grpc_3017",  "kubernetes_26980", "moby_4951",      "hugo_3251" };
+    char command[512], sites[4096], total[64];
+    PROOFS_NEEDED();
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        int sum = 0;
+        snprintf(command, sizeof command, "$BUILD/tests/leaks/leaks_corpus sites | grep '^%s '", names[i]);
+        ck_assert_int_eq(harness_shell(command, sites, sizeof sites, NULL, 0), 0);
+        snprintf(command, sizeof command, "$GMPTRACE check --json - -- $BUILD/tests/leaks/leaks_corpus %s leak",
+                 names[i]);
+        ck_assert_int_eq(harness_shell(command, text, sizeof text, NULL, 0), 1);
+        for (char *line = strtok(sites, "\n"); line; line = strtok(NULL, "\n")) {
+            int count = site_check(line);
+            ck_assert_msg(count > 0, "%s\n%s", line, text);
+            sum += count;
+        }
+        snprintf(total, sizeof total, "\"failing_goroutines\": %d,", sum);
+        ck_assert_msg(strstr(text, total) != NULL, "%s: not %s\n%s", names[i], total, text);
+    }
+}
+
+TEST_TIMEOUT(leaks_corpus, every_known_leak_is_at_least_stuck_with_the_heap_as_root, 300)
 {
     PROOFS_NEEDED();
     struct judge_count count = { 0 };
@@ -57,7 +98,7 @@ TEST(leaks_corpus, every_known_leak_is_at_least_stuck_with_the_heap_as_root)
     ck_assert_uint_ge(10 * (count.proven + count.cycle), 8 * count.leaked);
 }
 
-TEST(leaks_corpus, nothing_is_said_of_the_repaired_twins)
+TEST_TIMEOUT(leaks_corpus, nothing_is_said_of_the_repaired_twins, 300)
 {
     PROOFS_NEEDED();
     struct judge_count count = { 0 };
@@ -66,7 +107,7 @@ TEST(leaks_corpus, nothing_is_said_of_the_repaired_twins)
     ck_assert_uint_ge(count.proofs, 50);
 }
 
-TEST(leaks_corpus, a_handle_that_is_hidden_keeps_its_waiter_alive_with_the_heap_traced)
+TEST_TIMEOUT(leaks_corpus, a_handle_that_is_hidden_keeps_its_waiter_alive_with_the_heap_traced, 300)
 {
     PROOFS_NEEDED();
     struct judge_count count = { 0 };
@@ -74,7 +115,7 @@ TEST(leaks_corpus, a_handle_that_is_hidden_keeps_its_waiter_alive_with_the_heap_
     ck_assert_uint_ge(count.live, 80);
 }
 
-TEST(leaks_corpus, a_handle_that_is_hidden_keeps_its_waiter_alive_with_the_heap_as_root)
+TEST_TIMEOUT(leaks_corpus, a_handle_that_is_hidden_keeps_its_waiter_alive_with_the_heap_as_root, 300)
 {
     PROOFS_NEEDED();
     struct judge_count count = { 0 };
@@ -82,7 +123,7 @@ TEST(leaks_corpus, a_handle_that_is_hidden_keeps_its_waiter_alive_with_the_heap_
     ck_assert_uint_ge(count.live, 80);
 }
 
-TEST(leaks_corpus, random_programs_agree_with_what_their_proofs_say)
+TEST_TIMEOUT(leaks_corpus, random_programs_agree_with_what_their_proofs_say, 300)
 {
     PROOFS_NEEDED();
     struct judge_count count = { 0 };
@@ -96,7 +137,7 @@ TEST(leaks_corpus, random_programs_agree_with_what_their_proofs_say)
     ck_assert_uint_gt(count.live, 0);
 }
 
-TEST(leaks_corpus, nothing_is_found_while_everything_moves)
+TEST_TIMEOUT(leaks_corpus, nothing_is_found_while_everything_moves, 300)
 {
     PROOFS_NEEDED();
     struct judge_count count = { 0 };

@@ -1,9 +1,10 @@
 /* leaks_corpus NAME leak|repaired [hold]: runs one of the patterns of leaks.h until nothing moves any more, and ends,
- * as a program under `gmptrace check` does; leaks_corpus list names them.
+ * as a program under `gmptrace check` does; leaks_corpus list names them, and leaks_corpus sites tells of each what
+ * leaks: the G's function, how many, and in which function they wait.
  *
  * With `hold` it first tells what is true, a line each, and `ready`; then it waits until its standard input ends:
  *
- *     site 0x55d0c0de1234 bootstrap 1 proven,cycle
+ *     site 0x55d0c0de1234 gossip_run 1 proven cycle
  *     ready */
 #include "leaks.h"
 
@@ -61,25 +62,36 @@ static int main_g(void *arg)
     return 0;
 }
 
-static int list(void)
+static void sites_print(const struct leak_pattern *pattern)
+{
+    for (size_t i = 0; i < LEAK_SITES_MAX && pattern->sites[i].fn; i++)
+        if (pattern->sites[i].kinds != LEAK_LIVE)
+            printf("%s %s %" PRIu32 " %s\n", pattern->name, pattern->sites[i].function, pattern->sites[i].count,
+                   pattern->sites[i].waits);
+}
+
+static int list(bool sites)
 {
     for (size_t i = 0; i < FAMILIES; i++)
         for (size_t k = 0; k < families[i]->count; k++)
-            puts(families[i]->patterns[k].name);
+            if (sites)
+                sites_print(&families[i]->patterns[k]);
+            else
+                puts(families[i]->patterns[k].name);
     return 0;
 }
 
 int main(int argc, char **argv)
 {
     struct run run = { 0 };
-    if (argc == 2 && strcmp(argv[1], "list") == 0)
-        return list();
+    if (argc == 2 && (strcmp(argv[1], "list") == 0 || strcmp(argv[1], "sites") == 0))
+        return list(argv[1][0] == 's');
     for (size_t i = 0; i < FAMILIES && argc >= 3; i++)
         for (size_t k = 0; k < families[i]->count; k++)
             if (strcmp(families[i]->patterns[k].name, argv[1]) == 0)
                 run.pattern = &families[i]->patterns[k];
     if (!run.pattern || (strcmp(argv[2], "leak") && strcmp(argv[2], "repaired"))) {
-        fprintf(stderr, "usage: leaks_corpus NAME leak|repaired [hold], or leaks_corpus list\n");
+        fprintf(stderr, "usage: leaks_corpus NAME leak|repaired [hold], or leaks_corpus list|sites\n");
         return 2;
     }
     run.repaired = strcmp(argv[2], "repaired") == 0;
