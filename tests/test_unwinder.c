@@ -1,5 +1,5 @@
-/* Callers by call frame information, beside what the compiler's own unwinder finds in this very process, and with garbage
- * for memory and registers. */
+/* Callers by call frame information, beside what the compiler's own unwinder finds in this very process, and with
+ * garbage for memory and registers. */
 #define _GNU_SOURCE
 #include "pprof/unwinder.h"
 #include "run.h"
