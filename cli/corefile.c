@@ -158,15 +158,13 @@ static int notes_read(struct corefile *core, uint64_t offset, uint64_t bytes)
 
 /* ---- Headers ----------------------------------------------------------------------------------------------------- */
 
-static int part_add(struct corefile *core, const GElf_Phdr *header)
+static void part_add(struct corefile *core, const GElf_Phdr *header)
 {
     uint64_t there = header->p_offset < core->bytes ? core->bytes - header->p_offset : 0;
     uint64_t bytes = header->p_filesz < there ? header->p_filesz : there;
     core->missing_bytes += header->p_filesz - bytes;
-    if (bytes == 0 || header->p_vaddr + bytes < header->p_vaddr)
-        return 0;
-    core->parts[core->part_count++] = (struct corefile_part){ header->p_vaddr, header->p_offset, bytes };
-    return 0;
+    if (bytes > 0 && header->p_vaddr + bytes > header->p_vaddr)
+        core->parts[core->part_count++] = (struct corefile_part){ header->p_vaddr, header->p_offset, bytes };
 }
 
 static const char *headers_read(struct corefile *core, Elf *elf)
@@ -186,7 +184,7 @@ static const char *headers_read(struct corefile *core, Elf *elf)
         if (!gelf_getphdr(elf, (int)i, &part))
             return "its headers are damaged or cut off";
         if (part.p_type == PT_LOAD)
-            result = part_add(core, &part);
+            part_add(core, &part);
         else if (part.p_type == PT_NOTE)
             result = notes_read(core, part.p_offset, part.p_filesz);
     }

@@ -22,7 +22,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -111,13 +110,6 @@ static int options_read(struct dump *dump, int argc, char **argv)
 }
 
 /* ---- Memory ------------------------------------------------------------------------------------------------------ */
-
-static size_t process_read(void *arg, uint64_t address, void *to, size_t bytes)
-{
-    struct iovec local = { to, bytes }, remote = { (void *)(uintptr_t)address, bytes };
-    ssize_t got = process_vm_readv(*(const pid_t *)arg, &local, 1, &remote, 1, 0);
-    return got > 0 ? (size_t)got : 0;
-}
 
 static bool word_read(const struct dump *dump, uint64_t address, uint64_t *value)
 {
@@ -335,7 +327,7 @@ static int process_look(struct dump *dump)
     int result = segment_open_look(&dump->segment, dump->target.segment_fd, &why);
     if (result == 0) {
         segment_guard(&dump->segment);
-        dump->read = process_read;
+        dump->read = running_process_read;
         dump->read_arg = &dump->pid;
         result = running_capture(&dump->running, &dump->segment, dump->pid, dump->stop);
         result = result ? result : look(dump, dump->target.command, 0);
@@ -483,9 +475,10 @@ static void tail_json(const void *arg)
         cli_json_string(stdout, dump->core_path);
     else
         fputs("null", stdout);
-    printf(",\n  \"signal\": %d,\n  \"threads_stopped\": %zu,\n  \"longest_stop_ns\": %" PRId64
-           ",\n  \"without_stack\": %" PRIu64 ",\n  \"stack_cut_off\": %" PRIu64,
-           dump->core.signal, dump->running.stopped, dump->running.longest_stop_ns, tail->without, tail->cut_off);
+    printf(",\n  \"signal\": %d,\n  \"threads_stopped\": %zu,\n  \"threads_not_stopped\": %zu", dump->core.signal,
+           dump->running.stopped, dump->running.not_stopped);
+    printf(",\n  \"longest_stop_ns\": %" PRId64 ",\n  \"without_stack\": %" PRIu64 ",\n  \"stack_cut_off\": %" PRIu64,
+           dump->running.longest_stop_ns, tail->without, tail->cut_off);
 }
 
 static void tail_print(const struct tail *tail)

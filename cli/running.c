@@ -211,7 +211,7 @@ static int64_t now_ns(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-static size_t process_read(void *arg, uint64_t address, void *to, size_t bytes)
+size_t running_process_read(void *arg, uint64_t address, void *to, size_t bytes)
 {
     struct iovec local = { to, bytes }, remote = { (void *)(uintptr_t)address, bytes };
     ssize_t got = process_vm_readv(*(const pid_t *)arg, &local, 1, &remote, 1, 0);
@@ -343,7 +343,7 @@ static int thread_stop(struct capture *capture, pid_t tid)
     one->stack = capture->scratch;
     bool has = registers_read(tid, &one->place);
     const struct running_stack *stack = has ? stack_of(set, one->place.registers[UNWINDER_SP]) : NULL;
-    bool taken = stack && copy_take(one, capture->segment, stack, process_read, &capture->pid);
+    bool taken = stack && copy_take(one, capture->segment, stack, running_process_read, &capture->pid);
     stop_end(tid, status);
     int64_t took_ns = now_ns() - begin_ns;
     set->stopped++;
@@ -368,7 +368,7 @@ static int thread_leave(struct capture *capture, pid_t tid, const struct unwinde
     uint64_t argument;
     struct unwinder_place again;
     capture->set->not_stopped++;
-    if (!copy_take(one, capture->segment, stack, process_read, &capture->pid) ||
+    if (!copy_take(one, capture->segment, stack, running_process_read, &capture->pid) ||
         !sleeps(capture, tid, &call_again, &argument, &again) || call_again != call ||
         again.registers[UNWINDER_SP] != place->registers[UNWINDER_SP] ||
         load_acquire(&capture->segment->registry[one->slot].status) != one->status)

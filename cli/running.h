@@ -41,6 +41,8 @@ struct running_set {
 
 /* Reads memory of the program; returns how many bytes. */
 typedef size_t (*running_read)(void *arg, uint64_t address, void *to, size_t bytes);
+/* That of a running process; arg: its pid_t. */
+size_t running_process_read(void *arg, uint64_t address, void *to, size_t bytes);
 
 /* All threads of the running process; stop = false: none is stopped. Returns 0 or -errno; running_free is due either
  * way. */

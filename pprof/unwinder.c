@@ -177,7 +177,6 @@ static bool rule_read(Dwarf_CFI *cfi, uint64_t object_address, struct rule *rule
         good = dwarf_frame_register(frame, number, mem, &ops, &count) == 0;
         if (good)
             rule->registers[i] = rule_of_location(ops, count, mem);
-        /* Of these a rule that is not told means as before; so does libdw's default for others that a callee saves. */
     }
     free(frame);
     return good;
