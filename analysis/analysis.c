@@ -38,8 +38,7 @@ struct analysis *analysis_open(struct intervals *intervals, const struct gmpt_tr
     runs_open(&analysis->runs, &options->limits);
     lateness_open(&analysis->lateness, &options->limits);
     chains_open(&analysis->chains, options->from_ns);
-    uint32_t maxprocs = trace ? gmpt_trace_info(trace)->maxprocs : 0;
-    processors_open(&analysis->processors, &options->limits, maxprocs, options->from_ns, options->to_ns);
+    processors_open(&analysis->processors, &options->limits, trace, options->from_ns, options->to_ns);
     analysis->intervals = intervals;
     analysis->listener = (struct interval_listener){ .closed = interval_closed, .born = g_born, .arg = analysis };
     intervals_listen(intervals, &analysis->listener);
@@ -96,14 +95,11 @@ static int chain_follow(struct analysis *analysis, const struct piece *piece)
 
 static int wait_over(struct analysis *analysis, const struct piece *piece)
 {
-    const struct interval *wait = piece->interval;
-    bool lock = waits_lock(wait->reason);
-    const struct interval_g *owner = lock && wait->owner ? intervals_g(analysis->intervals, wait->owner) : NULL;
-    int result = waits_add(&analysis->waits, piece, owner);
+    int result = waits_add(&analysis->waits, piece);
     if (!result)
         result = wakeups_waited(&analysis->wakeups, piece);
-    if (lock)
-        convoys_add(&analysis->convoys, piece, owner ? owner->fn : wait->waker_fn);
+    if (waits_lock(piece->interval->reason))
+        convoys_add(&analysis->convoys, piece);
     return result;
 }
 

@@ -50,7 +50,7 @@ int chains_late(struct chains *chains, const struct piece *piece)
         return -ENOMEM;
     int64_t from_ns = piece->begin_ns > linked->since_ns ? piece->begin_ns : linked->since_ns;
     if (piece->end_ns > from_ns)
-        linked->late_ns += piece->end_ns - from_ns;
+        timesum_add(&linked->late_ns, piece->end_ns - from_ns);
     return 0;
 }
 

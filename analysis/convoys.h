@@ -22,18 +22,19 @@ struct convoy {
     int64_t begin_ns, end_ns;
     int64_t waited_ns;
     uint64_t waits;
+    uint64_t windows; /* of one that is kept: how many of its place were over the limit */
 };
 
 struct convoys {
     uint64_t waiters_min;
     struct convoy locks[CONVOYS_LOCKS];
-    struct convoy worst[CONVOYS_PLACES]; /* the worst window of each place */
-    uint64_t times[CONVOYS_PLACES];      /* windows that were over the limit there */
+    struct convoy worst[CONVOYS_PLACES]; /* the worst window of each place; of more places, those that are worst */
     size_t worst_count;
+    uint64_t left_out; /* windows over the limit at places for which there was no room */
 };
 
-/* A wait for a lock is over. owner_fn: of who had it, or let it in; 0 = not known. */
-void convoys_add(struct convoys *convoys, const struct piece *piece, uint64_t owner_fn);
+/* A wait for a lock is over. */
+void convoys_add(struct convoys *convoys, const struct piece *piece);
 void convoys_finish(struct convoys *convoys, struct findings *findings);
 
 #endif

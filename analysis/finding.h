@@ -15,6 +15,7 @@
     KIND(HERD, "thundering_herd", "goroutines")                                                                        \
     KIND(SYSCALLS, "syscall_storm", "calls_per_s")                                                                     \
     KIND(STORM, "scheduling_storm", "switches_per_s")                                                                  \
+    KIND(QUOTA, "gomaxprocs_above_quota", "processors")                                                                \
     KIND(STARVATION, "p_starvation", "ns")                                                                             \
     KIND(LATE, "long_scheduling_wait", "ns")
 

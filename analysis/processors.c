@@ -3,10 +3,13 @@
 #include <errno.h>
 #include <stdlib.h>
 
-void processors_open(struct processors *processors, const struct finding_limits *limits, uint32_t maxprocs,
-                     int64_t from_ns, int64_t to_ns)
+void processors_open(struct processors *processors, const struct finding_limits *limits,
+                     const struct gmpt_trace *trace, int64_t from_ns, int64_t to_ns)
 {
+    uint32_t maxprocs = trace ? gmpt_trace_info(trace)->maxprocs : 0;
     processors->limit = processors->top = maxprocs > PROCESSORS_MAX ? PROCESSORS_MAX : maxprocs;
+    processors->limit_most = processors->limit;
+    processors->quota = trace ? gmpt_trace_info(trace)->quota_cpus : 0;
     processors->from_ns = from_ns;
     processors->to_ns = to_ns;
     processors->starving_since_ns = -1;
@@ -25,7 +28,7 @@ static int64_t within(const struct processors *processors, int64_t begin_ns, int
 static void starving_end(struct processors *processors)
 {
     int64_t lasted_ns = within(processors, processors->starving_since_ns, processors->now_ns);
-    processors->starved_ns += lasted_ns;
+    timesum_add(&processors->starved_ns, lasted_ns);
     processors->starved_times += lasted_ns >= processors->starved_limit_ns;
     if (lasted_ns > processors->starved_worst_ns) {
         processors->starved_worst_ns = lasted_ns;
@@ -56,7 +59,7 @@ static void hold(struct processors *processors, uint64_t p, bool held)
     if (held)
         processor->since_ns = processors->now_ns;
     else
-        processor->held_ns += within(processors, processor->since_ns, processors->now_ns);
+        timesum_add(&processor->held_ns, within(processors, processor->since_ns, processors->now_ns));
     processor->held = held;
     processors->held += held ? 1 : -1u;
     if (p >= processors->top)
@@ -101,6 +104,8 @@ int processors_move(struct processors *processors, const struct gmpt_event *even
     case GMPT_EVENT_proc_limit:
         processors->limit =
             event->proc_limit.count < PROCESSORS_MAX ? (uint32_t)event->proc_limit.count : PROCESSORS_MAX;
+        if (processors->limit > processors->limit_most)
+            processors->limit_most = processors->limit;
         return 0;
     case GMPT_EVENT_proc_steal:
         return steal(processors, event);
@@ -117,6 +122,15 @@ void processors_finish(struct processors *processors, int64_t end_ns, struct fin
         starving_end(processors);
     for (uint64_t p = 0; p < PROCESSORS_MAX; p++)
         hold(processors, p, false);
+    if (processors->quota && processors->limit_most > processors->quota)
+        findings_add(findings, &(struct finding){
+                                   .kind = FINDING_QUOTA,
+                                   .severity = FINDING_WARNING,
+                                   .value = processors->limit_most,
+                                   .threshold = processors->quota,
+                                   .times = 1,
+                                   .end_ns = end_ns,
+                               });
     if (processors->starved_times)
         findings_add(findings, &(struct finding){
                                    .kind = FINDING_STARVATION,

@@ -24,6 +24,7 @@ struct processor {
 struct processors {
     int64_t from_ns, to_ns;
     uint32_t limit; /* GOMAXPROCS now */
+    uint32_t limit_most, quota; /* the most that it was; what the cgroup allows, 0 = there is no quota */
     uint32_t top;   /* the most Ps that were seen */
     uint32_t held;
     struct processor ps[PROCESSORS_MAX];
@@ -36,8 +37,9 @@ struct processors {
     int64_t starved_limit_ns;
 };
 
-void processors_open(struct processors *processors, const struct finding_limits *limits, uint32_t maxprocs,
-                     int64_t from_ns, int64_t to_ns);
+/* The trace may be NULL. */
+void processors_open(struct processors *processors, const struct finding_limits *limits,
+                     const struct gmpt_trace *trace, int64_t from_ns, int64_t to_ns);
 int processors_move(struct processors *processors, const struct gmpt_event *event);
 void processors_look(struct processors *processors, uint64_t runnable);
 

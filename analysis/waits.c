@@ -2,7 +2,7 @@
 
 #include <errno.h>
 
-int waits_add(struct waits *waits, const struct piece *piece, const struct interval_g *owner)
+int waits_add(struct waits *waits, const struct piece *piece)
 {
     const struct interval *wait = piece->interval;
     struct distribution_key key = { .stack = piece->stack, .kind = (uint32_t)wait->reason };
@@ -13,11 +13,11 @@ int waits_add(struct waits *waits, const struct piece *piece, const struct inter
         return -ENOMEM;
     if (!waits_lock(wait->reason))
         return 0;
-    key.by_fn = owner ? owner->fn : wait->waker_fn;
+    key.by_fn = waits_holder(wait);
     struct distribution *lock = distributions_get(&waits->locks, &key);
     if (!lock || distribution_add(lock, piece->lasted_ns, piece->end_ns, piece->g->id, wait->object))
         return -ENOMEM;
-    lock->marked += owner != NULL;
+    lock->marked += wait->owner_fn != 0;
     return 0;
 }
 

@@ -18,8 +18,14 @@ static inline bool waits_lock(enum gmpt_wait_reason reason)
     return reason == GMPT_WAIT_mutex || reason == GMPT_WAIT_rwmutex_read || reason == GMPT_WAIT_rwmutex_write;
 }
 
-/* A wait that is over. owner is who had the lock, NULL = not known. Returns 0 or -ENOMEM. */
-int waits_add(struct waits *waits, const struct piece *piece, const struct interval_g *owner);
+/* The function of who had the lock, as far as it is known, or let the waiter in; 0 = not known. */
+static inline uint64_t waits_holder(const struct interval *wait)
+{
+    return wait->owner_fn ? wait->owner_fn : wait->waker_fn;
+}
+
+/* A wait that is over. Returns 0 or -ENOMEM. */
+int waits_add(struct waits *waits, const struct piece *piece);
 void waits_clear(struct waits *waits);
 
 #endif

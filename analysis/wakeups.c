@@ -35,6 +35,29 @@ void wakeups_open(struct wakeups *wakeups, const struct finding_limits *limits)
     wakeups->herd_gs = limits->herd_gs;
 }
 
+/* Keeps the worst of each place; when all room is taken, those places that are worst. */
+static void worst_keep(struct wakeups *wakeups, const struct wakeup_burst *burst)
+{
+    struct wakeup_burst *mildest = wakeups->worst;
+    for (size_t i = 0; i < wakeups->worst_count; i++) {
+        struct wakeup_burst *worst = &wakeups->worst[i];
+        if (worst->stack == burst->stack && worst->reason == burst->reason) {
+            if (burst->woken > worst->woken)
+                *worst = *burst;
+            return;
+        }
+        if (worst->woken < mildest->woken)
+            mildest = worst;
+    }
+    if (wakeups->worst_count < WAKEUPS_BURSTS) {
+        wakeups->worst[wakeups->worst_count++] = *burst;
+        return;
+    }
+    wakeups->left_out++;
+    if (burst->woken > mildest->woken)
+        *mildest = *burst;
+}
+
 /* A burst that makes room, or the last ones. */
 static int burst_over(struct wakeups *wakeups, const struct wakeup_burst *burst)
 {
@@ -47,14 +70,7 @@ static int burst_over(struct wakeups *wakeups, const struct wakeup_burst *burst)
     if (!herd || distribution_add(herd, (int64_t)burst->woken, burst->end_ns, burst->g, burst->object))
         return -ENOMEM;
     herd->marked += burst->back;
-    for (size_t i = 0; i < wakeups->worst_count; i++)
-        if (wakeups->worst[i].stack == burst->stack && wakeups->worst[i].reason == burst->reason) {
-            if (burst->woken > wakeups->worst[i].woken)
-                wakeups->worst[i] = *burst;
-            return 0;
-        }
-    if (wakeups->worst_count < WAKEUPS_BURSTS)
-        wakeups->worst[wakeups->worst_count++] = *burst;
+    worst_keep(wakeups, burst);
     return 0;
 }
 
@@ -134,6 +150,7 @@ int wakeups_finish(struct wakeups *wakeups, struct findings *findings)
     for (uint64_t number = first; number < wakeups->burst_count; number++)
         if (burst_over(wakeups, &wakeups->bursts[number % WAKEUPS_BURSTS]))
             return -ENOMEM;
+    findings->left_out[FINDING_HERD] += wakeups->left_out;
     for (size_t i = 0; i < wakeups->worst_count; i++) {
         const struct wakeup_burst *worst = &wakeups->worst[i];
         struct distribution_key key = { .stack = worst->stack, .kind = worst->reason };

@@ -28,8 +28,9 @@ struct wakeups {
     struct slots slots;
     struct distributions futile; /* by stack, reason and the waker's function; how long they ran in between */
     struct distributions herds;  /* by stack and reason; Gs that were woken; marked: those that went back */
-    struct wakeup_burst worst[WAKEUPS_BURSTS]; /* of herds, by the order in which they came; the first so many */
+    struct wakeup_burst worst[WAKEUPS_BURSTS]; /* of herds, the worst of each place; of more places, the worst */
     size_t worst_count;
+    uint64_t left_out; /* herds at places for which there was no room */
     struct wakeup_burst bursts[WAKEUPS_BURSTS];
     uint64_t burst_count; /* the last is (burst_count - 1) % WAKEUPS_BURSTS */
     uint64_t woken;       /* wake-ups of which one can tell */

@@ -66,6 +66,13 @@ void analyze_finding_text(const struct analyze *analyze, const struct finding *f
         snprintf(text, size, "%s goroutine%s of %s switch%s up to %s times a second", cli_count(a, finding->gs),
                  cli_plural(finding->gs), fn, finding->gs == 1 ? "es" : "", cli_count(b, value));
         return;
+    case FINDING_QUOTA:
+        snprintf(text, size,
+                 "GOMAXPROCS is %s, but the cgroup's quota allows %s CPU%s: the kernel stops all threads for a while "
+                 "whenever it is used up",
+                 cli_count(a, value), cli_count(b, (uint64_t)finding->threshold),
+                 cli_plural((uint64_t)finding->threshold));
+        return;
     case FINDING_STARVATION:
         snprintf(text, size, "up to %s goroutine%s could run for %s while a P idled; %s time%s over %s",
                  cli_count(a, finding->gs), cli_plural(finding->gs), cli_duration(b, finding->value),

@@ -67,7 +67,7 @@ static int quota_v1(const char *cgroup)
     return 0;
 }
 
-static int cgroup_quota(void)
+int maxprocs_quota(void)
 {
     FILE *file = fopen("/proc/self/cgroup", "re");
     char line[4096];
@@ -104,7 +104,7 @@ int maxprocs_choose(void)
     cpu_set_t set;
     /* The set is too small on a machine of more than 1024 CPUs: then their number. */
     long cpus = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : sysconf(_SC_NPROCESSORS_ONLN);
-    int quota = cgroup_quota();
+    int quota = maxprocs_quota();
     if (quota && quota < cpus)
         cpus = quota;
     return cpus > PS_MAX ? PS_MAX : cpus < 1 ? 1 : (int)cpus;

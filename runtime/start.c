@@ -80,7 +80,7 @@ int gmpt_run(int (*fn)(void *arg), void *arg)
     store_relaxed(&coarse_now_ns, clock_now_ns());
     uint32_t seats = seat_reserve();
     uint32_t p_room = (uint32_t)(p_count > PS_ROOM_MIN ? p_count : PS_ROOM_MIN);
-    error = seats ? trace_start(p_room, (uint32_t)p_count, seats) : -ENOMEM;
+    error = seats ? trace_start(p_room, (uint32_t)p_count, (uint32_t)maxprocs_quota(), seats) : -ENOMEM;
     if (!error)
         error = netpoll_start();
     if (!error) {

@@ -15,6 +15,8 @@ void start_signal_stack_use(void *stack);  /* for the calling thread */
 /* GOMAXPROCS by GMPT_MAXPROCS, the CPUs that the process may use, and the cgroup's quota. -EINVAL when
  * GMPT_MAXPROCS is not a number from 1 to PS_MAX. */
 int maxprocs_choose(void);
+/* CPUs that the cgroup's quota allows, rounded up; 0 = there is none. */
+int maxprocs_quota(void);
 /* The part of it that reads a cgroup v2 cpu.max line: CPUs rounded up, 0 = no limit. */
 int maxprocs_parse_quota(const char *line);
 

@@ -247,7 +247,7 @@ static void note_clocks(struct segment_header *header)
         header->start_ticks = (uint64_t)header->start_monotonic_ns;
 }
 
-int trace_start(uint32_t p_room, uint32_t maxprocs, uint32_t seats)
+int trace_start(uint32_t p_room, uint32_t maxprocs, uint32_t quota_cpus, uint32_t seats)
 {
     trace.clock = choose_clock();
     size_t bytes = ring_bytes();
@@ -275,6 +275,7 @@ int trace_start(uint32_t p_room, uint32_t maxprocs, uint32_t seats)
     trace_segment.header->clock = trace.clock;
     note_clocks(trace_segment.header);
     trace_set_maxprocs(maxprocs);
+    trace_segment.header->quota_cpus = quota_cpus;
     ring_init(&trace.ring, &trace_segment, p_room);
     dictionary_init(&trace.dictionary, &trace_segment);
     modules_note();

@@ -42,7 +42,7 @@ static inline bool trace_wants(enum event_group group)
 
 /* Makes the segment, in the recorder's file if it passed one, for at most p_room Ps and so many Gs. Returns 0 or
  * -errno. */
-int trace_start(uint32_t p_room, uint32_t maxprocs, uint32_t seats);
+int trace_start(uint32_t p_room, uint32_t maxprocs, uint32_t quota_cpus, uint32_t seats);
 /* GOMAXPROCS is now this. */
 void trace_set_maxprocs(uint32_t count);
 void trace_start_p(struct p *p); /* makes the P's ring */

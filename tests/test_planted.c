@@ -4,6 +4,7 @@
 #include "exported.h"
 #include "harness.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define PROGRAM "$BUILD/tests/programs/planted"
@@ -46,6 +47,37 @@ TEST(planted, spawning_without_end)
 }
 
 TEST(planted, waits_for_a_turn) { finds("GMPT_MAXPROCS=1", PROGRAM " late", "long_scheduling_wait", "had to wait"); }
+
+TEST(planted, goroutines_that_wait_while_a_p_idles)
+{
+    finds("GMPT_MAXPROCS=2", PROGRAM " starved", "p_starvation", "could run for");
+    record("GMPT_MAXPROCS=1", PROGRAM " fed");
+    ck_assert_int_eq(exported_run("$GMPTRACE analyze --fail-on p_starvation --section findings"), 0);
+}
+
+/* A program in a cgroup of one CPU, with as many Ps as the quota says, and with one more. */
+TEST(planted, more_ps_than_the_quota)
+{
+    static const char make[] = "for root in /sys/fs/cgroup/cpu /sys/fs/cgroup/cpu,cpuacct /sys/fs/cgroup; do "
+                               "group=$root/gmptrace-check-$$; mkdir $group 2>/dev/null || continue; "
+                               "{ echo 100000 >$group/cpu.cfs_quota_us || echo '100000 100000' >$group/cpu.max; } "
+                               "2>/dev/null && echo $group && exit 0; rmdir $group; done; exit 1";
+    char group[256], enter[512], leave[512];
+    if (exported_run(make) != 0)
+        SKIP("no cgroup with a CPU quota can be made here");
+    snprintf(group, sizeof group, "%.*s", (int)strcspn(exported_out, "\n"), exported_out);
+    snprintf(enter, sizeof enter, "echo $$ >%s/cgroup.procs && GMPT_MAXPROCS=2", group);
+    snprintf(leave, sizeof leave, "rmdir %s", group);
+    record(enter, PROGRAM " none");
+    int found = exported_run("$GMPTRACE analyze --fail-on gomaxprocs_above_quota --section findings");
+    exported_has(exported_out, "GOMAXPROCS is 2, but the cgroup's quota allows 1 CPU");
+    snprintf(enter, sizeof enter, "echo $$ >%s/cgroup.procs &&", group);
+    record(enter, PROGRAM " none");
+    int fitting = exported_run("$GMPTRACE analyze --fail-on gomaxprocs_above_quota");
+    ck_assert_int_eq(exported_run("%s", leave), 0);
+    ck_assert_int_eq(found, 1);
+    ck_assert_int_eq(fitting, 0);
+}
 
 static void clean(const char *program)
 {

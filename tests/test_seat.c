@@ -20,7 +20,7 @@ static void start(void)
 {
     uint32_t seats = seat_reserve();
     ck_assert_uint_ge(seats, 1024);
-    ck_assert_int_eq(trace_start(1, 1, seats), 0);
+    ck_assert_int_eq(trace_start(1, 1, 0, seats), 0);
 }
 
 TEST(seat, stacks_lie_apart)

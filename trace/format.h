@@ -28,8 +28,8 @@
  *
  *   kind           content (numbers are LEB128 unless said)
  *   clock          ticks, monotonic ns, realtime ns, each 8 bytes
- *   info           lines "key value\n": pid, p_count, clock (tsc|monotonic), maxprocs, attached, command, host,
- *                  version
+ *   info           lines "key value\n": pid, p_count, clock (tsc|monotonic), maxprocs, quota_cpus, attached, command,
+ *                  host, version
  *   schema         lines "event CODE NAME KIND:FIELD ..." for every event, so that an older reader can skip new ones
  *   module         start, end, bias, build id size, build id bytes, path (to the section's end)
  *   stacks         ring, ordinal of the first, then for each: count, addresses (leaf first)

@@ -371,7 +371,11 @@ static inline int add_block(struct intervals *intervals, const struct gmpt_event
     g->now.bounded = event->go_block.bounded != 0;
     g->now.object = event->go_block.object;
     g->now.stack = (uint32_t)event->go_block.stack;
-    g->now.owner = event->go_block.owner;
+    if (event->go_block.owner) {
+        const struct live *owner = live_find(intervals, event->go_block.owner);
+        g->now.owner = event->go_block.owner;
+        g->now.owner_fn = owner ? owner->g.fn : 0;
+    }
     current_leave(intervals, event->p);
     return result;
 }

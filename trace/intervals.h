@@ -56,6 +56,7 @@ struct interval {
     bool continued;
     uint64_t object; /* of a wait; 0 = none */
     uint64_t owner;  /* of a wait for a lock: the G that had it as the wait began; 0 = none, or not known */
+    uint64_t owner_fn; /* its function; 0 = not known */
     uint32_t stack;  /* of a wait or call, where; of being runnable after one, where that was; 0 = not known */
     int32_t p;      /* the P in whose ring the event at the beginning lay: it ran there, blocked there, was queued there
                        by whoever woke it; -1 = none */

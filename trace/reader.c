@@ -76,11 +76,13 @@ static int info_load(struct gmpt_trace *trace, const struct section *section)
 {
     int64_t p_count = section_info_number(section, "p_count"), pid = section_info_number(section, "pid");
     int64_t maxprocs = section_info_number(section, "maxprocs");
-    if (p_count > SEGMENT_MAX_PS || maxprocs > SEGMENT_MAX_PS || pid > UINT32_MAX)
+    int64_t quota_cpus = section_info_number(section, "quota_cpus");
+    if (p_count > SEGMENT_MAX_PS || maxprocs > SEGMENT_MAX_PS || quota_cpus > SEGMENT_MAX_PS || pid > UINT32_MAX)
         return -EPROTO;
     if (p_count > 0)
         trace->info.p_count = trace->order.p_count = (uint32_t)p_count;
     trace->info.maxprocs = maxprocs > 0 ? (uint32_t)maxprocs : trace->info.p_count;
+    trace->info.quota_cpus = quota_cpus > 0 ? (uint32_t)quota_cpus : 0;
     if (pid > 0)
         trace->info.pid = (uint32_t)pid;
     int64_t frames = section_info_number(section, "stack_frames");

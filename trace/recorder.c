@@ -132,6 +132,7 @@ static int frame_account(struct recorder *recorder, int result)
 static struct writer *file_begin(struct recorder *recorder, int out_fd, bool attached)
 {
     recorder->head.maxprocs = segment_maxprocs(&recorder->segment);
+    recorder->head.quota_cpus = segment_quota(recorder->segment.header);
     recorder->head.attached = attached;
     return writer_open(out_fd, &recorder->head, recorder->level);
 }

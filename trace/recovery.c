@@ -213,6 +213,7 @@ static struct writer *file_begin(const struct recovery *recovery, const struct s
         .pid = segment->pid,
         .p_count = segment->p_count,
         .maxprocs = maxprocs <= segment->p_count ? maxprocs : 0,
+        .quota_cpus = segment_quota(header),
         .clock = (int)segment->clock,
         .command = "",
         .host = "",

@@ -275,6 +275,7 @@ struct segment_header {
     ATOMIC(uint32_t) hold_at_end; /* recorder: not 0 = once the main G has returned the program waits until it is 0 */
     ATOMIC(uint32_t) output_epoch; /* recorder: the epoch whose records `output` has; 0 = there is no recorder so far */
     char output[SEGMENT_OUTPUT_BYTES]; /* recorder: the file that it writes, an absolute path; "" = not known */
+    uint32_t quota_cpus; /* what the cgroup's CPU quota allows as the program starts, rounded up; 0 = there is none */
 };
 _Static_assert(sizeof(struct segment_header) <= 4096, "the header has one page");
 
@@ -366,6 +367,12 @@ static inline struct subbuffer *segment_subbuffer(const struct segment *segment,
 }
 
 /* GOMAXPROCS, as far as the target's word can be; else 0. */
+/* The quota in CPUs, 0 when there is none or what stands there can be none. */
+static inline uint32_t segment_quota(const struct segment_header *header)
+{
+    return header->quota_cpus <= SEGMENT_MAX_PS ? header->quota_cpus : 0;
+}
+
 static inline uint32_t segment_maxprocs(const struct segment *segment)
 {
     uint32_t maxprocs = load_relaxed(&segment->header->maxprocs);

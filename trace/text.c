@@ -68,6 +68,7 @@ static int dump_info(const struct section *section, FILE *out)
         { "pid", "pid" },         { "p_count", "p_count" }, { "clock", "clock_kind" },
         { "command", "command" }, { "host", "host" },       { "maxprocs", "maxprocs" },
         { "attached", "attached" }, { "stack_frames", "stack_frames" }, { "left_out", "left_out" },
+        { "quota_cpus", "quota_cpus" },
     };
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
         size_t length;
@@ -335,6 +336,8 @@ static int build_head(struct build *build, const char *key, char *rest)
         build->info.p_count = (uint32_t)number;
     else if (strcmp(key, "maxprocs") == 0 && is_number)
         build->info.maxprocs = (uint32_t)number;
+    else if (strcmp(key, "quota_cpus") == 0 && is_number)
+        build->info.quota_cpus = (uint32_t)number;
     else if (strcmp(key, "attached") == 0 && is_number)
         build->info.attached = number == 1;
     else if (strcmp(key, "stack_frames") == 0 && is_number && number <= STACK_DEPTH_MAX)

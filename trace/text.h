@@ -5,7 +5,7 @@
  *
  *     # a comment; blank lines and spaces at the start of a line count for nothing
  *     pid 7                           the head: pid, p_count, clock_kind, command, host,
- *                                     maxprocs, attached, stack_frames, left_out
+ *                                     maxprocs, quota_cpus, attached, stack_frames, left_out
  *     p_count 2
  *     frame                           begins a frame
  *     clock 1000 0 1700000000000000000            ticks, monotonic ns, realtime ns

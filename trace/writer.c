@@ -396,6 +396,8 @@ static int preamble_make(struct writer *writer, const struct writer_info *info)
     fprintf(file, "pid %u\np_count %u\nclock %s\n", info->pid, info->p_count, section_clock_name(info->clock));
     if (info->maxprocs)
         fprintf(file, "maxprocs %u\n", info->maxprocs);
+    if (info->quota_cpus)
+        fprintf(file, "quota_cpus %u\n", info->quota_cpus);
     if (info->attached)
         fprintf(file, "attached 1\n");
     if (info->frames_left_out)

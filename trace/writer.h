@@ -18,7 +18,8 @@ struct writer_info {
     uint32_t pid, p_count;
     int clock; /* enum segment_clock */
     const char *command, *host;
-    uint32_t maxprocs; /* 0 = not known */
+    uint32_t maxprocs;   /* 0 = not known */
+    uint32_t quota_cpus; /* 0 = none, or not known */
     bool attached;     /* the recording begins in the midst of things: see census.h */
     uint32_t frames_left_out, events_left_out; /* as in the segment's header */
 };

@@ -127,6 +127,7 @@ struct gmpt_trace_info {
     int64_t expected_bytes;     /* its size when it was finished; 0 = it never was */
     uint64_t expected_events;   /* records in it when it was finished; 0 = it never was */
     int64_t expected_duration_ns; /* its length when it was finished; 0 = it never was */
+    uint32_t quota_cpus; /* CPUs that the cgroup's quota allowed as the program started, rounded up; 0 = none */
 };
 
 /* Exact counts, valid after gmpt_trace_next returned 0. emitted == kept + lost in a whole trace. */

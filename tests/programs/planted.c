@@ -3,10 +3,13 @@
 #include <gmptrace/gmpt.h>
 #include <gmptrace/sync.h>
 
+#include <pthread.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 static struct gmpt_waitgroup all = GMPT_WAITGROUP_INIT;
@@ -161,6 +164,57 @@ static void late(void *args)
     gmpt_waitgroup_done(&all);
 }
 
+/* ---- starved: a G could run and a P idles, since the kernel does not let its thread run -------------------------- */
+
+static volatile bool starved_over;
+static volatile int64_t starved_ran_ns;
+
+/* No goroutine: a thread of the program's own that takes the CPU. */
+static void *cpu_taker(void *arg)
+{
+    (void)arg;
+    while (!starved_over)
+        sink = sink * 3 + 1;
+    return NULL;
+}
+
+static void starved(void *args)
+{
+    (void)args;
+    starved_ran_ns = now_ns();
+    gmpt_waitgroup_done(&all);
+}
+
+/* All threads on one CPU, which one of higher priority than ours takes. Fed: we give way, so the other runs on our P.
+ * Starved: we compute on our P, and the other G waits for a thread that comes late; until that was 30 ms once. */
+static int starve(bool fed)
+{
+    cpu_set_t one;
+    pthread_t taker;
+    CPU_ZERO(&one);
+    CPU_SET(sched_getcpu(), &one);
+    gmpt_lock_os_thread();
+    if (sched_setaffinity(0, sizeof one, &one) || pthread_create(&taker, NULL, cpu_taker, NULL) ||
+        setpriority(PRIO_PROCESS, 0, 19))
+        return 3;
+    gmpt_unlock_os_thread();
+    for (int64_t late_ns = 0; late_ns < 30000000;) {
+        int64_t begin_ns = now_ns();
+        starved_ran_ns = 0;
+        gmpt_waitgroup_add(&all, 1);
+        gmpt_go(starved, NULL, 0);
+        while (!starved_ran_ns && now_ns() - begin_ns < 200000000)
+            if (fed)
+                gmpt_yield();
+            else
+                sink = sink * 3 + 1;
+        gmpt_waitgroup_wait(&all);
+        late_ns = fed ? INT64_MAX : starved_ran_ns - begin_ns;
+    }
+    starved_over = true;
+    return pthread_join(taker, NULL);
+}
+
 /* ---- none: work in reasonable pieces ----------------------------------------------------------------------------- */
 
 static void worker(void *args)
@@ -208,6 +262,8 @@ static int start(void *arg)
         spawn();
     else if (strcmp(kind, "late") == 0)
         start_many(late, 8);
+    else if (strcmp(kind, "starved") == 0 || strcmp(kind, "fed") == 0)
+        return starve(strcmp(kind, "fed") == 0);
     else if (strcmp(kind, "none") == 0)
         pool();
     else
