@@ -10,7 +10,6 @@
 #include "reading.h"
 #include "timeline.h"
 
-#include <gmptrace/gmpt.h>
 
 #include <errno.h>
 #include <getopt.h>
@@ -182,22 +181,14 @@ static int options_read(struct export_options *options, int argc, char **argv)
             if (cli_parse_duration(optarg, &options->timeline.every_ns))
                 status = cli_usage("--every takes a time such as 100us or 0ns, not '%s'", optarg);
             break;
-        case 'h':
-            fputs(cli_current->help, stdout);
-            return cli_flush(CLI_OK);
-        case 'V':
-            puts("gmptrace " GMPT_VERSION);
-            return cli_flush(CLI_OK);
         default:
-            return cli_usage_option(option, argv);
+            return cli_option_common(option, argv);
         }
         if (status != LOAD_GO_ON)
             return status;
     }
-    if (optind < argc)
-        options->path = argv[optind++];
-    if (optind < argc)
-        return cli_usage("one FILE at a time, not also '%s'", argv[optind]);
+    if (!cli_file_take(argc, argv, &options->path))
+        return CLI_USAGE;
     return options_check(options);
 }
 

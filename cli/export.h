@@ -27,6 +27,7 @@ struct export_slice {
     enum gmpt_wait_reason reason; /* of a wait */
     bool bounded;                 /* likewise */
     uint64_t object;              /* likewise */
+    uint64_t owner;               /* of a wait for a lock: the G that had it as the wait began; 0 = not known */
     uint32_t stack;               /* of a wait or a blocking call */
     int32_t p;                    /* where it ran; -1 = on none, or not known */
     bool ended;                   /* false: it went on when what is told ends */
@@ -38,6 +39,7 @@ struct export_wakeup {
     uint64_t g, waker;        /* waker: the G that did it, 0 = none: a timer, the network poller, the end of a call */
     struct export_g *waker_g; /* NULL when there is none or it is over */
     uint64_t waker_fn;        /* its function, 0 = not known */
+    uint32_t waker_stack;     /* where it did; 0 = not known */
     int64_t time_ns;
     struct export_slice wait; /* what it waited for */
     int64_t latency_ns;       /* from then until it ran */

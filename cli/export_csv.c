@@ -4,6 +4,7 @@
 #include "export.h"
 
 #include "trace/table.h"
+#include "trace/timesum.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -119,8 +120,7 @@ static int site_count(struct export *export, enum site_kind kind, enum gmpt_wait
         }
     }
     site->count++;
-    if (__builtin_add_overflow(site->total_ns, ns, &site->total_ns))
-        site->total_ns = INT64_MAX;
+    timesum_add(&site->total_ns, ns);
     if (ns > site->max_ns)
         site->max_ns = ns;
     return 0;

@@ -18,16 +18,16 @@ static const char schema[] =
     "PRAGMA locking_mode = EXCLUSIVE;"
     "PRAGMA cache_size = -16384;"
     "PRAGMA application_id = 0x676d7074;"
-    "PRAGMA user_version = 1;"
+    "PRAGMA user_version = 2;"
     "BEGIN;"
     "CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
     "CREATE TABLE goroutines(g INTEGER, parent INTEGER, function TEXT, name TEXT, site INTEGER, begin_ns INTEGER,"
     " end_ns INTEGER, lifetime_ns INTEGER, ended INTEGER, state TEXT);"
     "CREATE TABLE labels(g INTEGER, key TEXT, value TEXT);"
     "CREATE TABLE slices(g INTEGER, state TEXT, reason TEXT, object INTEGER, bounded INTEGER, site INTEGER, p INTEGER,"
-    " begin_ns INTEGER, end_ns INTEGER, duration_ns INTEGER, ended INTEGER);"
+    " begin_ns INTEGER, end_ns INTEGER, duration_ns INTEGER, ended INTEGER, owner INTEGER);"
     "CREATE TABLE wakeups(time_ns INTEGER, g INTEGER, waker INTEGER, reason TEXT, object INTEGER, site INTEGER,"
-    " waited_ns INTEGER, ran INTEGER, latency_ns INTEGER);"
+    " waited_ns INTEGER, ran INTEGER, latency_ns INTEGER, waker_site INTEGER);"
     "CREATE TABLE sites(site INTEGER PRIMARY KEY, function TEXT, file TEXT, line INTEGER, place TEXT);"
     "CREATE TABLE frames(site INTEGER, depth INTEGER, function TEXT, file TEXT, line INTEGER, module TEXT,"
     " address INTEGER, PRIMARY KEY(site, depth)) WITHOUT ROWID;"
@@ -77,6 +77,18 @@ static const char schema[] =
     " FROM wakeups u LEFT JOIN goroutines w ON w.g = u.waker LEFT JOIN goroutines g ON g.g = u.g"
     " GROUP BY w.function, g.function, u.reason ORDER BY times DESC, waker, woken, reason;"
 
+    /* Who has the locks that others wait for, and where they are let go: the holders that cost most first. A NULL is
+     * not known; of where they are let go also that nobody has. */
+    "CREATE VIEW lock_holders AS"
+    " SELECT s.reason AS reason, h.function AS holder, w.place AS released_at, g.function AS waiter,"
+    " q.place AS waited_at, count(*) AS waits, sum(s.duration_ns) AS waited_ns, max(s.duration_ns) AS max_ns"
+    " FROM slices s LEFT JOIN goroutines h ON h.g = s.owner LEFT JOIN goroutines g ON g.g = s.g"
+    " LEFT JOIN wakeups u ON u.g = s.g AND u.time_ns = s.end_ns LEFT JOIN sites w ON w.site = u.waker_site"
+    " LEFT JOIN sites q ON q.site = s.site"
+    " WHERE s.reason IN ('mutex lock', 'rwmutex read lock', 'rwmutex lock')"
+    " GROUP BY s.reason, s.owner, h.function, w.place, g.function, q.place"
+    " ORDER BY waited_ns DESC, holder, released_at;"
+
     /* Where CPU time goes, by the samples: the functions with the most first; self: in the function itself, total: in
      * what it calls as well. */
     "CREATE VIEW cpu_by_function AS"
@@ -122,8 +134,8 @@ static const char *const inserts[INSERTS] = {
     [INSERT_META] = "INSERT OR REPLACE INTO meta VALUES(?,?)",
     [INSERT_G] = "INSERT INTO goroutines VALUES(?,?,?,?,?,?,?,?,?,?)",
     [INSERT_LABEL] = "INSERT INTO labels VALUES(?,?,?)",
-    [INSERT_SLICE] = "INSERT INTO slices VALUES(?,?,?,?,?,?,?,?,?,?,?)",
-    [INSERT_WAKEUP] = "INSERT INTO wakeups VALUES(?,?,?,?,?,?,?,?,?)",
+    [INSERT_SLICE] = "INSERT INTO slices VALUES(?,?,?,?,?,?,?,?,?,?,?,?)",
+    [INSERT_WAKEUP] = "INSERT INTO wakeups VALUES(?,?,?,?,?,?,?,?,?,?)",
     [INSERT_SITE] = "INSERT INTO sites VALUES(?,?,?,?,?)",
     [INSERT_FRAME] = "INSERT INTO frames VALUES(?,?,?,?,?,?,?)",
     [INSERT_TASK] = "INSERT INTO tasks VALUES(?,?,?,?,?,?,?,?,?)",
@@ -275,6 +287,7 @@ static int sqlite_slice(struct export *export, struct export_g *g, const struct 
     number(&row, slice->end_ns);
     number(&row, slice->end_ns - slice->begin_ns);
     number(&row, slice->ended);
+    reference(&row, slice->owner);
     return row_end(export, &row);
 }
 
@@ -289,6 +302,7 @@ static int sqlite_wakeup(struct export *export, struct export_g *g, const struct
     number(&row, wakeup->wait.end_ns - wakeup->wait.begin_ns);
     number(&row, wakeup->ran);
     number(&row, wakeup->latency_ns);
+    site(export, &row, wakeup->waker_stack);
     return row_end(export, &row);
 }
 

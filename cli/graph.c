@@ -2,15 +2,15 @@
  *
  * Nodes are functions, which stand for all Gs that run them, and sites, which are what Gs wait for at one place. Edges
  * are added up over the trace; memory is bounded by distinct edges, and by EDGES_MAX. */
+#include "graph.h"
+
 #include "alike.h"
 #include "cli.h"
 #include "load.h"
-#include "place.h"
 
 #include "trace/intervals.h"
-#include "trace/table.h"
+#include "trace/timesum.h"
 
-#include <gmptrace/gmpt.h>
 
 #include <errno.h>
 #include <getopt.h>
@@ -21,68 +21,35 @@
 #define EDGES_MAX 65536 /* further ones are counted as left out */
 #define TOP 40          /* edges shown unless told otherwise */
 #define TOP_MAX 10000
-#define NODE_COLUMNS 60
 
-enum graph_kind { GRAPH_COMMUNICATION, GRAPH_CONTENTION, GRAPH_SPAWN, GRAPH_WAIT, GRAPH_KINDS };
 static const char *const kinds[GRAPH_KINDS] = { "communication", "contention", "spawn", "wait" };
 
-struct node {
-    uint64_t fn; /* of a function, 0 = whatever is not known or no G */
-    uint32_t stack;
-    enum gmpt_wait_reason reason; /* of a site; GMPT_WAIT_none: a function */
-};
-
-struct edge {
-    struct node from, to;
-    enum gmpt_wait_reason reason; /* what its label says */
-    uint32_t stack;               /* likewise, of a start */
-    bool past;                    /* who woke Gs there, while others wait there still */
-    uint64_t count;
-    int64_t total_ns, max_ns;
-};
-
-struct graph {
-    const char *path;
-    enum graph_kind kind;
-    bool dot;
-    uint64_t top;
-    int64_t from_ns, to_ns;
-    struct gmpt_trace *trace;
-    struct symbolizer *symbolizer;
-    struct places *places;
-    struct alike *alike;
-    struct table edges;
-    uint64_t left_out;
-    struct edge **list; /* what is shown, the heaviest first */
-    size_t count;
-    struct node *nodes; /* of these, by number */
-    size_t node_count;
-};
+const char *graph_kind_name(enum graph_kind kind) { return kinds[kind]; }
 
 /* ---- Edges ------------------------------------------------------------------------------------------------------- */
 
-static bool node_equal(const struct node *a, const struct node *b)
+static bool node_equal(const struct graph_node *a, const struct graph_node *b)
 {
     return a->fn == b->fn && a->stack == b->stack && a->reason == b->reason;
 }
 
-static uint64_t node_hash(const struct node *node)
+static uint64_t node_hash(const struct graph_node *node)
 {
     return table_mix(node->fn ^ table_mix((uint64_t)node->stack << 8 | (uint64_t)node->reason));
 }
 
 static bool edge_equal(const void *entry, const void *key_arg)
 {
-    const struct edge *edge = entry, *key = key_arg;
+    const struct graph_edge *edge = entry, *key = key_arg;
     return node_equal(&edge->from, &key->from) && node_equal(&edge->to, &key->to) && edge->reason == key->reason &&
-           edge->stack == key->stack && edge->past == key->past;
+           edge->stack == key->stack && edge->relation == key->relation && edge->past == key->past;
 }
 
-static int edge_add(struct graph *graph, const struct edge *key, int64_t ns)
+static int edge_add(struct graph *graph, const struct graph_edge *key, int64_t ns)
 {
     uint64_t hash = table_mix(node_hash(&key->from) + 3 * node_hash(&key->to) + (uint64_t)key->reason +
-                              ((uint64_t)key->stack << 16) + key->past);
-    struct edge *edge = table_find(&graph->edges, hash, edge_equal, key);
+                              ((uint64_t)key->stack << 16) + ((uint64_t)key->relation << 8) + key->past);
+    struct graph_edge *edge = table_find(&graph->edges, hash, edge_equal, key);
     if (!edge && graph->edges.count >= EDGES_MAX) {
         graph->left_out++;
         return 0;
@@ -98,8 +65,7 @@ static int edge_add(struct graph *graph, const struct edge *key, int64_t ns)
         }
     }
     edge->count++;
-    if (__builtin_add_overflow(edge->total_ns, ns, &edge->total_ns))
-        edge->total_ns = INT64_MAX;
+    timesum_add(&edge->total_ns, ns);
     if (ns > edge->max_ns)
         edge->max_ns = ns;
     return 0;
@@ -125,29 +91,38 @@ static int communication_add(struct graph *graph, const struct interval *wait)
 {
     if (!wait->waker || contended(wait->reason))
         return 0;
-    struct edge edge = { .from = { .fn = wait->waker_fn }, .to = { .fn = wait->g->fn }, .reason = wait->reason };
+    struct graph_edge edge = { .from = { .fn = wait->waker_fn }, .to = { .fn = wait->g->fn }, .reason = wait->reason };
     if (wait->reason == GMPT_WAIT_chan_send) {
-        struct node from = edge.from;
+        struct graph_node from = edge.from;
         edge.from = edge.to;
         edge.to = from;
     }
     return edge_add(graph, &edge, wait->end_ns - wait->begin_ns);
 }
 
-/* From who waits to what for, and from there to who ended it. */
+/* From who waits to what for, and from there to who had it as the wait began, and to who ended the wait. */
 static int site_add(struct graph *graph, const struct interval *wait)
 {
-    struct node site = { .stack = wait->stack ? alike_first(graph->alike, wait->stack) : 0, .reason = wait->reason };
-    struct edge edge = { .from = { .fn = wait->g->fn }, .to = site };
-    bool goes_on = wait->ended_by == INTERVAL_TRACE_END;
+    struct graph_node site = { .stack = wait->stack ? alike_first(graph->alike, wait->stack) : 0,
+                               .reason = wait->reason };
+    bool goes_on = wait->ended_by == INTERVAL_TRACE_END, now = graph->kind == GRAPH_WAIT;
     int64_t ns = wait->end_ns - wait->begin_ns;
     int result = 0;
-    if (graph->kind == GRAPH_WAIT ? goes_on : contended(wait->reason))
-        result = edge_add(graph, &edge, ns);
-    if (result || !wait->waker || goes_on || (graph->kind == GRAPH_CONTENTION && !contended(wait->reason)))
+    if (!now && !contended(wait->reason))
+        return 0;
+    if (!now || goes_on) {
+        struct graph_edge waits = { .from = { .fn = wait->g->fn }, .to = site, .relation = GRAPH_WAITS };
+        struct graph_edge held = { .from = site, .to = { .fn = wait->owner_fn }, .relation = GRAPH_HELD_BY };
+        result = edge_add(graph, &waits, ns);
+        if (!result && wait->owner)
+            result = edge_add(graph, &held, ns);
+    }
+    if (result || !wait->waker || goes_on)
         return result;
-    edge = (struct edge){ .from = site, .to = { .fn = wait->waker_fn }, .past = graph->kind == GRAPH_WAIT };
-    return edge_add(graph, &edge, ns);
+    struct graph_edge woken = {
+        .from = site, .to = { .fn = wait->waker_fn }, .relation = GRAPH_WOKEN_BY, .past = now
+    };
+    return edge_add(graph, &woken, ns);
 }
 
 static int graph_add(void *arg, const struct interval *interval)
@@ -158,8 +133,9 @@ static int graph_add(void *arg, const struct interval *interval)
     if (graph->kind == GRAPH_SPAWN) {
         if (interval->began_by != GMPT_EVENT_go_create || interval->continued)
             return 0;
-        struct edge edge = { .from = { .fn = interval->g->main ? 0 : interval->waker_fn },
+        struct graph_edge edge = { .from = { .fn = interval->g->main ? 0 : interval->waker_fn },
                              .to = { .fn = interval->g->fn },
+                             .relation = GRAPH_STARTS,
                              .stack =
                                  interval->g->create_stack ? alike_first(graph->alike, interval->g->create_stack) : 0 };
         return edge_add(graph, &edge, 0);
@@ -173,7 +149,8 @@ static int graph_add(void *arg, const struct interval *interval)
 
 static int edge_compare(const void *a_arg, const void *b_arg)
 {
-    const struct edge *a = *(const struct edge *const *)a_arg, *b = *(const struct edge *const *)b_arg;
+    const struct graph_edge *a = *(const struct graph_edge *const *)a_arg;
+    const struct graph_edge *b = *(const struct graph_edge *const *)b_arg;
     if (a->past != b->past)
         return a->past ? 1 : -1;
     if (a->count != b->count)
@@ -181,10 +158,14 @@ static int edge_compare(const void *a_arg, const void *b_arg)
     if (a->total_ns != b->total_ns)
         return a->total_ns > b->total_ns ? -1 : 1;
     uint64_t hash_a = node_hash(&a->from) + 3 * node_hash(&a->to), hash_b = node_hash(&b->from) + 3 * node_hash(&b->to);
-    return hash_a != hash_b ? (hash_a > hash_b ? 1 : -1) : (a->reason > b->reason) - (a->reason < b->reason);
+    if (hash_a != hash_b)
+        return hash_a > hash_b ? 1 : -1;
+    if (a->relation != b->relation)
+        return a->relation > b->relation ? 1 : -1;
+    return (a->reason > b->reason) - (a->reason < b->reason);
 }
 
-static size_t node_number(struct graph *graph, const struct node *node)
+size_t graph_node_number(struct graph *graph, const struct graph_node *node)
 {
     size_t number = 0;
     while (number < graph->node_count && !node_equal(&graph->nodes[number], node))
@@ -194,7 +175,7 @@ static size_t node_number(struct graph *graph, const struct node *node)
     return number;
 }
 
-static bool node_shown(const struct graph *graph, const struct node *node)
+static bool node_shown(const struct graph *graph, const struct graph_node *node)
 {
     for (size_t i = 0; i < graph->node_count; i++)
         if (node_equal(&graph->nodes[i], node))
@@ -206,7 +187,7 @@ static bool node_shown(const struct graph *graph, const struct node *node)
  * shown. */
 static int graph_choose(struct graph *graph)
 {
-    struct edge **all = calloc(graph->edges.count + 1, sizeof *all);
+    struct graph_edge **all = calloc(graph->edges.count + 1, sizeof *all);
     size_t total = 0;
     if (!all)
         return -ENOMEM;
@@ -219,7 +200,7 @@ static int graph_choose(struct graph *graph)
     if (!graph->nodes)
         return -ENOMEM;
     for (size_t i = 0; i < total; i++) {
-        struct edge *edge = all[i];
+        struct graph_edge *edge = all[i];
         if (edge->past && !node_shown(graph, &edge->from))
             continue;
         if (graph->count >= graph->top) {
@@ -227,102 +208,10 @@ static int graph_choose(struct graph *graph)
             continue;
         }
         all[graph->count++] = edge;
-        node_number(graph, &edge->from);
-        node_number(graph, &edge->to);
+        graph_node_number(graph, &edge->from);
+        graph_node_number(graph, &edge->to);
     }
     return 0;
-}
-
-/* ---- Printing ---------------------------------------------------------------------------------------------------- */
-
-/* In double quotes, as either language wants what means something to it. */
-static void text_put(const struct graph *graph, const char *text)
-{
-    putchar('"');
-    for (; *text; text++) {
-        if (*text == '\n')
-            fputs(graph->dot ? "\\n" : "<br>", stdout);
-        else if (graph->dot && (*text == '"' || *text == '\\'))
-            printf("\\%c", *text);
-        else if (!graph->dot && strchr("\"#<>&`\\", *text))
-            printf("#%d;", *text);
-        else
-            putchar(*text);
-    }
-    putchar('"');
-}
-
-static void place_text(struct graph *graph, uint32_t stack, char text[PLACE_TEXT_BYTES])
-{
-    struct place_frame frames[PLACE_FRAMES_MAX];
-    if (place_frames(graph->places, stack, frames))
-        place_of_call(graph->places, text, &frames[0]);
-    else
-        snprintf(text, PLACE_TEXT_BYTES, "at an unknown place");
-}
-
-static void node_print(struct graph *graph, size_t number)
-{
-    const struct node *node = &graph->nodes[number];
-    char text[PLACE_TEXT_BYTES], clean[PLACE_TEXT_BYTES], label[2 * PLACE_TEXT_BYTES];
-    bool site = node->reason != GMPT_WAIT_none;
-    if (site) {
-        place_text(graph, node->stack, text);
-        snprintf(label, sizeof label, "%s\n%s", gmpt_wait_reason_words(node->reason),
-                 cli_text(clean, sizeof clean, text, NODE_COLUMNS));
-    } else if (node->fn) {
-        cli_text(label, sizeof label, place_function(graph->places, text, node->fn), NODE_COLUMNS);
-    } else {
-        snprintf(label, sizeof label, "%s", graph->kind == GRAPH_SPAWN ? "the program" : "not known");
-    }
-    printf(graph->dot ? "  n%zu [%slabel=" : "  n%zu%s", number,
-           graph->dot ? (site ? "shape=hexagon, " : "") : (site ? "{{" : "["));
-    text_put(graph, label);
-    puts(graph->dot ? "];" : site ? "}}" : "]");
-}
-
-static void edge_print(struct graph *graph, const struct edge *edge)
-{
-    char label[2 * PLACE_TEXT_BYTES], text[PLACE_TEXT_BYTES], clean[PLACE_TEXT_BYTES], count[32], total[16], most[16];
-    cli_count(count, edge->count);
-    cli_duration(total, edge->total_ns);
-    cli_duration(most, edge->max_ns);
-    if (graph->kind == GRAPH_SPAWN) {
-        if (edge->stack)
-            place_text(graph, edge->stack, text);
-        snprintf(label, sizeof label, "%s%s%s", count, edge->stack ? "\n" : "",
-                 edge->stack ? cli_text(clean, sizeof clean, text, NODE_COLUMNS) : "");
-    } else if (edge->past) {
-        snprintf(label, sizeof label, "woken %s time%s by", count, cli_plural(edge->count));
-    } else if (graph->kind == GRAPH_WAIT) {
-        snprintf(label, sizeof label, "%s wait%s, the longest %s", count, edge->count == 1 ? "s" : "", most);
-    } else if (edge->reason) {
-        snprintf(label, sizeof label, "%s %s time%s, waited %s", gmpt_wait_reason_words(edge->reason), count,
-                 cli_plural(edge->count), total);
-    } else {
-        snprintf(label, sizeof label, "%s time%s, waited %s, at most %s", count, cli_plural(edge->count), total, most);
-    }
-    size_t from = node_number(graph, &edge->from), to = node_number(graph, &edge->to);
-    if (graph->dot) {
-        printf("  n%zu -> n%zu [%slabel=", from, to, edge->past ? "style=dashed, " : "");
-        text_put(graph, label);
-        puts("];");
-    } else {
-        printf("  n%zu %s|", from, edge->past ? "-.->" : "-->");
-        text_put(graph, label);
-        printf("| n%zu\n", to);
-    }
-}
-
-static void graph_print(struct graph *graph)
-{
-    puts(graph->dot ? "digraph gmptrace {\n  rankdir=LR;\n  node [shape=box];" : "flowchart LR");
-    for (size_t i = 0; i < graph->node_count; i++)
-        node_print(graph, i);
-    for (size_t i = 0; i < graph->count; i++)
-        edge_print(graph, graph->list[i]);
-    if (graph->dot)
-        puts("}");
 }
 
 /* ---- The command ------------------------------------------------------------------------------------------------- */
@@ -335,6 +224,7 @@ static int options_read(struct graph *graph, int argc, char **argv)
         { "to", required_argument, NULL, 'T' },     { "help", no_argument, NULL, 'h' },
         { "version", no_argument, NULL, 'V' },      { NULL, 0, NULL, 0 },
     };
+    static const char *const formats[GRAPH_FORMATS] = { "mermaid", "dot", "json" };
     *graph = (struct graph){ .path = CLI_DEFAULT_PATH, .top = TOP, .to_ns = INT64_MAX };
     optind = 0;
     opterr = 0;
@@ -342,9 +232,11 @@ static int options_read(struct graph *graph, int argc, char **argv)
         char *end;
         switch (option) {
         case 'f':
-            graph->dot = strcmp(optarg, "dot") == 0;
-            if (!graph->dot && strcmp(optarg, "mermaid") != 0)
-                return cli_usage("--format is mermaid or dot, not '%s'", optarg);
+            for (kind = 0; kind < GRAPH_FORMATS && strcmp(formats[kind], optarg) != 0; kind++)
+                ;
+            if (kind == GRAPH_FORMATS)
+                return cli_usage("--format is mermaid, dot or json, not '%s'", optarg);
+            graph->format = (enum graph_format)kind;
             break;
         case 'k':
             for (kind = 0; kind < GRAPH_KINDS && strcmp(kinds[kind], optarg) != 0; kind++)
@@ -365,22 +257,14 @@ static int options_read(struct graph *graph, int argc, char **argv)
                 return cli_usage("--%s takes a time since the trace's start such as 1.5s, not '%s'",
                                  option == 'F' ? "from" : "to", optarg);
             break;
-        case 'h':
-            fputs(cli_current->help, stdout);
-            return cli_flush(CLI_OK);
-        case 'V':
-            puts("gmptrace " GMPT_VERSION);
-            return cli_flush(CLI_OK);
         default:
-            return cli_usage_option(option, argv);
+            return cli_option_common(option, argv);
         }
     }
     if (graph->from_ns > graph->to_ns)
         return cli_usage("--from is later than --to");
-    if (optind < argc)
-        graph->path = argv[optind++];
-    if (optind < argc)
-        return cli_usage("one FILE at a time, not also '%s'", argv[optind]);
+    if (!cli_file_take(argc, argv, &graph->path))
+        return CLI_USAGE;
     return LOAD_GO_ON;
 }
 
@@ -419,7 +303,10 @@ static int graph_run(int argc, char **argv)
     status = cli_trace_finish(graph.trace, graph.path, last);
     if (status != CLI_OK)
         goto out;
-    graph_print(&graph);
+    if (graph.format == GRAPH_JSON)
+        graph_json_print(&graph);
+    else
+        graph_print(&graph);
     status = cli_flush(CLI_OK);
     if (!graph.count)
         cli_error("%s: nothing to show for --kind=%s", graph.path, kinds[graph.kind]);
@@ -442,17 +329,18 @@ out:
 
 const struct cli_command command_graph = {
     .name = "graph",
-    .summary = "who wakes, starts or waits for whom, for mermaid or dot",
-    .help = "Usage: gmptrace graph [FILE] [--kind=K] [--format=mermaid|dot] [--top N]\n"
-            "                      [--from T] [--to T]\n"
+    .summary = "who wakes, starts or waits for whom: mermaid, dot, JSON",
+    .help = "Usage: gmptrace graph [FILE] [--kind=K] [--format=F] [--top N] [--from T]\n"
+            "                      [--to T]\n"
             "Draw how the goroutines of the trace FILE (gmptrace.data) deal with each other,\n"
             "by their functions.\n"
             "\n"
             "  --kind=communication  who sends to or wakes whom (the default)\n"
-            "  --kind=contention     who waits for locks where, and who then lets go\n"
+            "  --kind=contention     who waits for locks where, who has them, and who lets go\n"
             "  --kind=spawn          who starts whom\n"
-            "  --kind=wait           what waits at the end, and who woke such waits before\n"
-            "  --format=mermaid|dot  for mermaid (the default), as in Markdown, or graphviz\n"
+            "  --kind=wait           what waits at the end, for whom, who woke such waits before\n"
+            "  --format=F            mermaid (the default), as in Markdown, dot for graphviz,\n"
+            "                        or json\n"
             "  --top=N               the N heaviest edges (40)\n"
             "  --from=T, --to=T      only what lasts or begins between these times\n"
             "  -h, --help            this text\n"

@@ -128,10 +128,11 @@ TEST(export_sqlite, tables_have_what_the_trace_has)
     ROWS("SELECT * FROM goroutines ORDER BY g", "1|-|0x10|-|-|10|200|190|1|dead\n2|1|0x20|conn, 7|1|30|220|190|1|dead\n"
                                                 "3|2|0x30|-|1|60|1000|940|0|waiting\n");
     ROWS("SELECT * FROM labels WHERE g = 2", "2|tenant|a, \"b\"\n");
-    ROWS("SELECT * FROM slices WHERE g = 1", "1|runnable|-|-|-|-|-|10|20|10|1\n1|running|-|-|-|-|0|20|50|30|1\n"
-                                             "1|waiting|chan receive|192|0|2|-|50|100|50|1\n"
-                                             "1|runnable|-|-|-|-|-|100|120|20|1\n1|running|-|-|-|-|1|120|200|80|1\n");
-    ROWS("SELECT * FROM wakeups", "100|1|3|chan receive|192|2|50|1|20\n");
+    ROWS("SELECT * FROM slices WHERE g = 1", "1|runnable|-|-|-|-|-|10|20|10|1|-\n1|running|-|-|-|-|0|20|50|30|1|-\n"
+                                             "1|waiting|chan receive|192|0|2|-|50|100|50|1|-\n"
+                                             "1|runnable|-|-|-|-|-|100|120|20|1|-\n"
+                                             "1|running|-|-|-|-|1|120|200|80|1|-\n");
+    ROWS("SELECT * FROM wakeups", "100|1|3|chan receive|192|2|50|1|20|-\n");
     ROWS("SELECT * FROM tasks", "1|-|request|1|1|40|150|110|1\n");
     ROWS("SELECT * FROM regions", "2|1|request|70|90|20|1\n2|-|say \"hi\"|80|210|130|1\n");
     ROWS("SELECT * FROM messages", "95|2|1|say \"hi\"|ello world\n\n");
@@ -203,6 +204,15 @@ TEST(export_sqlite, who_woke_whom_is_by_function)
     sqlite3_close(db);
     exported("user"); /* nobody did: from the ring of no P */
     ROWS("SELECT waker, woken, reason, times FROM who_woke_whom", "-|0x10|sleep|1\n");
+    sqlite3_close(db);
+}
+
+TEST(export_sqlite, lock_holders_are_by_owner_and_by_where_they_let_go)
+{
+    exported("contention");
+    ROWS("SELECT * FROM lock_holders",
+         "mutex lock|-|-|0x20|0x1021|1|820|820\nmutex lock|0x10|-|0x20|0x1021|2|110|60\n");
+    ROWS("SELECT owner, count(*) FROM slices WHERE reason = 'mutex lock' GROUP BY owner", "-|1\n1|2\n");
     sqlite3_close(db);
 }
 

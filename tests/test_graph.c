@@ -25,7 +25,7 @@ TEST(graph, communication_says_who_wakes_whom)
              "  n0 -->|\"chan receive 1 time, waited 50 ns\"| n1\n");
 }
 
-TEST(graph, contention_has_the_lock_between)
+TEST(graph, contention_has_the_lock_between_and_who_had_it)
 {
     graph_is("contention", "--kind=contention",
              "flowchart LR\n"
@@ -33,6 +33,7 @@ TEST(graph, contention_has_the_lock_between)
              "  n1{{\"mutex lock<br>0x1021\"}}\n"
              "  n2[\"0x10\"]\n"
              "  n0 -->|\"3 times, waited 930 ns, at most 820 ns\"| n1\n"
+             "  n1 -->|\"held 2 times by\"| n2\n"
              "  n1 -->|\"1 time, waited 60 ns, at most 60 ns\"| n0\n"
              "  n1 -->|\"1 time, waited 50 ns, at most 50 ns\"| n2\n");
 }
@@ -66,13 +67,28 @@ TEST(graph, wait_is_what_waits_at_the_end_and_who_ended_such_waits)
              "}\n");
 }
 
+TEST(graph, json_has_the_same_edges)
+{
+    exported_golden("contention");
+    ck_assert_int_eq(exported_run("$GMPTRACE graph --kind=contention --format=json"), 0);
+    exported_has(exported_out, "{\"id\": 1, \"kind\": \"site\", \"wait_reason\": \"mutex\"");
+    exported_has(exported_out, "{\"from\": 0, \"to\": 1, \"relation\": \"waits\", \"wait_reason\": null, "
+                               "\"past\": false, \"count\": 3, \"total_ns\": 930, \"max_ns\": 820");
+    exported_has(exported_out, "{\"from\": 1, \"to\": 2, \"relation\": \"held_by\", \"wait_reason\": null, "
+                               "\"past\": false, \"count\": 2, \"total_ns\": 110, \"max_ns\": 60");
+    exported_has(exported_out, "\"relation\": \"woken_by\"");
+    exported_has(exported_out, "\"left_out\": 0");
+    ck_assert_int_eq(exported_run("$GMPTRACE graph --format=svg"), 2);
+    exported_has(exported_err, "--format is mermaid, dot or json, not 'svg'");
+}
+
 TEST(graph, the_heaviest_edges_come_first_and_the_rest_is_counted)
 {
     exported_golden("contention");
     ck_assert_int_eq(exported_run("$GMPTRACE graph --kind=contention --top=1"), 0);
     exported_has(exported_out, "3 times");
     ck_assert_ptr_null(strstr(exported_out, "1 time"));
-    exported_has(exported_err, "2 lighter edges are left out; --top shows more");
+    exported_has(exported_err, "3 lighter edges are left out; --top shows more");
 }
 
 TEST(graph, a_window_leaves_out_what_is_not_in_it)
