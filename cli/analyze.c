@@ -6,8 +6,6 @@
 
 #include "pprof/stackmatch.h"
 
-#include <gmptrace/gmpt.h>
-
 #include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
@@ -170,22 +168,14 @@ static int options_read(struct analyze_options *options, int argc, char **argv)
         case 'l':
             status = limit_read(&options->limits, optarg);
             break;
-        case 'h':
-            fputs(cli_current->help, stdout);
-            return cli_flush(CLI_OK);
-        case 'V':
-            puts("gmptrace " GMPT_VERSION);
-            return cli_flush(CLI_OK);
         default:
-            return cli_usage_option(option, argv);
+            return cli_option_common(option, argv);
         }
     }
     if (status != LOAD_GO_ON)
         return status;
-    if (optind < argc)
-        options->load.path = argv[optind++];
-    if (optind < argc)
-        return cli_usage("one FILE at a time, not also '%s'", argv[optind]);
+    if (!cli_file_take(argc, argv, &options->load.path))
+        return CLI_USAGE;
     if (options->from_ns >= options->to_ns)
         return cli_usage("--from must be before --to");
     if (options->load.json && (options->all || options->any_wanted))

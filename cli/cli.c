@@ -63,6 +63,30 @@ int cli_usage_option(int option, char **argv)
     return cli_usage("unknown option '%s'", argument);
 }
 
+int cli_option_common(int option, char **argv)
+{
+    switch (option) {
+    case 'h':
+        fputs(cli_current->help, stdout);
+        return cli_flush(CLI_OK);
+    case 'V':
+        puts("gmptrace " GMPT_VERSION);
+        return cli_flush(CLI_OK);
+    default:
+        return cli_usage_option(option, argv);
+    }
+}
+
+bool cli_file_take(int argc, char **argv, const char **path)
+{
+    if (optind < argc)
+        *path = argv[optind++];
+    if (optind == argc)
+        return true;
+    cli_usage("one FILE at a time, not also '%s'", argv[optind]);
+    return false;
+}
+
 /* ---- Dispatch ---------------------------------------------------------------------------------------------------- */
 
 static const struct cli_command *command_find(const char *name)

@@ -48,6 +48,13 @@ int cli_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* What getopt_long's ':' and '?' mean, after it returned one of them with opterr 0; returns CLI_USAGE. */
 int cli_usage_option(int option, char **argv);
 
+/* What every subcommand does with the options that are not its own: -h and --version ('h' and 'V'), and what
+ * getopt_long did not like. Returns the status to exit with. */
+int cli_option_common(int option, char **argv);
+/* After the options: takes the one FILE, if there is one; else *path stays. Returns false, and says why, when more
+ * follow. */
+bool cli_file_take(int argc, char **argv, const char **path);
+
 /* Opens a trace or says why not and returns NULL; the status is then CLI_INPUT. */
 struct gmpt_trace *cli_trace_open(const char *path);
 /* After the last event: says on standard error what is damaged, cut off or lost. Returns CLI_OK, or CLI_INPUT when

@@ -4,6 +4,7 @@
 #include "cli.h"
 
 #include "trace/cpusamples.h"
+#include "trace/timesum.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -48,8 +49,7 @@ static int function_add(struct cputop *top, const char *name, const struct cpusa
         }
     }
     function->count += stack->count;
-    if (__builtin_add_overflow(function->cpu_ns, stack->cpu_ns, &function->cpu_ns))
-        function->cpu_ns = INT64_MAX;
+    timesum_add(&function->cpu_ns, stack->cpu_ns);
     return 0;
 }
 

@@ -3,11 +3,10 @@
 #define _GNU_SOURCE
 #include "cli.h"
 #include "compared.h"
+#include "diff_profile.h"
 
 #include "trace/duration.h"
 #include "trace/events.h"
-
-#include <gmptrace/gmpt.h>
 
 #include <errno.h>
 #include <getopt.h>
@@ -24,7 +23,9 @@ static const char *const change_names[CHANGES] = { "slower", "faster", "more", "
 
 struct diff {
     struct measured a, b;
-    bool all, json;
+    bool all, json, folded;
+    const char *output; /* NULL: what differs is printed; else the difference of two profiles of this type */
+    const struct tally_type *type;
     double fail_at[CHANGES]; /* INFINITY = never */
     struct compared_options options;
     struct comparison comparison;
@@ -108,13 +109,16 @@ static int options_read(struct diff *diff, int argc, char **argv)
         { "change", required_argument, NULL, 'c' },
         { "false-rate", required_argument, NULL, 'q' },
         { "fail-on", required_argument, NULL, 'f' },
+        { "output", required_argument, NULL, 'o' },
+        { "type", required_argument, NULL, 't' },
+        { "format", required_argument, NULL, 'F' },
         { "help", no_argument, NULL, 'h' },
         { "version", no_argument, NULL, 'V' },
         { NULL, 0, NULL, 0 },
     };
     optind = 0;
     opterr = 0;
-    for (int option, status; (option = getopt_long(argc, argv, ":h", longs, NULL)) != -1;) {
+    for (int option, status; (option = getopt_long(argc, argv, ":ho:", longs, NULL)) != -1;) {
         status = LOAD_GO_ON;
         switch (option) {
         case 'a':
@@ -140,18 +144,31 @@ static int options_read(struct diff *diff, int argc, char **argv)
         case 'f':
             status = fail_read(diff, optarg);
             break;
-        case 'h':
-            fputs(cli_current->help, stdout);
-            return cli_flush(CLI_OK);
-        case 'V':
-            puts("gmptrace " GMPT_VERSION);
-            return cli_flush(CLI_OK);
+        case 'o':
+            diff->output = optarg;
+            break;
+        case 't':
+            diff->type = tally_type_find(optarg);
+            if (!diff->type)
+                status = cli_usage("--type is one of those of gmptrace pprof but leak, not '%s'", optarg);
+            break;
+        case 'F':
+            diff->folded = strcmp(optarg, "folded") == 0;
+            if (!diff->folded && strcmp(optarg, "pprof") != 0)
+                status = cli_usage("--format is pprof or folded, not '%s'", optarg);
+            break;
         default:
-            return cli_usage_option(option, argv);
+            return cli_option_common(option, argv);
         }
         if (status != LOAD_GO_ON)
             return status;
     }
+    if (!diff->output && (diff->type || diff->folded))
+        return cli_usage("--type and --format are those of the profile that -o names");
+    if (diff->output && (diff->json || diff->all))
+        return cli_usage("-o writes a profile instead of what differs: it does not go with --json and --all");
+    if (diff->output && !*diff->output)
+        return cli_usage("-o needs the name of a file");
     return files_read(diff, argc, argv);
 }
 
@@ -532,6 +549,11 @@ static int diff_run(int argc, char **argv)
     int status = options_read(&diff, argc, argv);
     if (status != LOAD_GO_ON)
         return status;
+    if (diff.output) {
+        struct diff_part a = { diff.a.path, diff.a.from_ns, diff.a.to_ns };
+        struct diff_part b = { diff.b.path, diff.b.from_ns, diff.b.to_ns };
+        return diff_profile(&a, &b, diff.type ? diff.type : tally_type_find("wall"), diff.folded, diff.output);
+    }
     status = compare(&diff);
     comparison_free(&diff.comparison);
     measured_close(&diff.a);
@@ -545,6 +567,7 @@ const struct cli_command command_diff = {
     .help = "Usage: gmptrace diff A B [--a=FROM..TO] [--b=FROM..TO] [--all] [--json]\n"
             "                     [--change=SHARE] [--false-rate=SHARE] [--fail-on=CHANGE]\n"
             "       gmptrace diff A --a=FROM..TO --b=FROM..TO ...\n"
+            "       gmptrace diff A B -o FILE [--type=T] [--format=pprof|folded]\n"
             "Compare the trace B with A, or two parts of A, place by place, and show what\n"
             "differs by more than chance and by enough to matter, the worst first.\n"
             "\n"
@@ -558,6 +581,10 @@ const struct cli_command command_diff = {
             "  --json              the same for programs, by schema/diff.json\n"
             "  --fail-on=CHANGE    end with status 1 when a place is slower, faster, more or\n"
             "                      less frequent by more: 'slower>10%'; may be repeated\n"
+            "  -o, --output=FILE   write B's profile minus A's there, and nothing else\n"
+            "  --type=T            of this type, as in gmptrace pprof (wall)\n"
+            "  --format=F          pprof (the default), or folded: each stack with A's value\n"
+            "                      and B's, for difference flame graphs\n"
             "  -h, --help          this text\n"
             "      --version       which gmptrace this is\n"
             "\n"

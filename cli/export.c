@@ -10,7 +10,6 @@
 #include "reading.h"
 #include "timeline.h"
 
-
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>

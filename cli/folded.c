@@ -2,6 +2,8 @@
 
 #include "pprof/intern.h"
 
+#include "trace/timesum.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdbool.h>
@@ -63,9 +65,8 @@ int folded_write(struct profile *profile, size_t type, FILE *file)
         result = profile_sample_frames(profile, i, &frames);
         if (!result)
             result = line_add(profile, &frames, &texts, &number);
-        if (!result &&
-            __builtin_add_overflow(lines[number].value, profile_value(profile, i, type), &lines[number].value))
-            lines[number].value = INT64_MAX;
+        if (!result)
+            timesum_add(&lines[number].value, profile_value(profile, i, type));
     }
     for (size_t i = 0; i < texts.count; i++)
         lines[i].text = intern_get(&texts, i, NULL);

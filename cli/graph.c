@@ -11,7 +11,6 @@
 #include "trace/intervals.h"
 #include "trace/timesum.h"
 
-
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>

@@ -6,6 +6,7 @@
 #include "pprof/intern.h"
 #include "trace/intervals.h"
 #include "trace/table.h"
+#include "trace/timesum.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -286,7 +287,7 @@ static int interval_add(void *measured_arg, const struct interval *interval)
     switch (interval->state) {
     case GMPT_G_RUNNING:
     case GMPT_G_PREEMPTED:
-        life->ran_ns += interval->end_ns - interval->begin_ns;
+        timesum_add(&life->ran_ns, interval->end_ns - interval->begin_ns);
         result = run_ended(measured, life, interval);
         break;
     case GMPT_G_RUNNABLE:

@@ -11,8 +11,6 @@
 #include "pprof/stackmatch.h"
 #include "pprof/tally.h"
 
-#include <gmptrace/gmpt.h>
-
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -175,22 +173,14 @@ static int options_read(struct pprof_options *options, int argc, char **argv)
         case 'F':
             status = filter_read(options, optarg);
             break;
-        case 'h':
-            fputs(command_pprof.help, stdout);
-            return cli_flush(CLI_OK);
-        case 'V':
-            puts("gmptrace " GMPT_VERSION);
-            return cli_flush(CLI_OK);
         default:
-            return cli_usage_option(option, argv);
+            return cli_option_common(option, argv);
         }
         if (status != LOAD_GO_ON)
             return status;
     }
-    if (optind < argc)
-        options->load.path = argv[optind++];
-    if (optind < argc)
-        return cli_usage("one FILE at a time, not also '%s'", argv[optind]);
+    if (!cli_file_take(argc, argv, &options->load.path))
+        return CLI_USAGE;
     return options_check(options);
 }
 

@@ -8,8 +8,6 @@
 
 #include "trace/look.h"
 
-#include <gmptrace/gmpt.h>
-
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
@@ -72,14 +70,8 @@ static int option_read(struct ps_options *options, int option, char **argv)
     case 'j':
         options->load.json = true;
         return LOAD_GO_ON;
-    case 'h':
-        fputs(cli_current->help, stdout);
-        return cli_flush(CLI_OK);
-    case 'V':
-        puts("gmptrace " GMPT_VERSION);
-        return cli_flush(CLI_OK);
     default:
-        return cli_usage_option(option, argv);
+        return cli_option_common(option, argv);
     }
 }
 
@@ -99,9 +91,8 @@ static int options_read(struct ps_options *options, int argc, char **argv)
     for (int option, status; (option = getopt_long(argc, argv, ":hp:", longs, NULL)) != -1;)
         if ((status = option_read(options, option, argv)) != LOAD_GO_ON)
             return status;
-    options->load.path = optind < argc ? argv[optind++] : NULL;
-    if (optind < argc)
-        return cli_usage("one FILE at a time, not also '%s'", argv[optind]);
+    if (!cli_file_take(argc, argv, &options->load.path))
+        return CLI_USAGE;
     if (options->pid && options->load.path)
         return cli_usage("-p PID looks at a running program, and FILE at a trace: one of the two");
     if (options->pid && options->at_ns >= 0)

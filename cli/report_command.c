@@ -12,8 +12,6 @@
 
 #include "analysis/analysis.h"
 
-#include <gmptrace/gmpt.h>
-
 #include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
@@ -22,6 +20,7 @@
 
 #define COLUMNS_DEFAULT 512
 #define COLUMNS_MANY_PS 256 /* with more Ps than PS_MANY */
+#define LENGTH_MAX_NS (INT64_MAX / 4) /* 73 years: what is longer, a damaged clock says */
 #define PS_MANY 64
 
 struct report_options {
@@ -68,20 +67,12 @@ static int options_read(struct report_options *options, int argc, char **argv)
                 return cli_usage("--slices is a number up to 1000000, not '%s'", optarg);
             options->slices_max = (uint32_t)number;
             break;
-        case 'h':
-            fputs(cli_current->help, stdout);
-            return cli_flush(CLI_OK);
-        case 'V':
-            puts("gmptrace " GMPT_VERSION);
-            return cli_flush(CLI_OK);
         default:
-            return cli_usage_option(option, argv);
+            return cli_option_common(option, argv);
         }
     }
-    if (optind < argc)
-        options->path = argv[optind++];
-    if (optind < argc)
-        return cli_usage("one FILE at a time, not also '%s'", argv[optind]);
+    if (!cli_file_take(argc, argv, &options->path))
+        return CLI_USAGE;
     if (!*options->output)
         return cli_usage("-o needs the name of a file");
     struct stat of_a, of_b;
@@ -93,26 +84,32 @@ static int options_read(struct report_options *options, int argc, char **argv)
 
 /* ---- The first reading ------------------------------------------------------------------------------------------- */
 
-/* How long the trace is. One that was cut off has to be read for that. Returns 0 or -ENOMEM. */
+/* How long the trace is. One that was cut off, or whose head says nonsense, has to be read for that. Returns CLI_OK, or
+ * the status to exit with. */
 static int length_find(struct report *report)
 {
     const struct gmpt_trace_info *info = gmpt_trace_info(report->load.trace);
     report->end_ns = info->expected_duration_ns;
-    if (info->expected_duration_ns > 0)
-        return 0;
-    struct gmpt_trace_error error;
+    if (report->end_ns > 0 && report->end_ns <= LENGTH_MAX_NS)
+        return CLI_OK;
     struct gmpt_event event;
-    struct gmpt_trace *trace = gmpt_trace_open(report->path, &error);
+    struct gmpt_trace *trace = cli_trace_open(report->path);
     int result = 0;
     if (!trace)
-        return -ENOMEM;
+        return CLI_INPUT;
+    report->end_ns = 0;
     while ((result = gmpt_trace_next(trace, &event)) > 0)
         if (event.time_ns > report->end_ns)
             report->end_ns = event.time_ns;
     if (gmpt_trace_info(trace)->duration_ns > report->end_ns)
         report->end_ns = gmpt_trace_info(trace)->duration_ns;
+    if (report->end_ns > LENGTH_MAX_NS)
+        report->end_ns = LENGTH_MAX_NS;
     gmpt_trace_close(trace);
-    return result == -ENOMEM ? -ENOMEM : 0;
+    if (result != -ENOMEM)
+        return CLI_OK;
+    cli_error("%s: %s", report->path, strerror(ENOMEM));
+    return CLI_MACHINE;
 }
 
 struct taking {
@@ -276,10 +273,11 @@ static int page_write(struct report *report)
 static int report_make(struct report *report, const struct report_options *options)
 {
     struct output output;
-    int last = 0, result = length_find(report), status = CLI_OK;
+    int last = 0, result, status = length_find(report);
     bool wrote = false;
-    if (!result)
-        result = parts_open(report, options);
+    if (status != CLI_OK)
+        return status;
+    result = parts_open(report, options);
     if (!result)
         result = trace_take(report, &last);
     if (result) {

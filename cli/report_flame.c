@@ -10,6 +10,7 @@
 #include "pprof/profile.h"
 #include "pprof/tally.h"
 #include "trace/keyset.h"
+#include "trace/timesum.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -154,7 +155,7 @@ static int sample_add(struct report *report, struct tree *tree, struct profile *
     for (size_t v = 0; v < values; v++)
         untouched &= tree->values[node][v] == 0;
     for (size_t v = 0; v < values; v++)
-        tree->values[node][v] += profile_value(profile, sample, v);
+        timesum_add(&tree->values[node][v], profile_value(profile, sample, v));
     bool now = false;
     for (size_t v = 0; v < values; v++)
         now |= tree->values[node][v] != 0;

@@ -8,6 +8,7 @@
 #include "report_parts.h"
 
 #include "trace/topk.h"
+#include "trace/timesum.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -87,8 +88,7 @@ static int lane_add(struct report_over *over, const struct interval *interval, u
             (*lane)->at = column;
         }
         topk_add(&(*lane)->now, site, part_ns);
-        if (__builtin_add_overflow((*lane)->columns[column].all_ns, part_ns, &(*lane)->columns[column].all_ns))
-            (*lane)->columns[column].all_ns = INT64_MAX; /* of a damaged trace */
+        timesum_add(&(*lane)->columns[column].all_ns, part_ns);
         begin_ns += part_ns;
     }
     return 0;

@@ -5,6 +5,7 @@
 #include "report_parts.h"
 
 #include "trace/keyset.h"
+#include "trace/timesum.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -81,8 +82,7 @@ int report_owners_closed(struct report_owners *owners, const struct interval *in
         return -ENOMEM;
     int64_t length_ns = interval->end_ns - interval->begin_ns;
     ownership->times++;
-    if (__builtin_add_overflow(ownership->total_ns, length_ns, &ownership->total_ns))
-        ownership->total_ns = INT64_MAX;
+    timesum_add(&ownership->total_ns, length_ns);
     if (length_ns > ownership->longest_ns)
         ownership->longest_ns = length_ns;
     if (interval->ended_by != INTERVAL_TRACE_END)

@@ -4,6 +4,7 @@
 #include "report_parts.h"
 
 #include "trace/keyset.h"
+#include "trace/timesum.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -114,10 +115,8 @@ int report_sites_closed(struct report_sites *sites, const struct interval *inter
     if (number < 0)
         return -ENOMEM;
     struct site *site = &sites->sites[number];
-    if ((unsigned)interval->state < GMPT_G_STATES &&
-        __builtin_add_overflow(site->state_ns[interval->state], interval->end_ns - interval->begin_ns,
-                               &site->state_ns[interval->state]))
-        site->state_ns[interval->state] = INT64_MAX;
+    if ((unsigned)interval->state < GMPT_G_STATES)
+        timesum_add(&site->state_ns[interval->state], interval->end_ns - interval->begin_ns);
     site->alive += interval->ended_by == INTERVAL_TRACE_END;
     return 0;
 }

@@ -4,6 +4,7 @@
 #include "report_parts.h"
 
 #include "trace/keyset.h"
+#include "trace/timesum.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -75,8 +76,7 @@ int report_waits_closed(struct report_waits *waits, const struct interval *inter
     struct wait *wait = &waits->waits[number];
     int64_t length_ns = interval->end_ns - interval->begin_ns;
     wait->times++;
-    if (__builtin_add_overflow(wait->total_ns, length_ns, &wait->total_ns))
-        wait->total_ns = INT64_MAX;
+    timesum_add(&wait->total_ns, length_ns);
     if (length_ns > wait->longest_ns)
         wait->longest_ns = length_ns;
     if (interval->ended_by == INTERVAL_TRACE_END) {

@@ -5,8 +5,6 @@
 #include "eventline.h"
 #include "load.h"
 
-#include <gmptrace/gmpt.h>
-
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
@@ -84,19 +82,13 @@ static int script_options_read(struct script *script, int argc, char **argv)
             if (*optarg < '0' || *optarg > '9' || *end || errno || script->only_g == 0)
                 return cli_usage("-g takes a goroutine's number such as 12, not '%s'", optarg);
             break;
-        case 'h':
-            fputs(cli_current->help, stdout);
-            return cli_flush(CLI_OK);
-        case 'V':
-            puts("gmptrace " GMPT_VERSION);
-            return cli_flush(CLI_OK);
         default:
-            return cli_usage_option(option, argv);
+            return cli_option_common(option, argv);
         }
     }
-    script->path = optind < argc ? argv[optind++] : CLI_DEFAULT_PATH;
-    if (optind < argc)
-        return cli_usage("one FILE at a time, not also '%s'", argv[optind]);
+    script->path = CLI_DEFAULT_PATH;
+    if (!cli_file_take(argc, argv, &script->path))
+        return CLI_USAGE;
     if (script->raw && script->json)
         return cli_usage("--raw and --json exclude each other");
     return LOAD_GO_ON;

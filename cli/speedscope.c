@@ -4,6 +4,8 @@
 
 #include "pprof/intern.h"
 
+#include "trace/timesum.h"
+
 #include <gmptrace/gmpt.h>
 
 #include <errno.h>
@@ -34,8 +36,7 @@ static int64_t weights_total(const struct profile *profile, size_t type)
 {
     int64_t total = 0;
     for (size_t i = 0; i < profile_sample_count(profile); i++)
-        if (__builtin_add_overflow(total, profile_value(profile, i, type), &total))
-            total = INT64_MAX;
+        timesum_add(&total, profile_value(profile, i, type));
     return total;
 }
 

@@ -4,6 +4,8 @@
 
 #include "pprof/intern.h"
 
+#include "trace/timesum.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,12 +40,6 @@ static struct function *function_get(struct functions *functions, int64_t name)
     return &functions->list[number];
 }
 
-static void sum_add(int64_t *sum, int64_t value)
-{
-    if (__builtin_add_overflow(*sum, value, sum))
-        *sum = INT64_MAX;
-}
-
 static int function_compare(const void *a_arg, const void *b_arg)
 {
     const struct function *a = a_arg, *b = b_arg;
@@ -60,7 +56,7 @@ static int functions_count(struct functions *functions, struct profile *profile,
     int result = 0;
     for (size_t i = 0; i < profile_sample_count(profile) && !result; i++) {
         int64_t value = profile_value(profile, i, type);
-        sum_add(total, value);
+        timesum_add(total, value);
         result = profile_sample_frames(profile, i, &frames);
         for (size_t k = 0; k < frames.count && !result; k++) {
             struct function *function = function_get(functions, frames.list[k].name);
@@ -69,9 +65,9 @@ static int functions_count(struct functions *functions, struct profile *profile,
                 break;
             }
             if (k == 0)
-                sum_add(&function->flat, value);
+                timesum_add(&function->flat, value);
             if (function->last_sample != i + 1)
-                sum_add(&function->cum, value);
+                timesum_add(&function->cum, value);
             function->last_sample = i + 1;
         }
     }

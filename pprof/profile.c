@@ -8,6 +8,8 @@
 #include "intern.h"
 #include "pprof/profile.pb-c.h"
 
+#include "trace/timesum.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -226,8 +228,7 @@ int profile_add_sample(struct profile *profile, const struct profile_sample *sam
     if (profile->samples.count > before)
         memset(values, 0, types * sizeof values[0]);
     for (size_t i = 0; i < types; i++)
-        if (__builtin_add_overflow(values[i], sample->values[i], &values[i]))
-            values[i] = INT64_MAX; /* only a damaged clock gets there */
+        timesum_add(&values[i], sample->values[i]);
     result = 0;
 out:
     free(key);

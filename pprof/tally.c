@@ -3,6 +3,7 @@
 #include "intern.h"
 
 #include "trace/cpusamples.h"
+#include "trace/timesum.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -93,12 +94,6 @@ void tally_close(struct tally *tally)
 
 /* ---- Adding ------------------------------------------------------------------------------------------------------ */
 
-static void sum_add(int64_t *sum, int64_t value)
-{
-    if (__builtin_add_overflow(*sum, value, sum))
-        *sum = INT64_MAX; /* only a damaged clock gets there */
-}
-
 static int row_add(struct tally *tally, const struct row *row, int64_t first, int64_t second)
 {
     size_t before = tally->rows.count;
@@ -115,8 +110,8 @@ static int row_add(struct tally *tally, const struct row *row, int64_t first, in
         return -ENOMEM;
     if (tally->rows.count > before)
         memset(tally->values[number], 0, sizeof tally->values[number]);
-    sum_add(&tally->values[number][0], first);
-    sum_add(&tally->values[number][1], second);
+    timesum_add(&tally->values[number][0], first);
+    timesum_add(&tally->values[number][1], second);
     return 0;
 }
 
@@ -335,7 +330,7 @@ int64_t tally_total(const struct tally *tally, size_t value)
 {
     int64_t total = 0;
     for (size_t i = 0; i < tally->rows.count; i++)
-        sum_add(&total, tally->values[i][value]);
+        timesum_add(&total, tally->values[i][value]);
     return total;
 }
 

@@ -1,16 +1,12 @@
 /* See cpusamples.h. Memory is bounded by the distinct stacks, which the reader keeps anyway. */
 #include "cpusamples.h"
 
+#include "timesum.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
-/* Both stop at the largest number: only a damaged file gets there. */
-static void time_sum(int64_t *sum_ns, int64_t ns)
-{
-    if (__builtin_add_overflow(*sum_ns, ns, sum_ns))
-        *sum_ns = INT64_MAX;
-}
-
+/* Stops at the largest number: only a damaged file gets there. */
 static void count_sum(uint64_t *sum, uint64_t count)
 {
     if (__builtin_add_overflow(*sum, count, sum))
@@ -45,12 +41,12 @@ int cpusamples_add(struct cpusamples *samples, const struct gmpt_event *event)
     if (!stack)
         return -ENOMEM;
     stack->count++;
-    time_sum(&stack->cpu_ns, cpu_ns);
+    timesum_add(&stack->cpu_ns, cpu_ns);
     samples->count++;
-    time_sum(&samples->cpu_ns, cpu_ns);
+    timesum_add(&samples->cpu_ns, cpu_ns);
     if (event->cpu_sample.g == 0) {
         samples->scheduler++;
-        time_sum(&samples->scheduler_ns, cpu_ns);
+        timesum_add(&samples->scheduler_ns, cpu_ns);
     }
     return 0;
 }

@@ -2,6 +2,7 @@
 #include "machines.h"
 
 #include "table.h"
+#include "timesum.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -47,12 +48,10 @@ void machines_close(struct machines *machines)
     free(machines);
 }
 
-static void time_sum(int64_t *sum, int64_t from_ns, int64_t to_ns)
+static void span_add(int64_t *sum_ns, int64_t from_ns, int64_t to_ns)
 {
-    if (from_ns == NEVER || to_ns <= from_ns)
-        return;
-    if (__builtin_add_overflow(*sum, to_ns - from_ns, sum))
-        *sum = INT64_MAX; /* only a damaged clock gets there */
+    if (from_ns != NEVER && to_ns > from_ns)
+        timesum_add(sum_ns, to_ns - from_ns);
 }
 
 /* *machine stays NULL when there are too many. Returns 1 when it is new, 0, or -ENOMEM. */
@@ -79,20 +78,20 @@ static struct held *held_of(struct machines *machines, int64_t p)
 
 static void spin_end(struct machines *machines, struct held *held, int64_t now_ns)
 {
-    time_sum(&machines->totals.spinning_ns, held->spinning_ns, now_ns);
+    span_add(&machines->totals.spinning_ns, held->spinning_ns, now_ns);
     held->spinning_ns = NEVER;
 }
 
 static void held_end(struct machines *machines, struct held *held, int64_t now_ns)
 {
     spin_end(machines, held, now_ns);
-    time_sum(&machines->totals.held_ns, held->since_ns, now_ns);
+    span_add(&machines->totals.held_ns, held->since_ns, now_ns);
     *held = (struct held){ NULL, NEVER, NEVER };
 }
 
 static void parked_end(struct machines *machines, struct machine *machine, int64_t now_ns)
 {
-    time_sum(&machines->totals.parked_ns, machine->parked_ns, now_ns);
+    span_add(&machines->totals.parked_ns, machine->parked_ns, now_ns);
     machine->parked_ns = NEVER;
 }
 
@@ -202,7 +201,7 @@ int machines_add(struct machines *machines, const struct gmpt_event *event)
         totals->polls++;
         totals->polled_gs += event->netpoll.count;
         slept_ns = event->netpoll.slept_ns < INT64_MAX ? (int64_t)event->netpoll.slept_ns : INT64_MAX;
-        time_sum(&totals->polling_ns, 0, slept_ns);
+        span_add(&totals->polling_ns, 0, slept_ns);
         return 0;
     default:
         return 0;

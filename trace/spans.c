@@ -3,6 +3,7 @@
 
 #include "histogram.h"
 #include "table.h"
+#include "timesum.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -157,8 +158,7 @@ static int span_end(struct spans *spans, struct open_span *span, uint64_t end_g,
     struct kind *kind = span->kind;
     int64_t lasted_ns = now_ns > span->begin_ns ? now_ns - span->begin_ns : 0;
     kind->ended++;
-    if (__builtin_add_overflow(kind->total_ns, lasted_ns, &kind->total_ns))
-        kind->total_ns = INT64_MAX;
+    timesum_add(&kind->total_ns, lasted_ns);
     spans->open_count--;
     free(span);
     int added = histogram_add(&kind->latency, lasted_ns);
