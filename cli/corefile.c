@@ -233,7 +233,9 @@ static bool has_memory(const struct corefile *core, uint64_t address)
 /* What says how much of the tables is in use, where the tables are not there. */
 static void header_mend(const struct corefile *core, uint64_t base, struct segment_header *header)
 {
-    if (!has_memory(core, base + header->dictionary_offset))
+    uint64_t words = load_relaxed(&header->dictionary_used);
+    uint64_t dictionary = base + header->dictionary_offset;
+    if (!has_memory(core, dictionary) || (words && !has_memory(core, dictionary + words * sizeof(uint64_t) - 1)))
         store_relaxed(&header->dictionary_used, 0);
     store_relaxed(&header->tracing, 0);
 }

@@ -182,6 +182,18 @@ TEST(dump_command, a_hung_program_that_is_killed_for_its_core_file_has_all_stack
     has("      hold                         gdb_target.c:");
 }
 
+TEST(dump_command, a_core_file_has_names_and_labels)
+{
+    const char *lacking = crash("sh -c 'rm -f ready in; mkfifo in; $BUILD/tests/programs/idlers 5 <in > ready & P=$!; "
+                                "exec 9>in; until test -s ready; do sleep 0.02; done; kill -ABRT $P; wait $P'");
+    if (RUN_SANITIZED || lacking)
+        SKIP("%s", lacking ? lacking : "the sanitizer takes the signal");
+    ck_assert_int_eq(exported_run("$GMPTRACE dump core --filter label.tenant=acme"), 0);
+    has("1 goroutine chosen of 15 in process ");
+    has("   named the reader\n");
+    has("   label tenant=acme\n");
+}
+
 TEST_TIMEOUT(dump_command, a_core_file_that_is_cut_off_or_of_another_program_is_told_of, 180)
 {
     const char *lacking = crash("GMPT_MAXPROCS=2 $BUILD/tests/programs/frameless abort");

@@ -1,7 +1,11 @@
 /* See dictionary.h. */
+#define _GNU_SOURCE
 #include "dictionary.h"
 
 #include <string.h>
+#include <sys/mman.h>
+
+#define PAGE_BYTES 4096u
 
 void dictionary_init(struct dictionary *dictionary, struct segment *segment) { dictionary->segment = segment; }
 
@@ -47,6 +51,15 @@ uint32_t dictionary_find(const struct dictionary *dictionary, enum dictionary_ki
     return find(dictionary, dictionary_head(kind, count), content, content_bytes(kind, count), &slot);
 }
 
+/* A core file has those pages that are in use (segment.c keeps it out of them as a whole). */
+static void dump_include(const struct segment *segment, uint64_t words_before, uint64_t words)
+{
+    uint64_t begin = (words_before * sizeof(uint64_t) + PAGE_BYTES - 1) & ~(uint64_t)(PAGE_BYTES - 1);
+    uint64_t end = (words * sizeof(uint64_t) + PAGE_BYTES - 1) & ~(uint64_t)(PAGE_BYTES - 1);
+    if (begin < end)
+        madvise((uint8_t *)segment->dictionary + begin, end - begin, MADV_DODUMP);
+}
+
 uint32_t dictionary_add_locked(struct dictionary *dictionary, enum dictionary_kind kind, const void *content,
                                uint32_t count)
 {
@@ -65,6 +78,7 @@ uint32_t dictionary_add_locked(struct dictionary *dictionary, enum dictionary_ki
     memcpy(entry + 1, content, bytes);
     number = ++dictionary->count;
     dictionary->offsets[number] = (uint32_t)dictionary->used;
+    dump_include(dictionary->segment, dictionary->used, dictionary->used + 1 + content_words);
     dictionary->used += 1 + content_words;
     store_release(&dictionary->segment->header->dictionary_used, dictionary->used); /* B */
     store_release(&dictionary->slots[slot], number);                                /* A */
