@@ -140,7 +140,7 @@ mapped:
     memcpy((uint8_t *)segment->header + sizeof(uint64_t), (uint8_t *)&layout + sizeof(uint64_t),
            sizeof layout - sizeof(uint64_t));
     point(segment, &layout);
-    /* Nearly all of it is holes, which a core file would fill; who uses a part of the registry or the dictionary adds it. */
+    /* Nearly all of it is holes, which a core file would fill; who uses parts of registry or dictionary adds them. */
     madvise(segment->base + layout.registry_offset, segment->bytes - layout.registry_offset, MADV_DONTDUMP);
 out:
     if (error && own && fd >= 0)
