@@ -25,6 +25,7 @@ void waiter_queue_remove(struct waiter_queue *queue, struct waiter *waiter)
 {
     *(waiter->previous ? &waiter->previous->next : &queue->first) = waiter->next;
     *(waiter->next ? &waiter->next->previous : &queue->last) = waiter->previous;
+    waiter->next = waiter->previous = NULL; /* its frame may live on, and would seem to lead to the others' stacks */
     waiter->queued = false;
 }
 

@@ -26,6 +26,7 @@ static void remove_locked(struct waitlist_wait *wait)
     struct waitlist *list = wait->list;
     *(wait->previous ? &wait->previous->next : &list->first) = wait->next;
     *(wait->next ? &wait->next->previous : &list->last) = wait->previous;
+    wait->next = wait->previous = NULL; /* its frame may live on, and would seem to lead to the others' stacks */
     wait->queued = false;
 }
 
