@@ -51,9 +51,9 @@ static struct {
     void (*free)(void *);
     int (*brk)(void *);
     void *(*sbrk)(intptr_t);
-    void *first_break;                     /* where the heap of the GNU C library begins, if it is that one's */
-    ATOMIC(void *(*)(size_t)) malloc;      /* set last, by release */
-    ATOMIC(uint32_t) looking;              /* and dlsym may call us */
+    void *first_break;                /* where the heap of the GNU C library begins, if it is that one's */
+    ATOMIC(void *(*)(size_t)) malloc; /* set last, by release */
+    ATOMIC(uint32_t) looking;         /* and dlsym may call us */
 } real;
 
 /* ---- The allocator ----------------------------------------------------------------------------------------------- */
