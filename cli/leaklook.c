@@ -162,6 +162,7 @@ int leak_look_notes(struct leak_report *report, const struct segment *segment)
         { PROOF_NETWORK_UNREAD, "the proof assumes that bytes on their way through network sockets hold no pointers" },
         { PROOF_REGISTERS_UNREAD, "the proof assumes that threads of the program's own, which take no signals, hold no "
                                   "pointers to goroutines in registers" },
+        { PROOF_OWNERS_UNLOCK, "a cycle assumes that a lock is unlocked by the goroutine that has locked it" },
         { PROOF_KERNEL_UNREAD, "something that the kernel keeps for the program could not be read: what might have "
                                "been proven counts as alive" },
     };
@@ -169,6 +170,10 @@ int leak_look_notes(struct leak_report *report, const struct segment *segment)
     uint32_t status = load_acquire(&header->proof_status), assumptions = load_relaxed(&header->proof_assumptions);
     if (status != PROOF_COMPLETE)
         return leak_report_note(report, "a proof of leaks came to nothing: %s", leak_proof_failure(status));
+    if (load_relaxed(&header->proof_proven) &&
+        leak_report_note(report, "what is proven assumes that the program keeps pointers as pointers, in its own "
+                                 "memory: gmpt_leak_pin tells of those that it encodes, counts out, or has elsewhere"))
+        return -ENOMEM;
     for (size_t i = 0; i < sizeof notes / sizeof notes[0]; i++)
         if ((assumptions & notes[i].bit) && leak_report_note(report, "%s", notes[i].note))
             return -ENOMEM;

@@ -89,6 +89,25 @@ TEST_TIMEOUT(leaks_corpus, check_tells_who_leaks_and_where_it_waits, 300)
     }
 }
 
+#define CHECK_JSON "$GMPTRACE check --json - -- $BUILD/tests/leaks/leaks_corpus %s leak"
+
+TEST_TIMEOUT(leaks_corpus, check_says_what_its_verdicts_assume, 300)
+{
+    char line[256];
+    PROOFS_NEEDED();
+    snprintf(line, sizeof line, CHECK_JSON, "early_return");
+    ck_assert_int_eq(harness_shell(line, text, sizeof text, NULL, 0), 1);
+    ck_assert_ptr_nonnull(strstr(text, "keeps pointers as pointers"));
+    ck_assert_ptr_null(strstr(text, "a cycle assumes"));
+    snprintf(line, sizeof line, CHECK_JSON, "cockroach_10214");
+    ck_assert_int_eq(harness_shell(line, text, sizeof text, NULL, 0), 1);
+    ck_assert_ptr_nonnull(strstr(text, "a cycle assumes that a lock is unlocked by the goroutine"));
+    ck_assert_ptr_null(strstr(text, "keeps pointers as pointers"));
+    snprintf(line, sizeof line, CHECK_JSON, "no_leak_global");
+    ck_assert_int_eq(harness_shell(line, text, sizeof text, NULL, 0), 0);
+    ck_assert_ptr_null(strstr(text, "assumes"));
+}
+
 TEST_TIMEOUT(leaks_corpus, every_known_leak_is_at_least_stuck_with_the_heap_as_root, 300)
 {
     PROOFS_NEEDED();
