@@ -2,30 +2,12 @@
 // waits with who ended them.
 
 // Trees of those that wait at the end under whoever has what they wait for; what goes round is a deadlock.
-function heldChains() {
-    const under = new Map(), known = new Map();
-    for (const [g, fn, stack, since, owner, ownerFn, does] of D.held) {
-        known.set(g, { fn, stack, since, does: 3, waitsFor: owner });
-        if (!known.has(owner))
-            known.set(owner, { fn: ownerFn, does });
-        if (!under.has(owner))
-            under.set(owner, []);
-        under.get(owner).push(g);
-    }
-    const round = (g) => {
-        const seen = new Set();
-        for (let at = g; known.has(at) && known.get(at).waitsFor; at = known.get(at).waitsFor) {
-            if (seen.has(at))
-                return seen.has(g) && at === g;
-            seen.add(at);
-        }
-        return false;
-    };
-    const circles = [...known.keys()].filter(round), shown = new Set();
+function heldChains({ known, under, circles }) {
+    const shown = new Set();
     const node = (g) => {
         const { fn, stack, since, does } = known.get(g), again = shown.has(g);
         shown.add(g);
-        return el("li", {}, el("b", { class: "code" }, "G" + g + " " + text(fn)), circles.includes(g) ? [" ", el("span", { class: "tag bad" }, "waits for itself")] : null,
+        return el("li", {}, el("b", { class: "code" }, "G" + g + " " + text(fn)), circles.has(g) ? [" ", el("span", { class: "tag bad" }, "waits for itself")] : null,
             el("span", { class: "soft" }, " " + (STATES[does] || STATES[0])[0] + (since === undefined ? "" : " since " + moment(since, D.heat.width))), stackElement(stack, "at"),
             again ? null : el("ul", { class: "tree" }, (under.get(g) || []).map(node)));
     };
@@ -61,9 +43,9 @@ views.push({
     name: "waits", title: "Waits", order: 7,
     show(main, params) {
         const why = params.why === undefined ? -1 : +params.why, reasons = [...new Set(D.waits.map((wait) => wait[2]))].sort((a, b) => a - b);
-        const list = D.waits.filter((wait) => why < 0 || wait[2] === why), most = +params.rows || 50, chains = heldChains();
-        put(main, chains.length ? [el("h2", {}, "Who waits for whom at the end"), el("p", { class: "hint" }, "Below each goroutine those that wait for a lock that it had when they began to."),
-            el("ul", { class: "tree root" }, chains)] : null,
+        const list = D.waits.filter((wait) => why < 0 || wait[2] === why), most = +params.rows || 50, held = heldGoroutines(), chains = heldChains(held);
+        put(main, chains.length ? [el("h2", {}, "Who waits for whom at the end"), el("p", { class: "hint" }, "An arrow goes from each that waits for a lock to the one that had it then; in the list the former are below the latter."),
+            heldGraph(held), el("ul", { class: "tree root" }, chains)] : null,
         D.owners.length ? [el("h2", {}, "Locks: who waited while who had them"), table(["in all#", "waited", "had it", "times#", "longest#", "at the end#"], D.owners.slice(0, most).map(ownerRow))] : null,
         el("h2", {}, "Waits"), el("div", { class: "bar" }, el("label", {}, "for ", el("select", { id: "wait-reason", onchange: (event) => go({ why: event.target.value === "-1" ? "" : event.target.value }) },
             el("option", { value: -1, selected: why < 0 }, "anything"), reasons.map((each) => el("option", { value: each, selected: each === why }, reason(each)))))),

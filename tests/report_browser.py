@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""report_browser.py PAGE: looks at every view of a report in headless Chromium, selects a cell of the heat map by keys and
-by mouse, and reaches the line that delayed others. Fails on any error of the console and any request to the network.
+"""report_browser.py PAGE HELD: looks at every view of a report in headless Chromium, selects a cell of the heat map by keys and
+by mouse, and reaches the line that delayed others; in the page HELD, who waits for whom is drawn. Fails on any error of the console and any request to the network.
 Messages go through two pipes, each ended by a NUL."""
 import json
 import os
@@ -186,10 +186,25 @@ def look(browser, page):
     want(not bad, "no errors and no requests: " + json.dumps(bad)[:800])
 
 
+def held_look(browser, page):
+    """Two that wait for each other, and one that waits for one of them."""
+    browser.call("Page.navigate", url="file://" + page)
+    browser.value("new Promise(done => { const look = () => document.querySelector('#tabs a') ? done() :"
+                  " setTimeout(look, 10); look(); })")
+    show(browser, "waits")
+    boxes = browser.value("[...document.querySelectorAll('#wait-graph .box')].map(box => box.textContent)")
+    want(len(boxes) == 3 and all(any(name in box for box in boxes) for name in ("G2", "G3", "G4")), "each is drawn: %s" % boxes)
+    want(browser.value("document.querySelectorAll('#wait-graph .box.bad').length") == 2, "two of them wait for themselves")
+    want(browser.value("document.querySelectorAll('#wait-graph .arrow').length") == 3, "each waits for one")
+    want(browser.value("document.querySelectorAll('#wait-graph .arrow.bad').length") == 2, "the circle has two arrows")
+    want(browser.value("document.querySelector('#wait-graph .box').getBoundingClientRect().width") > 100, "boxes have a size")
+
+
 def main():
     browser = Browser(os.environ.get("CHROMIUM", "chromium"))
     try:
         look(browser, os.path.abspath(sys.argv[1]))
+        held_look(browser, os.path.abspath(sys.argv[2]))
     except AssertionError as claim:
         print("not so:", claim)
         return 1
