@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 struct judge_job {
-    const char *program;           /* leaks_corpus, leaks_hidden or leaks_random, in $BUILD/tests/leaks */
+    const char *program;           /* leaks_corpus, leaks_hidden, leaks_random or leaks_churn, in $BUILD/tests/leaks */
     const char *argument, *second; /* second: leak or repaired, or NULL */
     bool traced;                   /* the heap is followed block by block, and not a root */
     int procs;
@@ -30,8 +30,8 @@ struct judge_count {
     uint64_t broken;               /* programs that did not do what they say they do */
 };
 
-/* Adds what comes of it. Explains all that is not as it should be, a line each, in text (cut to size); and sums the
- * verdicts up, to be compared with another run's. Returns 0, or -errno when the program cannot be run. */
+/* Adds what comes of it, and explains all that is not as it should be, a line each, in text (cut to size), which so is
+ * the same when a run is judged as another. Returns 0, or -errno when the program cannot be run. */
 int judge_run(const struct judge_job *job, struct judge_count *count, char *text, size_t size);
 
 #endif

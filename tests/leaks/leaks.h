@@ -17,8 +17,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-/* Which verdicts are right for the Gs of a site. Where owners wait for each other and nobody else can reach what they
- * wait for, both are. */
+/* Which verdicts are right for the Gs of a site. Where one waits for a lock whose owner waits for ever, both are. */
 enum leak_kinds {
     LEAK_PROVEN = 1,
     LEAK_CYCLE = 2,

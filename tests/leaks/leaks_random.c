@@ -236,7 +236,7 @@ static void __attribute__((noinline)) g_live(uint16_t index, union object *own)
     for (uint16_t i = 0, at = 0; i < world.object_count; i++)
         if (world.objects[i].host == index) {
             object_init(world.objects[i].kind, &own[at]);
-            table[i] = (struct ref){ &own[at++], 0, i, 0 };
+            table[i] = (struct ref){ &own[at++], 0, i };
         }
     if (g->doing == WORLD_OPENS_GROUP)
         children_start(&group, index);

@@ -171,7 +171,7 @@ static const struct leak_pattern patterns[] = {
         LEAK_SITE(get_remote, LEAK_TIMES *WORKERS, LEAK_EITHER, url_lock or url_unlock) } },
     { "istio_16224",
       istio_16224,
-      { LEAK_SITE(controller_test, LEAK_TIMES, LEAK_PROVEN, controller_test),
+      { LEAK_SITE(controller_test, LEAK_TIMES, LEAK_EITHER, controller_test),
         LEAK_SITE(monitor_run, LEAK_TIMES, LEAK_PROVEN, event_handle) } },
     { "syncthing_4829", syncthing_4829, { LEAK_SITE(service_test, 1, LEAK_EITHER, mapping_notify) } },
 };

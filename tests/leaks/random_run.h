@@ -11,7 +11,6 @@ struct ref {
     void *base;
     uint32_t offset;
     uint16_t object;
-    uint16_t unused;
 };
 
 /* Opens what it names, once: all who wait for it go on. But a mutex is opened by its owner only. On a G; by: the
