@@ -19,7 +19,8 @@
 #include <unistd.h>
 
 #define STACK_BYTES_MAX (1u << 20)
-#define STOP_NS_MAX 10000000 /* how long one is waited for that does not stop */
+#define STOP_NS_MAX 1000000000 /* how long one is waited for: its turn may be late on a busy machine */
+#define LATE_NS_MAX 2000000000 /* and how much longer those that did not, to let them go */
 #define NAP_NS 20000
 #define THREADS_MAX 65536
 
@@ -299,14 +300,21 @@ static void late_take(struct capture *capture, pid_t tid)
         capture->late[capture->late_count++] = tid;
 }
 
-/* Those that stop now. Whoever does not by then is let go as this process ends. */
+/* Lets those go that stop now. One that cannot even do that, deep in the kernel, is let go as this process ends. */
 static void late_end(struct capture *capture)
 {
-    for (size_t i = 0; i < capture->late_count; i++) {
-        int status;
-        if (waitpid(capture->late[i], &status, __WALL | WNOHANG) == capture->late[i] && WIFSTOPPED(status))
-            stop_end(capture->late[i], status);
-    }
+    const struct timespec nap = { .tv_nsec = NAP_NS };
+    int64_t until_ns = now_ns() + LATE_NS_MAX;
+    for (; capture->late_count && now_ns() < until_ns; nanosleep(&nap, NULL))
+        for (size_t i = capture->late_count; i-- > 0;) {
+            int status;
+            pid_t got = waitpid(capture->late[i], &status, __WALL | WNOHANG);
+            if (got == 0)
+                continue;
+            if (got > 0 && WIFSTOPPED(status))
+                stop_end(capture->late[i], status);
+            capture->late[i] = capture->late[--capture->late_count];
+        }
 }
 
 static bool registers_read(pid_t tid, struct unwinder_place *place)
