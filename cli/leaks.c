@@ -49,16 +49,20 @@ static void inexact_print(const struct load *load)
              load_missing(load, why));
 }
 
-static void evidence_print(const struct load *load, bool growing, bool stuck)
+static void evidence_print(const struct load *load, bool judged, bool growing, bool stuck)
 {
     bool exited = summary_exited(load->summary);
     char duration[16];
     putchar('\n');
+    if (judged)
+        cli_wrap(9, "proven, cycle: a proof that was made during the trace found at least one of them to be lost.");
     if (growing)
         cli_wrap(9, "growing: ever more goroutines waited at this place during the trace, and none or few were woken.");
     if (stuck)
         cli_wrap(9, "stuck:   at least one has waited for %s or longer.",
                  cli_duration(duration, summary_stuck_ns(load->summary)));
+    if (!growing && !stuck)
+        return;
     putchar('\n');
     if (exited)
         cli_wrap(0,
@@ -98,7 +102,7 @@ static void all_print(const struct load *load)
     size_t found, count;
     uint64_t suspected = load_suspected(load, &found), alive = summary_totals(load->summary)->gs_alive;
     const struct summary_group *groups = summary_groups(load->summary, &count);
-    bool growing = false, stuck = false;
+    bool judged = false, growing = false, stuck = false;
     char a[32], b[32];
     if (suspected == 0) {
         none_print(load);
@@ -112,11 +116,12 @@ static void all_print(const struct load *load)
              cli_count(b, alive), cli_plural(alive), found, cli_plural(found));
     for (size_t i = 0; i < found; i++) {
         group_print(load, &groups[i], i + 1);
+        judged |= groups[i].proven || groups[i].cycles;
         growing |= groups[i].verdict == SUMMARY_GROWING;
         stuck |= groups[i].verdict == SUMMARY_STUCK;
     }
     inexact_print(load);
-    evidence_print(load, growing, stuck);
+    evidence_print(load, judged, growing, stuck);
 }
 
 static void head_json(const struct load *load, uint64_t suspected)
@@ -251,10 +256,10 @@ const struct cli_command command_leaks = {
             "Lists the goroutines that at the end of a trace wait, without a deadline, for\n"
             "something that only another goroutine can bring: where they were started, where\n"
             "they wait, for how long. FILE is gmptrace.data by default. A trace gives\n"
-            "evidence of a leak, not proof. With -p it asks a running program for a proof,\n"
-            "which stops it for a moment.\n\n"
-            "  proven       nothing that is alive can ever reach what they wait for (-p)\n"
-            "  cycle        each waits for what another of them has (-p)\n"
+            "evidence of a leak, proof only if one was made meanwhile. With -p it asks a\n"
+            "running program for a proof, which stops it for a moment.\n\n"
+            "  proven       nothing that is alive can ever reach what they wait for\n"
+            "  cycle        each waits for what another of them has\n"
             "  growing      ever more goroutines waited at this place during the trace\n"
             "  stuck        at least one has waited for T or longer\n\n"
             "  -p, --pid PID\n"

@@ -261,6 +261,10 @@ bool leak_source_wants_trace(const struct load *look, const struct leak_verdicts
 
 int leak_source_add_trace(struct leak_report *report, struct load *load)
 {
+    static const enum leak_kind kinds[] = { [SUMMARY_STUCK] = LEAK_STUCK,
+                                            [SUMMARY_GROWING] = LEAK_GROWING,
+                                            [SUMMARY_CYCLE] = LEAK_CYCLE,
+                                            [SUMMARY_PROVEN] = LEAK_PROVEN };
     size_t count;
     uint32_t pid = gmpt_trace_info(load->trace)->pid;
     const struct summary_group *groups = summary_groups(load->summary, &count);
@@ -272,7 +276,7 @@ int leak_source_add_trace(struct leak_report *report, struct load *load)
             .created = group->create_stack,
             .waits = group->wait_stack,
             .reason = group->reason,
-            .kind = group->verdict == SUMMARY_GROWING ? LEAK_GROWING : LEAK_STUCK,
+            .kind = kinds[group->verdict],
             .sum = { .count = group->count,
                      .oldest_ns = group->oldest_ns,
                      .newest_ns = group->newest_ns,

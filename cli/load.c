@@ -129,7 +129,10 @@ uint64_t load_below_threshold(const struct load *load)
 
 const char *load_verdict_words(enum summary_verdict verdict)
 {
-    return verdict == SUMMARY_GROWING ? "growing" : verdict == SUMMARY_STUCK ? "stuck" : "none";
+    static const char *const words[] = { [SUMMARY_NONE] = "none",       [SUMMARY_STUCK] = "stuck",
+                                         [SUMMARY_GROWING] = "growing", [SUMMARY_CYCLE] = "cycle",
+                                         [SUMMARY_PROVEN] = "proven" };
+    return words[verdict];
 }
 
 const char *load_reason_key(enum gmpt_wait_reason reason)

@@ -55,7 +55,7 @@ uint64_t load_suspected(const struct load *load, size_t *groups);
 /* How many Gs wait, without a deadline, in a way that could be a leak but has not lasted. */
 uint64_t load_below_threshold(const struct load *load);
 
-/* "growing", "stuck", "none". */
+/* "proven", "cycle", "growing", "stuck", "none". */
 const char *load_verdict_words(enum summary_verdict verdict);
 
 /* "chan_send": the name for machines. */

@@ -48,6 +48,7 @@ static void end(enum proof_status status)
 {
     struct segment_header *header = trace_segment.header;
     store_relaxed(&header->proof_status, (uint32_t)status);
+    TRACE(proof, proof.asked);
     store_release(&header->proofs_done, proof.asked); /* V */
     proof.number = 0;
     proof.tries = 0;

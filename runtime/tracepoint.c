@@ -771,3 +771,30 @@ void trace_emit_cpu_sample_lost(uint32_t tid, uint64_t count)
     EMIT2(&trace.ring, cpu_sample_lost, tid, count);
     lock_release(&trace.lock);
 }
+
+/* ---- proofs of leaks ---- */
+
+void trace_emit_proof(uint32_t number)
+{
+    const struct segment_header *header = trace_segment.header;
+    bool complete = load_relaxed(&header->proof_status) == PROOF_COMPLETE;
+    uint32_t used = complete ? load_acquire(&header->registry_used) : 0;
+    lock_acquire(&trace.lock);
+    for (uint32_t i = 0, left = 4096; i < used && left; i++) {
+        const struct g_slot *slot = &trace_segment.registry[i];
+        uint64_t id = load_relaxed(&slot->id), owner = slot->verdict_owner;
+        enum g_verdict verdict = g_verdict_of(slot, number, id, load_acquire(&slot->status));
+        if (verdict != VERDICT_PROVEN && verdict != VERDICT_CYCLE)
+            continue;
+        owner = owner ? load_relaxed(&trace_segment.registry[owner - 1].id) : 0;
+        EMIT4(&trace.ring, go_judged, id, number, (uint64_t)verdict, owner);
+        left--;
+    }
+    const uint64_t fields[] = { number, load_relaxed(&header->proof_status), load_relaxed(&header->proof_assumptions),
+                                complete ? load_relaxed(&header->proof_proven) : 0,
+                                complete ? load_relaxed(&header->proof_cycles) : 0,
+                                complete ? load_relaxed(&header->proof_stop_ns) : 0 };
+    if (follow(&trace.ring))
+        ring_emit_fields(&trace.ring, GMPT_EVENT_proof, ticks(), fields, 6);
+    lock_release(&trace.lock);
+}

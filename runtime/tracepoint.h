@@ -119,6 +119,9 @@ void trace_emit_user_log(struct p *p, uint64_t task, uint32_t category, const ch
 void trace_emit_cpu_sample(const struct sample *sample, uint32_t tid);
 void trace_emit_cpu_sample_lost(uint32_t tid, uint64_t count);
 
+/* A proof of leaks has ended, as the header says; its verdicts come before it. */
+void trace_emit_proof(uint32_t number);
+
 /* Records where the G waits in its slot, while tracing is on. */
 void trace_note_wait_site(struct p *p, struct g *g, struct api_site site);
 

@@ -5,6 +5,7 @@
 #include "cpusamples.h"
 #include "histogram.h"
 #include "intervals.h"
+#include "judgements.h"
 #include "machines.h"
 #include "slots.h"
 #include "spans.h"
@@ -49,6 +50,7 @@ struct summary {
     struct slots residents;
     struct table sites;
     struct suspects suspects;
+    struct judgements judgements;
     struct spans *spans;
     struct cpusamples samples;
     struct machines *machines;
@@ -108,6 +110,7 @@ void summary_close(struct summary *summary)
     slots_clear(&summary->residents);
     machines_close(summary->machines);
     suspects_clear(&summary->suspects);
+    judgements_free(&summary->judgements);
     spans_close(summary->spans);
     cpusamples_clear(&summary->samples);
     table_clear(&summary->sites);
@@ -231,6 +234,11 @@ static int group_add(struct summary *summary, const struct interval *interval, u
         summary->group_count++;
     }
     known->count++;
+    const struct judgement *judgement = judgements_find(&summary->judgements, interval->g->id);
+    if (judgement && judgement->at_ns >= interval->end_ns - age_ns) { /* of this wait */
+        known->proven += !judgement->cycle;
+        known->cycles += judgement->cycle;
+    }
     if (age_ns < known->newest_ns)
         known->newest_ns = age_ns;
     if (age_ns > known->oldest_ns || (age_ns == known->oldest_ns && interval->g->id < known->example_g)) {
@@ -480,6 +488,8 @@ int summary_add(struct summary *summary, const struct gmpt_event *event)
     case GMPT_EVENT_netpoll:
     case GMPT_EVENT_timer_fire:
         return machines_add(summary->machines, event);
+    case GMPT_EVENT_go_judged:
+        return judgements_add(&summary->judgements, event);
     case GMPT_EVENT_cpu_sample:
     case GMPT_EVENT_cpu_sample_lost:
         return cpusamples_add(&summary->samples, event);
@@ -528,6 +538,8 @@ static enum summary_verdict group_judge(struct summary *summary, const struct su
 {
     if (group->state != GMPT_G_WAITING || group->bounded || group->main || !summary->reason_suspect[group->reason])
         return SUMMARY_NONE;
+    if (group->proven || group->cycles)
+        return group->proven ? SUMMARY_PROVEN : SUMMARY_CYCLE;
     struct suspect_key key = { group->fn, group->create_stack, group->wait_stack, group->reason };
     struct suspect *suspect = suspects_find(&summary->suspects, &key);
     if (suspect && suspect_grows(suspect, summary->end_ns))

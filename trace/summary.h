@@ -57,7 +57,8 @@ struct summary_site {
     struct summary_latency scheduling;
 };
 
-enum summary_verdict { SUMMARY_NONE, SUMMARY_STUCK, SUMMARY_GROWING };
+/* The worse the later. The last two are a proof's, which the trace tells of. */
+enum summary_verdict { SUMMARY_NONE, SUMMARY_STUCK, SUMMARY_GROWING, SUMMARY_CYCLE, SUMMARY_PROVEN };
 
 /* Gs alive at the end that are alike. */
 struct summary_group {
@@ -70,6 +71,7 @@ struct summary_group {
     uint64_t count;
     int64_t oldest_ns, newest_ns; /* how long the first and the last of them have been in this state at the end */
     enum summary_verdict verdict;
+    uint64_t proven, cycles; /* of count: those that a proof has found to be lost in this wait */
     uint64_t example_g, example_object; /* one of them, and what it waits on */
 };
 
