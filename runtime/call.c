@@ -27,6 +27,7 @@ void call_begin(bool known_slow, struct api_site site)
     g->call.caller = frame[1];
     g->slot->wait_since_ns = load_relaxed(&coarse_now_ns);
     g_transition(g, G_SYSCALL, GMPT_WAIT_none);
+    m_tell(m, g, G_SYSCALL);
     m->call_p = p;
     p->call_g = g->id;
     m->p = NULL;
@@ -77,6 +78,7 @@ void call_end(void)
             store_relaxed(&p->status, P_RUNNING);
             TRACE(syscall_end, p);
             g_transition_running(g);
+            m_tell(m, g, G_RUNNING);
             return;
         }
         /* It was retaken, and its next M is in a call of its own now: that one finds it gone. */
@@ -88,6 +90,7 @@ void call_end(void)
         machine_acquire(m, p);
         TRACE(syscall_resume, p, g);
         g_transition_running(g);
+        m_tell(m, g, G_RUNNING);
         p->current = g;
         return;
     }

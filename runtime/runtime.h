@@ -87,6 +87,7 @@ typedef void after_switch_fn(struct m *m, struct g *from, void *arg);
 struct m {
     struct context g0; /* the scheduler's context: the thread's own stack */
     struct g *current; /* the G that runs on this M */
+    ATOMIC(uint64_t) word; /* see m_word_make; written by this M */
     struct p *p;       /* NULL while parked or in a call whose P may be retaken */
     struct p *call_p;  /* in a blocking call: the P that it had */
     ATOMIC(uint32_t) in_runtime; /* see enter.h */
@@ -255,6 +256,13 @@ static inline struct m *m_self(void)
 }
 
 static inline struct g *g_self(void) { return m_self()->current; }
+
+/* Tells the kernel's side what this M does from now on. */
+static inline void m_tell(struct m *m, const struct g *g, enum g_state state)
+{
+    store_relaxed(&m->word, m_word_make(g->id, state));
+}
+static inline void m_tell_scheduler(struct m *m) { store_relaxed(&m->word, 0); }
 
 /* A step of the G's state machine, shown to the outside by one store. */
 static inline void g_transition(struct g *g, enum g_state state, enum gmpt_wait_reason reason)

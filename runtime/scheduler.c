@@ -83,6 +83,7 @@ static inline void begin_run(struct m *m, struct p *p, struct g *g, bool inherit
         store_relaxed(&p->tick, load_relaxed(&p->tick) + 1);
     p->current = g;
     m->current = g;
+    m_tell(m, g, G_RUNNING);
 }
 
 static inline void run_after(struct m *m)
@@ -125,6 +126,7 @@ static inline __attribute__((always_inline)) void leave(struct m *m, struct g *g
         switch_context(&g->context, &next->context, dying);
     } else {
         m->current = NULL;
+        m_tell_scheduler(m);
         switch_context(&g->context, &m->g0, dying);
     }
 }
@@ -149,6 +151,7 @@ void scheduler_leave_for_g0(after_switch_fn *after)
     struct g *g = m->current;
     g->saved_errno = *m->errno_at;
     m->current = NULL;
+    m_tell_scheduler(m);
     m->after = after;
     m->after_g = g;
     switch_context(&g->context, &m->g0, false);

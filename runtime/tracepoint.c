@@ -281,6 +281,8 @@ int trace_start(uint32_t p_room, uint32_t maxprocs, uint32_t quota_cpus, uint32_
     modules_note();
     trace_segment.header->saved_sp_offset = offsetof(struct g, context) + offsetof(struct context, sp);
     trace_segment.header->saved_call_offset = offsetof(struct g, call);
+    trace_segment.header->thread_m_offset = (char *)&m_of_thread - (char *)__builtin_thread_pointer();
+    trace_segment.header->m_word_offset = offsetof(struct m, word);
     trace_segment.header->entry_pc = (uint64_t)(uintptr_t)switch_entry;
     trace_segment.header->code_lo = (uint64_t)(uintptr_t)__start_gmpt_text;
     trace_segment.header->code_hi = (uint64_t)(uintptr_t)__stop_gmpt_text;

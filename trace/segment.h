@@ -135,6 +135,13 @@ struct g_slot {
 };
 _Static_assert(sizeof(struct g_slot) == 128, "the registry's layout is part of the segment's version");
 
+/* An M's word tells the kernel's side what the thread does: id of the G that it runs << 4 | its state, which is
+ * G_RUNNING, or G_SYSCALL in a blocking call; 0 = the scheduler. Whoever stops the thread and reads its memory finds
+ * the truth of that instant: the thread alone writes the word, by single stores, just before it switches stacks. */
+static inline uint64_t m_word_make(uint64_t id, enum g_state state) { return id << 4 | (uint64_t)state; }
+static inline uint64_t m_word_id(uint64_t word) { return word >> 4; }
+static inline enum g_state m_word_state(uint64_t word) { return (enum g_state)(word & 15); }
+
 /* What a proof of leaks says of a G. */
 enum g_verdict {
     VERDICT_NONE = 0,   /* nothing: it did not wait, or was not there */
@@ -276,6 +283,8 @@ struct segment_header {
     ATOMIC(uint32_t) output_epoch; /* recorder: the epoch whose records `output` has; 0 = there is no recorder so far */
     char output[SEGMENT_OUTPUT_BYTES]; /* recorder: the file that it writes, an absolute path; "" = not known */
     uint32_t quota_cpus; /* what the cgroup's CPU quota allows as the program starts, rounded up; 0 = there is none */
+    int64_t thread_m_offset; /* an M's address lies at its thread pointer + this; it is NULL in other threads */
+    uint32_t m_word_offset;  /* and its word at that address + this; 0 = there are no words */
 };
 _Static_assert(sizeof(struct segment_header) <= 4096, "the header has one page");
 
