@@ -40,6 +40,7 @@ EMIT_SRC := trace/segment.c trace/spares.c trace/ring.c trace/dictionary.c trace
 TRACE_SRC := $(wildcard trace/*.c)
 PPROF_SRC := $(wildcard pprof/*.c)
 ANALYSIS_SRC := $(wildcard analysis/*.c)
+EBPF_SRC := $(filter-out %.bpf.c,$(wildcard ebpf/*.c))
 CLI_SRC := $(wildcard cli/*.c cli/*.S)
 TEST_SRC := $(wildcard tests/*.c)
 EXAMPLES := $(basename $(notdir $(wildcard examples/*.c)))
@@ -55,6 +56,7 @@ TRACE_OBJ := $(call objects,$(TRACE_SRC))
 PPROF_OBJ := $(call objects,$(PPROF_SRC)) $(BUILD)/pprof/profile.pb-c.o
 ANALYSIS_OBJ := $(call objects,$(ANALYSIS_SRC))
 PRELOAD_OBJ := $(call objects,preload/heap_map.c) # what the tests call without preloading it
+EBPF_OBJ := $(call objects,$(EBPF_SRC))
 CLI_OBJ := $(call objects,$(CLI_SRC)) $(BUILD)/cli/perfetto.pb-c.o
 PROTO_OBJ := $(BUILD)/pprof/profile.pb-c.o $(BUILD)/cli/perfetto.pb-c.o
 TEST_OBJ := $(call objects,$(TEST_SRC))
@@ -74,7 +76,7 @@ TEST_PROGRAM_BIN := $(addprefix $(BUILD)/tests/programs/,$(TEST_PROGRAMS)) $(add
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all demo check check-aarch64 deps stress fuzz bench bench-http bench-trace bench-analysis lint format install uninstall clean help
+.PHONY: all demo check check-aarch64 deps stress fuzz bench bench-http bench-trace bench-analysis lint skeleton format install uninstall clean help
 
 all: $(LIB) $(TOOL) $(BLOCKCHECK) $(HEAP) $(EXAMPLE_BIN)
 
@@ -124,6 +126,10 @@ bench-trace: all $(BENCH_BIN)
 
 bench-analysis: all $(BENCH_BIN)
 	$(Q)BUILD=$(BUILD) bench/analysis.sh
+
+# The BPF program, as the header that is committed: clang and bpftool make it again.
+skeleton:
+	$(Q)scripts/skeleton.sh
 
 lint:
 	$(Q)scripts/lint.sh
@@ -263,7 +269,7 @@ $(BUILD)/tests/leaks/%: $(BUILD)/tests/leaks/%.o $(LIB)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lzstd
 
 # The tests see the internals, so they link the objects and not the library; cli/main.c has the other main().
-$(CHECKER): $(TEST_OBJ) $(BUILD)/tests/leaks/judge.o $(FUZZ_OBJ) $(RUNTIME_OBJ) $(TRACE_OBJ) $(ANALYSIS_OBJ) $(PPROF_OBJ) $(PRELOAD_OBJ) \
+$(CHECKER): $(TEST_OBJ) $(BUILD)/tests/leaks/judge.o $(FUZZ_OBJ) $(RUNTIME_OBJ) $(TRACE_OBJ) $(ANALYSIS_OBJ) $(PPROF_OBJ) $(PRELOAD_OBJ) $(EBPF_OBJ) \
 		$(filter-out %/cli/main.o,$(CLI_OBJ))
 	$(if $(Q),@echo "  LINK  $@")
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $$(pkg-config --libs check) $(TOOL_LIBS)
@@ -329,6 +335,7 @@ help:
 	@echo 'make bench-trace    what tracing costs, beside Go and LTTng; ROWS="emit yield_2" ROUNDS=3 PS="1 2"'
 	@echo 'make bench-analysis how fast a trace of 20 million events is read, beside Go; EVENTS=20000000 ROUNDS=3'
 	@echo 'make lint           include rules and house rules'
+	@echo 'make skeleton       compile the BPF program again, by clang and bpftool, into ebpf/offcpu.skel.h'
 	@echo 'make format         clang-format on everything'
 	@echo 'make deps           install what the build and the tests need (Debian and its children)'
 	@echo 'make install        PREFIX=/usr/local DESTDIR=; make uninstall takes it away'

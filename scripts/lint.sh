@@ -11,7 +11,7 @@ else
 fi
 existing() { while read -r file; do [ -f "$file" ] && echo "$file"; done; }
 files=$(echo "$files" | existing | LC_ALL=C sort)
-sources=$(echo "$files" | grep '\.[chS]$')
+sources=$(echo "$files" | grep '\.[chS]$' | grep -v '\.skel\.h$') # not what is generated
 
 findings=$(mktemp) || exit 2
 trap 'rm -f "$findings"' EXIT
@@ -48,6 +48,8 @@ function wrong(what) { print $1 ":" $2 ": " what }
         wrong("analysis/ may use trace/ only, not " target "/")
     if (layer == "pprof" && target ~ /^(runtime|analysis|ebpf)$/)
         wrong("pprof/ may use trace/ only, not " target "/")
+    if (layer == "ebpf" && target ~ /^(runtime|trace|pprof|analysis)$/)
+        wrong("ebpf/ depends on nothing of " target "/")
     if (layer == "cli" && target == "runtime")
         wrong("cli/ sees the runtime through <gmptrace/gmpt.h> only")
     if (layer == "runtime" && target ~ /^(pprof|analysis|ebpf)$/)

@@ -1,0 +1,61 @@
+/* What the BPF program knows of the kernel's types: only the members that it reads. Where they lie in the kernel that
+ * runs is found out as the program is loaded (CO-RE). Ending in ___, a name stands for another version of its type.
+ *
+ * SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+#ifndef GMPT_KERNEL_TYPES_H
+#define GMPT_KERNEL_TYPES_H
+
+typedef unsigned char __u8;
+typedef unsigned short __u16;
+typedef unsigned int __u32;
+typedef int __s32;
+typedef long long __s64;
+typedef unsigned long long __u64;
+typedef __u16 __be16;
+typedef __u32 __be32;
+typedef __u32 __wsum;
+typedef _Bool bool;
+#define true 1
+
+enum { BPF_MAP_TYPE_RINGBUF = 27, BPF_MAP_TYPE_TASK_STORAGE = 29 };
+enum { BPF_F_NO_PREALLOC = 1 };
+enum { BPF_LOCAL_STORAGE_GET_F_CREATE = 1 };
+enum { BPF_RB_NO_WAKEUP = 1 };
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct thread_struct {
+    unsigned long fsbase;
+};
+
+struct task_struct {
+    unsigned int __state; /* Linux 5.14 */
+    int pid, tgid;        /* a thread's id, its process's */
+    char comm[16];
+    struct thread_struct thread;
+};
+
+struct pt_regs {
+    unsigned long orig_ax, di;
+};
+
+struct user_fpsimd_context___arm64 {
+    unsigned long tp_value;
+};
+
+struct thread_struct___arm64 {
+    struct user_fpsimd_context___arm64 uw;
+};
+
+struct task_struct___arm64 {
+    struct thread_struct___arm64 thread;
+};
+
+struct pt_regs___arm64 {
+    __u64 orig_x0;
+    __s32 syscallno;
+};
+
+#pragma clang attribute pop
+
+#endif

@@ -1,0 +1,239 @@
+/* The kernel's half of watching a program's threads: when each lost its CPU, why, to whom, and who woke it.
+ *
+ * A switch has two sides. As a thread of ours loses the CPU its memory is mapped, so that is when its word is read and
+ * everything is noted in the thread's storage; nothing is written to the ring then. As it gets a CPU back there is one
+ * record of the whole interval. So a switch costs one read, and one record.
+ *
+ *     switch out   note when, the word, the system call, who is next
+ *     waking       note who wakes it (its word, if it is one of ours)
+ *     wakeup       note when it became runnable
+ *     switch in    write all of that; forget it
+ *
+ * Only raw tracepoints with BTF are used: they need CAP_BPF and CAP_PERFMON, no tracefs, and cost other processes a
+ * comparison. System calls are not traced; what call a thread sleeps in is in its saved registers. Nobody is woken by a
+ * record: that would cost more than all the rest, and the loader looks every few milliseconds anyhow.
+ *
+ * A waker may come while the thread is still on its way to sleep. Who that is stays noted over the switch out, which
+ * writes other members than a waker does; it counts only if a wakeup follows, before which there is always a waking.
+ * The word of the thread that takes the CPU is read as well if it is of the same process, since the memory is the same.
+ *
+ * SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+#include "kernel_types.h"
+
+#include "offcpu_record.h"
+
+#include <bpf/bpf_helpers.h>
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_tracing.h>
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+/* Set by the loader: see struct offcpu_target. */
+const volatile __u32 target_pid = 0;
+const volatile __s64 thread_m_offset = 0;
+const volatile __u32 m_word_offset = 0;
+
+struct offcpu_counts counts = {};
+
+struct {
+    __uint(type, BPF_MAP_TYPE_RINGBUF);
+    __uint(max_entries, 4 << 20);
+} ring SEC(".maps");
+
+/* A thread's, between its switch out and its switch in. */
+struct thread_state {
+    __u64 word_at;                 /* where its word lies, which never changes; 0 = not known yet */
+    bool exiting;                  /* its memory is not, or not for long, mapped as it is switched out */
+    struct offcpu_record interval; /* valid while off_ns is not 0 */
+};
+
+struct {
+    __uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, int);
+    __type(value, struct thread_state);
+} threads SEC(".maps");
+
+static __always_inline struct thread_state *state_of(struct task_struct *task)
+{
+    struct thread_state *state = bpf_task_storage_get(&threads, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+    if (!state)
+        __sync_fetch_and_add(&counts.unseen, 1);
+    return state;
+}
+
+static __always_inline __u64 thread_pointer(struct task_struct *task)
+{
+    struct task_struct___arm64 *arm = (void *)task;
+    if (bpf_core_field_exists(task->thread.fsbase))
+        return task->thread.fsbase;
+    if (bpf_core_field_exists(arm->thread.uw.tp_value))
+        return arm->thread.uw.tp_value;
+    return 0;
+}
+
+/* The process's memory is mapped: one of its threads had the CPU last. */
+static __always_inline __u64 word_read(struct task_struct *task, struct thread_state *state)
+{
+    __u64 m = 0, word = 0;
+    if (m_word_offset == 0 || state->exiting)
+        return 0;
+    if (state->word_at == 0) {
+        /* A thread that has not written there yet need not have that page. */
+        if (bpf_probe_read_user(&m, sizeof m, (void *)(thread_pointer(task) + thread_m_offset)) || m == 0)
+            return 0; /* no M, or not yet */
+        state->word_at = m + m_word_offset;
+    }
+    if (bpf_probe_read_user(&word, sizeof word, (void *)state->word_at))
+        __sync_fetch_and_add(&counts.unread, 1);
+    return word;
+}
+
+static __always_inline void syscall_note(struct task_struct *task, struct offcpu_record *interval)
+{
+    struct pt_regs *registers = (void *)bpf_task_pt_regs(task);
+    struct pt_regs___arm64 *arm = (void *)registers;
+    interval->syscall = OFFCPU_NO_SYSCALL;
+    if (bpf_core_field_exists(registers->orig_ax)) {
+        interval->syscall = (__s32)registers->orig_ax;
+        interval->argument = registers->di;
+    } else if (bpf_core_field_exists(arm->syscallno)) {
+        interval->syscall = arm->syscallno;
+        interval->argument = arm->orig_x0;
+    }
+}
+
+static __always_inline void switch_out(bool preempted, struct task_struct *prev, struct task_struct *next)
+{
+    struct thread_state *state = state_of(prev);
+    if (!state)
+        return;
+    struct offcpu_record *interval = &state->interval;
+    interval->tid = (__u32)prev->pid;
+    interval->off_ns = bpf_ktime_get_ns();
+    interval->wake_ns = 0;
+    interval->flags = preempted || prev->__state == 0 ? OFFCPU_PREEMPTED : 0;
+    interval->cpu_from = bpf_get_smp_processor_id();
+    interval->word = word_read(prev, state);
+    syscall_note(prev, interval);
+    interval->thief_tid = (__u32)next->pid;
+    interval->thief_pid = (__u32)next->tgid;
+    interval->thief_word = 0;
+    __builtin_memcpy(interval->thief_comm, next->comm, sizeof interval->thief_comm);
+    if (interval->thief_pid == target_pid && !state->exiting) {
+        struct thread_state *thief = state_of(next);
+        if (thief)
+            interval->thief_word = word_read(next, thief);
+    }
+}
+
+static __always_inline void record_write(const struct offcpu_record *record)
+{
+    __u32 type = record->type;
+    if (type >= OFFCPU_TYPES)
+        return;
+    __u64 *count = bpf_ringbuf_output(&ring, (void *)record, sizeof *record, BPF_RB_NO_WAKEUP) == 0
+                       ? &counts.records[type]
+                       : &counts.dropped[type];
+    __sync_fetch_and_add(count, 1);
+}
+
+static __always_inline void switch_in(struct task_struct *next)
+{
+    struct thread_state *state = bpf_task_storage_get(&threads, next, 0, 0);
+    if (!state || state->interval.off_ns == 0)
+        return; /* it ran already as we came */
+    state->interval.on_ns = bpf_ktime_get_ns();
+    state->interval.cpu_to = bpf_get_smp_processor_id();
+    record_write(&state->interval);
+    state->interval.off_ns = 0;
+}
+
+SEC("tp_btf/sched_switch")
+int BPF_PROG(on_switch, bool preempted, struct task_struct *prev, struct task_struct *next)
+{
+    __u32 target = target_pid;
+    if ((__u32)prev->tgid == target)
+        switch_out(preempted, prev, next);
+    if ((__u32)next->tgid == target)
+        switch_in(next);
+    return 0;
+}
+
+SEC("tp_btf/sched_waking")
+int BPF_PROG(on_waking, struct task_struct *task)
+{
+    if ((__u32)task->tgid != target_pid)
+        return 0;
+    struct thread_state *state = state_of(task);
+    if (!state)
+        return 0;
+    struct task_struct *waker = bpf_get_current_task_btf();
+    state->interval.waker_tid = (__u32)waker->pid;
+    state->interval.waker_pid = (__u32)waker->tgid;
+    state->interval.waker_word = 0;
+    if ((__u32)waker->tgid != target_pid)
+        return 0;
+    struct thread_state *its = bpf_task_storage_get(&threads, waker, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+    if (its)
+        state->interval.waker_word = word_read(waker, its);
+    return 0;
+}
+
+SEC("tp_btf/sched_wakeup")
+int BPF_PROG(on_wakeup, struct task_struct *task)
+{
+    if ((__u32)task->tgid != target_pid)
+        return 0;
+    struct thread_state *state = state_of(task);
+    if (state && state->interval.off_ns)
+        state->interval.wake_ns = bpf_ktime_get_ns();
+    return 0;
+}
+
+SEC("tp_btf/sched_wakeup_new")
+int BPF_PROG(on_wakeup_new, struct task_struct *task)
+{
+    if ((__u32)task->tgid != target_pid)
+        return 0;
+    struct thread_state *state = state_of(task);
+    if (!state)
+        return 0;
+    state->interval.tid = (__u32)task->pid;
+    state->interval.off_ns = state->interval.wake_ns = bpf_ktime_get_ns();
+    state->interval.flags = OFFCPU_NEW;
+    state->interval.syscall = OFFCPU_NO_SYSCALL;
+    state->interval.cpu_from = bpf_get_smp_processor_id();
+    return 0;
+}
+
+static __always_inline void thread_tell(enum offcpu_type type, struct task_struct *task)
+{
+    struct offcpu_record record = {
+        .type = type,
+        .tid = (__u32)task->pid,
+        .on_ns = bpf_ktime_get_ns(),
+    };
+    record_write(&record);
+}
+
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
+{
+    if ((__u32)child->tgid == target_pid)
+        thread_tell(OFFCPU_THREAD_START, child);
+    return 0;
+}
+
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(on_exit, struct task_struct *task)
+{
+    if ((__u32)task->tgid != target_pid)
+        return 0;
+    struct thread_state *state = state_of(task);
+    if (state)
+        state->exiting = true;
+    thread_tell(OFFCPU_THREAD_EXIT, task);
+    return 0;
+}

@@ -1,0 +1,47 @@
+/* Watching a program's threads from the kernel: an interval each time that one was not on a CPU, with the G that it
+ * ran.
+ *
+ *     offcpu_open -> offcpu_load -> offcpu_attach -> offcpu_poll ... -> offcpu_close
+ *
+ * Loading takes CAP_BPF and CAP_PERFMON, attaching and reading nothing more, so capabilities can be dropped after
+ * offcpu_attach. Nothing is left behind when the process ends, however it does. One thread at a time may use a watch;
+ * there may be several of them, and several of one program.
+ *
+ * It takes Linux 5.15 or later, with BTF. */
+#ifndef GMPT_OFFCPU_H
+#define GMPT_OFFCPU_H
+
+#include <linux/types.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "offcpu_record.h"
+
+struct offcpu_target {
+    pid_t pid; /* as the first pid namespace has it */
+    /* Where the words of its threads lie, as the header of its segment has it; m_word_offset 0 = there are none. */
+    int64_t thread_m_offset;
+    uint32_t m_word_offset;
+};
+
+struct offcpu;
+
+/* Returns 0, or -errno with nothing left open. */
+int offcpu_open(struct offcpu **offcpu, const struct offcpu_target *target);
+/* Returns 0 or -errno: -EPERM without the capabilities; gmptrace doctor tells the causes apart. */
+int offcpu_load(struct offcpu *offcpu);
+/* From here on it watches. Returns 0 or -errno. */
+int offcpu_attach(struct offcpu *offcpu);
+
+/* Hands all records that have come to fn, oldest first within a CPU, until it returns other than 0. Does not wait: 4
+ * MiB hold what half a million switches a second write in 50 ms. Returns how many, or what fn returned, which is to be
+ * negative, or -errno. */
+int offcpu_poll(struct offcpu *offcpu, int (*fn)(const struct offcpu_record *record, void *arg), void *arg);
+
+/* Since offcpu_load. */
+void offcpu_counts_read(const struct offcpu *offcpu, struct offcpu_counts *counts);
+
+/* Ends it, at any stage; NULL is nothing. What was not polled is gone. */
+void offcpu_close(struct offcpu *offcpu);
+
+#endif

@@ -1,0 +1,437 @@
+/* Watching threads from the kernel: a child process whose schedule is forced, by one CPU and by what it waits for. What
+ * the kernel itself counts of its threads must be what is recorded. */
+#define _GNU_SOURCE
+#include "run.h"
+
+#include "ebpf/offcpu.h"
+#include "runtime/runtime.h"
+
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+/* What the child tells: first where its words lie, then, when it is done, what it counted. */
+struct report {
+    int64_t thread_m_offset;
+    uint32_t m_word_offset;
+    uint32_t tid[2];
+    uint64_t begin_ns, end_ns; /* of thread 0 */
+    uint64_t switches;         /* that it lost the CPU in between, as the kernel counts */
+    uint64_t sleeps;           /* times that it slept */
+    uint64_t g[2];
+    int end[2]; /* that G i reads from */
+};
+
+static int go[2], told[2]; /* pipes: parent to child, child to parent */
+static struct report report;
+
+/* ---- the child --------------------------------------------------------------------------------------------------- */
+
+static void await_go(void)
+{
+    char byte;
+    if (read(go[0], &byte, 1) != 1)
+        _exit(0);
+}
+
+static void tell(void)
+{
+    if (write(told[1], &report, sizeof report) != sizeof report)
+        _exit(1);
+}
+
+static void pin_to_one(void)
+{
+    cpu_set_t set, one;
+    CPU_ZERO(&one);
+    if (sched_getaffinity(0, sizeof set, &set) == 0)
+        for (int cpu = 0; cpu < CPU_SETSIZE && CPU_COUNT(&one) == 0; cpu++)
+            if (CPU_ISSET(cpu, &set))
+                CPU_SET(cpu, &one);
+    if (sched_setaffinity(0, sizeof one, &one))
+        _exit(1);
+}
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static uint64_t switches_of_thread(void)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_THREAD, &usage);
+    return (uint64_t)usage.ru_nvcsw + (uint64_t)usage.ru_nivcsw;
+}
+
+/* A moment, and the count that belongs to it: no switch came between the two. */
+static uint64_t moment(uint64_t *switches)
+{
+    for (;;) {
+        *switches = switches_of_thread();
+        uint64_t ns = now_ns();
+        if (switches_of_thread() == *switches)
+            return ns;
+    }
+}
+
+static int there[2], back[2];
+static long rounds;
+
+static void *echo(void *arg)
+{
+    char byte;
+    (void)arg;
+    report.tid[1] = (uint32_t)syscall(SYS_gettid);
+    for (long i = 0; i < rounds; i++)
+        if (read(there[0], &byte, 1) != 1 || write(back[1], &byte, 1) != 1)
+            _exit(1);
+    return NULL;
+}
+
+static void exchange(void)
+{
+    char byte = 'x';
+    pthread_t thread;
+    if (pipe(there) || pipe(back) || pthread_create(&thread, NULL, echo, NULL))
+        _exit(1);
+    for (long i = 0; i < rounds; i++)
+        if (write(there[1], &byte, 1) != 1 || read(back[0], &byte, 1) != 1)
+            _exit(1);
+    pthread_join(thread, NULL);
+}
+
+/* Its threads are looked at, but have no words. */
+static void child_plain(void)
+{
+    uint64_t before, after;
+    report.thread_m_offset = (char *)&m_of_thread - (char *)__builtin_thread_pointer();
+    report.m_word_offset = offsetof(struct m, word);
+    pin_to_one();
+    tell();
+    await_go();
+    report.tid[0] = (uint32_t)syscall(SYS_gettid);
+    report.begin_ns = moment(&before);
+    exchange();
+    for (; report.sleeps < 20; report.sleeps++)
+        nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+    report.end_ns = moment(&after);
+    report.switches = after - before;
+    tell();
+    await_go();
+}
+
+static void *hog(void *arg)
+{
+    report.tid[1] = (uint32_t)syscall(SYS_gettid);
+    pthread_barrier_wait(arg);
+    for (;;)
+        ;
+    return NULL;
+}
+
+/* Two threads that compute, on one CPU, until the parent has seen enough: neither ever waits. */
+static void child_hogs(void)
+{
+    pthread_t thread;
+    pthread_barrier_t barrier;
+    pin_to_one();
+    pthread_barrier_init(&barrier, NULL, 2);
+    if (pthread_create(&thread, NULL, hog, &barrier))
+        _exit(1);
+    pthread_barrier_wait(&barrier);
+    report.tid[0] = (uint32_t)syscall(SYS_gettid);
+    tell();
+    await_go();
+    report.begin_ns = now_ns();
+    struct pollfd end = { .fd = go[0], .events = POLLIN };
+    while (poll(&end, 1, 0) == 0)
+        ;
+    report.end_ns = now_ns();
+    tell();
+    await_go();
+}
+
+static struct gmpt_waitgroup group;
+
+static void echo_g(void *args)
+{
+    (void)args;
+    report.g[1] = (uint64_t)gmpt_self();
+    gmpt_blocking_begin();
+    echo(NULL);
+    gmpt_blocking_end();
+    gmpt_waitgroup_done(&group);
+}
+
+static int exchange_of_gs(void *arg)
+{
+    char byte = 'x';
+    (void)arg;
+    report.thread_m_offset = trace_segment.header->thread_m_offset;
+    report.m_word_offset = trace_segment.header->m_word_offset;
+    tell();
+    await_go();
+    report.g[0] = (uint64_t)gmpt_self();
+    if (pipe(there) || pipe(back))
+        _exit(1);
+    gmpt_waitgroup_add(&group, 1);
+    report.end[0] = back[0];
+    report.end[1] = there[0];
+    run_go(echo_g);
+    gmpt_blocking_begin();
+    report.tid[0] = (uint32_t)syscall(SYS_gettid);
+    for (long i = 0; i < rounds; i++)
+        if (write(there[1], &byte, 1) != 1 || read(back[0], &byte, 1) != 1)
+            _exit(1);
+    gmpt_blocking_end();
+    gmpt_waitgroup_wait(&group);
+    tell();
+    await_go();
+    return 0;
+}
+
+static void child_gs(void)
+{
+    pin_to_one();
+    run_on(1, exchange_of_gs);
+}
+
+/* ---- watching it ------------------------------------------------------------------------------------------------- */
+
+static struct offcpu *watch;
+static struct offcpu_record *records;
+static size_t record_count, record_room;
+
+static int record_keep(const struct offcpu_record *record, void *arg)
+{
+    (void)arg;
+    if (record_count == record_room) {
+        record_room = record_room ? 2 * record_room : 1024;
+        records = realloc(records, record_room * sizeof *records);
+        REQUIRE(records);
+    }
+    records[record_count++] = *record;
+    return 0;
+}
+
+static pid_t child;
+
+/* Whether the child has run for long enough, of one that does so until it is told; NULL: it ends by itself. */
+static bool (*enough)(void);
+
+/* Starts the child and watches it until it is done. Returns what to say where the kernel does not let us, or NULL. */
+static const char *watched(void (*run)(void), bool polls)
+{
+    ck_assert_int_eq(pipe(go) | pipe(told), 0);
+    child = fork();
+    if (child == 0) {
+        close(go[1]); /* so that it ends with this process */
+        run();
+        _exit(0);
+    }
+    ck_assert_int_gt(child, 0);
+    ck_assert_int_eq(read(told[0], &report, sizeof report), sizeof report);
+    struct offcpu_target target = { child, report.thread_m_offset, report.m_word_offset };
+    ck_assert_int_eq(offcpu_open(&watch, &target), 0);
+    int result = offcpu_load(watch);
+    if (result == 0)
+        result = offcpu_attach(watch);
+    if (result < 0) {
+        offcpu_close(watch);
+        kill(child, SIGKILL);
+        return strerror(-result);
+    }
+    struct pollfd done = { .fd = told[0], .events = POLLIN };
+    ck_assert_int_eq(write(go[1], "x", 1), 1);
+    while (poll(&done, 1, polls ? 5 : -1) == 0) {
+        REQUIRE(offcpu_poll(watch, record_keep, NULL) >= 0);
+        if (enough && enough()) {
+            ck_assert_int_eq(write(go[1], "x", 1), 1);
+            enough = NULL;
+        }
+    }
+    ck_assert_int_eq(read(told[0], &report, sizeof report), sizeof report);
+    ck_assert_int_ge(offcpu_poll(watch, record_keep, NULL), 0);
+    return NULL;
+}
+
+#define WATCH(run, polls)                                                                                              \
+    do {                                                                                                               \
+        const char *lacking = watched(run, polls);                                                                     \
+        if (lacking)                                                                                                   \
+            SKIP("the kernel may not be watched here: %s", lacking);                                                   \
+    } while (0)
+
+static void expect_nothing_lost(void)
+{
+    struct offcpu_counts counts;
+    offcpu_counts_read(watch, &counts);
+    for (int type = 0; type < OFFCPU_TYPES; type++)
+        ck_assert_uint_eq(counts.dropped[type], 0);
+    ck_assert_uint_eq(counts.unseen, 0);
+    ck_assert_uint_eq(counts.unread, 0);
+}
+
+static unsigned of_type_count(enum offcpu_type type, uint32_t tid)
+{
+    unsigned count = 0;
+    for (size_t i = 0; i < record_count; i++)
+        count += records[i].type == type && records[i].tid == tid;
+    return count;
+}
+
+TEST(offcpu, every_switch_of_a_thread_is_one_interval)
+{
+    uint64_t intervals = 0, sleeps = 0, reads = 0, woken_by_other = 0;
+    rounds = 5000;
+    WATCH(child_plain, true);
+    expect_nothing_lost();
+    for (size_t i = 0; i < record_count; i++) {
+        const struct offcpu_record *record = &records[i];
+        if (record->type != OFFCPU_INTERVAL || record->tid != report.tid[0])
+            continue;
+        if (record->on_ns < report.begin_ns || record->on_ns > report.end_ns)
+            continue;
+        intervals++;
+        REQUIRE(record->off_ns <= record->on_ns);
+        REQUIRE(record->word == 0);
+        if (record->flags & OFFCPU_PREEMPTED)
+            continue;
+        REQUIRE(record->off_ns <= record->wake_ns && record->wake_ns <= record->on_ns);
+        sleeps += record->syscall == SYS_clock_nanosleep;
+        reads += record->syscall == SYS_read;
+        woken_by_other += record->syscall == SYS_read && record->waker_tid == report.tid[1];
+    }
+    ck_assert_uint_eq(of_type_count(OFFCPU_THREAD_START, report.tid[1]), 1);
+    ck_assert_uint_eq(of_type_count(OFFCPU_THREAD_EXIT, report.tid[1]), 1);
+    ck_assert_uint_eq(intervals, report.switches);
+    ck_assert_uint_eq(sleeps, report.sleeps);
+    ck_assert_uint_gt(reads, (uint64_t)rounds / 2); /* on one CPU nearly each of them has to wait */
+    ck_assert_uint_eq(woken_by_other, reads);
+    offcpu_close(watch);
+}
+
+/* Others run on this CPU as well, so how long that takes is theirs to say. */
+static bool has_taken_turns(void)
+{
+    for (size_t i = 0; i < record_count; i++)
+        if (records[i].tid == report.tid[0] && records[i].thief_tid == report.tid[1])
+            return true;
+    return false;
+}
+
+TEST(offcpu, a_preemption_names_who_took_the_cpu)
+{
+    uint64_t by_other = 0;
+    enough = has_taken_turns;
+    WATCH(child_hogs, true);
+    expect_nothing_lost();
+    for (size_t i = 0; i < record_count; i++) {
+        const struct offcpu_record *record = &records[i];
+        if (record->tid != report.tid[0] || record->off_ns < report.begin_ns || record->on_ns > report.end_ns)
+            continue;
+        REQUIRE(record->flags & OFFCPU_PREEMPTED);
+        REQUIRE(record->wake_ns == 0);
+        REQUIRE(record->thief_tid != 0 && record->thief_tid != report.tid[0]);
+        if (record->thief_tid != report.tid[1])
+            continue;
+        by_other++;
+        REQUIRE(record->thief_pid == (uint32_t)child);
+        REQUIRE(record->thief_comm[0] != 0);
+    }
+    ck_assert_uint_gt(by_other, 0);
+    offcpu_close(watch);
+}
+
+TEST(offcpu, each_interval_has_its_g_and_the_g_that_woke_it)
+{
+    uint64_t reads[2] = { 0, 0 };
+    rounds = 5000;
+    WATCH(child_gs, true);
+    expect_nothing_lost();
+    ck_assert_uint_ne(report.tid[0], report.tid[1]);
+    for (size_t i = 0; i < record_count; i++) {
+        const struct offcpu_record *record = &records[i];
+        int self = record->tid == report.tid[1];
+        if (record->type != OFFCPU_INTERVAL || (!self && record->tid != report.tid[0]) || record->syscall != SYS_read ||
+            (record->flags & OFFCPU_PREEMPTED) || record->argument != (uint64_t)report.end[self])
+            continue;
+        reads[self]++;
+        REQUIRE(record->word == m_word_make(report.g[self], G_SYSCALL));
+        REQUIRE(record->waker_tid == report.tid[!self]);
+        REQUIRE(record->waker_word == m_word_make(report.g[!self], G_SYSCALL));
+    }
+    ck_assert_uint_gt(reads[0], (uint64_t)rounds / 2);
+    ck_assert_uint_gt(reads[1], (uint64_t)rounds / 2);
+    close(go[1]); /* a thread that ends has no memory any more: that is no word that could not be read */
+    ck_assert_int_eq(waitpid(child, NULL, 0), child);
+    expect_nothing_lost();
+    offcpu_close(watch);
+}
+
+TEST(offcpu, what_found_no_room_is_counted)
+{
+    struct offcpu_counts counts;
+    rounds = 40000;
+    WATCH(child_plain, false);
+    offcpu_counts_read(watch, &counts);
+    ck_assert_uint_gt(counts.dropped[OFFCPU_INTERVAL], 0);
+    uint64_t of_type[OFFCPU_TYPES] = { 0 };
+    for (size_t i = 0; i < record_count; i++) {
+        REQUIRE(records[i].type < OFFCPU_TYPES);
+        of_type[records[i].type]++;
+    }
+    ck_assert_uint_ge(of_type[OFFCPU_THREAD_START], 1);
+    ck_assert_uint_eq(of_type[OFFCPU_INTERVAL], counts.records[OFFCPU_INTERVAL]);
+    offcpu_close(watch);
+}
+
+static unsigned descriptors_count(void)
+{
+    char out[16] = "";
+    harness_shell("ls /proc/$PPID/fd | wc -l", out, sizeof out, NULL, 0);
+    return (unsigned)strtoul(out, NULL, 10);
+}
+
+TEST(offcpu, leaves_nothing_behind)
+{
+    unsigned before = descriptors_count();
+    for (int i = 0; i < 20; i++) {
+        struct offcpu_target target = { .pid = getpid() };
+        ck_assert_int_eq(offcpu_open(&watch, &target), 0);
+        int result = offcpu_load(watch);
+        if (result == 0)
+            result = i % 2 ? 0 : offcpu_attach(watch);
+        offcpu_close(watch);
+        if (result < 0)
+            SKIP("the kernel may not be watched here: %s", strerror(-result));
+    }
+    ck_assert_uint_eq(descriptors_count(), before);
+}
+
+TEST_TIMEOUT(offcpu, the_skeleton_is_that_of_the_program, 120)
+{
+    char command[512], err[2048];
+    snprintf(command, sizeof command,
+             "scripts/skeleton.sh %1$s/made.h || exit $?; "
+             "sed -n 1p ebpf/offcpu.skel.h > %1$s/first; head -n 1 %1$s/made.h | cmp -s - %1$s/first || exit 5; "
+             "cmp %1$s/made.h ebpf/offcpu.skel.h",
+             harness_tmpdir());
+    int status = harness_shell(command, NULL, 0, err, sizeof err);
+    if (status == 4)
+        SKIP("%.*s", (int)strcspn(err, "\n"), err);
+    if (status == 5)
+        SKIP("another clang or bpftool made the skeleton");
+    ck_assert_msg(status == 0, "run scripts/skeleton.sh: %s", err);
+}
