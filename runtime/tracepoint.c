@@ -50,7 +50,6 @@ static enum segment_clock choose_clock(void)
 }
 
 static inline uint64_t ticks(void) { return ring_ticks(trace.clock); }
-
 uint64_t trace_ticks(void) { return ticks(); }
 
 /* ---- stacks ---- */
@@ -286,12 +285,11 @@ int trace_start(uint32_t p_room, uint32_t maxprocs, uint32_t quota_cpus, uint32_
     trace_segment.header->entry_pc = (uint64_t)(uintptr_t)switch_entry;
     trace_segment.header->code_lo = (uint64_t)(uintptr_t)__start_gmpt_text;
     trace_segment.header->code_hi = (uint64_t)(uintptr_t)__stop_gmpt_text;
-    if (recorded)
+    if (recorded) {
         take_wishes();
-    if (recorded)
         store_relaxed(&trace_segment.header->tracing, segment_next_epoch(&trace_segment, true));
-    if (recorded)
         ring_prefault(&trace.ring);
+    }
     pthread_atfork(NULL, NULL, after_fork_in_child);
     segment_publish(&trace_segment);
     return 0;
