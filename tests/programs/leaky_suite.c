@@ -84,11 +84,20 @@ END_TEST
 START_TEST(askers) { ck_assert_int_eq(gmpt_run(askers_main, NULL), 0); }
 END_TEST
 
+/* What is left of a pointer on a stack that stays in use may hide one leak, and hardly all. */
+static void ask_often(void)
+{
+    for (int i = 0; i < 20; i++) {
+        ask(false);
+        gmpt_sleep(1000000);
+    }
+}
+
 static int exit_main(void *arg)
 {
     (void)arg;
     if (leaks >= 3)
-        ask(false);
+        ask_often();
     exit(0);
     return 1;
 }
@@ -112,10 +121,8 @@ END_TEST
 static int serve_main(void *arg)
 {
     (void)arg;
-    for (int i = 0; i < 20 && leaks >= 1; i++) {
-        ask(false);
-        gmpt_sleep(1000000);
-    }
+    if (leaks >= 1)
+        ask_often();
     while (gmpt_sleep(1000000) == 0)
         ;
     return 1;
