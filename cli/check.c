@@ -129,14 +129,8 @@ static int option_read(struct check_options *options, int option, char **argv)
     case OPTION_GITHUB:
         options->github = true;
         return GO_ON;
-    case 'h':
-        fputs(cli_current->help, stdout);
-        return cli_flush(CLI_OK);
-    case 'V':
-        puts("gmptrace " GMPT_VERSION);
-        return cli_flush(CLI_OK);
     default:
-        return cli_usage_option(option, argv);
+        return cli_option_common(option, argv);
     }
 }
 

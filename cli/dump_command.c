@@ -77,14 +77,8 @@ static int option_read(struct dump *dump, int option, char **argv)
     case 'j':
         dump->load.json = true;
         return LOAD_GO_ON;
-    case 'h':
-        fputs(cli_current->help, stdout);
-        return cli_flush(CLI_OK);
-    case 'V':
-        puts("gmptrace " GMPT_VERSION);
-        return cli_flush(CLI_OK);
     default:
-        return cli_usage_option(option, argv);
+        return cli_option_common(option, argv);
     }
 }
 

@@ -206,14 +206,8 @@ static int option_read(struct load_options *options, struct leaks_live *live, in
             return cli_usage("--stuck takes a time such as 500ms, 2s or 1m, not '%s'", optarg);
         live->stuck_ns = options->stuck_ns;
         return LOAD_GO_ON;
-    case 'h':
-        fputs(cli_current->help, stdout);
-        return cli_flush(CLI_OK);
-    case 'V':
-        puts("gmptrace " GMPT_VERSION);
-        return cli_flush(CLI_OK);
     default:
-        return cli_usage_option(option, argv);
+        return cli_option_common(option, argv);
     }
 }
 

@@ -185,11 +185,8 @@ static int recover_run(int argc, char **argv)
             if (errno || *end || end == optarg || pid <= 0 || pid > INT32_MAX)
                 return cli_usage("'%s' is no process id", optarg);
             break;
-        case 'h':
-            fputs(cli_current->help, stdout);
-            return cli_flush(CLI_OK);
         default:
-            return cli_usage_option(option, argv);
+            return cli_option_common(option, argv);
         }
     }
     if (argc - optind > 1 || (argc > optind && pid))

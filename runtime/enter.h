@@ -21,6 +21,9 @@
  * | attention  | sysmon, the M  | the M   | acq_rel, acquire | bits, set and cleared by read-modify-write; a decision |
  * |            |                |         |                  | with enter_slow                                       |
  *
+ * A proof of leaks asks threads to wait at the door (ATTENTION_STAY_OUT): the M does an E3, sleeps until the bit is
+ * gone, and comes in anew by E1 and E2. An M that does not see the bit yet comes in once more, and is only met later.
+ *
  * `attention` has a bit of its own for the request to yield (tier T0), so that every entry is a safepoint at no cost.
  *
  * Every public function that touches the P begins with API_ENTER(): from there to its return the G holds a P. It nests.
