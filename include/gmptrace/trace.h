@@ -41,7 +41,7 @@ enum gmpt_event_type {
     ;
 #include "events.def"
 
-#define GMPT_EVENT_FIELDS_MAX 6
+#define GMPT_EVENT_FIELDS_MAX 8
 #define GMPT_LOG_BYTES_MAX 448 /* of a log message's text that a trace keeps */
 
 enum gmpt_wait_reason {
@@ -81,6 +81,40 @@ enum gmpt_timer_use {
     GMPT_TIMER_FUNCTION = 4, /* and which starts a function */
 };
 #define GMPT_TIMER_USES 5
+
+/* How closely the kernel's side of a program is seen: each tier has what those before it have. */
+enum gmpt_kernel_tier {
+    GMPT_KERNEL_OFF = 0,
+    GMPT_KERNEL_PROC = 1, /* how long each thread ran, and waited for a CPU (kernel_usage) */
+    GMPT_KERNEL_PERF = 2, /* and each time that it lost the CPU, and whether it could have run on */
+    GMPT_KERNEL_BPF = 3,  /* and its G, the system call, who had the CPU, and who woke it */
+};
+#define GMPT_KERNEL_TIERS 4
+
+/* What a thread that lost its CPU did just then, by its own word. */
+enum gmpt_kernel_doing {
+    GMPT_KERNEL_SCHEDULER = 0,  /* it ran no G, or is no M */
+    GMPT_KERNEL_RUNNING_G = 2,  /* it ran a G, which nobody else can run meanwhile, and may have a P */
+    GMPT_KERNEL_IN_CALL = 4,    /* the G had said that it will block: another M may have the P */
+    GMPT_KERNEL_NOT_KNOWN = 15,
+};
+
+/* Why a thread lost its CPU. */
+enum gmpt_kernel_why {
+    GMPT_KERNEL_BLOCKED = 0,   /* it waited: in a system call, or, in none, for a page */
+    GMPT_KERNEL_PREEMPTED = 1, /* it could have run on */
+    GMPT_KERNEL_STARTED = 2,   /* it had not run before */
+};
+
+/* What the kernel's side may lose. */
+enum gmpt_kernel_loss {
+    GMPT_KERNEL_LOST_INTERVALS = 0, /* kernel_off that found no room */
+    GMPT_KERNEL_LOST_STARTS = 1,    /* kernel_thread likewise */
+    GMPT_KERNEL_LOST_ENDS = 2,
+    GMPT_KERNEL_LOST_NOTES = 3, /* intervals that could not be noted, for want of memory */
+    GMPT_KERNEL_LOST_WORDS = 4, /* times that a thread's word could not be read: doing and G are not known there */
+};
+#define GMPT_KERNEL_LOSSES 5
 
 struct gmpt_event {
     enum gmpt_event_type type;

@@ -1,0 +1,81 @@
+/* The kernel's side of a program that is recorded, at the best tier that this machine and user allow.
+ *
+ *     kernelside_open -> kernelside_aim -> kernelside_poll ... -> kernelside_close
+ *
+ * Opening takes the privileges, before there is a program; nothing after it needs them, so capabilities can be given
+ * up then. Aiming says whose threads are meant; nothing is told of anybody before. A tier is a file with
+ * a struct kernelside_tier, in the order of what they tell:
+ *
+ * | tier | what it wants                       | what it tells                                                      |
+ * |------|-------------------------------------|--------------------------------------------------------------------|
+ * | bpf  | CAP_BPF, CAP_PERFMON, BTF           | each interval without a CPU: G, why, which call, next, waker       |
+ * | perf | perf_event_paranoid <= 2, same user | each interval, and whether the thread could have run on            |
+ * | proc | /proc/PID/task/TID/schedstat        | how long each thread ran and waited for a CPU, a figure a poll     |
+ *
+ * A tier is tried by use: what cannot be opened says why, and what would help, in one sentence each. With `auto` the
+ * next one is tried, down to none, so opening never fails then. A tier that was asked for by name fails instead. */
+#ifndef GMPT_KERNELSIDE_H
+#define GMPT_KERNELSIDE_H
+
+#include "trace/kernelrecord.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Whom to watch. */
+struct kernelside_target {
+    pid_t pid; /* as this process sees it */
+    /* Where the words of its threads lie, as the header of its segment has it; m_word_offset 0 = there are none. */
+    int64_t thread_m_offset;
+    uint32_t m_word_offset;
+};
+
+/* Why a tier is not to be had, and what would change that; "" = nothing can be done, or is needed. */
+struct kernelside_lack {
+    char why[256], fix[384];
+};
+
+typedef int kernelside_take(void *arg, const struct kernel_record *record); /* 0, or what ends the poll */
+
+struct kernelside_tier {
+    enum gmpt_kernel_tier tier;
+    const char *name;
+    /* Takes what privileges it needs. Returns 0 with *state, or -errno with *lack filled and nothing left open. */
+    int (*open)(void **state, struct kernelside_lack *lack);
+    /* From here on it watches this program. Returns 0, or -errno with *lack filled; it is then to be closed. */
+    int (*aim)(void *state, const struct kernelside_target *target, struct kernelside_lack *lack);
+    /* Tells all that has come by now, in any order; losses that came since the last poll, too. Does not wait. last: as
+     * there will be no other. Returns 0, -errno, or what take returned. */
+    int (*poll)(void *state, bool last, kernelside_take *take, void *arg);
+    void (*close)(void *state); /* after open, at any stage */
+};
+
+extern const struct kernelside_tier kernelside_bpf; /* bpftier.c */
+
+/* AUTO is the best that there is. */
+#define KERNELSIDE_AUTO ((enum gmpt_kernel_tier)GMPT_KERNEL_TIERS)
+
+struct kernelside; /* one thread at a time may use it */
+
+/* "bpf", "auto"; false = it is none. */
+bool kernelside_find(const char *name, enum gmpt_kernel_tier *tier);
+const char *kernelside_name(enum gmpt_kernel_tier tier); /* "off" for GMPT_KERNEL_OFF */
+
+/* others: threads of other programs are told of. Returns 0, -ENOMEM, or, when the tier that was asked for is not to be
+ * had, another -errno with *lack filled. */
+int kernelside_open(struct kernelside **side, enum gmpt_kernel_tier wanted, bool others, struct kernelside_lack *lack);
+/* With auto, a tier that cannot be aimed gives way to the next one. Returns as kernelside_open. */
+int kernelside_aim(struct kernelside *side, const struct kernelside_target *target, struct kernelside_lack *lack);
+
+enum gmpt_kernel_tier kernelside_tier_now(const struct kernelside *side);
+/* What keeps it from the next better tier, as it was found when that was tried; NULL = nothing is better, or it was not
+ * tried. */
+const struct kernelside_lack *kernelside_better(const struct kernelside *side);
+
+int kernelside_poll(struct kernelside *side, bool last, kernelside_take *take, void *arg);
+
+void kernelside_close(struct kernelside *side); /* NULL is allowed */
+
+#endif
