@@ -58,7 +58,7 @@ static void after_end_without_p(struct m *m, struct g *from, void *arg)
 {
     (void)m, (void)arg;
     TRACE(syscall_exit, from);
-    latency_runnable(from);
+    latency_runnable(NULL, from);
     g_transition(from, G_RUNNABLE, GMPT_WAIT_none);
     shared_queue_put(from);
     scheduler_submitted();

@@ -61,7 +61,7 @@ static inline __attribute__((always_inline)) struct g *create(struct p *p, enum 
         annotate_labels(p, g, labels);
     if (unlikely(options->scope != 0))
         annotate_scope(p, g, options->scope);
-    latency_runnable(g);
+    latency_runnable(p, g);
     g_transition(g, G_RUNNABLE, GMPT_WAIT_none);
     store_relaxed(&p->alive_delta, load_relaxed(&p->alive_delta) + 1);
     return g;

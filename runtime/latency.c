@@ -12,11 +12,17 @@ static int64_t first_ns;
 static ATOMIC(uint64_t) scale; /* nanoseconds in a tick << SCALE_BITS */
 static bool calibrated;
 
-uint64_t latency_ticks(void) { return ring_ticks(clock_kind) | 1; }
+uint64_t latency_ticks(const struct p *p)
+{
+    const struct ring *ring = p ? &p->ring : NULL;
+    uint32_t epoch = load_relaxed(&trace_segment.header->tracing);
+    bool told = ring && epoch != 0 && ring->epoch == epoch && ring->lost_pending == 0;
+    return (likely(told) ? ring->last_ticks : ring_ticks(clock_kind)) | 1;
+}
 
 static void measure(int64_t now_ns)
 {
-    uint64_t ticks = latency_ticks() - first_ticks;
+    uint64_t ticks = latency_ticks(NULL) - first_ticks;
     if (ticks > 0 && now_ns > first_ns)
         store_relaxed(&scale, ((uint64_t)(now_ns - first_ns) << SCALE_BITS) / ticks);
 }
@@ -33,7 +39,7 @@ void latency_start(void)
     clock_kind = (enum segment_clock)trace_segment.header->clock;
     latency_count_all(load_relaxed(&trace_segment.header->tracing) != 0);
     first_ns = clock_now_ns();
-    first_ticks = latency_ticks();
+    first_ticks = latency_ticks(NULL);
     int64_t now_ns = first_ns;
     while (clock_kind == SEGMENT_CLOCK_TSC && now_ns - first_ns < 20000) /* a first guess, good to a percent */
         now_ns = clock_now_ns();
@@ -72,7 +78,7 @@ int64_t gmpt_latency_bucket_ns(int bucket)
 
 void latency_count(struct p *p, struct g *g)
 {
-    uint64_t now = latency_ticks(), ready = g->ready_ticks;
+    uint64_t now = latency_ticks(p), ready = g->ready_ticks;
     uint64_t ticks = now > ready ? now - ready : 0; /* another CPU's counter may be a little behind */
     if (ticks > UINT64_MAX >> SCALE_BITS)
         ticks = UINT64_MAX >> SCALE_BITS;

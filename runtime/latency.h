@@ -2,8 +2,8 @@
  *
  * One in LATENCY_ONE_IN of the moments at which a G becomes runnable is noted in the G, and counted by the P that runs
  * it: two readings of the clock each time would cost more than the switch itself. While the program is recorded every
- * one is. Which one it is follows from the G's id and transition number, so that each G is looked at now and then,
- * whatever it does in turn. */
+ * one is, by the times that the trace's records of these moments have. Which one it is follows from the G's id and
+ * transition number, so that each G is looked at now and then, whatever it does in turn. */
 #ifndef GMPT_LATENCY_H
 #define GMPT_LATENCY_H
 
@@ -21,17 +21,18 @@ void latency_count_all(bool all);
 /* By sysmon: measures the clock against CLOCK_MONOTONIC. */
 void latency_calibrate(int64_t now_ns);
 
-uint64_t latency_ticks(void);
+/* Now, never 0: while tracing, as the last record in p's ring has it. */
+uint64_t latency_ticks(const struct p *p);
 void latency_count(struct p *p, struct g *g);
 
-/* Before the transition to runnable. */
-static inline void latency_runnable(struct g *g)
+/* Before the transition to runnable, of which p's ring has been told; NULL = another ring, or none. */
+static inline void latency_runnable(const struct p *p, struct g *g)
 {
     if (unlikely((((g->seq >> 1) + (uint32_t)g->id) & load_relaxed(&latency_mask)) == 0))
-        g->ready_ticks = latency_ticks();
+        g->ready_ticks = latency_ticks(p);
 }
 
-/* The G begins to run on p. */
+/* The G begins to run on p, whose ring has been told. */
 static inline void latency_running(struct p *p, struct g *g)
 {
     if (unlikely(g->ready_ticks != 0))

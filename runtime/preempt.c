@@ -80,7 +80,7 @@ static void after_attach_wait(struct m *m, struct g *from, void *arg)
 {
     (void)m, (void)arg;
     TRACE(go_attach_wait, from);
-    latency_runnable(from);
+    latency_runnable(NULL, from);
     g_transition(from, G_RUNNABLE, GMPT_WAIT_none);
     fetch_sub_acq_rel(&sched.detached, 1);
     shared_queue_put(from);

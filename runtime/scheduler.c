@@ -227,7 +227,7 @@ void gmpt_yield(void)
             return; /* nobody to yield to; now and then the poller and the timers get a look */
     }
     TRACE(go_yield, p);
-    latency_runnable(m->current);
+    latency_runnable(p, m->current);
     g_transition(m->current, G_RUNNABLE, GMPT_WAIT_none);
     leave_and_return(m, m->current, after_requeue, NULL);
 }
@@ -260,7 +260,7 @@ static void give_way(bool by_signal)
         fetch_add_relaxed(&sched.preempted_t0, 1);
         TRACE(go_preempt, p);
     }
-    latency_runnable(m->current);
+    latency_runnable(p, m->current);
     g_transition(m->current, G_RUNNABLE, GMPT_WAIT_none);
     leave_and_return(m, m->current, after_requeue_global, NULL);
 }
@@ -319,7 +319,7 @@ static inline void make_runnable(struct p *p, struct g *g)
     if (p)
         enter_check();
     TRACE(go_unblock, p, g);
-    latency_runnable(g);
+    latency_runnable(p, g);
     g_transition(g, G_RUNNABLE, GMPT_WAIT_none);
 }
 
@@ -460,7 +460,7 @@ void scheduler_started_first(struct g *g)
     if (unlikely(parent->canary) && seat_is_overflowed(parent, __builtin_frame_address(0)))
         overflow_fatal(parent);
     TRACE(go_yield, p);
-    latency_runnable(parent);
+    latency_runnable(p, parent);
     g_transition(parent, G_RUNNABLE, GMPT_WAIT_none);
     parent->saved_errno = *m->errno_at;
     m->after = after_nest;
