@@ -13,6 +13,7 @@
 #ifndef GMPT_RUNTIME_H
 #define GMPT_RUNTIME_H
 
+#include "callers.h"
 #include "lock.h"
 #include "switch.h"
 #include "tracepoint.h"
@@ -201,6 +202,7 @@ struct p {
     _Alignas(64) ATOMIC(struct g *) runq[RUNQ_SLOTS];
     struct seat_cache seats[STACK_CLASSES]; /* of Gs that have ended */
     struct p_counters counters;
+    struct callers callers;
 };
 
 struct sched {

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "tracepoint.h"
 
+#include "callers.h"
 #include "latency.h"
 #include "memcheck.h"
 #include "modules.h"
@@ -54,74 +55,9 @@ uint64_t trace_ticks(void) { return ticks(); }
 
 /* ---- stacks ---- */
 
-/* How many frames the recorder wants of a stack, at most STACK_DEPTH_MAX whatever it has written; 0 = no stacks. */
-static uint32_t stack_room(void)
-{
-    return segment_stack_room(load_relaxed(&trace_segment.header->frames_left_out));
-}
-
-/* Follows the frame pointers from this frame up to the G's first frame and adds the callers to the count that pc has,
- * up to room. With trims, of those in the runtime's own code that come first only the last remains: the public function
- * that the program called. Reads nothing outside the G's stack, whatever a caller without frame pointers left in
- * rbp. */
-static inline __attribute__((always_inline)) uint32_t walk(const struct g *g, uintptr_t frame, uint64_t *pc,
-                                                           uint32_t count, uint32_t room, bool trims)
-{
-    const uintptr_t lo = g->slot->stack_lo, hi = (uintptr_t)g;
-    const uint64_t own = (uint64_t)(uintptr_t)__start_gmpt_text;
-    const uint64_t own_bytes = (uint64_t)(uintptr_t)__stop_gmpt_text - own;
-    while (count < room && frame % 8 == 0 && frame >= lo && frame < hi - 16) {
-        uint64_t above = ((uint64_t *)frame)[0], caller = ((uint64_t *)frame)[1];
-        if (above == 0)
-            break; /* the G's own function: its caller is the entry */
-        if (caller < 4096)
-            break;
-        if (trims && count == 1 && caller - own < own_bytes && pc[0] - own < own_bytes)
-            count = 0;
-        pc[count++] = caller;
-        if (above <= frame)
-            break; /* stacks grow down, so callers lie above */
-        frame = above;
-    }
-    return count;
-}
-
-/* New stacks are rare: a good moment to see whether the program has loaded something. */
-static uint32_t intern(struct p *p, const uint64_t *pc, uint32_t count)
-{
-    if (count == 0)
-        return 0;
-    uint32_t before = p->ring.stack_count;
-    uint32_t ordinal = ring_stack(&p->ring, pc, count);
-    if (p->ring.stack_count != before && !modules_have(pc, count))
-        modules_note();
-    return ordinal;
-}
-
-/* Of the API function, which has told its own frame. */
-static uint32_t site_stack(struct p *p, const struct g *g, struct api_site site)
-{
-    uint64_t pc[STACK_DEPTH_MAX];
-    uint32_t room = stack_room();
-    if (!site.frame || room == 0)
-        return 0;
-    pc[0] = (uint64_t)(uintptr_t)site.function + 1;
-    return intern(p, pc, walk(g, (uintptr_t)site.frame, pc, 1, room, false));
-}
-
-/* Of the running G, from a frame in the runtime's own code. */
-static uint32_t caller_stack(struct p *p, const struct g *g, const void *frame)
-{
-    uint64_t pc[STACK_DEPTH_MAX];
-    uint32_t room = stack_room();
-    if (room == 0 || !trace_wants(EVENT_GROUP_WAKER))
-        return 0;
-    return intern(p, pc, walk(g, (uintptr_t)frame, pc, 0, room, true));
-}
-
 void trace_note_wait_site(struct p *p, struct g *g, struct api_site site)
 {
-    g->slot->wait_stack = site_stack(p, g, site);
+    g->slot->wait_stack = callers_of_site(p, g, site);
     g->slot->wait_ring = (uint16_t)p->index;
 }
 
@@ -315,12 +251,12 @@ void trace_main_returned(void)
 /* The address of a stack that may be in another ring's table, and have been noted for a recorder that wanted more. */
 static uint64_t stack_elsewhere(uint32_t ring, uint32_t ordinal)
 {
-    return stack_room() ? segment_stack_of(ring, ordinal) : 0;
+    return callers_room() ? segment_stack_of(ring, ordinal) : 0;
 }
 
 static uint64_t creation_stack(struct ring *ring, const struct g_slot *slot)
 {
-    if (slot->create_stack || !slot->create_pc || !stack_room())
+    if (slot->create_stack || !slot->create_pc || !callers_room())
         return stack_elsewhere(slot->create_ring, slot->create_stack);
     return ring_stack(ring, &slot->create_pc, 1);
 }
@@ -330,7 +266,7 @@ static uint64_t wait_stack(struct ring *ring, const struct g *g)
 {
     const struct g_slot *slot = g->slot;
     struct unwind unwind;
-    uint32_t room = stack_room();
+    uint32_t room = callers_room();
     if (slot->wait_stack || room == 0)
         return stack_elsewhere(slot->wait_ring, slot->wait_stack);
     if (!unwind_saved(&unwind, g, slot))
@@ -492,7 +428,7 @@ void trace_emit_proc_limit(uint32_t count)
 
 void trace_emit_go_create(struct p *p, struct g *g, struct api_site site)
 {
-    uint32_t stack = p->current ? site_stack(p, p->current, site) : 0;
+    uint32_t stack = p->current ? callers_of_site(p, p->current, site) : 0;
     g->slot->create_stack = stack;
     g->slot->create_ring = (uint16_t)p->index;
     EMIT3(&p->ring, go_create, g->id, g->slot->fn, stack);
@@ -579,6 +515,11 @@ static uint32_t polled(const struct g *g, enum gmpt_waker poller)
 #define EMIT_UNBLOCK(ring, g, by, stack)                                                                               \
     EMIT_WHEN(follow_g(ring, g), ring, go_unblock, 4, (g)->id, (uint32_t)((g)->seq + 1), by, stack)
 
+static uint32_t waker_stack(struct p *p, const struct g *waker, const void *frame)
+{
+    return trace_wants(EVENT_GROUP_WAKER) ? callers_of_frame(p, waker, frame) : 0;
+}
+
 void trace_emit_go_unblock(struct p *p, struct g *g)
 {
     if (p) {
@@ -586,7 +527,7 @@ void trace_emit_go_unblock(struct p *p, struct g *g)
         if (p->waking)
             EMIT_UNBLOCK(&p->ring, g, p->waking == WAKING_BY_NOBODY ? GMPT_WAKER_UNKNOWN : p->waking, 0);
         else if (waker)
-            EMIT_UNBLOCK(&p->ring, g, GMPT_WAKER_G, caller_stack(p, waker, __builtin_frame_address(0)));
+            EMIT_UNBLOCK(&p->ring, g, GMPT_WAKER_G, waker_stack(p, waker, __builtin_frame_address(0)));
         else
             EMIT_UNBLOCK(&p->ring, g, polled(g, GMPT_WAKER_NETPOLL), 0);
         return;
@@ -750,7 +691,7 @@ void trace_emit_cpu_sample(const struct sample *sample, uint32_t tid)
         uint64_t now = ticks();
         if (now < ring->last_ticks)
             now = ring->last_ticks;
-        uint32_t before = ring->stack_count, room = stack_room();
+        uint32_t before = ring->stack_count, room = callers_room();
         uint32_t depth = sample->stack.depth < room ? sample->stack.depth : room;
         const uint64_t fields[] = { sample->g,
                                     (uint64_t)(sample->p + 1),
