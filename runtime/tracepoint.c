@@ -377,24 +377,56 @@ void trace_p_held(struct p *p, uint32_t tid) { store_relaxed(&p->ring.control->t
 
 /* ---- records ---- */
 
-#define EMIT_WHEN(follows, ring, name, count, a, b, c, d)                                                              \
-    do {                                                                                                               \
-        if (likely(follows))                                                                                           \
-            ring_emit(ring, GMPT_EVENT_##name, ticks(), count, a, b, c, d);                                            \
-    } while (0)
-#define EMIT0(ring, name) EMIT_WHEN(follow(ring), ring, name, 0, 0, 0, 0, 0)
-#define EMIT1(ring, name, a) EMIT_WHEN(follow(ring), ring, name, 1, a, 0, 0, 0)
-#define EMIT2(ring, name, a, b) EMIT_WHEN(follow(ring), ring, name, 2, a, b, 0, 0)
-#define EMIT3(ring, name, a, b, c) EMIT_WHEN(follow(ring), ring, name, 3, a, b, c, 0)
-#define EMIT4(ring, name, a, b, c, d) EMIT_WHEN(follow(ring), ring, name, 4, a, b, c, d)
+/* Of a record; 4 bytes, so that it is a constant in the code. */
+struct kind {
+    uint8_t code;
+    uint8_t fields;
+    uint16_t wanted; /* its group, which can be left out, + 1; 0 = it is always written */
+};
+#define KIND(name, fields) ((struct kind){ GMPT_EVENT_##name, fields, 0 })
+#define KIND_WANTED(name, fields, group) ((struct kind){ GMPT_EVENT_##name, fields, EVENT_GROUP_##group + 1 })
+
+/* The epoch comes first: its recorder wrote what it wants before. */
+static inline bool is_wanted(struct kind kind) { return kind.wanted == 0 || trace_wants(kind.wanted - 1u); }
+
+/* A record needs nothing but to be written. What is rare stays in functions of its own: the common path then calls
+ * none, and saves no registers. */
+static inline bool is_plain(const struct ring *ring)
+{
+    return ring->epoch == load_relaxed(&trace_segment.header->tracing) && ring_is_roomy(ring) &&
+           trace.clock == SEGMENT_CLOCK_TSC;
+}
+
+static __attribute__((noinline)) void emit_slowly(struct ring *ring, const struct g *g, struct kind kind, uint64_t a,
+                                                  uint64_t b, uint64_t c, uint64_t d)
+{
+    const uint64_t fields[] = { a, b, c, d };
+    if ((g ? follow_g(ring, g) : follow(ring)) && is_wanted(kind))
+        ring_emit_fields(ring, kind.code, ticks(), fields, kind.fields);
+}
+
+/* g: the G that exists and that the record names, or NULL. */
+static inline __attribute__((always_inline)) void emit(struct ring *ring, const struct g *g, struct kind kind,
+                                                       uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+{
+    bool plain = is_plain(ring);
+    if (likely(plain) && !is_wanted(kind))
+        return;
+    if (likely(plain && (!g || load_relaxed(&g->slot->told) == ring->epoch)))
+        ring_finish(ring, ring_begin_roomy(ring, kind.code, ring_ticks(SEGMENT_CLOCK_TSC)), kind.fields, a, b, c, d);
+    else
+        emit_slowly(ring, g, kind, a, b, c, d);
+}
+
+#define EMIT0(ring, name) emit(ring, NULL, KIND(name, 0), 0, 0, 0, 0)
+#define EMIT1(ring, name, a) emit(ring, NULL, KIND(name, 1), a, 0, 0, 0)
+#define EMIT2(ring, name, a, b) emit(ring, NULL, KIND(name, 2), a, b, 0, 0)
+#define EMIT3(ring, name, a, b, c) emit(ring, NULL, KIND(name, 3), a, b, c, 0)
+#define EMIT4(ring, name, a, b, c, d) emit(ring, NULL, KIND(name, 4), a, b, c, d)
+#define EMIT_WANTED(ring, group, name, count, a, b, c) emit(ring, NULL, KIND_WANTED(name, count, group), a, b, c, 0)
 /* A record that names a G which exists, and one more number. */
-#define EMIT_G(ring, name, g, number) EMIT_WHEN(follow_g(ring, g), ring, name, 2, (g)->id, number, 0, 0)
-/* Records of a group that can be left out. The epoch comes first: its recorder wrote what it wants before. */
-#define FOLLOW_WANTED(ring, group) (follow(ring) && trace_wants(EVENT_GROUP_##group))
-#define EMIT_WANTED(ring, group, name, count, a, b, c)                                                                 \
-    EMIT_WHEN(FOLLOW_WANTED(ring, group), ring, name, count, a, b, c, 0)
-#define EMIT_G_WANTED(ring, group, name, g, number)                                                                    \
-    EMIT_WHEN(follow_g(ring, g) && trace_wants(EVENT_GROUP_##group), ring, name, 2, (g)->id, number, 0, 0)
+#define EMIT_G(ring, name, g, number) emit(ring, g, KIND(name, 2), (g)->id, number, 0, 0)
+#define EMIT_G_WANTED(ring, group, name, g, number) emit(ring, g, KIND_WANTED(name, 2, group), (g)->id, number, 0, 0)
 
 void trace_emit_proc_start(struct p *p, uint32_t tid) { EMIT1(&p->ring, proc_start, tid); }
 
@@ -437,13 +469,6 @@ void trace_emit_go_create(struct p *p, struct g *g, struct api_site site)
 
 void trace_emit_go_start(struct p *p, struct g *g) { EMIT_G(&p->ring, go_start, g, (uint32_t)(g->seq + 1)); }
 
-/* A record needs nothing but to be written. What is rare stays in functions of its own: the common path then calls
- * none, and saves no registers. */
-static inline bool is_plain(const struct ring *ring)
-{
-    return ring->epoch == load_relaxed(&trace_segment.header->tracing) && ring_is_roomy(ring);
-}
-
 /* When the ring is plain, its last record is that of the stop: had it been lost, there would be no room. */
 void trace_emit_go_start_at_once(struct p *p, struct g *g)
 {
@@ -465,7 +490,7 @@ static __attribute__((noinline)) void stop_emit_slowly(struct ring *ring, uint8_
 
 static inline __attribute__((always_inline)) void stop_emit(struct ring *ring, uint8_t code)
 {
-    if (likely(is_plain(ring) && !sampler_is_due(m_self()) && trace.clock == SEGMENT_CLOCK_TSC))
+    if (likely(is_plain(ring) && !sampler_is_due(m_self())))
         ring_commit(ring, ring_begin_roomy(ring, code, ring_ticks(SEGMENT_CLOCK_TSC)));
     else
         stop_emit_slowly(ring, code);
@@ -513,7 +538,7 @@ static uint32_t polled(const struct g *g, enum gmpt_waker poller)
 }
 
 #define EMIT_UNBLOCK(ring, g, by, stack)                                                                               \
-    EMIT_WHEN(follow_g(ring, g), ring, go_unblock, 4, (g)->id, (uint32_t)((g)->seq + 1), by, stack)
+    emit(ring, g, KIND(go_unblock, 4), (g)->id, (uint32_t)((g)->seq + 1), by, stack)
 
 static uint32_t waker_stack(struct p *p, const struct g *waker, const void *frame)
 {
@@ -669,7 +694,7 @@ static uint64_t text_take(const char **text, size_t *left)
 void trace_emit_user_log(struct p *p, uint64_t task, uint32_t category, const char *text, size_t bytes)
 {
     size_t left = bytes < GMPT_LOG_BYTES_MAX ? bytes : GMPT_LOG_BYTES_MAX;
-    if (!FOLLOW_WANTED(&p->ring, LOG))
+    if (!follow(&p->ring) || !trace_wants(EVENT_GROUP_LOG))
         return;
     while (left) {
         uint64_t word[4];

@@ -111,13 +111,10 @@ static inline __attribute__((always_inline)) void ring_commit(struct ring *ring,
     store_release(&ring->open->commit, ring->count << 32 | bytes); /* A */
 }
 
-/* Appends a record with this code and count fields; count is a constant at every call. */
-static inline __attribute__((always_inline)) void ring_emit(struct ring *ring, uint8_t code, uint64_t ticks, int count,
-                                                            uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+/* The fields, from p on, and the end of a record that has been begun; count is a constant at every call. */
+static inline __attribute__((always_inline)) void ring_finish(struct ring *ring, uint8_t *p, int count, uint64_t a,
+                                                              uint64_t b, uint64_t c, uint64_t d)
 {
-    uint8_t *p = ring_begin(ring, code, ticks);
-    if (__builtin_expect(!p, 0))
-        return;
     if (count > 0)
         p = leb_put(p, a);
     if (count > 1)
@@ -127,6 +124,15 @@ static inline __attribute__((always_inline)) void ring_emit(struct ring *ring, u
     if (count > 3)
         p = leb_put(p, d);
     ring_commit(ring, p);
+}
+
+/* Appends a record with this code and count fields. */
+static inline __attribute__((always_inline)) void ring_emit(struct ring *ring, uint8_t code, uint64_t ticks, int count,
+                                                            uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+{
+    uint8_t *p = ring_begin(ring, code, ticks);
+    if (__builtin_expect(p != NULL, 1))
+        ring_finish(ring, p, count, a, b, c, d);
 }
 
 /* The same for the rarer records that have more. */
