@@ -301,6 +301,31 @@ TEST(columns, any_byte_may_be_damaged)
     free(reader);
 }
 
+/* A reader unpacks many numbers at a time; what lies before damage is read all the same, and no record after it. */
+TEST(columns, what_lies_before_damage_is_read)
+{
+    enum { COUNT = 2 * COLUMN_BATCH + 10, WHOLE = COLUMN_BATCH + 5 };
+    struct event_schema schema;
+    struct record records[COUNT], back;
+    struct column_reader *reader = malloc(sizeof *reader);
+    bool known;
+    for (int i = 0; i < COUNT; i++)
+        records[i] = (struct record){ GMPT_EVENT_proc_preempt, 1, { (uint64_t)i } };
+    struct block block = block_make(records, COUNT);
+    struct columns columns = block_parse(&block, COUNT);
+    event_schema_init(&schema);
+    memset(block.bytes + (columns.fields - block.bytes) + WHOLE, 0xff, LEB_MAX_BYTES); /* over 64 bits */
+    column_reader_begin(reader, &columns, &schema);
+    for (int i = 0; i < WHOLE; i++) {
+        ck_assert(column_reader_next(reader, &back.code, &back.delta, back.fields, &known));
+        ck_assert_mem_eq(back.fields, records[i].fields, sizeof back.fields);
+    }
+    ck_assert(!column_reader_next(reader, &back.code, &back.delta, back.fields, &known));
+    ck_assert(!column_reader_next(reader, &back.code, &back.delta, back.fields, &known));
+    free(block.bytes);
+    free(reader);
+}
+
 TEST(columns, rows_that_are_no_records_are_refused)
 {
     static const uint8_t rows[] = { GMPT_EVENT_go_start, 1, 0x85, 0x01, 2 };

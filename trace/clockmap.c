@@ -32,7 +32,6 @@ static void points_thin(struct clockmap *map)
     }
     memmove(map->point + kept, map->point + old, (map->count - old) * sizeof map->point[0]);
     map->count -= old - kept;
-    map->used = 0;
     for (uint32_t i = 0; i < kept; i++)
         map->point[i].scale = scale_between(&map->point[i], &map->point[i + 1]);
 }
@@ -43,6 +42,7 @@ void clockmap_add(struct clockmap *map, const struct writer_clock *clock)
         map->first_monotonic_ns = clock->monotonic_ns;
         map->first_realtime_ns = clock->realtime_ns;
         map->point[0] = (struct clockmap_point){ clock->ticks, 0, SCALE_ONE };
+        map->last = (struct clockmap_piece){ clock->ticks, 0, 0, SCALE_ONE };
         map->count = 1;
         return;
     }
@@ -54,6 +54,7 @@ void clockmap_add(struct clockmap *map, const struct writer_clock *clock)
         points_thin(map);
         last = &map->point[map->count - 1];
     }
+    map->last.length_ticks = 0; /* looked up anew: what lies behind the last point has another scale now */
     last[1] = (struct clockmap_point){ clock->ticks, ns, 0 };
     last[1].scale = last->scale = scale_between(last, &last[1]);
     map->count++;
@@ -76,12 +77,11 @@ uint64_t clockmap_ticks_in(const struct clockmap *map, uint32_t ns)
     return ((uint64_t)ns << 32) / (scale ? scale : SCALE_ONE);
 }
 
-void clockmap_find(struct clockmap *map, uint64_t ticks)
+int64_t clockmap_ns_anywhere(struct clockmap *map, uint64_t ticks)
 {
     if (map->count == 0) {
-        map->point[0].scale = SCALE_ONE;
-        map->used = 0;
-        return;
+        map->last = (struct clockmap_piece){ 0, 0, 0, SCALE_ONE };
+        return (int64_t)ticks;
     }
     uint32_t low = 0, high = map->count; /* the piece is in [low, high); before the first point counts as the first */
     while (high - low > 1) {
@@ -91,5 +91,9 @@ void clockmap_find(struct clockmap *map, uint64_t ticks)
         else
             high = middle;
     }
-    map->used = low;
+    const struct clockmap_point *point = &map->point[low];
+    uint64_t length_ticks = high < map->count ? point[1].ticks - point->ticks : INT64_MAX;
+    map->last = (struct clockmap_piece){ point->ticks, length_ticks, point->ns, point->scale };
+    __int128 since = (int64_t)(ticks - point->ticks);
+    return (int64_t)((uint64_t)point->ns + (uint64_t)(int64_t)((since * (__int128)point->scale) >> 32));
 }

@@ -14,9 +14,17 @@ struct clockmap_point {
     uint64_t scale; /* ns per tick << 32, from this point to the next; of the last one: as before it */
 };
 
+/* The piece that was used last: from a point on, as far as its scale goes. */
+struct clockmap_piece {
+    uint64_t ticks, length_ticks; /* length_ticks 0: none was */
+    int64_t ns;
+    uint64_t scale;
+};
+
 /* Zero-initialised is empty, and takes a tick for a nanosecond. */
 struct clockmap {
-    uint32_t count, used; /* points; the piece that was used last */
+    struct clockmap_piece last;
+    uint32_t count;
     int64_t first_monotonic_ns, first_realtime_ns;
     struct clockmap_point point[CLOCKMAP_POINTS];
 };
@@ -30,27 +38,20 @@ uint64_t clockmap_ticks_ago(const struct clockmap *map, int64_t ns);
 /* How many ticks there are in so many nanoseconds, about now. */
 uint64_t clockmap_ticks_in(const struct clockmap *map, uint32_t ns);
 
-void clockmap_find(struct clockmap *map, uint64_t ticks);
-
-static inline int64_t clockmap_scaled(int64_t ticks, uint64_t scale)
-{
-    return (int64_t)(((__int128)ticks * (__int128)scale) >> 32);
-}
+int64_t clockmap_ns_anywhere(struct clockmap *map, uint64_t ticks);
 
 static inline int64_t clockmap_ns(struct clockmap *map, uint64_t ticks)
 {
-    const struct clockmap_point *point = &map->point[map->used];
-    if (__builtin_expect(map->used + 1 >= map->count || ticks < point->ticks || ticks >= point[1].ticks, 0)) {
-        clockmap_find(map, ticks);
-        point = &map->point[map->used];
-    }
-    return (int64_t)((uint64_t)point->ns + (uint64_t)clockmap_scaled((int64_t)(ticks - point->ticks), point->scale));
+    uint64_t since = ticks - map->last.ticks;
+    if (__builtin_expect(since >= map->last.length_ticks, 0))
+        return clockmap_ns_anywhere(map, ticks);
+    return (int64_t)((uint64_t)map->last.ns + (uint64_t)(((unsigned __int128)since * map->last.scale) >> 32));
 }
 
 /* How long a number of ticks is, by the piece that was used last. */
 static inline int64_t clockmap_span_ns(const struct clockmap *map, uint64_t ticks)
 {
-    return (int64_t)(uint64_t)(((unsigned __int128)ticks * map->point[map->used].scale) >> 32);
+    return (int64_t)(uint64_t)(((unsigned __int128)ticks * map->last.scale) >> 32);
 }
 
 #endif

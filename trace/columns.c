@@ -270,13 +270,15 @@ bool columns_begin_with_loss(const struct columns *columns, uint64_t *lost)
 
 static void column_begin(struct column *column, const uint8_t *bytes, uint64_t size)
 {
-    *column = (struct column){ bytes, bytes + size, 0 };
+    *column = (struct column){ bytes, bytes + size, 0, 0, false };
 }
 
 void column_reader_begin(struct column_reader *reader, const struct columns *columns, const struct event_schema *schema)
 {
     const uint8_t *p = columns->numbers, *at = columns->fields;
     memset(reader->kind, COLUMN_KIND_ABSENT, sizeof reader->kind);
+    memset(reader->batch, 0, sizeof reader->batch);
+    reader->times_batch = (struct column_batch){ 0, 0 };
     reader->code = columns->codes;
     reader->codes_end = columns->times;
     column_begin(&reader->times, columns->times, (uint64_t)(columns->fields - columns->times));
@@ -295,26 +297,104 @@ void column_reader_begin(struct column_reader *reader, const struct columns *col
     }
 }
 
-bool column_next_slowly(struct column *column, uint64_t *value)
+/* A number of the column, or NULL when it is malformed or cut off by the column's end. Most have one byte; whether it is
+ * one or two, as with times, no CPU foresees, so that is no branch. */
+static inline const uint8_t *number_next(const uint8_t *at, const uint8_t *end, uint64_t *value)
 {
-    if (column->at == column->end) {
-        *value = 0;
-        return true;
+    uint64_t first = at[0], second = at[1], more = first >> 7;
+    if (__builtin_expect(more & second >> 7, 0)) {
+        at = leb_get_roomy(at, value);
+        return at && at <= end ? at : NULL;
     }
-    const uint8_t *next = leb_get_roomy(column->at, value);
-    if (!next || next > column->end)
+    *value = (first & 0x7f) | (second & (0 - more)) << 7;
+    at += 1 + more;
+    return __builtin_expect(at <= end, 1) ? at : NULL;
+}
+
+/* Unpacks a column's next values: COLUMN_BATCH of them, or fewer, when the one after them is damage. */
+static unsigned times_unpack(struct column *column, uint64_t out[COLUMN_BATCH])
+{
+    const uint8_t *at = column->at, *end = column->end, *next;
+    unsigned count = 0;
+    if (column->constant)
+        return COLUMN_BATCH;
+    for (; count < COLUMN_BATCH && at < end; at = next)
+        if (!(next = number_next(at, end, &out[count++]))) {
+            count--;
+            break;
+        }
+    column->at = at;
+    column->stored = count;
+    column->constant = count == 0 && at == end;
+    if (at == end)
+        for (; count < COLUMN_BATCH; count++)
+            out[count] = 0;
+    return count;
+}
+
+/* The same where values are differences; of eight that have a byte each, no length needs a look. */
+static unsigned field_unpack(struct column *column, uint64_t out[COLUMN_BATCH])
+{
+    const uint8_t *at = column->at, *end = column->end;
+    uint64_t before = column->before, difference = 0;
+    unsigned count = 0;
+    if (column->constant)
+        return COLUMN_BATCH;
+    while (count < COLUMN_BATCH && at < end) {
+        uint64_t bytes;
+        memcpy(&bytes, at, sizeof bytes);
+        if (!(bytes & 0x8080808080808080u) && end - at >= 8 && count <= COLUMN_BATCH - 8) {
+            for (int i = 0; i < 8; i++)
+                out[count++] = before += leb_unzigzag(*at++);
+            continue;
+        }
+        const uint8_t *next = number_next(at, end, &difference);
+        if (!next)
+            break;
+        out[count++] = before += leb_unzigzag(difference);
+        at = next;
+    }
+    column->at = at;
+    column->before = before;
+    column->stored = count;
+    column->constant = count == 0 && at == end;
+    if (at == end)
+        for (; count < COLUMN_BATCH; count++)
+            out[count] = before;
+    return count;
+}
+
+bool column_times_refill(struct column_reader *reader)
+{
+    reader->times_batch = (struct column_batch){ 0, (uint16_t)times_unpack(&reader->times, reader->delta) };
+    return reader->times_batch.end > 0;
+}
+
+bool column_fields_refill(struct column_reader *reader, unsigned code)
+{
+    unsigned least = COLUMN_BATCH, column = first_column[code];
+    if (reader->kind[code] != COLUMN_KIND_KNOWN)
         return false;
-    column->at = next;
-    return true;
+    for (unsigned i = column; i < column + event_field_counts[code]; i++) {
+        unsigned count = field_unpack(&reader->field[i], reader->value[i]);
+        least = count < least ? count : least;
+    }
+    reader->batch[code] = (struct column_batch){ 0, (uint16_t)least };
+    return least > 0;
+}
+
+static bool column_finished(const struct column *column, const struct column_batch *batch)
+{
+    return column->at == column->end && column->stored <= batch->next;
 }
 
 bool column_reader_finished(const struct column_reader *reader)
 {
-    if (reader->code != reader->codes_end || reader->times.at != reader->times.end)
+    if (reader->code != reader->codes_end || !column_finished(&reader->times, &reader->times_batch))
         return false;
     for (unsigned code = 0; code < GMPT_EVENT_CODES; code++)
         for (int i = 0; reader->kind[code] == COLUMN_KIND_KNOWN && i < event_field_counts[code]; i++)
-            if (reader->field[first_column[code] + i].at != reader->field[first_column[code] + i].end)
+            if (!column_finished(&reader->field[first_column[code] + i], &reader->batch[code]))
                 return false;
     return true;
 }

@@ -33,7 +33,9 @@
  *    times all the same.
  * 3. A number in a column that is cut off by the column's end or has over 64 bits, a code whose kind was not announced,
  *    and bytes that are left when the last record has been read are damage.
- * 4. The bytes of a section can be read for LEB_MAX_BYTES beyond its end (frames.h), so a number needs one check. */
+ * 4. The bytes of a section can be read for LEB_MAX_BYTES beyond its end (frames.h), so a number needs one check.
+ * 5. A reader unpacks the next COLUMN_BATCH values of a kind's columns at a time, and tells of a number that is damage
+ *    only when its record's turn has come: what lies before it is read. */
 #ifndef GMPT_COLUMNS_H
 #define GMPT_COLUMNS_H
 
@@ -88,6 +90,8 @@ bool columns_begin_with_loss(const struct columns *columns, uint64_t *lost);
 struct column {
     const uint8_t *at, *end;
     uint64_t before;
+    uint32_t stored; /* how many of the values in the batch lay in the column; those after them repeat the last */
+    bool constant;   /* none did: what has been unpacked stays right */
 };
 
 enum column_kind {
@@ -96,12 +100,23 @@ enum column_kind {
     COLUMN_KIND_KNOWN,
 };
 
+#define COLUMN_BATCH 64 /* values that are unpacked at a time: a loop over one column is quicker than one over a record */
+
+/* Of the values that have been unpacked: the next one, and where they end. */
+struct column_batch {
+    uint16_t next, end;
+};
+
 /* Reads records in order. */
 struct column_reader {
     const uint8_t *code, *codes_end;
+    struct column_batch times_batch;
+    struct column_batch batch[GMPT_EVENT_CODES]; /* of all the columns of a kind; empty unless it is known */
+    uint8_t kind[GMPT_EVENT_CODES];              /* enum column_kind */
     struct column times;
     struct column field[COLUMN_COUNT]; /* valid for the kinds that are known */
-    uint8_t kind[GMPT_EVENT_CODES];    /* enum column_kind */
+    uint64_t delta[COLUMN_BATCH];
+    uint64_t value[COLUMN_COUNT][COLUMN_BATCH];
 };
 
 /* Before the first record of columns that have been parsed. */
@@ -110,31 +125,9 @@ void column_reader_begin(struct column_reader *reader, const struct columns *col
 /* After the last one: whether the columns were used up. */
 bool column_reader_finished(const struct column_reader *reader);
 
-bool column_next_slowly(struct column *column, uint64_t *value);
-
-static inline __attribute__((always_inline)) bool column_next(struct column *column, uint64_t *value)
-{
-    const uint8_t *at = column->at;
-    if (__builtin_expect(at < column->end && *at < 0x80, 1)) {
-        *value = *at;
-        column->at = at + 1;
-        return true;
-    }
-    return column_next_slowly(column, value);
-}
-
-static inline __attribute__((always_inline)) bool column_next_field(struct column *column, uint64_t *value)
-{
-    if (column->at == column->end) { /* most fields are the same all along */
-        *value = column->before;
-        return true;
-    }
-    uint64_t difference;
-    if (!column_next(column, &difference))
-        return false;
-    *value = column->before += leb_unzigzag(difference);
-    return true;
-}
+/* Unpack the next values. Return false when there are none: the next one is malformed, or of a kind that is not known. */
+bool column_times_refill(struct column_reader *reader);
+bool column_fields_refill(struct column_reader *reader, unsigned code);
 
 /* Reads a record, of which there is one: its code, ticks since the record before, and fields, those that it has not got
  * being 0. Of a kind that is not known, which *known says, only code and ticks are told. Returns false when it is
@@ -144,21 +137,24 @@ static inline __attribute__((always_inline)) bool column_reader_next(struct colu
                                                                      uint64_t fields[GMPT_EVENT_FIELDS_MAX],
                                                                      bool *known)
 {
-    *code = *reader->code++;
-    if (!column_next(&reader->times, delta))
+    unsigned kind = *code = *reader->code++;
+    if (__builtin_expect(reader->times_batch.next == reader->times_batch.end, 0) && !column_times_refill(reader))
         return false;
-    *known = reader->kind[*code] == COLUMN_KIND_KNOWN;
-    if (__builtin_expect(!*known, 0))
-        return reader->kind[*code] == COLUMN_KIND_UNKNOWN;
+    *delta = reader->delta[reader->times_batch.next++];
+    *known = true;
+    struct column_batch *batch = &reader->batch[kind];
+    if (__builtin_expect(batch->next == batch->end, 0) && !column_fields_refill(reader, kind)) {
+        *known = false;
+        return reader->kind[kind] == COLUMN_KIND_UNKNOWN;
+    }
+    unsigned at = batch->next++;
     uint64_t *field = fields;
-    struct column *column;
-    switch (*code) {
+    const uint64_t(*value)[COLUMN_BATCH];
+    switch (kind) {
 #define EVENT(code, name, doc)                                                                                         \
     case code:                                                                                                         \
-        column = &reader->field[COLUMN_OF_##name];
-#define FIELD(kind, name, doc)                                                                                         \
-    if (!column_next_field(column++, field++))                                                                         \
-        return false;
+        value = (const uint64_t(*)[COLUMN_BATCH]) & reader->value[COLUMN_OF_##name];
+#define FIELD(kind, name, doc) *field++ = (*value++)[at];
 #define END                                                                                                            \
     memset(field, 0, (size_t)(fields + GMPT_EVENT_FIELDS_MAX - field) * sizeof *field);                                \
     break;
@@ -166,7 +162,7 @@ static inline __attribute__((always_inline)) bool column_reader_next(struct colu
     default:
         return false;
     }
-    (void)column;
+    (void)value;
     return true;
 }
 

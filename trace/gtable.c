@@ -14,7 +14,7 @@ struct gtable_slab {
 
 struct gtable_g *gtable_add(struct gtable *gs, uint64_t id)
 {
-    if (gs->table.count >= GTABLE_MAX) {
+    if (gs->ids.table.count >= GTABLE_MAX) {
         errno = EOVERFLOW;
         return NULL;
     }
@@ -32,21 +32,22 @@ struct gtable_g *gtable_add(struct gtable *gs, uint64_t id)
             gs->free_gs = &slab->gs[i];
         }
     }
-    struct gtable_g *g = gs->free_gs;
-    if (table_insert(&gs->table, table_mix(id), g)) {
+    struct gtable_g *g = gs->free_gs, *next_free = g->next_free;
+    memset(g, 0, sizeof *g);
+    g->g.id = id;
+    if (idtable_insert(&gs->ids, g)) {
+        g->g.id = 0;
+        g->next_free = next_free;
         errno = ENOMEM;
         return NULL;
     }
-    gs->free_gs = g->next_free;
-    memset(g, 0, sizeof *g);
-    g->g.id = id;
+    gs->free_gs = next_free;
     return g;
 }
 
 void gtable_remove(struct gtable *gs, struct gtable_g *g)
 {
-    table_remove(&gs->table, table_mix(g->g.id), g);
-    g->g.id = 0;
+    idtable_remove(&gs->ids, g);
     g->next_free = gs->free_gs;
     gs->free_gs = g;
 }
@@ -57,6 +58,6 @@ void gtable_clear(struct gtable *gs)
         gs->slabs = slab->next;
         free(slab);
     }
-    table_clear(&gs->table);
+    idtable_clear(&gs->ids);
     memset(gs, 0, sizeof *gs);
 }

@@ -3,7 +3,7 @@
 #ifndef GMPT_GTABLE_H
 #define GMPT_GTABLE_H
 
-#include "table.h"
+#include "idtable.h"
 
 #include <gmptrace/trace.h>
 
@@ -22,15 +22,12 @@ struct gtable_slab;
 
 /* Zero-initialised is empty. */
 struct gtable {
-    struct table table;
+    struct idtable ids;
     struct gtable_g *free_gs;
     struct gtable_slab *slabs;
 };
 
-static inline struct gtable_g *gtable_find(const struct gtable *gs, uint64_t id)
-{
-    return table_find(&gs->table, table_mix(id), NULL, NULL);
-}
+static inline struct gtable_g *gtable_find(struct gtable *gs, uint64_t id) { return idtable_find(&gs->ids, id); }
 
 /* A record for a G that is not there yet, all zero but for its id, which is not 0. NULL with errno ENOMEM, or EOVERFLOW
  * over GTABLE_MAX. */

@@ -1,7 +1,8 @@
 /* A record holds its G's interval as it is handed over, so that nothing is copied for those who listen. */
 #include "intervals.h"
 
-#include "table.h"
+#include "idtable.h"
+#include "timesum.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -38,7 +39,8 @@ struct intervals {
     struct live *entered; /* what it does now has begun with this event, and those who watch have not heard of it */
     struct current current[PS_MAX];
     uint64_t counts[GMPT_G_STATES];
-    struct table gs;
+    int64_t state_ns[GMPT_G_STATES], wait_ns[GMPT_WAIT_REASONS];
+    struct idtable gs;
     struct slab *slabs;
     struct live *free_gs;
     uint32_t slots; /* records that there are */
@@ -88,15 +90,15 @@ void intervals_close(struct intervals *intervals)
         intervals->slabs = slab->next;
         free(slab);
     }
-    table_clear(&intervals->gs);
+    idtable_clear(&intervals->gs);
     free(intervals);
 }
 
 /* ---- Live Gs ----------------------------------------------------------------------------------------------------- */
 
-static struct live *live_find(const struct intervals *intervals, uint64_t id)
+static inline struct live *live_find(struct intervals *intervals, uint64_t id)
 {
-    return table_find(&intervals->gs, table_mix(id), NULL, NULL);
+    return idtable_find(&intervals->gs, id);
 }
 
 static void live_free(struct intervals *intervals, struct live *g)
@@ -126,7 +128,7 @@ static struct live *live_make(struct intervals *intervals, uint64_t id)
     g->now = (struct interval){
         .g = &g->g, .state = GMPT_G_RUNNABLE, .begin_ns = intervals->now_ns, .p = -1, .end_p = -1
     };
-    if (table_insert(&intervals->gs, table_mix(id), g)) {
+    if (idtable_insert(&intervals->gs, g)) {
         live_free(intervals, g);
         return NULL;
     }
@@ -191,10 +193,36 @@ static inline int now_close(struct intervals *intervals, struct live *g, int64_t
     g->now.end_ns = end_ns;
     g->now.ended_by = ended_by;
     g->now.end_p = end_p;
+    int64_t spent_ns = end_ns - g->now.begin_ns;
+    timesum_add(&intervals->state_ns[g->now.state], spent_ns);
+    bool runs_on = g->now.state == GMPT_G_RUNNING && ended_by != GMPT_EVENT_go_labels &&
+                   ended_by != GMPT_EVENT_go_exit && ended_by != INTERVAL_TRACE_END;
+    if (g->now.state == GMPT_G_RUNNING)
+        timesum_add(&g->g.ran_ns, spent_ns);
+    else if (g->now.state == GMPT_G_WAITING)
+        timesum_add(&intervals->wait_ns[g->now.reason], spent_ns);
     int result = 0;
     for (struct interval_listener *to = intervals->closed; to && !result; to = to->next_closed)
-        result = to->closed(to->arg, &g->now);
+        if (!runs_on || !to->no_runs)
+            result = to->closed(to->arg, &g->now);
     return result;
+}
+
+/* What begins has no stack, no waker and no reason yet. Field by field: as a whole it is set by a slow instruction. */
+static inline void now_begin(struct live *g, enum gmpt_g_state state, int64_t begin_ns, enum gmpt_event_type by,
+                             int32_t p)
+{
+    struct interval *now = &g->now;
+    now->begin_ns = begin_ns;
+    now->state = state;
+    now->began_by = by;
+    now->p = p;
+    now->reason = GMPT_WAIT_none;
+    now->bounded = now->continued = false;
+    now->object = now->owner = now->owner_fn = 0;
+    now->waker = now->waker_fn = 0;
+    now->stack = now->waker_stack = 0;
+    now->waker_kind = GMPT_WAKER_UNKNOWN;
 }
 
 /* Only once all of the event has been taken in: it tells more of what begins than the state. */
@@ -231,12 +259,10 @@ static inline int g_enters(struct intervals *intervals, struct live *g, enum gmp
                            enum gmpt_event_type by, int32_t p)
 {
     int64_t time_ns = moment_of(intervals, g);
-    if (g->now.state == GMPT_G_RUNNING)
-        g->g.ran_ns += time_ns - g->now.begin_ns;
     int result = __builtin_expect(g->silent, 0) ? 0 : now_close(intervals, g, time_ns, by, p);
     state_count(intervals, g, state);
     g->silent = false;
-    g->now = (struct interval){ .g = &g->g, .state = state, .begin_ns = time_ns, .began_by = by, .p = p };
+    now_begin(g, state, time_ns, by, p);
     if (__builtin_expect(intervals->watched, 0)) {
         if (!result)
             result = entered_tell(intervals);
@@ -251,8 +277,6 @@ static int g_splits(struct intervals *intervals, struct live *g, const struct gm
     int64_t time_ns = moment_of(intervals, g);
     int result = 0;
     if (time_ns > g->now.begin_ns) {
-        if (g->now.state == GMPT_G_RUNNING)
-            g->g.ran_ns += time_ns - g->now.begin_ns;
         result = now_close(intervals, g, time_ns, event->type, event->p);
         g->now.began_by = event->type;
         g->now.continued = true;
@@ -265,14 +289,9 @@ static int g_splits(struct intervals *intervals, struct live *g, const struct gm
 /* The G that the event is about; NULL when it does not say which. Returns 0, -ENOMEM, or what a listener did. */
 static inline int event_g(struct intervals *intervals, const struct gmpt_event *event, struct live **g)
 {
-    const struct current *current = current_of(intervals, event->p);
     *g = NULL;
     if (event->g == 0)
         return 0;
-    if (current && current->g && current->id == event->g && current->g->g.id == event->g) {
-        *g = current->g;
-        return 0;
-    }
     *g = live_find(intervals, event->g);
     return __builtin_expect(*g != NULL, 1) ? 0 : live_make_unseen(intervals, event->g, g);
 }
@@ -415,7 +434,7 @@ static int add_exit(struct intervals *intervals, const struct gmpt_event *event,
     }
     int result = g_enters(intervals, g, GMPT_G_DEAD, event->type, event->p);
     intervals->counts[GMPT_G_DEAD]--;
-    table_remove(&intervals->gs, table_mix(g->g.id), g);
+    idtable_remove(&intervals->gs, g);
     live_free(intervals, g);
     return result;
 }
@@ -523,12 +542,12 @@ int intervals_finish(struct intervals *intervals, int64_t end_ns)
     if (end_ns > intervals->end_ns)
         intervals->end_ns = end_ns;
     size_t count = 0;
-    struct live **list = calloc(intervals->gs.count + 1, sizeof list[0]);
+    struct live **list = calloc(intervals->gs.table.count + 1, sizeof list[0]);
     if (!list)
         return -ENOMEM;
-    for (size_t i = 0; intervals->gs.slots && i <= intervals->gs.mask; i++)
-        if (intervals->gs.slots[i].entry)
-            list[count++] = intervals->gs.slots[i].entry;
+    for (size_t i = 0; intervals->gs.table.slots && i <= intervals->gs.table.mask; i++)
+        if (intervals->gs.table.slots[i].entry)
+            list[count++] = intervals->gs.table.slots[i].entry;
     qsort(list, count, sizeof list[0], live_compare);
     int result = 0;
     for (size_t i = 0; i < count && !result; i++)
@@ -539,13 +558,13 @@ int intervals_finish(struct intervals *intervals, int64_t end_ns)
 
 const struct interval *intervals_now(const struct intervals *intervals, uint64_t id)
 {
-    const struct live *g = id ? live_find(intervals, id) : NULL;
+    const struct live *g = id ? idtable_look(&intervals->gs, id) : NULL;
     return g ? &g->now : NULL;
 }
 
 const struct interval_g *intervals_g(const struct intervals *intervals, uint64_t id)
 {
-    const struct live *g = id ? live_find(intervals, id) : NULL;
+    const struct live *g = id ? idtable_look(&intervals->gs, id) : NULL;
     return g ? &g->g : NULL;
 }
 
@@ -553,6 +572,16 @@ const struct interval_g *intervals_running(const struct intervals *intervals, in
 {
     const struct live *g = running_on(intervals, p);
     return g ? &g->g : NULL;
+}
+
+int64_t intervals_state_ns(const struct intervals *intervals, enum gmpt_g_state state)
+{
+    return intervals->state_ns[state];
+}
+
+int64_t intervals_wait_ns(const struct intervals *intervals, enum gmpt_wait_reason reason)
+{
+    return intervals->wait_ns[reason];
 }
 
 uint64_t intervals_count(const struct intervals *intervals, enum gmpt_g_state state)

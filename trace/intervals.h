@@ -80,6 +80,7 @@ struct interval_listener {
     int (*closed)(void *arg, const struct interval *interval);
     int (*begun)(void *arg, const struct interval *interval);
     int (*born)(void *arg, const struct interval *first); /* what it does is known, but for its end and its stack */
+    bool no_runs; /* closed hears of Gs that ran only where labels, their end, or the trace's ended that */
     void *arg;
     struct interval_listener *next, *next_closed; /* of intervals.c */
 };
@@ -102,6 +103,9 @@ int intervals_finish(struct intervals *intervals, int64_t end_ns);
 const struct interval_g *intervals_g(const struct intervals *intervals, uint64_t id);
 /* What that G does now, as far as it is known: its end is not. NULL = there is none. Valid likewise. */
 const struct interval *intervals_now(const struct intervals *intervals, uint64_t id);
+/* How long Gs were in this state, or waited for this reason, up to the ends of their last intervals, all together. */
+int64_t intervals_state_ns(const struct intervals *intervals, enum gmpt_g_state state);
+int64_t intervals_wait_ns(const struct intervals *intervals, enum gmpt_wait_reason reason);
 /* How many Gs are in this state now; INTERVAL_LOST is one too. */
 uint64_t intervals_count(const struct intervals *intervals, enum gmpt_g_state state);
 /* The G that runs on this P now; NULL = none, or not known. */

@@ -29,6 +29,15 @@ void misfit_tell(struct order *order, const struct order_lane *lane, uint64_t id
         violation_note(order, lane, id);
 }
 
+void misfit_check_idle(struct order *order, struct order_lane *lane)
+{
+    bool told = lane->code <= GMPT_EVENT_proc_was; /* from outside */
+    if (lane->code == GMPT_EVENT_proc_start || told)
+        return;
+    misfit_tell(order, lane, 0);
+    lane->idle = false;
+}
+
 /* Invariant 8. It may come when its G has ended, or before that was told of. */
 void misfit_check_retake(struct order *order, const struct order_lane *lane)
 {
@@ -52,7 +61,7 @@ void misfit_check_exit(struct order *order, const struct order_lane *lane, const
 
 void misfit_account(struct order *order)
 {
-    const struct table *table = &order->gs.table;
+    const struct table *table = &order->gs.ids.table;
     int64_t retakes = order->retakes;
     bool wrong = false;
     if (order->excused || order->attached)

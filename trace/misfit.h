@@ -17,17 +17,8 @@ void misfit_check_exit(struct order *order, const struct order_lane *lane, const
 /* After the last record: whether the accounts that can only be made at the end come out even. */
 void misfit_account(struct order *order);
 
-/* Invariant 7. A P that was given up is nobody's until it is taken; that it was taken away is in another lane. */
-static inline void misfit_check_p(struct order *order, struct order_lane *lane)
-{
-    bool taken = lane->code == GMPT_EVENT_proc_start, given_up = lane->code == GMPT_EVENT_proc_stop;
-    bool told = lane->code <= GMPT_EVENT_proc_was; /* from outside */
-    if (__builtin_expect(lane->idle && !taken && !told, 0)) {
-        misfit_tell(order, lane, 0);
-        lane->idle = false;
-    }
-    if (taken || given_up || lane->code == GMPT_EVENT_lost)
-        lane->idle = given_up;
-}
+/* Invariant 7, of a lane whose P was given up: it is nobody's until it is taken. That it was taken away is in another
+ * lane. */
+void misfit_check_idle(struct order *order, struct order_lane *lane);
 
 #endif

@@ -290,7 +290,7 @@ void order_finish(struct order *order, bool excused)
 
 int64_t order_head_offset(const struct order_lane *lane) { return lane->first ? lane->first->frame->offset : -1; }
 
-uint64_t order_g_count(const struct order *order) { return order->gs.table.count - (order->dead != NULL); }
+uint64_t order_g_count(const struct order *order) { return order->gs.ids.table.count - (order->dead != NULL); }
 
 /* ---- The state machine ------------------------------------------------------------------------------------------ */
 
@@ -508,35 +508,28 @@ static void lane_takes(struct order_lane *lane, struct gtable_g *g)
     lane->current_seq = (uint32_t)lane->field[1];
 }
 
-static inline bool head_enabled(const struct order *order, struct order_lane *lane)
+/* Explicit records, and the state that their G comes from. */
+static const uint8_t state_before[GMPT_EVENT_CODES] = {
+    [GMPT_EVENT_go_start] = GMPT_G_RUNNABLE,      [GMPT_EVENT_go_unblock] = GMPT_G_WAITING,
+    [GMPT_EVENT_syscall_resume] = GMPT_G_SYSCALL, [GMPT_EVENT_syscall_exit] = GMPT_G_SYSCALL,
+    [GMPT_EVENT_go_attach] = GMPT_G_PREEMPTED,    [GMPT_EVENT_go_attach_wait] = GMPT_G_PREEMPTED,
+};
+
+static inline bool head_enabled(struct order *order, struct order_lane *lane)
 {
-    enum gmpt_g_state from;
-    switch (lane->code) {
-    case GMPT_EVENT_go_start:
-        from = GMPT_G_RUNNABLE;
-        break;
-    case GMPT_EVENT_go_unblock:
-        from = GMPT_G_WAITING;
-        break;
-    case GMPT_EVENT_syscall_resume:
-    case GMPT_EVENT_syscall_exit:
-        from = GMPT_G_SYSCALL;
-        break;
-    case GMPT_EVENT_go_attach:
-    case GMPT_EVENT_go_attach_wait:
-        from = GMPT_G_PREEMPTED;
-        break;
-    default:
+    enum gmpt_g_state from = (enum gmpt_g_state)state_before[lane->code];
+    if (!from)
         return true;
-    }
     const struct gtable_g *g = lane->named = gtable_find(&order->gs, lane->field[0]);
-    return g && g->g.id && g->seq + 1 == (uint32_t)lane->field[1] && g->g.state == from;
+    return g && g->seq + 1 == (uint32_t)lane->field[1] && g->g.state == from;
 }
 
 /* ---- The heads of lanes ----------------------------------------------------------------------------------------- */
 
 static void losses_accept(struct order *order, struct order_lane *lane, struct gmpt_event *event)
 {
+    lane->idle = false;
+    order->markers++;
     order->counts.kept--;
     order->counts.gaps++;
     order->counts.lost += event->lost.count;
@@ -559,7 +552,8 @@ static inline int head_accept(struct order *order, struct order_lane *lane, stru
     memcpy(event->field, lane->field, sizeof lane->field);
     event->field[GMPT_EVENT_FIELDS_MAX] = 0;
     order->counts.kept++;
-    misfit_check_p(order, lane);
+    if (__builtin_expect(lane->idle, 0))
+        misfit_check_idle(order, lane);
     if (event->type - GMPT_EVENT_go_labels <= GMPT_EVENT_user_log - GMPT_EVENT_go_labels &&
         (result = ownwords_take(order, lane, event)) != 0) {
         if (event->type != GMPT_EVENT_user_log_text)
@@ -582,11 +576,13 @@ static inline int head_accept(struct order *order, struct order_lane *lane, stru
         g_waited(order, lane, event);
         return 0;
     case GMPT_EVENT_proc_start:
+        lane->idle = false;
         current_leaves(order, lane);
         holders_set(&order->holders, lane->index, event->proc_start.tid, now_ns);
         holders_elsewhere(&order->holders, lane->index, event->proc_start.tid, now_ns);
         break;
     case GMPT_EVENT_proc_stop:
+        lane->idle = true;
         current_leaves(order, lane);
         holders_set(&order->holders, lane->index, 0, 0);
         break;

@@ -102,6 +102,7 @@ struct order {
     bool excused;          /* something is missing: what does not fit is no bug */
     bool attached;         /* the recording began in the midst of things: go_was tells what there was */
     uint32_t damaged;      /* places of the file that could not be read */
+    uint64_t markers;      /* `lost` records given out */
     int64_t retakes;       /* of Gs that are not known, or gone: retakes minus returns without the P */
     struct gmpt_trace_error violation; /* the first of counts.violations */
     struct gtable_g *dead; /* ended with the last record given out */

@@ -25,7 +25,7 @@ static void text_done(struct order *order, struct order_lane *lane, uint64_t byt
     order->log_text[order->log_bytes] = 0;
 }
 
-void ownwords_sample(const struct order *order, const struct order_lane *lane, struct gmpt_event *event)
+void ownwords_sample(struct order *order, const struct order_lane *lane, struct gmpt_event *event)
 {
     struct gmpt_event_cpu_sample *sample = &event->cpu_sample;
     struct gtable_g *g = sample->g ? gtable_find(&order->gs, sample->g) : NULL;

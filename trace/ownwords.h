@@ -9,6 +9,6 @@
  * one of these, 0 when not, or -ENOMEM. */
 int ownwords_take(struct order *order, struct order_lane *lane, struct gmpt_event *event);
 /* Likewise a sample. It may come when its G has ended, or before that G has been told of: then it is about none. */
-void ownwords_sample(const struct order *order, const struct order_lane *lane, struct gmpt_event *event);
+void ownwords_sample(struct order *order, const struct order_lane *lane, struct gmpt_event *event);
 
 #endif

@@ -43,7 +43,6 @@ struct gmpt_trace {
     uint64_t hold_ticks;         /* the newest frame's snapshot */
     uint64_t earlier_hold_ticks; /* of the last frame with another one */
     uint64_t lost;               /* by the end section */
-    uint64_t markers;            /* `lost` records given out */
     uint64_t first_ticks;        /* of the events in the frame that is being loaded */
     int64_t skipped_ns;          /* of the time between frames that have damage between them */
     bool end_seen, finished, reported;
@@ -370,7 +369,7 @@ static void missing_report(struct gmpt_trace *trace)
 {
     const struct frames_head *head = frames_head(trace->file);
     int64_t size = frames_size(trace->file), at = frames_offset(trace->file);
-    uint64_t read = trace->order.counts.kept + trace->markers;
+    uint64_t read = trace->order.counts.kept + trace->order.markers;
     uint64_t missing = head->events > read ? head->events - read : 0;
     double missing_s = (double)trace->skipped_ns / 1e9;
     if (head->duration_ns > trace->info.duration_ns)
@@ -518,10 +517,7 @@ static __attribute__((noinline)) int trace_next_slowly(struct gmpt_trace *trace,
 int gmpt_trace_next(struct gmpt_trace *trace, struct gmpt_event *event)
 {
     int result = order_next(&trace->order, event);
-    if (__builtin_expect(result == 0, 0))
-        result = trace_next_slowly(trace, event);
-    trace->markers += result > 0 && event->type == GMPT_EVENT_lost;
-    return result;
+    return __builtin_expect(result != 0, 1) ? result : trace_next_slowly(trace, event);
 }
 
 const struct gmpt_trace_error *gmpt_trace_error_get(const struct gmpt_trace *trace) { return &trace->error; }
@@ -566,7 +562,7 @@ const char *gmpt_trace_log_text(const struct gmpt_trace *trace, size_t *bytes)
 
 const struct gmpt_g *gmpt_trace_g(const struct gmpt_trace *trace, uint64_t id)
 {
-    const struct gtable_g *g = id ? gtable_find(&trace->order.gs, id) : NULL;
+    const struct gtable_g *g = id ? idtable_look(&trace->order.gs.ids, id) : NULL;
     return g ? &g->g : NULL;
 }
 
@@ -574,7 +570,7 @@ uint64_t gmpt_trace_g_count(const struct gmpt_trace *trace) { return order_g_cou
 
 int gmpt_trace_each_g(const struct gmpt_trace *trace, int (*fn)(const struct gmpt_g *g, void *arg), void *arg)
 {
-    const struct table *table = &trace->order.gs.table;
+    const struct table *table = &trace->order.gs.ids.table;
     for (size_t i = 0; table->slots && i <= table->mask; i++) {
         const struct gtable_g *g = table->slots[i].entry;
         if (!g || g == trace->order.dead)

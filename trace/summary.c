@@ -83,7 +83,9 @@ struct summary *summary_open(const struct gmpt_trace *trace, const struct summar
         summary_close(summary);
         return NULL;
     }
-    summary->listener = (struct interval_listener){ .closed = interval_closed, .born = g_born, .arg = summary };
+    summary->listener = (struct interval_listener){
+        .closed = interval_closed, .born = g_born, .no_runs = true, .arg = summary
+    };
     intervals_listen(summary->intervals, &summary->listener);
     summary->residents.record_bytes = sizeof(struct resident);
     summary->trace = trace;
@@ -318,9 +320,9 @@ static int wait_note(struct summary *summary, const struct interval *wait)
     return 0;
 }
 
-/* All that is more than adding up: the G's record is needed. */
-static int resident_closed(struct summary *summary, const struct interval *interval)
+static int interval_closed(void *summary_arg, const struct interval *interval)
 {
+    struct summary *summary = summary_arg;
     int64_t spent_ns = interval->end_ns - interval->begin_ns;
     struct resident *resident = resident_of(summary, interval->g);
     if (!resident)
@@ -346,19 +348,6 @@ static int resident_closed(struct summary *summary, const struct interval *inter
     if (interval->ended_by == GMPT_EVENT_go_exit)
         g_ended(summary, interval, resident);
     return result;
-}
-
-static int interval_closed(void *summary_arg, const struct interval *interval)
-{
-    struct summary *summary = summary_arg;
-    int64_t spent_ns = interval->end_ns - interval->begin_ns;
-    timesum_add(&summary->totals.state_ns[interval->state], spent_ns);
-    if (interval->state == GMPT_G_WAITING)
-        timesum_add(&summary->totals.wait_ns[interval->reason], spent_ns);
-    else if (interval->state == GMPT_G_RUNNING && interval->ended_by != GMPT_EVENT_go_exit &&
-             interval->ended_by != GMPT_EVENT_go_labels && interval->ended_by != INTERVAL_TRACE_END)
-        return 0;
-    return resident_closed(summary, interval);
 }
 
 /* ---- Events ------------------------------------------------------------------------------------------------------ */
@@ -594,6 +583,10 @@ int summary_finish(struct summary *summary)
     if (summary->group_count)
         qsort(summary->group_list, summary->group_count, sizeof *summary->group_list, group_compare);
     totals->length_ns = summary->end_ns;
+    for (int state = 0; state < GMPT_G_STATES; state++)
+        totals->state_ns[state] = intervals_state_ns(summary->intervals, (enum gmpt_g_state)state);
+    for (int reason = 0; reason < GMPT_WAIT_REASONS; reason++)
+        totals->wait_ns[reason] = intervals_wait_ns(summary->intervals, (enum gmpt_wait_reason)reason);
     limit_until(summary, summary->end_ns);
     totals->m_count = (uint32_t)machines_totals(summary->machines)->held;
     totals->p_busy_ns = totals->state_ns[GMPT_G_RUNNING];
