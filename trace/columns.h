@@ -100,7 +100,7 @@ enum column_kind {
     COLUMN_KIND_KNOWN,
 };
 
-#define COLUMN_BATCH 64 /* values that are unpacked at a time: a loop over one column is quicker than one over a record */
+#define COLUMN_BATCH 64 /* values unpacked at a time: a loop over one column is quicker than one over a record */
 
 /* Of the values that have been unpacked: the next one, and where they end. */
 struct column_batch {
@@ -125,7 +125,7 @@ void column_reader_begin(struct column_reader *reader, const struct columns *col
 /* After the last one: whether the columns were used up. */
 bool column_reader_finished(const struct column_reader *reader);
 
-/* Unpack the next values. Return false when there are none: the next one is malformed, or of a kind that is not known. */
+/* Unpack the next values. Return false when there are none: the next is malformed, or of a kind that is not known. */
 bool column_times_refill(struct column_reader *reader);
 bool column_fields_refill(struct column_reader *reader, unsigned code);
 
