@@ -40,6 +40,7 @@ EMIT_SRC := trace/segment.c trace/spares.c trace/ring.c trace/dictionary.c trace
 TRACE_SRC := $(wildcard trace/*.c)
 PPROF_SRC := $(wildcard pprof/*.c)
 ANALYSIS_SRC := $(wildcard analysis/*.c)
+KERNEL_SRC := $(wildcard kernel/*.c)
 EBPF_SRC := $(filter-out %.bpf.c,$(wildcard ebpf/*.c))
 CLI_SRC := $(wildcard cli/*.c cli/*.S)
 TEST_SRC := $(wildcard tests/*.c)
@@ -56,7 +57,7 @@ TRACE_OBJ := $(call objects,$(TRACE_SRC))
 PPROF_OBJ := $(call objects,$(PPROF_SRC)) $(BUILD)/pprof/profile.pb-c.o
 ANALYSIS_OBJ := $(call objects,$(ANALYSIS_SRC))
 PRELOAD_OBJ := $(call objects,preload/heap_map.c) # what the tests call without preloading it
-EBPF_OBJ := $(call objects,$(EBPF_SRC))
+KERNEL_OBJ := $(call objects,$(KERNEL_SRC)) $(call objects,$(EBPF_SRC))
 CLI_OBJ := $(call objects,$(CLI_SRC)) $(BUILD)/cli/perfetto.pb-c.o
 PROTO_OBJ := $(BUILD)/pprof/profile.pb-c.o $(BUILD)/cli/perfetto.pb-c.o
 TEST_OBJ := $(call objects,$(TEST_SRC))
@@ -95,7 +96,7 @@ deps:
 .PHONY: run-check
 run-check: all $(CHECKER) $(TEST_PROGRAM_BIN)
 	$(Q)BUILD=$(abspath $(BUILD)) GMPTRACE=$(abspath $(TOOL)) GATEWAY=$(abspath $(BUILD)/examples/gateway) \
-		TSAN_OPTIONS=$${TSAN_OPTIONS:-atexit_sleep_ms=0} SAN=$(SAN) SUITE=$(SUITE) CASE=$(CASE) $(EMULATOR) $(CHECKER)
+		GMPTRACE_KERNEL=off TSAN_OPTIONS=$${TSAN_OPTIONS:-atexit_sleep_ms=0} SAN=$(SAN) SUITE=$(SUITE) CASE=$(CASE) $(EMULATOR) $(CHECKER)
 
 check-aarch64:
 	+$(Q)MAKE=$(MAKE) scripts/check-aarch64.sh
@@ -218,7 +219,7 @@ $(HEAP): preload/heap_interpose.c preload/heap_map.c preload/heap_map.h preload/
 
 TOOL_LIBS := -lzstd -lprotobuf-c -lz -ldw -lelf -lsqlite3 -lbpf -lm
 
-$(TOOL): $(CLI_OBJ) $(TRACE_OBJ) $(ANALYSIS_OBJ) $(PPROF_OBJ)
+$(TOOL): $(CLI_OBJ) $(TRACE_OBJ) $(ANALYSIS_OBJ) $(PPROF_OBJ) $(KERNEL_OBJ)
 	$(if $(Q),@echo "  LINK  $@")
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(TOOL_LIBS)
 
@@ -269,7 +270,7 @@ $(BUILD)/tests/leaks/%: $(BUILD)/tests/leaks/%.o $(LIB)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lzstd
 
 # The tests see the internals, so they link the objects and not the library; cli/main.c has the other main().
-$(CHECKER): $(TEST_OBJ) $(BUILD)/tests/leaks/judge.o $(FUZZ_OBJ) $(RUNTIME_OBJ) $(TRACE_OBJ) $(ANALYSIS_OBJ) $(PPROF_OBJ) $(PRELOAD_OBJ) $(EBPF_OBJ) \
+$(CHECKER): $(TEST_OBJ) $(BUILD)/tests/leaks/judge.o $(FUZZ_OBJ) $(RUNTIME_OBJ) $(TRACE_OBJ) $(ANALYSIS_OBJ) $(PPROF_OBJ) $(PRELOAD_OBJ) $(KERNEL_OBJ) \
 		$(filter-out %/cli/main.o,$(CLI_OBJ))
 	$(if $(Q),@echo "  LINK  $@")
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $$(pkg-config --libs check) $(TOOL_LIBS)

@@ -94,6 +94,30 @@ static void check_run(struct doctor_check *check, const struct doctor_machine *m
     }
 }
 
+/* Shared with the process that tries; NULL: no memory. */
+static struct doctor_check *checks_map(size_t count)
+{
+    size_t bytes = count * sizeof(struct doctor_check);
+    void *map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    return map == MAP_FAILED ? NULL : map;
+}
+
+void doctor_try(struct doctor_check *check, const struct doctor_machine *machine, const char *name)
+{
+    struct doctor_check *shared = checks_map(1);
+    *check = (struct doctor_check){ .name = name, .state = DOCTOR_LACKING };
+    for (size_t i = 0; shared && i < CHECKS; i++) {
+        if (strcmp(checks[i].name, name) != 0)
+            continue;
+        shared->name = checks[i].name;
+        shared->purpose = checks[i].purpose;
+        check_run(shared, machine, checks[i].run);
+        *check = *shared;
+    }
+    if (shared)
+        munmap(shared, sizeof *shared);
+}
+
 /* ---- The machine ------------------------------------------------------------------------------------------------- */
 
 static void status_read(struct doctor_machine *machine)
@@ -263,9 +287,8 @@ static int doctor_run(int argc, char **argv)
         return cli_usage("it takes no argument, such as '%s'", argv[optind]);
     struct doctor doctor;
     doctor_machine_read(&doctor.machine);
-    doctor.checks =
-        mmap(NULL, CHECKS * sizeof *doctor.checks, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (doctor.checks == MAP_FAILED) {
+    doctor.checks = checks_map(CHECKS);
+    if (!doctor.checks) {
         cli_error("no memory: %s", strerror(errno));
         return CLI_MACHINE;
     }

@@ -37,6 +37,9 @@ struct doctor_machine {
 void doctor_machine_read(struct doctor_machine *machine);
 bool doctor_may(const struct doctor_machine *machine, unsigned capability);
 
+/* Runs the check of this name. */
+void doctor_try(struct doctor_check *check, const struct doctor_machine *machine, const char *name);
+
 /* For the checks: set state and found, and what is to be done about it. */
 void doctor_find(struct doctor_check *check, enum doctor_state state, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -9,6 +9,7 @@
 #include "cli.h"
 #include "outfile.h"
 #include "progress.h"
+#include "recordkernel.h"
 #include "recordset.h"
 #include "rotation.h"
 #include "segfile.h"
@@ -57,6 +58,7 @@ struct run {
     struct recorder *recorder;     /* NULL until the program has a segment */
     struct recorder_moment before; /* the last time that there was no segment */
     bool refused;                  /* the segment cannot be recorded; said already */
+    struct recordkernel kernel;    /* what the kernel tells */
     struct recordset wanted;       /* what the recording has of what it can do without */
     struct flight_limits flight;   /* bytes 0: no flight recorder */
     const char *path;              /* where to; later snapshots add a number */
@@ -170,6 +172,12 @@ static struct recorder_info head_info(const struct run *run, const struct outfil
     };
 }
 
+/* A program that was started may have started another one in its place. */
+static pid_t recorded_pid(const struct run *run)
+{
+    return run->attach ? run->target.pid : (pid_t)recorder_pid(run->recorder);
+}
+
 static void segment_try(struct run *run)
 {
     struct head head;
@@ -186,6 +194,8 @@ static void segment_try(struct run *run)
             cli_error("cannot record '%s': %s", run->name, why);
         else
             cli_error("cannot write '%s': %s; nothing recorded", run->file.path, strerror(-result));
+    } else if ((run->status = recordkernel_begin(&run->kernel, run->recorder, recorded_pid(run)))) {
+        run->refused = true;
     } else {
         progress_begin(&run->progress);
         if (run->duration_ns)
@@ -230,9 +240,12 @@ static void file_tell(const struct run *run, const struct recorder_counts *count
     char text[128], lost[32];
     counts_text(text, counts);
     damage_tell(run, &counts->drained);
-    if (run->status == CLI_OK)
-        fprintf(stderr, "[ gmptrace record: wrote %s, %s lost -> %s ]\n", text, cli_count(lost, counts->drained.lost),
-                run->file.path);
+    if (run->status != CLI_OK)
+        return;
+    if (run->file_done)
+        recordkernel_tell(&run->kernel, run->recorder);
+    fprintf(stderr, "[ gmptrace record: wrote %s, %s lost -> %s ]\n", text, cli_count(lost, counts->drained.lost),
+            run->file.path);
 }
 
 /* Names the last file, or takes it away when there is nothing in it. */
@@ -493,6 +506,8 @@ static int run_whole(struct run *run)
     int opened = file_open(run);
     if (opened)
         return opened;
+    if ((run->status = recordkernel_open(&run->kernel)))
+        goto out;
     child_signals_take(&run->child, run->flight.bytes > 0);
     if ((run->status = target_start(run)))
         goto out;
@@ -513,6 +528,7 @@ out:
     }
     triggers_close(&run->triggers);
     recorder_close(run->recorder);
+    recordkernel_close(&run->kernel);
     if (run->attach)
         target_close(&run->target);
     else if (run->segment_fd >= 0)
@@ -532,6 +548,8 @@ enum {
     OPTION_TRIGGER,
     OPTION_TRIGGER_PAUSE,
     OPTION_SAMPLE,
+    OPTION_KERNEL,
+    OPTION_NO_OTHERS,
 };
 
 static int flight_parse(const char *text, struct flight_limits *limits)
@@ -552,6 +570,8 @@ static int record_run(int argc, char **argv)
         { "stacks", required_argument, NULL, OPTION_STACKS },
         { "events", required_argument, NULL, OPTION_EVENTS },
         { "sample", required_argument, NULL, OPTION_SAMPLE },
+        { "kernel", optional_argument, NULL, OPTION_KERNEL },
+        { "no-others", no_argument, NULL, OPTION_NO_OTHERS },
         { "max-size", required_argument, NULL, OPTION_MAX_SIZE },
         { "keep", required_argument, NULL, OPTION_KEEP },
         { "flight", required_argument, NULL, OPTION_FLIGHT },
@@ -563,6 +583,8 @@ static int record_run(int argc, char **argv)
     const char *path = CLI_DEFAULT_PATH;
     int64_t duration_ns = 0;
     struct recordset wanted = { 0 };
+    struct recordkernel kernel = { 0 };
+    const char *kernel_text = NULL;
     uint64_t max_bytes = 0;
     unsigned keep = 0;
     struct flight_limits flight = { 0 };
@@ -595,6 +617,12 @@ static int record_run(int argc, char **argv)
         case OPTION_SAMPLE:
             if ((status = recordset_sample(&wanted, optarg)))
                 return status;
+            break;
+        case OPTION_KERNEL:
+            kernel_text = optarg ? optarg : "auto";
+            break;
+        case OPTION_NO_OTHERS:
+            kernel.others_hidden = true;
             break;
         case OPTION_MAX_SIZE:
             if (cli_parse_size(optarg, &max_bytes) || max_bytes < MAX_SIZE_LEAST)
@@ -636,8 +664,11 @@ static int record_run(int argc, char **argv)
         return cli_usage("--keep says how many files are kept, and there is one without --max-size");
     if (triggers.count && !flight.bytes)
         return cli_usage("--trigger says when a flight recorder writes what it has: it needs --flight");
+    if ((status = recordkernel_parse(&kernel, kernel_text)))
+        return status;
     struct run run = { .segment_fd = -1, .passed_fd = -1, .duration_ns = duration_ns, .end_ns = INT64_MAX };
     run.wanted = wanted;
+    run.kernel = kernel;
     run.flight = flight;
     run.triggers = triggers;
     run.path = path;
@@ -695,6 +726,10 @@ const struct cli_command command_record = {
             "                     region, log), all, none; -NAME,... for all but these\n"
             "      --sample HZ    and HZ times in each second of CPU time of each thread what\n"
             "                     it executes (1-10000; 100 is usual), for pprof --type=cpu\n"
+            "      --kernel[=auto|bpf|perf|proc|off]\n"
+            "                     what the kernel does with the program's threads: the most\n"
+            "                     that is allowed here (auto, the default), or just so\n"
+            "      --no-others    other programs that take CPUs are not named\n"
             "      --max-size SIZE\n"
             "                     go on in FILE.1, FILE.2, ... as the file reaches this size\n"
             "                     (64M, 1G; at least 1M)\n"

@@ -29,10 +29,10 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-/* Set by the loader: see struct offcpu_target. */
-const volatile __u32 target_pid = 0;
-const volatile __s64 thread_m_offset = 0;
-const volatile __u32 m_word_offset = 0;
+/* Set by the loader as it aims: see struct offcpu_target. No process has the first pid, not even the idle one. */
+volatile __u32 target_pid = OFFCPU_NOBODY;
+volatile __s64 thread_m_offset = 0;
+volatile __u32 m_word_offset = 0;
 
 struct offcpu_counts counts = {};
 
@@ -77,16 +77,19 @@ static __always_inline __u64 thread_pointer(struct task_struct *task)
 static __always_inline __u64 word_read(struct task_struct *task, struct thread_state *state)
 {
     __u64 m = 0, word = 0;
-    if (m_word_offset == 0 || state->exiting)
+    __u32 word_offset = m_word_offset;
+    if (word_offset == 0 || state->exiting)
         return 0;
     if (state->word_at == 0) {
         /* A thread that has not written there yet need not have that page. */
         if (bpf_probe_read_user(&m, sizeof m, (void *)(thread_pointer(task) + thread_m_offset)) || m == 0)
             return 0; /* no M, or not yet */
-        state->word_at = m + m_word_offset;
+        state->word_at = m + word_offset;
     }
-    if (bpf_probe_read_user(&word, sizeof word, (void *)state->word_at))
+    if (bpf_probe_read_user(&word, sizeof word, (void *)state->word_at)) {
         __sync_fetch_and_add(&counts.unread, 1);
+        return OFFCPU_WORD_UNKNOWN;
+    }
     return word;
 }
 

@@ -21,7 +21,7 @@ static int record_take(void *context, void *data, size_t size)
     return size == sizeof(struct offcpu_record) ? offcpu->fn(data, offcpu->arg) : -EPROTO;
 }
 
-int offcpu_open(struct offcpu **offcpu, const struct offcpu_target *target)
+int offcpu_open(struct offcpu **offcpu)
 {
     struct offcpu *new = calloc(1, sizeof *new);
     if (!new)
@@ -33,9 +33,6 @@ int offcpu_open(struct offcpu **offcpu, const struct offcpu_target *target)
         free(new);
         return -error;
     }
-    new->skeleton->rodata->target_pid = (uint32_t)target->pid;
-    new->skeleton->rodata->thread_m_offset = target->thread_m_offset;
-    new->skeleton->rodata->m_word_offset = target->m_word_offset;
     *offcpu = new;
     return 0;
 }
@@ -50,6 +47,15 @@ int offcpu_load(struct offcpu *offcpu)
 }
 
 int offcpu_attach(struct offcpu *offcpu) { return offcpu_bpf__attach(offcpu->skeleton); }
+
+void offcpu_aim(struct offcpu *offcpu, const struct offcpu_target *target)
+{
+    struct offcpu_bpf *skeleton = offcpu->skeleton;
+    skeleton->bss->thread_m_offset = target->thread_m_offset;
+    skeleton->bss->m_word_offset = target->m_word_offset;
+    /* The program looks at the others only for the process that this names. */
+    __atomic_store_n(&skeleton->data->target_pid, (uint32_t)target->pid, __ATOMIC_RELEASE);
+}
 
 int offcpu_poll(struct offcpu *offcpu, int (*fn)(const struct offcpu_record *record, void *arg), void *arg)
 {

@@ -1,10 +1,10 @@
 /* Watching a program's threads from the kernel: an interval each time that one was not on a CPU, with the G that it
  * ran.
  *
- *     offcpu_open -> offcpu_load -> offcpu_attach -> offcpu_poll ... -> offcpu_close
+ *     offcpu_open -> offcpu_load -> offcpu_attach -> offcpu_aim -> offcpu_poll ... -> offcpu_close
  *
- * Loading takes CAP_BPF and CAP_PERFMON, attaching and reading nothing more, so capabilities can be dropped after
- * offcpu_attach. Nothing is left behind when the process ends, however it does. One thread at a time may use a watch;
+ * Loading and attaching takes CAP_BPF and CAP_PERFMON, aiming and reading takes nothing, so capabilities can be dropped
+ * after offcpu_attach. Nothing is left behind when the process ends, however it does. One thread at a time may use a watch;
  * there may be several of them, and several of one program.
  *
  * It takes Linux 5.15 or later, with BTF. */
@@ -27,11 +27,13 @@ struct offcpu_target {
 struct offcpu;
 
 /* Returns 0, or -errno with nothing left open. */
-int offcpu_open(struct offcpu **offcpu, const struct offcpu_target *target);
+int offcpu_open(struct offcpu **offcpu);
 /* Returns 0 or -errno: -EPERM without the capabilities; gmptrace doctor tells the causes apart. */
 int offcpu_load(struct offcpu *offcpu);
-/* From here on it watches. Returns 0 or -errno. */
+/* Returns 0 or -errno. */
 int offcpu_attach(struct offcpu *offcpu);
+/* From here on it watches this program; once. */
+void offcpu_aim(struct offcpu *offcpu, const struct offcpu_target *target);
 
 /* Hands all records that have come to fn, oldest first within a CPU, until it returns other than 0. Does not wait: 4
  * MiB hold what half a million switches a second write in 50 ms. Returns how many, or what fn returned, which is to be

@@ -13,6 +13,8 @@ enum offcpu_flag {
 };
 
 #define OFFCPU_NO_SYSCALL (-1)
+#define OFFCPU_WORD_UNKNOWN 15 /* it could not be read */
+#define OFFCPU_NOBODY (~0u) /* no process has this id */
 
 /* A thread was not on a CPU: one record, as it comes back. In OFFCPU_THREAD_START and _EXIT only type, tid and on_ns
  * are set. */

@@ -12,7 +12,7 @@
  * | perf | perf_event_paranoid <= 2, same user | each interval, and whether the thread could have run on            |
  * | proc | /proc/PID/task/TID/schedstat        | how long each thread ran and waited for a CPU, a figure a poll     |
  *
- * A tier is tried by use: what cannot be opened says why, and what would help, in one sentence each. With `auto` the
+ * A tier is tried by use; what cannot be opened says why. With `auto` the
  * next one is tried, down to none, so opening never fails then. A tier that was asked for by name fails instead. */
 #ifndef GMPT_KERNELSIDE_H
 #define GMPT_KERNELSIDE_H
@@ -32,9 +32,11 @@ struct kernelside_target {
     uint32_t m_word_offset;
 };
 
-/* Why a tier is not to be had, and what would change that; "" = nothing can be done, or is needed. */
+/* Why a tier is not to be had: a sentence without a full stop. What would change that is for `gmptrace doctor` to say,
+ * which tries the same. */
 struct kernelside_lack {
-    char why[256], fix[384];
+    enum gmpt_kernel_tier tier;
+    char why[256];
 };
 
 typedef int kernelside_take(void *arg, const struct kernel_record *record); /* 0, or what ends the poll */
@@ -54,24 +56,20 @@ struct kernelside_tier {
 
 extern const struct kernelside_tier kernelside_bpf; /* bpftier.c */
 
-/* AUTO is the best that there is. */
-#define KERNELSIDE_AUTO ((enum gmpt_kernel_tier)GMPT_KERNEL_TIERS)
+void kernelside_refuse(struct kernelside_lack *lack, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#define KERNELSIDE_AUTO GMPT_KERNEL_TIERS /* the best that there is */
 
 struct kernelside; /* one thread at a time may use it */
 
-/* "bpf", "auto"; false = it is none. */
-bool kernelside_find(const char *name, enum gmpt_kernel_tier *tier);
-const char *kernelside_name(enum gmpt_kernel_tier tier); /* "off" for GMPT_KERNEL_OFF */
-
-/* others: threads of other programs are told of. Returns 0, -ENOMEM, or, when the tier that was asked for is not to be
- * had, another -errno with *lack filled. */
-int kernelside_open(struct kernelside **side, enum gmpt_kernel_tier wanted, bool others, struct kernelside_lack *lack);
+/* wanted: enum gmpt_kernel_tier, or KERNELSIDE_AUTO. Returns 0, or, when the tier that was asked for is not to be had,
+ * or for want of memory, -errno with *lack filled. */
+int kernelside_open(struct kernelside **side, int wanted, struct kernelside_lack *lack);
 /* With auto, a tier that cannot be aimed gives way to the next one. Returns as kernelside_open. */
 int kernelside_aim(struct kernelside *side, const struct kernelside_target *target, struct kernelside_lack *lack);
 
 enum gmpt_kernel_tier kernelside_tier_now(const struct kernelside *side);
-/* What keeps it from the next better tier, as it was found when that was tried; NULL = nothing is better, or it was not
- * tried. */
+/* What keeps it from the next better tier; NULL = nothing is better, or that was not tried. */
 const struct kernelside_lack *kernelside_better(const struct kernelside *side);
 
 int kernelside_poll(struct kernelside *side, bool last, kernelside_take *take, void *arg);

@@ -243,10 +243,12 @@ static const char *watched(void (*run)(void), bool polls)
     ck_assert_int_gt(child, 0);
     ck_assert_int_eq(read(told[0], &report, sizeof report), sizeof report);
     struct offcpu_target target = { child, report.thread_m_offset, report.m_word_offset };
-    ck_assert_int_eq(offcpu_open(&watch, &target), 0);
+    ck_assert_int_eq(offcpu_open(&watch), 0);
     int result = offcpu_load(watch);
     if (result == 0)
         result = offcpu_attach(watch);
+    if (result == 0)
+        offcpu_aim(watch, &target);
     if (result < 0) {
         offcpu_close(watch);
         kill(child, SIGKILL);
@@ -408,8 +410,7 @@ TEST(offcpu, leaves_nothing_behind)
 {
     unsigned before = descriptors_count();
     for (int i = 0; i < 20; i++) {
-        struct offcpu_target target = { .pid = getpid() };
-        ck_assert_int_eq(offcpu_open(&watch, &target), 0);
+        ck_assert_int_eq(offcpu_open(&watch), 0);
         int result = offcpu_load(watch);
         if (result == 0)
             result = i % 2 ? 0 : offcpu_attach(watch);

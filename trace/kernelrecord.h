@@ -56,7 +56,7 @@ struct kernel_other {
 struct kernel_record {
     enum kernel_record_type type;
     uint32_t tid;
-    uint64_t at_ns;
+    uint64_t at_ns; /* 0 = since the round before */
     union {
         struct {
             uint64_t off_ns, queue_ns; /* lengths: without a CPU, and of that, the part at its end when it could run */

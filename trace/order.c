@@ -218,8 +218,8 @@ int order_add(struct order *order, const struct section_events *section, struct 
     } else if (!same && !next && !lane->unsure) {
         order->counts.gaps++;
     }
-    if (order->p_count && lane->index == order->p_count + 1)
-        sync = false; /* the recorder's own ring has no current G */
+    if (order->p_count && lane->index > order->p_count)
+        sync = false; /* the recorder's own rings have no current G */
     bool missing = sync && (lane->seen || !order->attached);
     if (columns_begin_with_loss(&section->columns, &lost))
         sync = missing = true;
@@ -255,7 +255,7 @@ int order_add(struct order *order, const struct section_events *section, struct 
         return 0;
     }
     lane->first = lane->last = part;
-    bool of_no_p = order->p_count && (lane->index == order->p_count || lane->index == order->p_count + 1);
+    bool of_no_p = order->p_count && lane->index >= order->p_count;
     lane->p = of_no_p ? -1 : (int32_t)lane->index;
     if (lane_advance(order, lane))
         heap_push(order, lane);
@@ -588,6 +588,13 @@ static inline int head_accept(struct order *order, struct order_lane *lane, stru
         break;
     case GMPT_EVENT_cpu_sample:
         ownwords_sample(order, lane, event);
+        return 0;
+    case GMPT_EVENT_kernel_stack:
+        event->kernel_stack.stack = stackset_index(order->stacks, lane->index, event->kernel_stack.stack);
+        event->g = 0;
+        return 0;
+    case GMPT_EVENT_kernel_off:
+        ownwords_off(order, event);
         return 0;
     case GMPT_EVENT_proc_steal:
         misfit_check_steal(order, lane);

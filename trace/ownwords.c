@@ -38,6 +38,16 @@ void ownwords_sample(struct order *order, const struct order_lane *lane, struct 
         sample->held = 0;
 }
 
+void ownwords_off(const struct order *order, struct gmpt_event *event)
+{
+    struct gmpt_event_kernel_off *off = &event->kernel_off;
+    event->g = off->g && gtable_find(&order->gs, off->g) ? off->g : 0;
+    if (off->off_ns > INT64_MAX)
+        off->off_ns = INT64_MAX;
+    if (off->queue_ns > off->off_ns)
+        off->queue_ns = off->off_ns;
+}
+
 int ownwords_take(struct order *order, struct order_lane *lane, struct gmpt_event *event)
 {
     struct gtable_g *g;

@@ -37,6 +37,11 @@ struct recorder {
     bool attached;
     uint32_t epoch;
     int lock_fd; /* the caller's open of the segment */
+    struct recorder_kernel kernel;
+    struct kernelring *kernelring; /* NULL: the kernel is not asked */
+    struct recorder_moment kernel_moment; /* of the last round that asked it */
+    int kernel_error;
+    struct writer_clock framed;  /* the last frame's */
     struct writer_clock settled; /* before the last round that is done; during the census, before tracing was on */
     int64_t frame_ns;            /* monotonic time of the last frame */
     int64_t interval_ns;
@@ -57,7 +62,7 @@ static int64_t clock_ns(clockid_t clock)
 /* The best of a few tries: the one that was least disturbed between its two readings of the counter. */
 struct recorder_moment recorder_moment_now(void)
 {
-    struct recorder_moment best = { 0, 0, 0 };
+    struct recorder_moment best = { 0, 0, 0, 0 };
     uint64_t best_width = UINT64_MAX;
     for (int i = 0; i < 5; i++) {
         uint64_t before = ring_ticks(SEGMENT_CLOCK_TSC);
@@ -66,7 +71,7 @@ struct recorder_moment recorder_moment_now(void)
         if (width >= best_width)
             continue;
         best_width = width;
-        best = (struct recorder_moment){ before + width / 2, monotonic_ns, clock_ns(CLOCK_REALTIME) };
+        best = (struct recorder_moment){ before + width / 2, monotonic_ns, clock_ns(CLOCK_REALTIME), width };
     }
     return best;
 }
@@ -233,8 +238,68 @@ int recorder_open(struct recorder **out, int segment_fd, int out_fd, const struc
     return 0;
 }
 
+/* ---- What the kernel tells -------------------------------------------------------------------------------------- */
+
+int recorder_kernel(struct recorder *recorder, const struct recorder_kernel *kernel)
+{
+    recorder->kernel = *kernel;
+    recorder->kernel_moment = recorder_moment_now();
+    recorder->kernelring = kernelring_open(recorder->segment.ring_count + 1, kernel->tier, recorder->segment.pid,
+                                           kernel->others);
+    return recorder->kernelring ? 0 : -ENOMEM;
+}
+
+int recorder_kernel_error(const struct recorder *recorder) { return recorder->kernel_error; }
+
+/* Bytes of events that are not in a frame yet. */
+static size_t kernel_pending(const struct recorder *recorder)
+{
+    return recorder->kernelring ? kernelring_pending(recorder->kernelring) : 0;
+}
+
+/* How far apart the two clocks of a moment may be, by the rate between it and another. */
+static int64_t moment_error_ns(const struct recorder_moment *from, const struct recorder_moment *to, uint32_t clock)
+{
+    uint64_t width = from->width > to->width ? from->width : to->width;
+    if (clock != SEGMENT_CLOCK_TSC || to->tsc <= from->tsc)
+        return 0;
+    double rate = (double)(to->monotonic_ns - from->monotonic_ns) / (double)(to->tsc - from->tsc);
+    return (int64_t)((double)width / 2 * rate) + 1;
+}
+
+/* What has come by this moment. What fails ends this part of the recording, and nothing else. */
+static void kernel_round(struct recorder *recorder, const struct recorder_moment *now)
+{
+    uint32_t clock = recorder->segment.clock;
+    if (!recorder->kernelring || recorder->kernel_error)
+        return;
+    struct writer_clock from = recorder_moment_clock(&recorder->kernel_moment, clock);
+    struct writer_clock to = recorder_moment_clock(now, clock);
+    int result = recorder->kernel.poll(recorder->kernel.arg, recorder->finished, recorder->kernelring);
+    if (result == 0)
+        result = kernelring_round(recorder->kernelring, &from, &to,
+                                  moment_error_ns(&recorder->kernel_moment, now, clock));
+    recorder->kernel_moment = *now;
+    recorder->kernel_error = result;
+}
+
+/* A frame of its own, with the clock of the frame before: when the reader has it, it has not got the other rings as far
+ * as the kernel's. */
+static int kernel_frame(struct recorder *recorder)
+{
+    writer_tag(recorder->writer, recorder->epoch);
+    writer_put_clock(recorder->writer, &recorder->framed);
+    kernelring_put(recorder->kernelring, recorder->writer);
+    return frame_account(recorder, writer_frame(recorder->writer));
+}
+
+/* ---- Frames ----------------------------------------------------------------------------------------------------- */
+
 static int frame_write(struct recorder *recorder)
 {
+    if (recorder->started && kernel_pending(recorder) && kernel_frame(recorder))
+        return recorder->error;
+    recorder->framed = recorder->settled;
     return frame_account(recorder, drain_write(recorder->drain, recorder->writer, &recorder->settled));
 }
 
@@ -242,6 +307,7 @@ static int frame_write(struct recorder *recorder)
  * even the shortest recording has two points in time. */
 static int start_write(struct recorder *recorder)
 {
+    recorder->framed = recorder->settled;
     writer_put_clock(recorder->writer, &recorder->settled);
     return frame_account(recorder, writer_frame(recorder->writer));
 }
@@ -257,7 +323,9 @@ static int round_run(struct recorder *recorder)
         if (result)
             return result;
     }
-    if (!recorder->started && drain_pending(recorder->drain) > 0 && start_write(recorder))
+    kernel_round(recorder, &now);
+    bool any = drain_pending(recorder->drain) > 0 || kernel_pending(recorder);
+    if (!recorder->started && any && start_write(recorder))
         return recorder->error;
     if (!recorder->census)
         recorder->settled = recorder_moment_clock(&now, recorder->segment.clock);
@@ -289,6 +357,8 @@ static bool frame_due(const struct recorder *recorder)
     size_t pending = drain_pending(recorder->drain);
     if (pending >= DRAIN_BATCH_USUAL_BYTES / 2) /* the other half leaves room for what comes in until the next tick */
         return true;
+    if (kernel_pending(recorder) >= DRAIN_BATCH_BYTES)
+        return true;
     if (drain_holds_much(recorder->drain)) /* the target gets a sub-buffer back once it is written */
         return true;
     return clock_ns(CLOCK_MONOTONIC) - recorder->frame_ns >= (pending ? FRAME_INTERVAL_NS : FRAME_INTERVAL_IDLE_NS);
@@ -298,12 +368,16 @@ static bool frame_due(const struct recorder *recorder)
  * records to come. */
 static int generation_turn(struct recorder *recorder)
 {
-    if (drain_pending(recorder->drain) && frame_write(recorder))
-        return recorder->error;
     struct recorder_moment now = recorder_moment_now();
+    kernel_round(recorder, &now);
+    if ((drain_pending(recorder->drain) || kernel_pending(recorder)) && frame_write(recorder))
+        return recorder->error;
     recorder->settled = recorder_moment_clock(&now, recorder->segment.clock);
     recorder->epoch = segment_next_epoch(&recorder->segment, true);
     flight_begin(recorder->flight, recorder->epoch, &recorder->settled);
+    recorder->framed = recorder->settled;
+    if (recorder->kernelring)
+        kernelring_begin(recorder->kernelring, false);
     drain_continue(recorder->drain, recorder->epoch);
     store_release(&recorder->segment.header->tracing, recorder->epoch);
     census_begin(recorder);
@@ -386,19 +460,32 @@ int recorder_tick(struct recorder *recorder)
 
 int64_t recorder_interval_ns(const struct recorder *recorder) { return recorder->interval_ns; }
 
+static int kernel_finish(struct recorder *recorder)
+{
+    if (recorder->error || !recorder->kernelring)
+        return recorder->error;
+    if (kernelring_finish(recorder->kernelring))
+        return recorder->error = -ENOMEM;
+    return recorder->started ? 0 : start_write(recorder);
+}
+
 /* The last round of the epoch, which is over, and the end of the file. */
 static void file_end(struct recorder *recorder, int exit_kind, int exit_code)
 {
-    uint32_t rings = recorder->segment.ring_count + recorder->attached;
+    uint32_t census_ring = recorder->segment.ring_count, kernel_ring = census_ring + 1;
+    uint32_t rings = recorder->kernelring ? kernel_ring + 1 : recorder->attached ? census_ring + 1 : census_ring;
     struct writer_ring_end *ends = calloc(rings, sizeof *ends);
     if (!ends && recorder->error == 0)
         recorder->error = -ENOMEM;
     while (recorder->error == 0 && recorder->census)
         census_run(recorder);
-    if (recorder->error == 0 && round_run(recorder) == 0 && frame_write(recorder) == 0) {
+    if (recorder->error == 0 && round_run(recorder) == 0 && kernel_finish(recorder) == 0 &&
+        frame_write(recorder) == 0) {
         drain_ends(recorder->drain, ends);
         if (recorder->attached)
-            ends[rings - 1].emitted = recorder->census_records;
+            ends[census_ring].emitted = recorder->census_records;
+        if (recorder->kernelring)
+            ends[kernel_ring].emitted = kernelring_events(recorder->kernelring);
         struct recorder_moment end = recorder_moment_now();
         struct writer_clock end_clock = recorder_moment_clock(&end, recorder->segment.clock);
         writer_put_clock(recorder->writer, &end_clock);
@@ -450,6 +537,8 @@ int recorder_next(struct recorder *recorder, int out_fd, const struct recorder_i
     recorder->census_records = recorder->begin_bytes = 0;
     recorder->attached = true;
     recorder->started = false;
+    if (recorder->kernelring)
+        kernelring_begin(recorder->kernelring, true);
     recorder->settled = recorder_moment_clock(&start, recorder->segment.clock);
     recorder->frame_ns = clock_ns(CLOCK_MONOTONIC);
     recorder->interval_ns = 0;
@@ -484,6 +573,7 @@ void recorder_close(struct recorder *recorder)
         return;
     if (recorder->writer)
         writer_close(recorder->writer);
+    kernelring_close(recorder->kernelring);
     census_close(recorder->census);
     flight_close(recorder->flight);
     free(recorder->command);

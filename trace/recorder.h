@@ -7,6 +7,7 @@
 
 #include "drain.h"
 #include "flight.h"
+#include "kernelring.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -18,6 +19,7 @@ struct recorder;
 struct recorder_moment {
     uint64_t tsc; /* 0 where there is none */
     int64_t monotonic_ns, realtime_ns;
+    uint64_t width; /* in ticks of the counter, how long it took to read both: they are at most half of it apart */
 };
 
 struct recorder_info {
@@ -48,6 +50,19 @@ struct writer_clock recorder_moment_clock(const struct recorder_moment *moment, 
  * that cannot be written. On failure out_fd is still the caller's. */
 int recorder_open(struct recorder **recorder, int segment_fd, int out_fd, const struct recorder_info *info,
                   const char **why);
+
+/* Who tells what the kernel does with the target's threads. poll has all of it taken that has come, and does not wait;
+ * last: it will not be called again. It returns 0, or a negative errno, which ends this part. */
+struct recorder_kernel {
+    int (*poll)(void *arg, bool last, struct kernelring *kernelring);
+    void *arg;
+    enum gmpt_kernel_tier tier;
+    bool others; /* other programs are told of */
+};
+/* From now on that goes into the file, too. Once, after recorder_open. Returns 0 or -ENOMEM. */
+int recorder_kernel(struct recorder *recorder, const struct recorder_kernel *kernel);
+/* The errno, negative, with which poll has ended it; 0 = it has not. */
+int recorder_kernel_error(const struct recorder *recorder);
 
 /* Drains the rings and writes a frame when one is due. Returns 0 or the first -errno of writing; tracing in the target
  * is then off, and later calls return the same without doing anything. */

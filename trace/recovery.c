@@ -267,13 +267,14 @@ static int rest_append(struct recovery *recovery, const struct segment *segment,
     recovery->unfinished = past->begun && past->attached && past->file.last.ticks == past->file.first.ticks;
     if (result)
         return result;
-    uint32_t rings = segment->ring_count + past->attached;
+    uint32_t census_ring = segment->ring_count, kernel_ring = census_ring + 1;
+    uint32_t rings = past->places[kernel_ring].known ? kernel_ring + 1 : past->attached ? census_ring + 1 : census_ring;
     struct writer_ring_end *ends = calloc(rings, sizeof *ends);
     if (!ends)
         return -ENOMEM;
     drain_ends(drain, ends);
-    if (past->attached)
-        ends[rings - 1].emitted = past->places[segment->ring_count].kept;
+    for (uint32_t ring = census_ring; ring < rings; ring++)
+        ends[ring].emitted = past->places[ring].kept;
     struct writer_clock end = end_clock(past, segment, drain_last_ticks(drain));
     writer_put_clock(writer, &end);
     if (!recovery->unfinished)

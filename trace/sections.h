@@ -13,7 +13,7 @@
 
 #include <stdbool.h>
 
-#define SECTION_RINGS_MAX (SEGMENT_MAX_PS + 2) /* one for each P, the no-P ring, the recorder's */
+#define SECTION_RINGS_MAX (SEGMENT_MAX_PS + 3) /* one for each P, the no-P ring, the recorder's, the kernel's */
 #define SECTION_STACK_MAX 256 /* addresses; more than the runtime records, to leave it room to grow */
 
 struct section {

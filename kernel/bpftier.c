@@ -1,0 +1,146 @@
+/* The tier bpf: a program in the kernel notes each switch of each thread (ebpf/offcpu.h). */
+#include "kernelside.h"
+
+#include "ebpf/offcpu.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define FIRST_PID_NAMESPACE 0xeffffffcu /* the inode that Linux gives it, always */
+
+struct bpftier {
+    struct offcpu *offcpu;
+    uint64_t lost_told[GMPT_KERNEL_LOSSES];
+    kernelside_take *take;     /* of the poll that is under way */
+    void *arg;
+};
+
+static void bpftier_close(void *state)
+{
+    struct bpftier *tier = state;
+    offcpu_close(tier->offcpu);
+    free(tier);
+}
+
+static int bpftier_open(void **state, struct kernelside_lack *lack)
+{
+    struct bpftier *tier = calloc(1, sizeof *tier);
+    struct stat namespace;
+    if (!tier) {
+        kernelside_refuse(lack, "out of memory");
+        return -ENOMEM;
+    }
+    /* The program in the kernel sees the ids of the first one. */
+    if (stat("/proc/self/ns/pid", &namespace) == 0 && namespace.st_ino != FIRST_PID_NAMESPACE) {
+        kernelside_refuse(lack, "process ids here are those of a container (a pid namespace), which it does not know");
+        free(tier);
+        return -EOPNOTSUPP;
+    }
+    const char *what = "the BPF program cannot be read";
+    int result = offcpu_open(&tier->offcpu);
+    if (result == 0) {
+        what = "the kernel does not take the BPF program";
+        result = offcpu_load(tier->offcpu);
+    }
+    if (result == 0) {
+        what = "the BPF program cannot be attached to the scheduler";
+        result = offcpu_attach(tier->offcpu);
+    }
+    if (result) {
+        kernelside_refuse(lack, "%s: %s", what, strerror(-result));
+        bpftier_close(tier);
+        return result;
+    }
+    *state = tier;
+    return 0;
+}
+
+static int bpftier_aim(void *state, const struct kernelside_target *target, struct kernelside_lack *lack)
+{
+    struct bpftier *tier = state;
+    (void)lack;
+    offcpu_aim(tier->offcpu,
+               &(struct offcpu_target){ target->pid, target->thread_m_offset, target->m_word_offset });
+    return 0;
+}
+
+static void interval_fill(struct kernel_record *record, const struct offcpu_record *from)
+{
+    uint64_t off_ns = from->on_ns > from->off_ns ? from->on_ns - from->off_ns : 0;
+    uint64_t able_ns = from->wake_ns ? from->wake_ns : from->off_ns; /* since when it could run */
+    bool woken = from->wake_ns && !(from->flags & OFFCPU_NEW);
+    record->type = KERNEL_INTERVAL;
+    record->interval.off_ns = off_ns;
+    record->interval.queue_ns = from->on_ns > able_ns ? from->on_ns - able_ns : 0;
+    record->interval.word = from->word;
+    record->interval.why = from->flags & OFFCPU_NEW         ? GMPT_KERNEL_STARTED
+                           : from->flags & OFFCPU_PREEMPTED ? GMPT_KERNEL_PREEMPTED
+                                                            : GMPT_KERNEL_BLOCKED;
+    record->interval.call = from->syscall < 0 ? -1 : from->syscall;
+    record->interval.argument = from->syscall < 0 ? 0 : from->argument;
+    record->interval.by_known = true;
+    record->interval.next = (struct kernel_other){ from->thief_tid, from->thief_pid, from->thief_word, "" };
+    memcpy(record->interval.next.comm, from->thief_comm, sizeof record->interval.next.comm);
+    if (woken)
+        record->interval.waker = (struct kernel_other){ from->waker_tid, from->waker_pid, from->waker_word, "" };
+    record->interval.cpu_from = from->cpu_from;
+    record->interval.cpu_to = from->cpu_to;
+}
+
+static int record_take(const struct offcpu_record *from, void *arg)
+{
+    const struct bpftier *tier = arg;
+    struct kernel_record record = { .tid = from->tid, .at_ns = from->on_ns };
+    if (from->type == OFFCPU_INTERVAL) {
+        interval_fill(&record, from);
+    } else {
+        record.type = KERNEL_THREAD;
+        record.thread.ended = from->type == OFFCPU_THREAD_EXIT;
+    }
+    return tier->take(tier->arg, &record);
+}
+
+static int losses_tell(struct bpftier *tier)
+{
+    struct offcpu_counts counts;
+    offcpu_counts_read(tier->offcpu, &counts);
+    const uint64_t lost[GMPT_KERNEL_LOSSES] = {
+        [GMPT_KERNEL_LOST_INTERVALS] = counts.dropped[OFFCPU_INTERVAL],
+        [GMPT_KERNEL_LOST_STARTS] = counts.dropped[OFFCPU_THREAD_START],
+        [GMPT_KERNEL_LOST_ENDS] = counts.dropped[OFFCPU_THREAD_EXIT],
+        [GMPT_KERNEL_LOST_NOTES] = counts.unseen,
+        [GMPT_KERNEL_LOST_WORDS] = counts.unread,
+    };
+    int result = 0;
+    for (int what = 0; result == 0 && what < GMPT_KERNEL_LOSSES; what++) {
+        struct kernel_record record = {
+            .type = KERNEL_LOST,
+            .lost = { (enum gmpt_kernel_loss)what, lost[what] - tier->lost_told[what] },
+        };
+        tier->lost_told[what] = lost[what];
+        if (record.lost.count)
+            result = tier->take(tier->arg, &record);
+    }
+    return result;
+}
+
+static int bpftier_poll(void *state, bool last, kernelside_take *take, void *arg)
+{
+    struct bpftier *tier = state;
+    (void)last;
+    tier->take = take;
+    tier->arg = arg;
+    int result = offcpu_poll(tier->offcpu, record_take, tier);
+    return result < 0 ? result : losses_tell(tier);
+}
+
+const struct kernelside_tier kernelside_bpf = {
+    .tier = GMPT_KERNEL_BPF,
+    .name = "bpf",
+    .open = bpftier_open,
+    .aim = bpftier_aim,
+    .poll = bpftier_poll,
+    .close = bpftier_close,
+};

@@ -1,0 +1,106 @@
+/* Chooses among the tiers. See kernelside.h. */
+#include "kernelside.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The best first. */
+static const struct kernelside_tier *const tiers[] = { &kernelside_bpf };
+#define TIERS (sizeof tiers / sizeof tiers[0])
+
+struct kernelside {
+    bool automatic;
+    size_t tier; /* of tiers; TIERS = off */
+    void *state; /* of the tier */
+    bool lacking;
+    struct kernelside_lack better; /* valid when lacking */
+};
+
+void kernelside_refuse(struct kernelside_lack *lack, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(lack->why, sizeof lack->why, format, args);
+    va_end(args);
+}
+
+/* The next tier from this one on that can be opened; the reason why the last one before it cannot is kept. */
+static void tier_descend(struct kernelside *side)
+{
+    for (; side->tier < TIERS; side->tier++) {
+        struct kernelside_lack lack = { .tier = tiers[side->tier]->tier };
+        if (tiers[side->tier]->open(&side->state, &lack) == 0)
+            return;
+        side->better = lack;
+        side->lacking = true;
+    }
+}
+
+int kernelside_open(struct kernelside **out, int wanted, struct kernelside_lack *lack)
+{
+    struct kernelside *side = calloc(1, sizeof *side);
+    int result = 0;
+    lack->tier = (enum gmpt_kernel_tier)wanted;
+    if (!side) {
+        kernelside_refuse(lack, "out of memory");
+        return -ENOMEM;
+    }
+    side->automatic = wanted == KERNELSIDE_AUTO;
+    if (side->automatic) {
+        tier_descend(side);
+    } else {
+        while (side->tier < TIERS && (int)tiers[side->tier]->tier != wanted)
+            side->tier++;
+        if (side->tier < TIERS)
+            result = tiers[side->tier]->open(&side->state, lack);
+    }
+    if (result) {
+        free(side);
+        return result;
+    }
+    *out = side;
+    return 0;
+}
+
+int kernelside_aim(struct kernelside *side, const struct kernelside_target *target, struct kernelside_lack *lack)
+{
+    while (side->tier < TIERS) {
+        lack->tier = tiers[side->tier]->tier;
+        int result = tiers[side->tier]->aim(side->state, target, lack);
+        if (result == 0 || !side->automatic)
+            return result;
+        side->better = *lack;
+        side->lacking = true;
+        tiers[side->tier]->close(side->state);
+        side->tier++;
+        tier_descend(side);
+    }
+    return 0;
+}
+
+enum gmpt_kernel_tier kernelside_tier_now(const struct kernelside *side)
+{
+    return side->tier < TIERS ? tiers[side->tier]->tier : GMPT_KERNEL_OFF;
+}
+
+const struct kernelside_lack *kernelside_better(const struct kernelside *side)
+{
+    return side->lacking ? &side->better : NULL;
+}
+
+int kernelside_poll(struct kernelside *side, bool last, kernelside_take *take, void *arg)
+{
+    return side->tier < TIERS ? tiers[side->tier]->poll(side->state, last, take, arg) : 0;
+}
+
+void kernelside_close(struct kernelside *side)
+{
+    if (!side)
+        return;
+    if (side->tier < TIERS)
+        tiers[side->tier]->close(side->state);
+    free(side);
+}
