@@ -3,9 +3,9 @@
  *
  *     offcpu_open -> offcpu_load -> offcpu_attach -> offcpu_aim -> offcpu_poll ... -> offcpu_close
  *
- * Loading and attaching takes CAP_BPF and CAP_PERFMON, aiming and reading takes nothing, so capabilities can be dropped
- * after offcpu_attach. Nothing is left behind when the process ends, however it does. One thread at a time may use a watch;
- * there may be several of them, and several of one program.
+ * Loading and attaching takes CAP_BPF and CAP_PERFMON, aiming and reading takes nothing, so capabilities can be
+ * dropped after offcpu_attach. Nothing is left behind when the process ends, however it does. One thread at a time may
+ * use a watch; there may be several of them, and several of one program.
  *
  * It takes Linux 5.15 or later, with BTF. */
 #ifndef GMPT_OFFCPU_H

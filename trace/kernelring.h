@@ -25,8 +25,8 @@ void kernelring_begin(struct kernelring *kernelring, bool file);
 
 int kernelring_take(struct kernelring *kernelring, const struct kernel_record *record); /* 0 or -ENOMEM */
 
-/* Makes events of all that was taken and was not after `to`; what was before `from` counts as of then. error_ns: how far
- * off both clocks may be. Returns 0 or -ENOMEM. */
+/* Makes events of all that was taken and was not after `to`; what was before `from` counts as of then. error_ns: how
+ * far off both clocks may be. Returns 0 or -ENOMEM. */
 int kernelring_round(struct kernelring *kernelring, const struct writer_clock *from, const struct writer_clock *to,
                      int64_t error_ns);
 /* The last round of a file is over: tells how large the error was. Returns 0 or -ENOMEM. */
