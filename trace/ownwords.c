@@ -38,7 +38,7 @@ void ownwords_sample(struct order *order, const struct order_lane *lane, struct 
         sample->held = 0;
 }
 
-void ownwords_off(const struct order *order, struct gmpt_event *event)
+void ownwords_off(struct order *order, struct gmpt_event *event)
 {
     struct gmpt_event_kernel_off *off = &event->kernel_off;
     event->g = off->g && gtable_find(&order->gs, off->g) ? off->g : 0;

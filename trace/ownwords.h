@@ -11,6 +11,6 @@ int ownwords_take(struct order *order, struct order_lane *lane, struct gmpt_even
 /* Likewise a sample. It may come when its G has ended, or before that G has been told of: then it is about none. */
 void ownwords_sample(struct order *order, const struct order_lane *lane, struct gmpt_event *event);
 /* Likewise an interval that the kernel told of. */
-void ownwords_off(const struct order *order, struct gmpt_event *event);
+void ownwords_off(struct order *order, struct gmpt_event *event);
 
 #endif
