@@ -232,7 +232,16 @@ PLACE_TEST(r8_the_value_of_a_timer_is_a_root, put_timer, clear_timer)
 
 /* ---- R6: stacks and registers ---- */
 
-static ATOMIC(uint32_t) go_on, is_there;
+static ATOMIC(uint32_t) go_on, is_there, is_gone;
+
+/* The register has no word any more, and says so. */
+static inline __attribute__((always_inline)) void give_up(uint64_t word)
+{
+    __asm__ volatile("" : : "r"(word));
+    word = 0;
+    __asm__ volatile("" : "+r"(word));
+    store_release(&is_gone, 1);
+}
 
 /* Computes, with the word in a register alone. */
 static void hold_in_register(void *args)
@@ -246,7 +255,7 @@ static void hold_in_register(void *args)
     while (!load_acquire(&go_on))
         __asm__ volatile("" : "+r"(word));
 #endif
-    __asm__ volatile("" : : "r"(word));
+    give_up(word);
 }
 
 static void put_register(uint64_t word)
@@ -259,7 +268,8 @@ static void put_register(uint64_t word)
 static void clear_register(void)
 {
     store_release(&go_on, 1);
-    gmpt_sleep(1000000);
+    while (!load_acquire(&is_gone))
+        gmpt_sleep(100000);
 }
 PLACE_TEST(r1_registers_of_a_running_goroutine_are_read, put_register, clear_register)
 
@@ -275,7 +285,7 @@ static void hold_in_call(void *args)
         usleep(1000);
     } while (!load_acquire(&go_on));
     gmpt_blocking_end();
-    __asm__ volatile("" : : "r"(word));
+    give_up(word);
 }
 
 static void put_call(uint64_t word)
@@ -300,7 +310,7 @@ static void hold_in_red_zone(void *args)
                      : "m"(go_on)
                      : "rax", "cc", "memory");
 #endif
-    (void)word;
+    give_up(word);
 }
 static void put_red_zone(uint64_t word)
 {

@@ -11,6 +11,7 @@
 #include "hidden.h"
 
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,10 +86,13 @@ void hidden_wait_held(void)
 
 /* ---- The program ------------------------------------------------------------------------------------------------- */
 
+static ATOMIC(uint32_t) is_hidden; /* a victim waits before its handle is where it is to be */
+
 static void hide(void *args)
 {
     const struct hidden_place *place = *(const struct hidden_place **)args;
     place->hide();
+    store_release(&is_hidden, 1);
 }
 
 static void control(void *args)
@@ -111,7 +115,8 @@ static uint32_t victims_wait(uint32_t at_least)
     for (int still = 0; still < 3;) {
         gmpt_sleep(1000000);
         gmpt_metrics_read(&metrics);
-        still = load_acquire(&victim_count) > at_least && metrics.gs_runnable == 0 ? still + 1 : 0;
+        bool all_there = load_acquire(&is_hidden) && load_acquire(&victim_count) > at_least;
+        still = all_there && metrics.gs_runnable == 0 ? still + 1 : 0;
     }
     return load_acquire(&victim_count);
 }
