@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #define PAGE_BYTES 4096u
-#define M_STACK_BYTES (256u * 1024) /* no deeper than this does the scheduler go on a thread's own stack */
+#define M_STACK_BYTES (128u * 1024) /* no deeper does the scheduler go on a thread's own stack, which has more */
 #define ENTRIES 512u
 #define PAGEMAP_THERE (UINT64_C(3) << 62) /* present or swapped out */
 #define PAGEMAP_FILE (UINT64_C(1) << 61)  /* a page of a file's that this process has not changed */
