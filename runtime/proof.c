@@ -7,6 +7,7 @@
 #include "memorymap.h"
 #include "pins.h"
 #include "proofscan.h"
+#include "stackcopy.h"
 #include "stopworld.h"
 
 #include <dlfcn.h>
@@ -150,10 +151,14 @@ static enum proof_status snapshot(struct proof_input *input, struct memory_map *
         error = pins_add(input);
     if (!error)
         error = kernelroots_hide(input);
+    if (!error)
+        error = stackcopy_make(input);
     if (error)
         return error == -ENOMEM ? PROOF_NO_MEMORY : PROOF_UNREADABLE;
     kernelroots_give(&given, &proof.assumptions);
+    stackcopy_fork_begin();
     proof.copy = copy_process(input, proof.shared);
+    stackcopy_fork_end();
     if (proof.copy < 0)
         return PROOF_NO_FORK;
     proof.pagemap_fd = open_pagemap(proof.copy);
@@ -189,6 +194,7 @@ static void begin(uint32_t asked)
         end(memcheck_on ? PROOF_UNSUPPORTED : PROOF_NO_MEMORY);
         return;
     }
+    stackcopy_prepare();
     int64_t stopped_ns = clock_now_ns();
     int error = stopworld_stop(STOP_NS);
     enum proof_status status = error == -ENOSYS   ? PROOF_UNSUPPORTED
@@ -202,6 +208,7 @@ static void begin(uint32_t asked)
     proof.go_ns = clock_now_ns();
     proof.stop_ns = proof.go_ns - stopped_ns;
     proof.assumptions |= input.heap ? PROOF_HEAP_TRACED : PROOF_HEAP_ROOT;
+    stackcopy_free();
     free_input(&input);
     memory_map_free(&map);
     if (status == PROOF_COMPLETE)

@@ -5,6 +5,7 @@
 #include "chan.h"
 #include "owners.h"
 #include "seat.h"
+#include "stackcopy.h"
 #include "start.h"
 #include "stopworld.h"
 #include "waitlist.h"
@@ -80,14 +81,40 @@ static inline seat_place place_of(enum stack_class class, uint32_t index)
     return (seat_place)class << CLASS_SHIFT | index;
 }
 
-static inline struct g *g_at(seat_place place)
+static inline enum stack_class class_of(seat_place place) { return (enum stack_class)(place >> CLASS_SHIFT); }
+static inline uint32_t index_of(seat_place place) { return place & ((1u << CLASS_SHIFT) - 1); }
+
+/* Where its G lies in the program, and its stack ends. */
+static inline uint64_t top_of(seat_place place)
 {
-    return seat_g((enum stack_class)(place >> CLASS_SHIFT), place & ((1u << CLASS_SHIFT) - 1));
+    return (uint64_t)(uintptr_t)seat_g(class_of(place), index_of(place));
+}
+
+/* Its G, to be read. */
+static inline const struct g *g_at(seat_place place)
+{
+    static const struct g nobody;
+    const struct stack_copy *copy = stackcopy_of(class_of(place), index_of(place));
+    if (!copy)
+        return seat_g(class_of(place), index_of(place));
+    return copy->g ? copy->g : &nobody;
+}
+
+/* The place of a G of the program's. */
+static seat_place place_of_g(const struct g *g)
+{
+    enum stack_class class = 0;
+    uint64_t offset;
+    for (;; class++) {
+        offset = (uint64_t)((uintptr_t)g - (uintptr_t)seat_regions[class].base);
+        if (offset < (uint64_t)graph.made[class] * seat_stride(class))
+            return place_of(class, (uint32_t)(offset / seat_stride(class)));
+    }
 }
 
 static inline uint8_t *flags_at(seat_place place)
 {
-    return &graph.seats[place >> CLASS_SHIFT][place & ((1u << CLASS_SHIFT) - 1)];
+    return &graph.seats[class_of(place)][index_of(place)];
 }
 
 static bool waits(const struct g *g)
@@ -96,26 +123,27 @@ static bool waits(const struct g *g)
 }
 
 /* The M that runs it stands in this thread. */
-static const struct stopped_thread *thread_of(const struct g *g)
+static const struct stopped_thread *thread_of(seat_place place)
 {
     uint32_t count;
     const struct stopped_thread *threads = stopworld_threads(&count);
     for (uint32_t i = 0; i < count; i++)
-        if (threads[i].m && threads[i].m->current == g)
+        if (threads[i].m && (uint64_t)(uintptr_t)threads[i].m->current == top_of(place))
             return &threads[i];
     return NULL;
 }
 
 /* The lowest address of its stack that is in use. */
-static uint64_t stack_low(const struct g *g)
+static uint64_t stack_low(seat_place place)
 {
-    uint64_t lowest = (uint64_t)(uintptr_t)seat_stack_lo(g->stack_class, g->index);
-    if (g->context.sp)
-        return (uint64_t)(uintptr_t)g->context.sp;
-    const struct stopped_thread *thread = thread_of(g);
-    uint64_t sp = thread ? stopworld_sp(thread) : 0;
+    uint64_t lowest = (uint64_t)(uintptr_t)seat_stack_lo(class_of(place), index_of(place));
+    const void *parked_sp = g_at(place)->context.sp;
+    if (parked_sp)
+        return (uint64_t)(uintptr_t)parked_sp;
+    const struct stopped_thread *thread = thread_of(place);
+    uint64_t sp = thread ? thread->sp : 0;
     /* Elsewhere, in a handler on the thread's signal stack: nobody says how far down it goes. */
-    if (sp < lowest || sp >= (uint64_t)(uintptr_t)g)
+    if (sp < lowest || sp >= top_of(place))
         return lowest;
     return sp - lowest > RED_ZONE_BYTES ? sp - RED_ZONE_BYTES : lowest;
 }
@@ -240,7 +268,7 @@ void graph_reach(uint64_t address)
         seat_place place = place_of(class, (uint32_t)(offset / stride));
         const struct g *g = g_at(place);
         /* Up to its end, since a pointer may be just past what lies last. */
-        if (!(*flags_at(place) & SEAT_READ) && address <= (uint64_t)(uintptr_t)g && g->context.sp &&
+        if (!(*flags_at(place) & SEAT_READ) && address <= top_of(place) && g->context.sp &&
             address >= (uint64_t)(uintptr_t)g->context.sp)
             reach_stack(place);
         return;
@@ -279,11 +307,13 @@ static void follow_object(const struct object *object)
 
 static void follow_stack(seat_place place)
 {
-    const struct g *g = g_at(place);
-    if (g == sched.main_over)
+    const struct stack_copy *copy = stackcopy_of(class_of(place), index_of(place));
+    uint64_t high = top_of(place), low = copy ? copy->low : stack_low(place);
+    if (high == (uint64_t)(uintptr_t)sched.main_over)
         return;
-    uint64_t low = stack_low(g), high = (uint64_t)(uintptr_t)g;
-    if (g->context.sp)
+    if (copy)
+        scan_range_at(low, high, (uint64_t)(uintptr_t)copy->g - high);
+    else if (g_at(place)->context.sp)
         scan_range(low, high);
     else
         scan_pages(low, high, false);
@@ -340,13 +370,14 @@ static void add_waits(const struct g *g, seat_place place, bool reached)
         add_chan(g->wait.object, place, reached);
         break;
     case GMPT_WAIT_select: {
-        const struct select_wait *select = g->wait.record;
+        const struct select_wait *select = stackcopy_at(g->wait.record);
+        struct gmpt_chan *const *chans = stackcopy_at(select->chans);
         for (int i = 0; i < select->chan_count; i++)
-            add_chan(select->chans[i], place, reached);
+            add_chan(chans[i], place, reached);
         break;
     }
     default: {
-        const struct waitlist_wait *wait = g->wait.record;
+        const struct waitlist_wait *wait = g->wait.record ? stackcopy_at(g->wait.record) : NULL;
         add_wait(g->wait.object, place, OBJECT_PLAIN, reached);
         if (wait)
             hide_links(wait->list, sizeof *wait->list);
@@ -368,7 +399,8 @@ static bool is_ignored(const struct g *g)
 static void judge_at_first(const struct g *g, seat_place place)
 {
     uint8_t *flags = flags_at(place);
-    if (waits(g) && suspects[g->wait.reason] && g != sched.main_over) {
+    bool main_over = top_of(place) == (uint64_t)(uintptr_t)sched.main_over;
+    if (waits(g) && suspects[g->wait.reason] && !main_over) {
         bool lives = g->wait.bounded || g->id == MAIN_ID || is_ignored(g);
         if (g->wait.reason != GMPT_WAIT_nil_chan)
             add_waits(g, place, lives);
@@ -390,7 +422,7 @@ static void find_gs(void)
     }
     for (enum stack_class class = 0; class < STACK_CLASSES; class++) {
         for (uint32_t index = 0; index < graph.made[class]; index++) {
-            const struct g *g = seat_g(class, index);
+            const struct g *g = g_at(place_of(class, index));
             if (g->context.sp) /* else the seat is free, or its G runs */
                 judge_at_first(g, place_of(class, index));
         }
@@ -398,20 +430,20 @@ static void find_gs(void)
     for (uint32_t i = 0; i < count; i++) {
         const struct g *g = threads[i].m ? threads[i].m->current : NULL;
         if (g)
-            make_live(place_of(g->stack_class, g->index));
+            make_live(place_of_g(g));
     }
 }
 
 /* What the signal has put aside: registers, and the frames of a handler that it met on the same stack. */
 static void scan_registers(const struct stopped_thread *thread)
 {
-    const struct m *m = thread->m;
-    uint64_t start = (uint64_t)(uintptr_t)thread->context, sp = stopworld_sp(thread);
-    uint64_t signal_stack = (uint64_t)(uintptr_t)m->signal_stack;
+    uint64_t start = (uint64_t)(uintptr_t)thread->context, signal_stack = (uint64_t)(uintptr_t)thread->m->signal_stack;
+    seat_place place = place_of_g(thread->m->current);
+    uint64_t lowest = (uint64_t)(uintptr_t)seat_stack_lo(class_of(place), index_of(place));
     if (start >= signal_stack && start < signal_stack + START_SIGNAL_STACK_BYTES)
         scan_words(start, signal_stack + START_SIGNAL_STACK_BYTES);
-    else if (start >= m->current->slot->stack_lo && start < sp && sp <= (uint64_t)(uintptr_t)m->current)
-        scan_words(start, sp); /* it has no signal stack any more: the frame lies on the G's */
+    else if (start >= lowest && start < thread->sp && thread->sp <= top_of(place) && !stackcopy_of(class_of(place), 0))
+        scan_words(start, thread->sp); /* it has no signal stack any more: the frame lies on the G's, as in its copy */
 }
 
 void graph_scan_registers(void)
@@ -542,7 +574,8 @@ static void index_owners(void)
 /* The G that has the lock that this one waits for, if it waits likewise: its place + 1. */
 static seat_place owner_of(const struct g *g)
 {
-    uint64_t id = owners_id(g->wait.reason, g->wait.object);
+    const void *object = stackcopy_at(g->wait.object);
+    uint64_t id = object ? owners_id(g->wait.reason, object) : 0;
     return id ? *owner_slot(id) : 0;
 }
 
@@ -612,7 +645,7 @@ void graph_judge(void)
             if (!(flags & SEAT_WAITS))
                 continue;
             enum g_verdict verdict = verdict_of(flags);
-            store_verdict(seat_g(class, index), verdict);
+            store_verdict(g_at(place_of(class, index)), verdict);
             shared->gs++;
             shared->proven += verdict == VERDICT_PROVEN;
             shared->cycles += verdict == VERDICT_CYCLE;

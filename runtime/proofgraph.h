@@ -34,6 +34,8 @@ void scan_hole(uint64_t start, uint64_t end);
 void scan_words(uint64_t start, uint64_t end);
 /* The words in a range but for holes, of all its pages or of those that have been touched. */
 void scan_range(uint64_t start, uint64_t end);
+/* Those of a range that is to be read so much further up. */
+void scan_range_at(uint64_t start, uint64_t end, uint64_t further);
 void scan_pages(uint64_t start, uint64_t end, bool of_file);
 
 /* Finds the Gs and what they wait on; those that are live are reached. */

@@ -116,16 +116,18 @@ static size_t hole_after(uint64_t address)
 }
 
 /* What is there, but for holes. */
-void scan_range(uint64_t start, uint64_t end)
+void scan_range_at(uint64_t start, uint64_t end, uint64_t further)
 {
     for (size_t i = hole_after(start); start < end; i++) {
         bool cut = i < scan.hole_count && scan.holes[i].start < end;
         uint64_t until = cut ? scan.holes[i].start : end;
         if (until > start)
-            scan_words(start, until);
+            scan_words(start + further, until + further);
         start = cut ? scan.holes[i].end : end;
     }
 }
+
+void scan_range(uint64_t start, uint64_t end) { scan_range_at(start, end, 0); }
 
 /* ---- pages ---- */
 
@@ -270,15 +272,9 @@ static void scan_root_outside_heap(const struct proof_range *root)
     }
 }
 
-/* Where what the program cannot give a copy is waited for, and it is read as roots. */
 static void scan_given(void)
 {
-    struct proof_shared *shared = scan.shared;
-    for (int64_t waited_ns = 0; load_acquire(&shared->given) == 0; waited_ns += POLL_NS) {
-        if (waited_ns > GIVEN_WAIT_NS)
-            scan_fail(PROOF_UNREADABLE);
-        nap();
-    }
+    const struct proof_shared *shared = scan.shared;
     if (load_acquire(&shared->given) != 1)
         scan.kernel_unread = true;
     else
@@ -373,7 +369,8 @@ static void settle_holes(void)
 
 /* ---- all of it ---- */
 
-static void wait_for_pagemap(void)
+/* For what a copy has not got. The program finds out which memory that is: nothing may be mapped there meanwhile. */
+static void wait_until_given(void)
 {
     for (int64_t waited_ns = 0; load_acquire(&scan.shared->pagemap_fd) < 0; waited_ns += POLL_NS) {
         if (waited_ns > GIVEN_WAIT_NS)
@@ -403,6 +400,7 @@ void proofscan_run(const struct proof_input *input, struct proof_shared *shared)
     scan.input = input;
     scan.shared = shared;
     scan.kernel_unread = input->kernel_unread;
+    wait_until_given();
     hide_tables(input);
     const struct proof_range *holes = input->holes.items;
     for (size_t i = 0; i < input->holes.count; i++)
@@ -410,7 +408,6 @@ void proofscan_run(const struct proof_input *input, struct proof_shared *shared)
     find_fifths();
     graph_build(&scan);
     settle_holes();
-    wait_for_pagemap();
     graph_follow();
     scan_roots();
     graph_follow();

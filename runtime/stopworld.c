@@ -4,6 +4,7 @@
 
 #include "enter.h"
 #include "futex.h"
+#include "start.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -30,6 +31,8 @@ static struct {
     DIR *tasks;
     ATOMIC(bool) installed;
     struct sigaction before;
+    void (*work)(void *arg); /* of those whose state is STOP_WORKS */
+    void *work_arg;
 } stop;
 
 /* ---- the handler ---- */
@@ -43,20 +46,43 @@ static struct stopped_thread *find_thread(uint32_t tid)
     return NULL;
 }
 
+static uintptr_t sp_of(const ucontext_t *context)
+{
+#if defined(__x86_64__)
+    return (uintptr_t)context->uc_mcontext.gregs[REG_RSP];
+#else
+    return (uintptr_t)context->uc_mcontext.sp;
+#endif
+}
+
+static void say_stopped(struct stopped_thread *thread)
+{
+    store_release(&thread->state, STOP_STOPPED); /* B5 */
+    fetch_add_acq_rel(&stop.arrivals, 1);
+    futex_wake(&stop.arrivals, 1);
+}
+
 static void stand_still(ucontext_t *context)
 {
     struct stopped_thread *thread = find_thread((uint32_t)syscall(SYS_gettid));
-    uint32_t asked = STOP_ASKED;
+    uint32_t state, asked = STOP_ASKED;
     if (!thread || load_acquire(&thread->state) != STOP_ASKED)
         return;
     thread->m = m_self(); /* B1 */
     thread->context = context;
+    thread->sp = sp_of(context);
     if (!cas_acq_rel(&thread->state, &asked, STOP_STOPPED)) /* B2 */
         return;
     fetch_add_acq_rel(&stop.arrivals, 1);
     futex_wake(&stop.arrivals, 1);
-    while (load_acquire(&thread->state) == STOP_STOPPED) /* B3 */
-        futex_wait(&thread->state, STOP_STOPPED, INT64_MAX);
+    while ((state = load_acquire(&thread->state)) != STOP_LEAVING) { /* B3 */
+        if (state == STOP_STOPPED) {
+            futex_wait(&thread->state, STOP_STOPPED, INT64_MAX);
+        } else {
+            stop.work(stop.work_arg);
+            say_stopped(thread);
+        }
+    }
     store_release(&thread->state, STOP_RUNS); /* B4 */
 }
 
@@ -168,7 +194,8 @@ static bool is_machine(uint32_t tid)
     return false;
 }
 
-/* Whether the thread sleeps, and has blocked the signal; Ms are excepted, whose registers must be known. */
+/* Whether the thread sleeps, and has blocked the signal; Ms are excepted, whose registers must be known, and who has
+ * just answered, since that is how it sleeps in the handler. */
 static bool sleeps_deaf(struct stopped_thread *thread)
 {
     char text[4096];
@@ -179,7 +206,7 @@ static bool sleeps_deaf(struct stopped_thread *thread)
     if (!state || state[8] != 'S' || !(status_number(text, "\nSigBlk:", 16) & 1u << (SIGURG - 1)))
         return false;
     thread->switches = switches_of(text);
-    return true;
+    return load_acquire(&thread->state) == STOP_ASKED;
 }
 
 /* ---- stopping ---- */
@@ -386,11 +413,32 @@ bool stopworld_slept_on(void)
     return true;
 }
 
-uintptr_t stopworld_sp(const struct stopped_thread *thread)
+/* On its signal stack: it does not disturb what is to be read. */
+static bool can_help(const struct stopped_thread *thread)
 {
-#if defined(__x86_64__)
-    return (uintptr_t)thread->context->uc_mcontext.gregs[REG_RSP];
-#else
-    return (uintptr_t)thread->context->uc_mcontext.sp;
-#endif
+    uintptr_t offset = (uintptr_t)thread->context - (uintptr_t)(thread->m ? thread->m->signal_stack : NULL);
+    return load_acquire(&thread->state) == STOP_STOPPED && thread->m && offset < START_SIGNAL_STACK_BYTES;
+}
+
+void stopworld_share(void (*work)(void *arg), void *arg, uint32_t helpers)
+{
+    stop.work = work;
+    stop.work_arg = arg;
+    for (uint32_t i = 0; i < load_relaxed(&stop.count) && helpers > 0; i++) {
+        struct stopped_thread *thread = &stop.threads[i];
+        if (!can_help(thread))
+            continue;
+        store_release(&thread->state, STOP_WORKS); /* A6 */
+        futex_wake(&thread->state, 1);
+        helpers--;
+    }
+    work(arg);
+    for (uint32_t i = 0; i < load_relaxed(&stop.count); i++) {
+        for (;;) {
+            uint32_t arrivals = load_acquire(&stop.arrivals);
+            if (load_acquire(&stop.threads[i].state) != STOP_WORKS) /* A7 */
+                break;
+            futex_wait(&stop.arrivals, arrivals, LOOK_NS);
+        }
+    }
 }

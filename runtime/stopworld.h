@@ -11,6 +11,8 @@
  *     A4 state == RUNS? only then it is asked      B4 state = RUNS
  *        again, or its record used again
  *     A5 gives up: CAS ASKED -> RUNS               (then B2 fails, and it goes on)
+ *     A6 state = WORKS, wakes it                   B5 works, state = STOPPED (release), to B3
+ *     A7 state == STOPPED (acquire)? it has done
  *
  * To stand still is not enough for an M: inside the runtime it may have taken a G out of one queue, and not have put it
  * into another yet. So it must be settled as well: in the user's code; or without a P, since only who holds one, or has
@@ -32,13 +34,14 @@
 
 #include <ucontext.h>
 
-enum stop_state { STOP_RUNS, STOP_ASKED, STOP_STOPPED, STOP_LEAVING };
+enum stop_state { STOP_RUNS, STOP_ASKED, STOP_STOPPED, STOP_WORKS, STOP_LEAVING };
 
 struct stopped_thread {
     ATOMIC(uint32_t) state; /* enum stop_state; what a stopped thread sleeps on */
     ATOMIC(uint32_t) tid;
     struct m *m;               /* NULL: a thread of the program's own; valid while it is stopped, as is the next */
     const ucontext_t *context; /* what the signal has interrupted; lies on the stack that the handler runs on */
+    uintptr_t sp;              /* in it */
     bool asleep;               /* cannot be stopped, but sleeps */
     uint64_t switches;         /* how often it had been switched to by then */
 };
@@ -55,6 +58,8 @@ bool stopworld_slept_on(void);
 /* Whether there are any. */
 bool stopworld_has_sleepers(void);
 
-uintptr_t stopworld_sp(const struct stopped_thread *thread);
+/* While it is stopped: the caller does the work, and Ms up to this number do it at the same time, in their signal
+ * handlers. Returns when all have done. */
+void stopworld_share(void (*work)(void *arg), void *arg, uint32_t helpers);
 
 #endif

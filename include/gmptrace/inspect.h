@@ -13,6 +13,7 @@
  *   nodeadlock     see above
  *   blockcheck     tells of Gs that block their thread: see net.h
  *   clearstacks    clears the top page of a stack before a new G gets it
+ *   stackcopy      a proof of leaks copies all stacks by itself, and not only those of many Gs
  * What it does not know is told on standard error and left out.
  *
  * Included by gmpt.h, whose rules hold. */
