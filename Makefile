@@ -238,8 +238,8 @@ $(BUILD)/bench/floors: $(filter $(BUILD)/runtime/switch_%,$(RUNTIME_OBJ))
 # Small stacks have no room for the dynamic linker.
 $(BUILD)/bench/parked $(BUILD)/tests/programs/faulty $(BUILD)/tests/programs/scopes: LDFLAGS += -Wl,-z,now
 
-# It calls the hooks themselves, which the library hides.
-$(BUILD)/bench/emit: $(BUILD)/bench/emit.o $(RUNTIME_OBJ) $(EMIT_OBJ)
+# They use what the library hides: the hooks, and the segment.
+$(BUILD)/bench/emit $(BUILD)/bench/leak_stop: $(BUILD)/bench/%: $(BUILD)/bench/%.o $(RUNTIME_OBJ) $(EMIT_OBJ)
 	$(if $(Q),@echo "  LINK  $@")
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^
 
