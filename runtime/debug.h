@@ -15,7 +15,7 @@
     DEBUG_SETTING(scheddetail) /* SCHED lines list Ps, Ms and Gs, too */                                               \
     DEBUG_SETTING(nodeadlock)  /* a program whose Gs are all asleep for ever is left alone */                          \
     DEBUG_SETTING(blockcheck)  /* tell of Gs that block the thread */                                                  \
-    DEBUG_SETTING(clearstacks) /* clear the first page of each new G's stack: what the last one left can hide a leak */ \
+    DEBUG_SETTING(clearstacks) /* clear the first page of each new G's stack: what was left can hide a leak */         \
     DEBUG_SETTING(stackcopy)   /* a proof of leaks copies all stacks by itself, not only those of many Gs */
 
 struct debug_settings {
