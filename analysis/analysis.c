@@ -39,6 +39,7 @@ struct analysis *analysis_open(struct intervals *intervals, const struct gmpt_tr
     lateness_open(&analysis->lateness, &options->limits);
     chains_open(&analysis->chains, options->from_ns);
     processors_open(&analysis->processors, &options->limits, trace, options->from_ns, options->to_ns);
+    kerneltime_open(&analysis->kernel, trace);
     analysis->intervals = intervals;
     analysis->listener = (struct interval_listener){ .closed = interval_closed, .born = g_born, .arg = analysis };
     intervals_listen(intervals, &analysis->listener);
@@ -60,6 +61,7 @@ void analysis_close(struct analysis *analysis)
     lives_clear(&analysis->lives);
     processors_clear(&analysis->processors);
     chains_clear(&analysis->chains);
+    kerneltime_clear(&analysis->kernel);
     free(analysis);
 }
 
@@ -191,6 +193,11 @@ static int g_born(void *analysis_arg, const struct interval *first)
 
 int analysis_add(struct analysis *analysis, const struct gmpt_event *event)
 {
+    int result = 0;
+    if (kerneltime_takes(event->type))
+        result = kerneltime_add(&analysis->kernel, event, &analysis->options, analysis->intervals, &analysis->alias);
+    if (result)
+        return result;
     return processors_event(&analysis->processors, event, intervals_moment_ns(analysis->intervals),
                             intervals_count(analysis->intervals, GMPT_G_RUNNABLE));
 }
@@ -206,6 +213,7 @@ int analysis_finish(struct analysis *analysis)
     result = result ? result : wakeups_finish(&analysis->wakeups, findings);
     result = result ? result : runs_finish(&analysis->runs, findings);
     result = result ? result : lateness_finish(&analysis->lateness, findings);
+    result = result ? result : kerneltime_finish(&analysis->kernel, limits, analysis_ran_ns(analysis), findings);
     result = result ? result : calls_finish(&analysis->calls, limits, findings);
     result = result ? result : lives_finish(&analysis->lives, limits, end_ns, findings);
     findings_sort(findings);
@@ -214,6 +222,7 @@ int analysis_finish(struct analysis *analysis)
         &analysis->waits.sites,    &analysis->waits.locks,    &analysis->wakeups.futile,
         &analysis->wakeups.herds,  &analysis->runs.preempted, &analysis->lateness.starts,
         &analysis->lateness.lines, &analysis->calls.sites,    &analysis->lives.starts,
+        &analysis->kernel.stopped, &analysis->kernel.blocked,
     };
     for (size_t i = 0; i < sizeof sorted / sizeof sorted[0] && !result; i++)
         if (distributions_sort(sorted[i], false) < 0)

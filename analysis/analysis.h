@@ -1,7 +1,7 @@
 /* One pass over a trace that finds out where time went and what is wrong: the sections of `gmptrace analyze`.
  *
  *     events -> intervals.h -> window and filter -> piece.h -> waits, wakeups, convoys, runs, lateness, calls, lives,
- *            \-------------------------------------------------> processors                chains
+ *            \-------------------------------------------------> processors, kerneltime    chains
  *
  * Feed every event in order to the intervals and then to the analysis, then finish both; what each section holds is
  * then valid, and findings are sorted. Memory is bounded by the Gs that live, by distinct keys (distribution.h) and by
@@ -16,6 +16,7 @@
 #include "chains.h"
 #include "convoys.h"
 #include "finding.h"
+#include "kerneltime.h"
 #include "lateness.h"
 #include "lives.h"
 #include "processors.h"
@@ -60,8 +61,15 @@ struct analysis {
     struct lives lives;
     struct processors processors;
     struct chains chains;
+    struct kerneltime kernel;
     struct findings findings;
 };
+
+/* For how long the chosen Gs ran, with a P or without. */
+static inline int64_t analysis_ran_ns(const struct analysis *analysis)
+{
+    return analysis->state_ns[GMPT_G_RUNNING] + analysis->state_ns[GMPT_G_PREEMPTED];
+}
 
 /* Listens to these intervals, which live as long. NULL with errno ENOMEM. The trace may be NULL. */
 struct analysis *analysis_open(struct intervals *intervals, const struct gmpt_trace *trace,

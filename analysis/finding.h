@@ -16,6 +16,10 @@
     KIND(SYSCALLS, "syscall_storm", "calls_per_s")                                                                     \
     KIND(STORM, "scheduling_storm", "switches_per_s")                                                                  \
     KIND(QUOTA, "gomaxprocs_above_quota", "processors")                                                                \
+    KIND(BLOCKED, "blocked_processor", "ns")                                                                           \
+    KIND(NEIGHBOUR, "noisy_neighbour", "ns")                                                                           \
+    KIND(THROTTLED, "quota_throttling", "ns")                                                                          \
+    KIND(QUEUED, "kernel_starvation", "ns")                                                                            \
     KIND(STARVATION, "p_starvation", "ns")                                                                             \
     KIND(LATE, "long_scheduling_wait", "ns")
 
@@ -45,6 +49,9 @@ struct finding {
     uint64_t g, object;           /* an example: the worst one; 0 = none */
     uint64_t gs;                  /* how many Gs were part of it; 0 = not counted */
     uint64_t back;                /* of a herd: how many of them went back to wait */
+    int32_t call;                 /* of a blocked processor: the system call; -1 = none, or not known */
+    uint32_t by_pid;              /* of a noisy neighbour; 0 = it was not to be told */
+    char by_name[16];
 };
 
 /* From where on something is a finding. */
@@ -57,13 +64,19 @@ struct finding_limits {
     uint64_t herd_gs;        /* woken at once, of which at least half go back at once */
     uint64_t convoy_waiters; /* wait for one lock on average of a tenth of a second, and get it in turn */
     uint64_t spawned_gs;     /* of one place are alive at the end, and ever more were */
+    int64_t blocked_ns;      /* a thread blocked with its P, for so long at a time */
+    int64_t queued_ns;       /* a thread that ran a G waited for a CPU, for so long at a time */
+    int64_t throttled_ns;    /* threads that ran Gs were stopped though their CPU was free, for so long in all */
+    int64_t neighbour_ns;    /* another program took so much from Gs that ran, in all, */
+    uint64_t neighbour_percent; /* and this part of the time that they ran */
     int64_t at_once_ns;      /* who runs less than that before it waits again for the same was woken in vain */
 };
 
 #define FINDING_LIMITS_DEFAULT                                                                                         \
     {                                                                                                                  \
         .hog_ns = 20000000, .late_ns = 5000000, .starved_ns = 10000000, .switches_per_s = 2000, .calls_per_s = 10000,  \
-        .herd_gs = 8, .convoy_waiters = 4, .spawned_gs = 1000, .at_once_ns = 10000                                     \
+        .herd_gs = 8, .convoy_waiters = 4, .spawned_gs = 1000, .at_once_ns = 10000, .blocked_ns = 5000000,             \
+        .queued_ns = 20000000, .throttled_ns = 20000000, .neighbour_ns = 20000000, .neighbour_percent = 5              \
     }
 
 /* Of a kind the FINDINGS_EACH worst are kept. */

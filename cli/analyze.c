@@ -88,6 +88,10 @@ static int limit_read(struct finding_limits *limits, const char *text)
         { finding_name(FINDING_SYSCALLS), NULL, &limits->calls_per_s },
         { finding_name(FINDING_HERD), NULL, &limits->herd_gs },
         { finding_name(FINDING_CONVOY), NULL, &limits->convoy_waiters },
+        { finding_name(FINDING_BLOCKED), &limits->blocked_ns, NULL },
+        { finding_name(FINDING_QUEUED), &limits->queued_ns, NULL },
+        { finding_name(FINDING_THROTTLED), &limits->throttled_ns, NULL },
+        { finding_name(FINDING_NEIGHBOUR), &limits->neighbour_ns, NULL },
         { finding_name(FINDING_SPAWNING), NULL, &limits->spawned_gs },
         { "at_once", &limits->at_once_ns, NULL },
     };
@@ -307,9 +311,9 @@ const struct cli_command command_analyze = {
             "default.\n\n"
             "  --json            one JSON object with all there is; times in nanoseconds\n"
             "  --section=NAME    only this section, with more rows: findings, states,\n"
-            "                    scheduler, starts, own, cpu, leaks; time, latency, lines,\n"
-            "                    waits, locks, calls, preemptions, processors, steals,\n"
-            "                    threads, lifetimes, wakeups, chains\n"
+            "                    scheduler, starts, own, cpu, kernel, leaks; time, latency,\n"
+            "                    lines, waits, locks, calls, preemptions, processors,\n"
+            "                    steals, threads, lifetimes, wakeups, chains\n"
             "  --all             all sections\n"
             "  --from=T, --to=T  only what lies between; T is since the start, such as 1.5s\n"
             "  --filter=EXPR     only what EXPR chooses, as in gmptrace pprof\n"
@@ -317,7 +321,9 @@ const struct cli_command command_analyze = {
             "                    long_scheduling_wait=5ms, p_starvation=10ms,\n"
             "                    scheduling_storm=2000, syscall_storm=10000,\n"
             "                    thundering_herd=8, lock_convoy=4,\n"
-            "                    unbounded_spawning=1000; at_once=10us\n"
+            "                    unbounded_spawning=1000, blocked_processor=5ms,\n"
+            "                    kernel_starvation=20ms, quota_throttling=20ms,\n"
+            "                    noisy_neighbour=20ms; at_once=10us\n"
             "  --fail-on=KIND    exit status 1 when there is such a finding; any: of any kind\n"
             "  --stuck=T         a goroutine that waits for others for T or longer, without a\n"
             "                    deadline, counts as stuck: 500ms, 2s, 1m; the default is\n"

@@ -31,7 +31,7 @@ static const char *tier_words(uint32_t tier)
 void analyze_finding_text(const struct analyze *analyze, const struct finding *finding, char *text, size_t size)
 {
     struct places *places = analyze->load.places;
-    char a[32], b[32], c[32], fn[PLACE_TEXT_BYTES], by[PLACE_TEXT_BYTES], at[PLACE_TEXT_BYTES];
+    char a[32], b[32], c[32], call[32], program[96], fn[PLACE_TEXT_BYTES], by[PLACE_TEXT_BYTES], at[PLACE_TEXT_BYTES];
     uint64_t value = (uint64_t)finding->value;
     strcpy(fn, "a goroutine");
     if (finding->fn)
@@ -83,6 +83,30 @@ void analyze_finding_text(const struct analyze *analyze, const struct finding *f
                  cli_duration(a, finding->value), cli_count(b, finding->times), cli_plural(finding->times),
                  cli_duration(c, finding->threshold));
         return;
+    case FINDING_BLOCKED:
+        snprintf(text, size,
+                 "%s blocked its thread, and with it a P, in %s %s for up to %s; %s time%s over %s; "
+                 "gmpt_blocking_begin and _end around the call give the P to others",
+                 finding->fn ? fn : "a goroutine", analyze_call_name(finding->call, call),
+                 place_of_stack(places, at, finding->stack, finding->fn), cli_duration(a, finding->value),
+                 cli_count(b, finding->times), cli_plural(finding->times), cli_duration(c, finding->threshold));
+        return;
+    case FINDING_NEIGHBOUR:
+        snprintf(text, size, "%s took the CPU from goroutines that ran, such as %s, for %s in all; %s time%s",
+                 analyze_program_name(finding->by_pid, finding->by_name, analyze->analysis->kernel.pid, program), fn,
+                 cli_duration(a, finding->value), cli_count(b, finding->times), cli_plural(finding->times));
+        return;
+    case FINDING_THROTTLED:
+        snprintf(text, size,
+                 "goroutines that ran were stopped for %s in all with their CPU free: a CPU quota was used up; %s "
+                 "time%s",
+                 cli_duration(a, finding->value), cli_count(b, finding->times), cli_plural(finding->times));
+        return;
+    case FINDING_QUEUED:
+        snprintf(text, size, "%s ran, but the kernel gave its thread no CPU for up to %s; %s time%s over %s", fn,
+                 cli_duration(a, finding->value), cli_count(b, finding->times), cli_plural(finding->times),
+                 cli_duration(c, finding->threshold));
+        return;
     case FINDING_KIND_COUNT:
         break;
     }
@@ -130,6 +154,24 @@ void analyze_findings(const struct analyze *analyze)
         printf("  and %s more%s\n", cli_count(a, left_out), analyze->rows ? "" : " (--section findings)");
 }
 
+static void by_program_json(const struct finding *finding)
+{
+    char call[32];
+    fputs(", \"call\": ", stdout);
+    if (finding->kind == FINDING_BLOCKED)
+        cli_json_string(stdout, analyze_call_name(finding->call, call));
+    else
+        fputs("null", stdout);
+    fputs(", \"by_program\": ", stdout);
+    if (finding->kind != FINDING_NEIGHBOUR) {
+        fputs("null", stdout);
+        return;
+    }
+    printf("{\"pid\": %" PRIu32 ", \"name\": ", finding->by_pid);
+    cli_json_string(stdout, finding->by_name);
+    putchar('}');
+}
+
 void analyze_findings_json(const struct analyze *analyze)
 {
     const struct findings *findings = &analyze->analysis->findings;
@@ -149,6 +191,7 @@ void analyze_findings_json(const struct analyze *analyze)
                finding->back, analyze_tier(finding->tier));
         analyze_finding_text(analyze, finding, text, sizeof text);
         cli_json_string(stdout, text);
+        by_program_json(finding);
         fputs(", \"function\": ", stdout);
         place_function_json(places, stdout, finding->fn);
         fputs(", \"by_function\": ", stdout);

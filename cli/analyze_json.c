@@ -284,6 +284,7 @@ static void sections_json(const struct analyze *analyze)
     printf("  \"wakeups\": %" PRIu64 ",\n", analysis->wakeups.woken);
     distributions_json(analyze, "futile_wakeups", &analysis->wakeups.futile, KEY_STACK | KEY_REASON | KEY_BY, NULL);
     chains_json(analyze);
+    analyze_kernel_json(analyze);
 }
 
 void analyze_json(const struct analyze *analyze)

@@ -255,6 +255,7 @@ const struct analyze_section analyze_sections[] = {
     { "starts", "goroutines by function and where they were started", true, analyze_starts },
     { "own", "the program's tasks, regions and messages", true, analyze_own },
     { "cpu", "functions by CPU samples", true, analyze_cpu },
+    { "kernel", "what the kernel did with the program's threads", true, analyze_kernel },
     { "leaks", "suspected leaks", true, analyze_suspects },
     { "time", "states over time", false, time_print },
     { "latency", "scheduling latency by where goroutines were started", false, latency_print },

@@ -1,0 +1,97 @@
+/* What the kernel did with the program's threads: how long Gs that ran were stopped by it, for whom, where threads
+ * blocked while they had a P, and how long Ms were without a CPU in all.
+ *
+ *     G by our own trace   |------------------ running ------------------|
+ *     its M by the kernel  |== on a CPU ==|. blocked .|. in queue .|= on =|
+ *                                   kernel_off:  begin       able       end
+ *
+ * An interval belongs to what its thread did as it lost the CPU, by the thread's own word; where a tier cannot read
+ * that, to the G that runs on the P that the thread holds by our own trace. From `begin` to `able` it is blocked, from
+ * `able` to `end` in the kernel's run queue: of one that could have run on, all of it is queue. What is under way as the
+ * recording ends is not told of. A window cuts intervals; a filter chooses those of Gs that it chooses, by what they do
+ * then. */
+#ifndef GMPT_KERNELTIME_H
+#define GMPT_KERNELTIME_H
+
+#include "distribution.h"
+#include "finding.h"
+
+#include "trace/filter.h"
+#include "trace/intervals.h"
+#include "trace/kernelintervals.h"
+#include "trace/stackalias.h"
+
+#define KERNELTIME_PS_MAX 256
+#define KERNELTIME_NEIGHBOURS_MAX 4096
+
+/* What a thread did that lost its CPU. */
+enum kerneltime_part {
+    KERNELTIME_RUNNING,   /* ran a G, which had not said that it would block */
+    KERNELTIME_IN_CALL,   /* in a blocking call of a G's */
+    KERNELTIME_SCHEDULER, /* ran no G: it looked for one, slept, polled; or is no M */
+    KERNELTIME_NOT_KNOWN,
+    KERNELTIME_PARTS
+};
+
+struct kerneltime_sum {
+    uint64_t times;
+    int64_t blocked_ns, queued_ns;
+};
+
+/* Who had the CPU while Gs that ran were in the kernel's queue. */
+struct kerneltime_neighbour {
+    uint32_t pid; /* 0 = not known, or not to be told; the program's own = another thread of it */
+    char name[KERNEL_COMM_BYTES];
+    uint64_t times;
+    int64_t taken_ns, worst_ns, worst_end_ns;
+    uint64_t worst_g, worst_fn;
+    uint32_t worst_create_stack;
+};
+
+/* What the kernel counts of a thread, where it does not tell of each interval. */
+struct kerneltime_usage {
+    uint64_t slices;
+    int64_t span_ns, ran_ns, queue_ns; /* span: of all threads together */
+};
+
+struct kerneltime {
+    enum gmpt_kernel_tier tier;
+    bool seen; /* there is a kernel's ring */
+    bool others;
+    int64_t error_ns;
+    uint64_t lost[GMPT_KERNEL_LOSSES];
+    struct kerneltime_sum sums[KERNELTIME_PARTS];
+    /* Of KERNELTIME_RUNNING: those that could have run on, and of these, those whose CPU nobody else had then: a quota
+     * was used up. */
+    struct kerneltime_sum preempted, throttled;
+    int64_t throttled_worst_ns, throttled_worst_end_ns;
+    struct distributions stopped; /* of Gs that ran, in queue: by function and start; marked: over the limit */
+    /* Of Gs that ran, blocked: by stack, or function and start; kind = call + 1; marked: over the limit. */
+    struct distributions blocked;
+    struct kerneltime_neighbour **neighbours; /* after kerneltime_finish: who took most first */
+    size_t neighbour_count;
+    struct kerneltime_usage usage;
+
+    struct kernelintervals joined;
+    struct table by_name;
+    uint32_t tid_of_p[KERNELTIME_PS_MAX]; /* who holds it by our own trace; 0 = nobody, or not known */
+    uint32_t pid;
+};
+
+struct analysis_options;
+
+void kerneltime_open(struct kerneltime *kernel, const struct gmpt_trace *trace);
+/* Whether it says anything here: most do not. */
+static inline bool kerneltime_takes(enum gmpt_event_type type)
+{
+    return type < GMPT_EVENT_go_create || type >= GMPT_EVENT_kernel_tier || type == GMPT_EVENT_go_detach;
+}
+/* Such an event, after the intervals have had it. Returns 0 or -ENOMEM. */
+int kerneltime_add(struct kerneltime *kernel, const struct gmpt_event *event, const struct analysis_options *options,
+                   struct intervals *intervals, struct stackalias *alias);
+/* running_ns: for how long Gs ran in all. */
+int kerneltime_finish(struct kerneltime *kernel, const struct finding_limits *limits, int64_t running_ns,
+                      struct findings *findings);
+void kerneltime_clear(struct kerneltime *kernel);
+
+#endif

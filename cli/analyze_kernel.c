@@ -1,0 +1,220 @@
+/* What analyze tells of the kernel's side: a section, and a member of the JSON object. */
+#include "analyze.h"
+#include "cli.h"
+
+#include "trace/syscallname.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#define NEIGHBOURS_SHOWN 4
+
+static const char *const tier_names[] = { "off", "proc", "perf", "bpf" };
+static const char *const loss_names[] = { "intervals", "starts", "ends", "notes", "words" };
+
+const char *analyze_call_name(int32_t call, char buffer[32])
+{
+    const char *name = call < 0 ? "no system call" : syscall_name(call);
+    if (name)
+        return name;
+    snprintf(buffer, 32, "system call %" PRId32, call);
+    return buffer;
+}
+
+/* "ffmpeg (process 12)". */
+const char *analyze_program_name(uint32_t pid, const char *name, uint32_t own_pid, char buffer[96])
+{
+    char text[KERNEL_COMM_BYTES * 4 + 1];
+    cli_text(text, sizeof text, name, KERNEL_COMM_BYTES);
+    if (pid == 0)
+        snprintf(buffer, 96, "other programs");
+    else if (pid == own_pid)
+        snprintf(buffer, 96, "another thread of the program");
+    else
+        snprintf(buffer, 96, "%s%s(process %" PRIu32 ")", text, *text ? " " : "", pid);
+    return buffer;
+}
+
+static uint64_t lost_sum(const struct kerneltime *kernel)
+{
+    uint64_t sum = 0;
+    for (int what = 0; what < GMPT_KERNEL_LOST_WORDS; what++)
+        sum += kernel->lost[what];
+    return sum;
+}
+
+static void sum_print(const char *name, const struct kerneltime_sum *sum, int64_t whole_ns)
+{
+    char a[32], b[16], c[16], d[16] = "";
+    if (whole_ns >= 0)
+        cli_duration(d, whole_ns - sum->blocked_ns - sum->queued_ns);
+    printf("  %-32s %9s %11s %9s %9s\n", name, d, cli_count(a, sum->times), cli_duration(b, sum->blocked_ns),
+           cli_duration(c, sum->queued_ns));
+}
+
+static void neighbours_print(const struct analyze *analyze)
+{
+    const struct kerneltime *kernel = &analyze->analysis->kernel;
+    size_t rows = analyze->rows ? analyze->rows : NEIGHBOURS_SHOWN;
+    char a[32], b[16], name[96];
+    if (kernel->throttled.times)
+        printf("  stopped with a CPU free (a quota was used up): %s times, for %s\n",
+               cli_count(a, kernel->throttled.times), cli_duration(b, kernel->throttled.queued_ns));
+    for (size_t i = 0; i < kernel->neighbour_count && i < rows; i++) {
+        const struct kerneltime_neighbour *neighbour = kernel->neighbours[i];
+        if (i == 0)
+            printf("  %-52s %11s %9s\n", "preempted, by who had the CPU next", "times", "for");
+        printf("    %-50s %11s %9s\n", analyze_program_name(neighbour->pid, neighbour->name, kernel->pid, name),
+               cli_count(a, neighbour->times), cli_duration(b, neighbour->taken_ns));
+    }
+    if (kernel->neighbour_count > rows)
+        printf("    and %s more\n", cli_count(a, kernel->neighbour_count - rows));
+}
+
+static void blocked_print(const struct analyze *analyze)
+{
+    const struct distributions *blocked = &analyze->analysis->kernel.blocked;
+    char a[32], b[16], c[16], call[32], at[PLACE_TEXT_BYTES], name[PLACE_TEXT_BYTES + 64],
+        text[CLI_COLUMNS * 4 + 1];
+    for (size_t i = 0; i < blocked->table.count && i < analyze->rows; i++) {
+        const struct distribution *entry = blocked->list[i];
+        if (i == 0)
+            printf("  %-42s %11s %9s %9s\n", "blocked with a P", "times", "for", "longest");
+        snprintf(name, sizeof name, "%s %s", analyze_call_name((int32_t)entry->key.kind - 1, call),
+                 place_of_stack(analyze->load.places, at, entry->key.stack, entry->key.fn));
+        printf("    %-40s %11s %9s %9s\n", cli_text(text, sizeof text, name, 40),
+               cli_count(a, entry->histogram.count), cli_duration(b, entry->histogram.total),
+               cli_duration(c, entry->histogram.max));
+    }
+}
+
+static void usage_print(const struct kerneltime_usage *usage)
+{
+    char a[16], b[16], c[16], d[32];
+    printf("  all threads together, in %s: on a CPU %s, in the kernel's queue %s, %s times\n",
+           cli_duration(a, usage->span_ns), cli_duration(b, usage->ran_ns), cli_duration(c, usage->queue_ns),
+           cli_count(d, usage->slices));
+}
+
+void analyze_kernel(const struct analyze *analyze)
+{
+    const struct analysis *analysis = analyze->analysis;
+    const struct kerneltime *kernel = &analysis->kernel;
+    char a[32], b[16];
+    if (!kernel->seen && !analyze->rows)
+        return;
+    if (!kernel->seen) {
+        puts("\nThe kernel's side: not recorded (gmptrace record --kernel)");
+        return;
+    }
+    printf("\nThe kernel's side, by %s; %s lost, times within %s\n", tier_names[kernel->tier],
+           cli_count(a, lost_sum(kernel)), cli_duration(b, kernel->error_ns));
+    if (kernel->usage.span_ns)
+        usage_print(&kernel->usage);
+    if (kernel->tier < GMPT_KERNEL_PERF)
+        return;
+    printf("  %-32s %9s %11s %9s %9s\n", "", "on a CPU", "times off", "blocked", "in queue");
+    sum_print("goroutines that ran", &kernel->sums[KERNELTIME_RUNNING], analysis_ran_ns(analysis));
+    sum_print("goroutines in blocking calls", &kernel->sums[KERNELTIME_IN_CALL],
+              analysis->state_ns[GMPT_G_SYSCALL]);
+    sum_print("threads with no goroutine", &kernel->sums[KERNELTIME_SCHEDULER], -1);
+    if (kernel->sums[KERNELTIME_NOT_KNOWN].times)
+        sum_print("not known", &kernel->sums[KERNELTIME_NOT_KNOWN], -1);
+    neighbours_print(analyze);
+    if (analyze->rows)
+        blocked_print(analyze);
+}
+
+/* ---- JSON -------------------------------------------------------------------------------------------------------- */
+
+static void sum_json(const char *name, const struct kerneltime_sum *sum)
+{
+    printf(", \"%s\": {\"times\": %" PRIu64 ", \"blocked_ns\": %" PRId64 ", \"queued_ns\": %" PRId64 "}", name,
+           sum->times, sum->blocked_ns, sum->queued_ns);
+}
+
+static void neighbours_json(const struct kerneltime *kernel)
+{
+    fputs(",\n   \"neighbours\": [", stdout);
+    for (size_t i = 0; i < kernel->neighbour_count; i++) {
+        const struct kerneltime_neighbour *neighbour = kernel->neighbours[i];
+        printf("%s\n    {\"pid\": %" PRIu32 ", \"name\": ", i ? "," : "", neighbour->pid);
+        cli_json_string(stdout, neighbour->name);
+        printf(", \"own\": %s, \"times\": %" PRIu64 ", \"taken_ns\": %" PRId64 ", \"worst_ns\": %" PRId64
+               ", \"worst_end_ns\": %" PRId64 ", \"worst_goroutine\": %" PRIu64 "}",
+               neighbour->pid == kernel->pid ? "true" : "false", neighbour->times, neighbour->taken_ns,
+               neighbour->worst_ns, neighbour->worst_end_ns, neighbour->worst_g);
+    }
+    fputs(kernel->neighbour_count ? "\n   ]" : "]", stdout);
+}
+
+static void blocked_json(const struct analyze *analyze)
+{
+    const struct distributions *blocked = &analyze->analysis->kernel.blocked;
+    struct places *places = analyze->load.places;
+    char call[32];
+    fputs(",\n   \"blocked\": [", stdout);
+    for (size_t i = 0; i < blocked->table.count; i++) {
+        const struct distribution *entry = blocked->list[i];
+        int32_t number = (int32_t)entry->key.kind - 1;
+        printf("%s\n    {\"call\": %" PRId32 ", \"call_name\": ", i ? "," : "", number);
+        cli_json_string(stdout, analyze_call_name(number, call));
+        printf(", \"times\": %" PRIu64 ", \"total_ns\": %" PRId64 ", \"longest_ns\": %" PRId64
+               ", \"worst_end_ns\": %" PRId64 ", \"worst_goroutine\": %" PRIu64 ", \"function\": ",
+               entry->histogram.count, entry->histogram.total, entry->histogram.max, entry->worst_end_ns,
+               entry->worst_g);
+        place_function_json(places, stdout, entry->key.fn);
+        fputs(", \"stack\": ", stdout);
+        place_json(places, stdout, entry->key.fn ? 0 : entry->key.stack);
+        fputs(", \"create_stack\": ", stdout);
+        place_json(places, stdout, entry->key.fn ? entry->key.stack : 0);
+        putchar('}');
+    }
+    fputs(blocked->table.count ? "\n   ]" : "]", stdout);
+}
+
+static void stopped_json(const struct analyze *analyze)
+{
+    const struct distributions *stopped = &analyze->analysis->kernel.stopped;
+    struct places *places = analyze->load.places;
+    fputs(",\n   \"stopped\": [", stdout);
+    for (size_t i = 0; i < stopped->table.count; i++) {
+        const struct distribution *entry = stopped->list[i];
+        printf("%s\n    {\"times\": %" PRIu64 ", \"queued_ns\": %" PRId64 ", \"longest_ns\": %" PRId64
+               ", \"worst_end_ns\": %" PRId64 ", \"worst_goroutine\": %" PRIu64 ", \"function\": ",
+               i ? "," : "", entry->histogram.count, entry->histogram.total, entry->histogram.max,
+               entry->worst_end_ns, entry->worst_g);
+        place_function_json(places, stdout, entry->key.fn);
+        fputs(", \"create_stack\": ", stdout);
+        place_json(places, stdout, entry->key.stack);
+        putchar('}');
+    }
+    fputs(stopped->table.count ? "\n   ]" : "]", stdout);
+}
+
+void analyze_kernel_json(const struct analyze *analyze)
+{
+    const struct kerneltime *kernel = &analyze->analysis->kernel;
+    if (!kernel->seen) {
+        fputs("  \"kernel\": null,\n", stdout);
+        return;
+    }
+    printf("  \"kernel\": {\"tier\": \"%s\", \"others\": %s, \"error_ns\": %" PRId64 ", \"lost\": {",
+           tier_names[kernel->tier], kernel->others ? "true" : "false", kernel->error_ns);
+    for (int what = 0; what < GMPT_KERNEL_LOSSES; what++)
+        printf("%s\"%s\": %" PRIu64, what ? ", " : "", loss_names[what], kernel->lost[what]);
+    putchar('}');
+    sum_json("running", &kernel->sums[KERNELTIME_RUNNING]);
+    sum_json("in_calls", &kernel->sums[KERNELTIME_IN_CALL]);
+    sum_json("scheduler", &kernel->sums[KERNELTIME_SCHEDULER]);
+    sum_json("not_known", &kernel->sums[KERNELTIME_NOT_KNOWN]);
+    sum_json("preempted", &kernel->preempted);
+    sum_json("throttled", &kernel->throttled);
+    printf(",\n   \"usage\": {\"span_ns\": %" PRId64 ", \"ran_ns\": %" PRId64 ", \"queued_ns\": %" PRId64
+           ", \"slices\": %" PRIu64 "}",
+           kernel->usage.span_ns, kernel->usage.ran_ns, kernel->usage.queue_ns, kernel->usage.slices);
+    neighbours_json(kernel);
+    stopped_json(analyze);
+    blocked_json(analyze);
+    fputs("},\n", stdout);
+}

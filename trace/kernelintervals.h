@@ -1,0 +1,53 @@
+/* The times that threads of the program were without a CPU, put together from the events that tell of each: what
+ * kernel_by, kernel_stack and kernel_task say before a kernel_off. */
+#ifndef GMPT_KERNELINTERVALS_H
+#define GMPT_KERNELINTERVALS_H
+
+#include "kernelrecord.h"
+#include "table.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* A thread that had to do with one of ours. */
+struct kernel_task {
+    uint32_t tid; /* 0 = none, or not known; KERNEL_TID_HIDDEN: of another program, more was not to be told */
+    uint32_t pid; /* 0 = not known */
+    uint64_t g;   /* that it ran, if it is one of the program's; 0 = none, or not known */
+    char name[KERNEL_COMM_BYTES];
+};
+
+struct kernel_interval {
+    uint32_t tid;
+    uint64_t g; /* 0 = none, or not known: see doing */
+    enum gmpt_kernel_doing doing;
+    enum gmpt_kernel_why why;
+    int32_t call; /* the system call; -1 = none, or not known */
+    uint64_t argument;
+    int64_t begin_ns, able_ns, end_ns; /* lost the CPU, could run, had one again; before the trace's start it is < 0 */
+    bool by_known;                     /* next, waker and the CPUs are */
+    struct kernel_task next, waker;
+    uint32_t cpu_from, cpu_to;
+    uint32_t stack; /* 0 = not known */
+};
+
+/* Zero-initialised is empty. */
+struct kernelintervals {
+    struct gmpt_event_kernel_by by;
+    bool by_known;
+    uint32_t stack;
+    struct table tasks; /* by tid; bounded as tids are */
+};
+
+/* Whether an event may be one of these. */
+static inline bool kernelintervals_takes(enum gmpt_event_type type)
+{
+    return type >= GMPT_EVENT_kernel_task && type <= GMPT_EVENT_kernel_off;
+}
+
+/* Any event, in order. Returns 1 when *interval is one that is complete now, 0, or -ENOMEM. */
+int kernelintervals_add(struct kernelintervals *intervals, const struct gmpt_event *event,
+                        struct kernel_interval *interval);
+void kernelintervals_clear(struct kernelintervals *intervals);
+
+#endif
