@@ -77,7 +77,7 @@ TEST_PROGRAM_BIN := $(addprefix $(BUILD)/tests/programs/,$(TEST_PROGRAMS)) $(add
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all demo check check-aarch64 deps stress fuzz bench bench-http bench-trace bench-analysis lint skeleton format install uninstall clean help
+.PHONY: all demo check check-aarch64 deps stress fuzz bench bench-http bench-trace bench-analysis bench-leaks lint skeleton format install uninstall clean help
 
 all: $(LIB) $(TOOL) $(BLOCKCHECK) $(HEAP) $(EXAMPLE_BIN)
 
@@ -127,6 +127,9 @@ bench-trace: all $(BENCH_BIN)
 
 bench-analysis: all $(BENCH_BIN)
 	$(Q)BUILD=$(BUILD) bench/analysis.sh
+
+bench-leaks: all $(BENCH_BIN)
+	$(Q)BUILD=$(BUILD) bench/leak_stop.sh
 
 # The BPF program, as the header that is committed: clang and bpftool make it again.
 skeleton:
@@ -335,6 +338,7 @@ help:
 	@echo 'make bench-http     an HTTP server with 10,000 connections beside Go; ROUNDS=3 SECONDS_EACH=5'
 	@echo 'make bench-trace    what tracing costs, beside Go and LTTng; ROWS="emit yield_2" ROUNDS=3 PS="1 2"'
 	@echo 'make bench-analysis how fast a trace of 20 million events is read, beside Go; EVENTS=20000000 ROUNDS=3'
+	@echo 'make bench-leaks    how long proofs of leaks stop a program, beside Go; GOROUTINES="10000 1000000" HEAPS_MB="100 1024"'
 	@echo 'make lint           include rules and house rules'
 	@echo 'make skeleton       compile the BPF program again, by clang and bpftool, into ebpf/offcpu.skel.h'
 	@echo 'make format         clang-format on everything'

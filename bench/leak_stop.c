@@ -1,6 +1,6 @@
 /* How long a proof of leaks stops a program of so many goroutines, with a heap of so many megabytes, and how long it
  * takes beside it. Prints "ROW VALUE" lines: the median stop and the longest (ms), the median time beside it (ms), and
- * how many goroutines are proven to have leaked. bench/leak_stop.sh runs it; bench/go/leakstop.go is its peer.
+ * how many goroutines are proven to have leaked. bench/leak_stop.sh runs it; bench/go/leakstop/leakstop.go is its peer.
  *
  *     leak_stop GOROUTINES HEAP_MB ROUNDS
  *
@@ -8,7 +8,6 @@
  * others' are in a table of the program's. */
 #define _GNU_SOURCE
 #include "rows.h"
-#include "runtime/proof.h"
 #include "runtime/runtime.h"
 
 #include <inttypes.h>
