@@ -285,6 +285,7 @@ static int analyze_run(int argc, char **argv)
     if (status == CLI_OK)
         status = trace_read(&analyze, &options);
     if (status == CLI_OK) {
+        analyze_kernel_look(&analyze);
         if (options.load.json)
             analyze_json(&analyze);
         else

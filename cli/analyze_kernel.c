@@ -35,6 +35,14 @@ const char *analyze_program_name(uint32_t pid, const char *name, uint32_t own_pi
     return buffer;
 }
 
+void analyze_kernel_look(const struct analyze *analyze)
+{
+    const struct distributions *blocked = &analyze->analysis->kernel.blocked;
+    for (size_t i = 0; i < blocked->table.count; i++)
+        if (!blocked->list[i]->key.fn)
+            place_code(analyze->load.places, blocked->list[i]->key.stack);
+}
+
 static uint64_t lost_sum(const struct kerneltime *kernel)
 {
     uint64_t sum = 0;

@@ -130,8 +130,8 @@ static char *line_value(struct eventlines *lines, char *to, const struct gmpt_ev
         return line_hex(to, value);
     case EVENT_KIND_stack: {
         uint32_t stack = value > UINT32_MAX ? 0 : (uint32_t)value;
-        const char *text = event->type == GMPT_EVENT_cpu_sample ? captions_code(lines->captions, stack)
-                                                                : captions_stack(lines->captions, stack);
+        bool code = event->type == GMPT_EVENT_cpu_sample || event->type == GMPT_EVENT_kernel_stack;
+        const char *text = code ? captions_code(lines->captions, stack) : captions_stack(lines->captions, stack);
         if (!text)
             return NULL;
         *to++ = '"';

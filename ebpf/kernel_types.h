@@ -16,11 +16,13 @@ typedef __u32 __be32;
 typedef __u32 __wsum;
 typedef _Bool bool;
 #define true 1
+#define false 0
 
 enum { BPF_MAP_TYPE_RINGBUF = 27, BPF_MAP_TYPE_TASK_STORAGE = 29 };
 enum { BPF_F_NO_PREALLOC = 1 };
 enum { BPF_LOCAL_STORAGE_GET_F_CREATE = 1 };
 enum { BPF_RB_NO_WAKEUP = 1 };
+enum { BPF_F_USER_STACK = 256 };
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
@@ -36,7 +38,7 @@ struct task_struct {
 };
 
 struct pt_regs {
-    unsigned long orig_ax, di;
+    unsigned long orig_ax, di, sp;
 };
 
 struct user_fpsimd_context___arm64 {
@@ -53,6 +55,7 @@ struct task_struct___arm64 {
 
 struct pt_regs___arm64 {
     __u64 orig_x0;
+    __u64 sp;
     __s32 syscallno;
 };
 

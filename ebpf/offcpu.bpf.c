@@ -41,11 +41,16 @@ struct {
     __uint(max_entries, 4 << 20);
 } ring SEC(".maps");
 
+/* A word's state: m_word_make in trace/segment.h. */
+#define OFFCPU_WORD_STATE 15
+#define OFFCPU_WORD_RUNNING 2
+
 /* A thread's, between its switch out and its switch in. */
 struct thread_state {
     __u64 word_at;                 /* where its word lies, which never changes; 0 = not known yet */
-    bool exiting;                  /* its memory is not, or not for long, mapped as it is switched out */
-    struct offcpu_record interval; /* valid while off_ns is not 0 */
+    bool exiting; /* its memory is not, or not for long, mapped as it is switched out */
+    bool stacked; /* `stack` is of this interval */
+    struct offcpu_stacked noted; /* valid while off_ns is not 0 */
 };
 
 struct {
@@ -107,12 +112,36 @@ static __always_inline void syscall_note(struct task_struct *task, struct offcpu
     }
 }
 
-static __always_inline void switch_out(bool preempted, struct task_struct *prev, struct task_struct *next)
+/* Where a thread blocks that did not say that it would. It is still the one that runs. */
+static __always_inline void stack_note(void *context, struct task_struct *task, struct thread_state *state)
+{
+    struct offcpu_stack *stack = &state->noted.stack;
+    struct pt_regs *registers = (void *)bpf_task_pt_regs(task);
+    struct pt_regs___arm64 *arm = (void *)registers;
+    __u64 sp = 0;
+    if (bpf_core_field_exists(registers->orig_ax))
+        sp = registers->sp;
+    else if (bpf_core_field_exists(arm->syscallno))
+        sp = arm->sp;
+    long bytes = bpf_get_stack(context, stack->frame, sizeof stack->frame, BPF_F_USER_STACK);
+    stack->frame_count = bytes > 0 ? (__u32)bytes / sizeof stack->frame[0] : 0;
+    stack->top_count = 0;
+    if (bpf_probe_read_user(stack->top, sizeof stack->top, (void *)sp) == 0)
+        stack->top_count = OFFCPU_TOP_WORDS;
+    else if (bpf_probe_read_user(stack->top, sizeof stack->top / 4, (void *)sp) == 0)
+        stack->top_count = OFFCPU_TOP_WORDS / 4; /* near the stack's end */
+    else if (bpf_probe_read_user(stack->top, sizeof stack->top / 8, (void *)sp) == 0)
+        stack->top_count = OFFCPU_TOP_WORDS / 8;
+    state->stacked = true;
+}
+
+static __always_inline void switch_out(void *context, bool preempted, struct task_struct *prev,
+                                       struct task_struct *next)
 {
     struct thread_state *state = state_of(prev);
     if (!state)
         return;
-    struct offcpu_record *interval = &state->interval;
+    struct offcpu_record *interval = &state->noted.record;
     interval->tid = (__u32)prev->pid;
     interval->off_ns = bpf_ktime_get_ns();
     interval->wake_ns = 0;
@@ -120,6 +149,9 @@ static __always_inline void switch_out(bool preempted, struct task_struct *prev,
     interval->cpu_from = bpf_get_smp_processor_id();
     interval->word = word_read(prev, state);
     syscall_note(prev, interval);
+    state->stacked = false;
+    if (!interval->flags && (interval->word & OFFCPU_WORD_STATE) == OFFCPU_WORD_RUNNING)
+        stack_note(context, prev, state);
     interval->thief_tid = (__u32)next->pid;
     interval->thief_pid = (__u32)next->tgid;
     interval->thief_word = 0;
@@ -131,26 +163,31 @@ static __always_inline void switch_out(bool preempted, struct task_struct *prev,
     }
 }
 
+/* What became of a record of this type that was to be written. */
+static __always_inline void record_count(__u32 type, long result)
+{
+    if (type < OFFCPU_TYPES)
+        __sync_fetch_and_add(result == 0 ? &counts.records[type] : &counts.dropped[type], 1);
+}
+
 static __always_inline void record_write(const struct offcpu_record *record)
 {
-    __u32 type = record->type;
-    if (type >= OFFCPU_TYPES)
-        return;
-    __u64 *count = bpf_ringbuf_output(&ring, (void *)record, sizeof *record, BPF_RB_NO_WAKEUP) == 0
-                       ? &counts.records[type]
-                       : &counts.dropped[type];
-    __sync_fetch_and_add(count, 1);
+    record_count(record->type, bpf_ringbuf_output(&ring, (void *)record, sizeof *record, BPF_RB_NO_WAKEUP));
 }
 
 static __always_inline void switch_in(struct task_struct *next)
 {
     struct thread_state *state = bpf_task_storage_get(&threads, next, 0, 0);
-    if (!state || state->interval.off_ns == 0)
+    if (!state || state->noted.record.off_ns == 0)
         return; /* it ran already as we came */
-    state->interval.on_ns = bpf_ktime_get_ns();
-    state->interval.cpu_to = bpf_get_smp_processor_id();
-    record_write(&state->interval);
-    state->interval.off_ns = 0;
+    state->noted.record.on_ns = bpf_ktime_get_ns();
+    state->noted.record.cpu_to = bpf_get_smp_processor_id();
+    if (state->stacked && state->noted.record.on_ns - state->noted.record.off_ns >= OFFCPU_STACK_NS)
+        record_count(OFFCPU_INTERVAL,
+                     bpf_ringbuf_output(&ring, &state->noted, sizeof state->noted, BPF_RB_NO_WAKEUP));
+    else
+        record_write(&state->noted.record);
+    state->noted.record.off_ns = 0;
 }
 
 SEC("tp_btf/sched_switch")
@@ -158,7 +195,7 @@ int BPF_PROG(on_switch, bool preempted, struct task_struct *prev, struct task_st
 {
     __u32 target = target_pid;
     if ((__u32)prev->tgid == target)
-        switch_out(preempted, prev, next);
+        switch_out(ctx, preempted, prev, next);
     if ((__u32)next->tgid == target)
         switch_in(next);
     return 0;
@@ -173,14 +210,14 @@ int BPF_PROG(on_waking, struct task_struct *task)
     if (!state)
         return 0;
     struct task_struct *waker = bpf_get_current_task_btf();
-    state->interval.waker_tid = (__u32)waker->pid;
-    state->interval.waker_pid = (__u32)waker->tgid;
-    state->interval.waker_word = 0;
+    state->noted.record.waker_tid = (__u32)waker->pid;
+    state->noted.record.waker_pid = (__u32)waker->tgid;
+    state->noted.record.waker_word = 0;
     if ((__u32)waker->tgid != target_pid)
         return 0;
     struct thread_state *its = bpf_task_storage_get(&threads, waker, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
     if (its)
-        state->interval.waker_word = word_read(waker, its);
+        state->noted.record.waker_word = word_read(waker, its);
     return 0;
 }
 
@@ -190,8 +227,8 @@ int BPF_PROG(on_wakeup, struct task_struct *task)
     if ((__u32)task->tgid != target_pid)
         return 0;
     struct thread_state *state = state_of(task);
-    if (state && state->interval.off_ns)
-        state->interval.wake_ns = bpf_ktime_get_ns();
+    if (state && state->noted.record.off_ns)
+        state->noted.record.wake_ns = bpf_ktime_get_ns();
     return 0;
 }
 
@@ -203,11 +240,11 @@ int BPF_PROG(on_wakeup_new, struct task_struct *task)
     struct thread_state *state = state_of(task);
     if (!state)
         return 0;
-    state->interval.tid = (__u32)task->pid;
-    state->interval.off_ns = state->interval.wake_ns = bpf_ktime_get_ns();
-    state->interval.flags = OFFCPU_NEW;
-    state->interval.syscall = OFFCPU_NO_SYSCALL;
-    state->interval.cpu_from = bpf_get_smp_processor_id();
+    state->noted.record.tid = (__u32)task->pid;
+    state->noted.record.off_ns = state->noted.record.wake_ns = bpf_ktime_get_ns();
+    state->noted.record.flags = OFFCPU_NEW;
+    state->noted.record.syscall = OFFCPU_NO_SYSCALL;
+    state->noted.record.cpu_from = bpf_get_smp_processor_id();
     return 0;
 }
 

@@ -11,14 +11,17 @@ struct offcpu {
     struct offcpu_bpf *skeleton;
     struct ring_buffer *ring;
     /* Of the poll that is under way. */
-    int (*fn)(const struct offcpu_record *record, void *arg);
+    offcpu_take *fn;
     void *arg;
 };
 
 static int record_take(void *context, void *data, size_t size)
 {
     struct offcpu *offcpu = context;
-    return size == sizeof(struct offcpu_record) ? offcpu->fn(data, offcpu->arg) : -EPROTO;
+    const struct offcpu_stacked *stacked = data;
+    if (size == sizeof *stacked)
+        return offcpu->fn(&stacked->record, &stacked->stack, offcpu->arg);
+    return size == sizeof stacked->record ? offcpu->fn(&stacked->record, NULL, offcpu->arg) : -EPROTO;
 }
 
 int offcpu_open(struct offcpu **offcpu)
@@ -57,7 +60,7 @@ void offcpu_aim(struct offcpu *offcpu, const struct offcpu_target *target)
     __atomic_store_n(&skeleton->data->target_pid, (uint32_t)target->pid, __ATOMIC_RELEASE);
 }
 
-int offcpu_poll(struct offcpu *offcpu, int (*fn)(const struct offcpu_record *record, void *arg), void *arg)
+int offcpu_poll(struct offcpu *offcpu, offcpu_take *fn, void *arg)
 {
     offcpu->fn = fn;
     offcpu->arg = arg;

@@ -37,6 +37,24 @@ struct offcpu_record {
     __u32 cpu_from, cpu_to;
 };
 
+/* Of a thread that blocked while its word said that it runs a G: what lay on top of its stack, and its frames by their
+ * pointers, the first of which is where it was. Only of intervals of OFFCPU_STACK_NS or more. */
+#define OFFCPU_STACK_NS 100000
+#define OFFCPU_TOP_WORDS 64
+#define OFFCPU_FRAMES 24
+struct offcpu_stack {
+    __u32 frame_count; /* 0 = not known */
+    __u32 top_count;
+    __u64 frame[OFFCPU_FRAMES];
+    __u64 top[OFFCPU_TOP_WORDS];
+};
+
+/* What is in the ring: a record, or a record with a stack. */
+struct offcpu_stacked {
+    struct offcpu_record record;
+    struct offcpu_stack stack;
+};
+
 /* All since the program was loaded; the loader reads them while they change. */
 struct offcpu_counts {
     __u64 records[OFFCPU_TYPES]; /* written to the ring */

@@ -1,4 +1,5 @@
 /* The tier bpf: a program in the kernel notes each switch of each thread (ebpf/offcpu.h). */
+#include "blockplace.h"
 #include "kernelside.h"
 
 #include "ebpf/offcpu.h"
@@ -12,6 +13,7 @@
 
 struct bpftier {
     struct offcpu *offcpu;
+    struct blockplace *place; /* NULL until it is aimed */
     uint64_t lost_told[GMPT_KERNEL_LOSSES];
     kernelside_take *take;     /* of the poll that is under way */
     void *arg;
@@ -21,6 +23,7 @@ static void bpftier_close(void *state)
 {
     struct bpftier *tier = state;
     offcpu_close(tier->offcpu);
+    blockplace_close(tier->place);
     free(tier);
 }
 
@@ -60,7 +63,11 @@ static int bpftier_open(void **state, struct kernelside_lack *lack)
 static int bpftier_aim(void *state, const struct kernelside_target *target, struct kernelside_lack *lack)
 {
     struct bpftier *tier = state;
-    (void)lack;
+    tier->place = blockplace_open(target->pid);
+    if (!tier->place) {
+        kernelside_refuse(lack, "out of memory");
+        return -ENOMEM;
+    }
     offcpu_aim(tier->offcpu,
                &(struct offcpu_target){ target->pid, target->thread_m_offset, target->m_word_offset });
     return 0;
@@ -89,12 +96,15 @@ static void interval_fill(struct kernel_record *record, const struct offcpu_reco
     record->interval.cpu_to = from->cpu_to;
 }
 
-static int record_take(const struct offcpu_record *from, void *arg)
+static int record_take(const struct offcpu_record *from, const struct offcpu_stack *stack, void *arg)
 {
     const struct bpftier *tier = arg;
     struct kernel_record record = { .tid = from->tid, .at_ns = from->on_ns };
     if (from->type == OFFCPU_INTERVAL) {
         interval_fill(&record, from);
+        if (stack)
+            record.interval.stack_count =
+                blockplace_find(tier->place, stack, from->syscall >= 0, record.interval.stack);
     } else {
         record.type = KERNEL_THREAD;
         record.thread.ended = from->type == OFFCPU_THREAD_EXIT;

@@ -213,8 +213,9 @@ static struct offcpu *watch;
 static struct offcpu_record *records;
 static size_t record_count, record_room;
 
-static int record_keep(const struct offcpu_record *record, void *arg)
+static int record_keep(const struct offcpu_record *record, const struct offcpu_stack *stack, void *arg)
 {
+    (void)stack;
     (void)arg;
     if (record_count == record_room) {
         record_room = record_room ? 2 * record_room : 1024;

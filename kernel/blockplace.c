@@ -1,0 +1,160 @@
+/* See blockplace.h. */
+#define _GNU_SOURCE
+#include "blockplace.h"
+
+#include "ebpf/offcpu.h"
+#include "trace/table.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+
+#define RANGES_MAX 1024
+#define ADDRESSES_MAX 65536 /* that are remembered */
+#define CALL_BYTES 8        /* before a return address */
+
+/* Executable memory. */
+struct range {
+    uint64_t start, end;
+    bool library; /* the C library's, or the dynamic linker's */
+};
+
+/* A word that was looked at. */
+struct known {
+    bool is_call; /* a call of the program's own precedes it */
+};
+
+struct blockplace {
+    pid_t pid;
+    struct range ranges[RANGES_MAX];
+    size_t range_count;
+    struct table words;
+};
+
+static void ranges_read(struct blockplace *place)
+{
+    char path[64], line[4352];
+    snprintf(path, sizeof path, "/proc/%d/maps", (int)place->pid);
+    FILE *file = fopen(path, "re");
+    place->range_count = 0;
+    while (file && fgets(line, sizeof line, file) && place->range_count < RANGES_MAX) {
+        unsigned long long start, end;
+        char rights[8];
+        int name = 0;
+        if (sscanf(line, "%llx-%llx %7s %*s %*s %*s %n", &start, &end, rights, &name) < 3 || rights[2] != 'x')
+            continue;
+        const char *slash = strrchr(line, '/'), *base = slash ? slash + 1 : line + name;
+        bool library = strncmp(base, "libc.so", 7) == 0 || strncmp(base, "libc-", 5) == 0 ||
+                       strncmp(base, "libpthread", 10) == 0 || strncmp(base, "ld-", 3) == 0 || base[0] == '[';
+        place->ranges[place->range_count++] = (struct range){ start, end, library };
+    }
+    if (file)
+        fclose(file);
+}
+
+struct blockplace *blockplace_open(pid_t pid)
+{
+    struct blockplace *place = calloc(1, sizeof *place);
+    if (!place)
+        return NULL;
+    place->pid = pid;
+    ranges_read(place);
+    return place;
+}
+
+void blockplace_close(struct blockplace *place)
+{
+    if (!place)
+        return;
+    for (size_t i = 0; place->words.slots && i <= place->words.mask; i++)
+        free(place->words.slots[i].entry);
+    table_clear(&place->words);
+    free(place);
+}
+
+static const struct range *range_of(const struct blockplace *place, uint64_t address)
+{
+    for (size_t i = 0; i < place->range_count; i++)
+        if (address >= place->ranges[i].start && address < place->ranges[i].end)
+            return &place->ranges[i];
+    return NULL;
+}
+
+/* The calls that compilers make. */
+static bool call_precedes(const uint8_t before[CALL_BYTES])
+{
+#if defined(__x86_64__)
+    const uint8_t *end = before + CALL_BYTES;
+    if (end[-5] == 0xe8) /* to a place that the instruction names */
+        return true;
+    for (int length = 2; length <= 7; length++) /* through a register or memory */
+        if (end[-length] == 0xff && (end[1 - length] & 0x38) == 0x10)
+            return true;
+    return false;
+#elif defined(__aarch64__)
+    uint32_t code;
+    memcpy(&code, before + CALL_BYTES - sizeof code, sizeof code);
+    return code >> 26 == 0x25 || (code & 0xfffffc1f) == 0xd63f0000;
+#else
+    (void)before;
+    return false;
+#endif
+}
+
+static bool is_call_looked(struct blockplace *place, uint64_t address)
+{
+    uint8_t before[CALL_BYTES];
+    const struct range *range = range_of(place, address);
+    if (!range || range->library || address - range->start < CALL_BYTES)
+        return false;
+    struct iovec local = { before, sizeof before }, remote = { (void *)(uintptr_t)(address - CALL_BYTES), sizeof before };
+    return process_vm_readv(place->pid, &local, 1, &remote, 1, 0) == (ssize_t)sizeof before && call_precedes(before);
+}
+
+static bool is_call(struct blockplace *place, uint64_t address)
+{
+    uint64_t hash = table_mix(address);
+    struct known *known = table_find(&place->words, hash, NULL, NULL);
+    if (known)
+        return known->is_call;
+    bool is = is_call_looked(place, address);
+    if (place->words.count < ADDRESSES_MAX && (known = malloc(sizeof *known))) {
+        known->is_call = is;
+        if (table_insert(&place->words, hash, known))
+            free(known);
+    }
+    return is;
+}
+
+static bool in_library(const struct blockplace *place, uint64_t address)
+{
+    const struct range *range = range_of(place, address);
+    return range && range->library;
+}
+
+uint32_t blockplace_find(struct blockplace *place, const struct offcpu_stack *copied, bool in_call,
+                         uint64_t stack[KERNEL_STACK_MAX])
+{
+    uint32_t frames = copied->frame_count < OFFCPU_FRAMES ? copied->frame_count : OFFCPU_FRAMES, count = 0, next = 1;
+    if (frames == 0)
+        return 0;
+    if (!range_of(place, copied->frame[0]))
+        ranges_read(place); /* it has loaded something since */
+    if (!in_library(place, copied->frame[0])) {
+        stack[count++] = copied->frame[0] + !in_call; /* behind the system call, or at what needs a page */
+    } else {
+        uint32_t words = copied->top_count < OFFCPU_TOP_WORDS ? copied->top_count : OFFCPU_TOP_WORDS;
+        while (next < frames && in_library(place, copied->frame[next]))
+            next++;
+        for (uint32_t i = 0; i < words && count == 0; i++)
+            if (is_call(place, copied->top[i]) && (next == frames || copied->top[i] != copied->frame[next]))
+                stack[count++] = copied->top[i];
+            else if (next < frames && copied->top[i] == copied->frame[next])
+                break; /* the function that made the call has a frame of its own */
+    }
+    for (; next < frames && count < KERNEL_STACK_MAX && copied->frame[next]; next++)
+        stack[count++] = copied->frame[next];
+    return count;
+}

@@ -1,0 +1,148 @@
+/* kernelmix [-1] compute COUNT MS | exchange ROUNDS | block COUNT MS | futex COUNT MS: a program whose threads lose their
+ * CPU in known ways. With -1 all of it runs on one CPU. Prints what the kernel counts of its threads before and after:
+ * "begin|end NS", the CLOCK_MONOTONIC, and for each thread "begin|end TID RAN_NS QUEUED_NS TIMES". */
+#define _GNU_SOURCE
+#include <gmptrace/gmpt.h>
+
+#include <dirent.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static struct gmpt_waitgroup all = GMPT_WAITGROUP_INIT;
+static int64_t compute_ns;
+static long rounds;
+static int there[2], back[2];
+
+static int64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+static void counts_print(const char *when)
+{
+    DIR *tasks = opendir("/proc/self/task");
+    printf("%s %lld\n", when, (long long)now_ns());
+    for (struct dirent *entry; tasks && (entry = readdir(tasks));) {
+        char path[320];
+        unsigned long long ran, queued, times;
+        snprintf(path, sizeof path, "/proc/self/task/%s/schedstat", entry->d_name);
+        FILE *file = entry->d_name[0] == '.' ? NULL : fopen(path, "re");
+        if (file && fscanf(file, "%llu %llu %llu", &ran, &queued, &times) == 3)
+            printf("%s %s %llu %llu %llu\n", when, entry->d_name, ran, queued, times);
+        if (file)
+            fclose(file);
+    }
+    if (tasks)
+        closedir(tasks);
+    fflush(stdout);
+}
+
+__attribute__((noinline)) static void compute(void *args)
+{
+    (void)args;
+    for (int64_t end_ns = now_ns() + compute_ns; now_ns() < end_ns;)
+        gmpt_preempt_check();
+    gmpt_waitgroup_done(&all);
+}
+
+static void echo(void *args)
+{
+    char byte;
+    (void)args;
+    gmpt_blocking_begin();
+    for (long i = 0; i < rounds; i++)
+        if (read(there[0], &byte, 1) != 1 || write(back[1], &byte, 1) != 1)
+            abort();
+    gmpt_blocking_end();
+    gmpt_waitgroup_done(&all);
+}
+
+static void exchange(void)
+{
+    char byte = 'x';
+    if (pipe(there) || pipe(back))
+        abort();
+    gmpt_waitgroup_add(&all, 1);
+    gmpt_go(echo, NULL, 0);
+    gmpt_blocking_begin();
+    for (long i = 0; i < rounds; i++)
+        if (write(there[1], &byte, 1) != 1 || read(back[0], &byte, 1) != 1)
+            abort();
+    gmpt_blocking_end();
+}
+
+__attribute__((noinline)) static void sleep_plainly(long ms)
+{
+    struct timespec pause = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 };
+    nanosleep(&pause, NULL);
+}
+
+/* Waits for what never comes, until the time is over. */
+__attribute__((noinline)) static void wait_plainly(long ms)
+{
+    static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+    static pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
+    struct timespec end;
+    clock_gettime(CLOCK_REALTIME, &end);
+    end.tv_nsec += ms * 1000000;
+    end.tv_sec += end.tv_nsec / 1000000000;
+    end.tv_nsec %= 1000000000;
+    pthread_mutex_lock(&mutex);
+    while (pthread_cond_timedwait(&cond, &mutex, &end) == 0)
+        ;
+    pthread_mutex_unlock(&mutex);
+}
+
+static int mix(void *arg)
+{
+    char **words = arg;
+    long a = words[1] ? atol(words[1]) : 0, b = words[1] && words[2] ? atol(words[2]) : 0;
+    counts_print("begin");
+    if (strcmp(words[0], "compute") == 0) {
+        compute_ns = b * 1000000;
+        gmpt_waitgroup_add(&all, (int)a);
+        for (long i = 0; i < a; i++)
+            gmpt_go(compute, NULL, 0);
+    } else if (strcmp(words[0], "exchange") == 0) {
+        rounds = a;
+        exchange();
+    } else if (strcmp(words[0], "block") == 0) {
+        for (long i = 0; i < a; i++)
+            sleep_plainly(b);
+    } else if (strcmp(words[0], "futex") == 0) {
+        for (long i = 0; i < a; i++)
+            wait_plainly(b);
+    }
+    gmpt_waitgroup_wait(&all);
+    counts_print("end");
+    return 0;
+}
+
+static void pin_to_one(void)
+{
+    cpu_set_t set, one;
+    CPU_ZERO(&one);
+    if (sched_getaffinity(0, sizeof set, &set) == 0)
+        for (int cpu = CPU_SETSIZE; cpu-- > 0 && CPU_COUNT(&one) == 0;)
+            if (CPU_ISSET(cpu, &set))
+                CPU_SET(cpu, &one);
+    sched_setaffinity(0, sizeof one, &one);
+}
+
+int main(int argc, char **argv)
+{
+    bool pinned = argc > 1 && strcmp(argv[1], "-1") == 0;
+    if (pinned)
+        pin_to_one();
+    if (argc < 2 + pinned)
+        return 2;
+    return gmpt_run(mix, argv + 1 + pinned);
+}
