@@ -26,6 +26,7 @@ struct analysis *analysis_open(struct intervals *intervals, const struct gmpt_tr
     analysis->slots.record_bytes = sizeof(struct split);
     analysis->convoys.waiters_min = options->limits.convoy_waiters;
     analysis->windowed = options->from_ns > 0 || options->to_ns < ANALYSIS_END;
+    analysis->picky = analysis->windowed || options->filter;
     int64_t to_ns = options->to_ns < options->length_ns ? options->to_ns : options->length_ns;
     if (to_ns > options->from_ns)
         analysis->overtime = overtime_open(to_ns - options->from_ns, ANALYSIS_COLUMNS);
@@ -38,7 +39,8 @@ struct analysis *analysis_open(struct intervals *intervals, const struct gmpt_tr
     runs_open(&analysis->runs, &options->limits);
     lateness_open(&analysis->lateness, &options->limits);
     chains_open(&analysis->chains, options->from_ns);
-    processors_open(&analysis->processors, &options->limits, trace, options->from_ns, options->to_ns);
+    processors_open(&analysis->processors, &options->limits, trace, intervals_present(intervals), options->from_ns,
+                    options->to_ns);
     kerneltime_open(&analysis->kernel, trace);
     analysis->intervals = intervals;
     analysis->listener = (struct interval_listener){ .closed = interval_closed, .born = g_born, .arg = analysis };
@@ -67,35 +69,28 @@ void analysis_close(struct analysis *analysis)
 
 /* ---- Of all Gs --------------------------------------------------------------------------------------------------- */
 
-static int wait_follow(struct analysis *analysis, const struct piece *piece)
+static inline int wait_follow(struct analysis *analysis, const struct piece *piece)
 {
     const struct interval *wait = piece->interval;
     int result = chains_idle(&analysis->chains, piece);
-    const struct interval_g *waker = wait->waker ? intervals_running(analysis->intervals, wait->end_p) : NULL;
-    if (result || !waker || waker->id != wait->waker)
+    if (result || !wait->waking)
         return result;
-    return chains_wake(&analysis->chains, piece->g, waker, wait->waker_stack, piece->end_ns);
+    return chains_wake(&analysis->chains, piece->g, wait->waking, wait->waker_stack, piece->end_ns);
 }
 
-static int chain_follow(struct analysis *analysis, const struct piece *piece)
+static inline int chain_follow(struct analysis *analysis, const struct piece *piece)
 {
-    const struct interval *interval = piece->interval;
-    int result = 0;
-    if (interval->state == GMPT_G_WAITING)
-        result = wait_follow(analysis, piece);
-    else if (interval->state == GMPT_G_RUNNABLE)
-        result = chains_late(&analysis->chains, piece);
-    else if (interval->state == INTERVAL_LOST)
-        result = chains_idle(&analysis->chains, piece);
-    if (!result && (interval->ended_by == GMPT_EVENT_go_exit || interval->ended_by == INTERVAL_TRACE_END ||
-                    interval->end_ns >= analysis->options.to_ns))
-        result = chains_over(&analysis->chains, piece->g, piece->end_ns);
-    return result;
+    enum gmpt_g_state state = piece->interval->state;
+    if (state == GMPT_G_RUNNABLE)
+        return chains_late(&analysis->chains, piece);
+    if (state == GMPT_G_WAITING)
+        return wait_follow(analysis, piece);
+    return state == INTERVAL_LOST ? chains_idle(&analysis->chains, piece) : 0;
 }
 
 /* ---- Of those that were chosen ----------------------------------------------------------------------------------- */
 
-static int wait_over(struct analysis *analysis, const struct piece *piece)
+static inline int wait_over(struct analysis *analysis, const struct piece *piece)
 {
     int result = waits_add(&analysis->waits, piece);
     if (!result)
@@ -105,7 +100,7 @@ static int wait_over(struct analysis *analysis, const struct piece *piece)
     return result;
 }
 
-static int piece_over(struct analysis *analysis, const struct piece *piece)
+static inline int piece_over(struct analysis *analysis, const struct piece *piece)
 {
     switch (piece->interval->state) {
     case GMPT_G_RUNNING:
@@ -124,18 +119,23 @@ static int piece_over(struct analysis *analysis, const struct piece *piece)
     }
 }
 
+static inline void piece_spend(struct analysis *analysis, const struct piece *piece)
+{
+    if (analysis->overtime)
+        overtime_spend(analysis->overtime, piece->interval->state, piece->begin_ns - analysis->options.from_ns,
+                       piece->end_ns - analysis->options.from_ns);
+}
+
 static int piece_take(struct analysis *analysis, struct piece *piece)
 {
     const struct interval *interval = piece->interval;
-    int64_t spent_ns = piece->end_ns - piece->begin_ns;
-    timesum_add(&analysis->state_ns[interval->state], spent_ns);
-    if (interval->state == GMPT_G_WAITING)
-        timesum_add(&analysis->wait_ns[interval->reason], spent_ns);
-    if (analysis->overtime)
-        overtime_spend(analysis->overtime, interval->state, piece->begin_ns - analysis->options.from_ns,
-                       piece->end_ns - analysis->options.from_ns);
+    if (analysis->picky) {
+        timesum_add(&analysis->state_ns[interval->state], piece->lasted_ns);
+        if (interval->state == GMPT_G_WAITING)
+            timesum_add(&analysis->wait_ns[interval->reason], piece->lasted_ns);
+    }
+    piece_spend(analysis, piece);
     bool splits = interval->ended_by == GMPT_EVENT_go_labels;
-    piece->lasted_ns = spent_ns;
     if (splits || interval->continued) {
         struct split *split = slots_of(&analysis->slots, piece->g);
         if (!split)
@@ -146,33 +146,49 @@ static int piece_take(struct analysis *analysis, struct piece *piece)
     return splits ? 0 : piece_over(analysis, piece);
 }
 
+/* Not all of it may count, or more than that it is over. */
+static __attribute__((noinline)) int interval_closed_rarely(struct analysis *analysis, struct piece *piece)
+{
+    const struct analysis_options *options = &analysis->options;
+    const struct interval *whole = piece->interval;
+    if (analysis->windowed) {
+        struct interval cut = *whole;
+        bool outside = !interval_clip(&cut, options->from_ns, options->to_ns);
+        if (outside)
+            return whole->ended_by == GMPT_EVENT_go_exit ? lives_end(&analysis->lives, piece, false) : 0;
+        piece->begin_ns = cut.begin_ns;
+        piece->end_ns = cut.end_ns;
+        piece->lasted_ns = cut.end_ns - cut.begin_ns;
+    }
+    int result = chain_follow(analysis, piece);
+    if (!result && (whole->ended_by == GMPT_EVENT_go_exit || whole->ended_by == INTERVAL_TRACE_END ||
+                    whole->end_ns >= options->to_ns))
+        result = chains_over(&analysis->chains, piece->g, piece->end_ns);
+    bool chosen = !options->filter || filter_match(options->filter, &options->names, whole);
+    if (!result && chosen)
+        result = piece_take(analysis, piece);
+    if (!result && whole->ended_by == GMPT_EVENT_go_exit)
+        result = lives_end(&analysis->lives, piece, chosen && whole->end_ns == piece->end_ns);
+    return result;
+}
+
 static int interval_closed(void *analysis_arg, const struct interval *whole)
 {
     struct analysis *analysis = analysis_arg;
-    const struct analysis_options *options = &analysis->options;
     struct piece piece = {
         .interval = whole,
         .g = whole->g,
         .begin_ns = whole->begin_ns,
         .end_ns = whole->end_ns,
-        .stack = stackalias_of(&analysis->alias, whole->stack),
-        .create_stack = stackalias_of(&analysis->alias, whole->g->create_stack),
+        .lasted_ns = whole->end_ns - whole->begin_ns,
+        .alias = &analysis->alias,
     };
-    if (analysis->windowed) {
-        struct interval cut = *whole;
-        bool outside = !interval_clip(&cut, options->from_ns, options->to_ns);
-        if (outside)
-            return whole->ended_by == GMPT_EVENT_go_exit ? lives_end(&analysis->lives, &piece, false) : 0;
-        piece.begin_ns = cut.begin_ns;
-        piece.end_ns = cut.end_ns;
-    }
+    if (__builtin_expect(analysis->picky || whole->continued || whole->ended_by == GMPT_EVENT_go_labels ||
+                             whole->ended_by == GMPT_EVENT_go_exit || whole->ended_by == INTERVAL_TRACE_END, 0))
+        return interval_closed_rarely(analysis, &piece);
     int result = chain_follow(analysis, &piece);
-    bool chosen = !options->filter || filter_match(options->filter, &options->names, whole);
-    if (!result && chosen)
-        result = piece_take(analysis, &piece);
-    if (!result && whole->ended_by == GMPT_EVENT_go_exit)
-        result = lives_end(&analysis->lives, &piece, chosen && whole->end_ns == piece.end_ns);
-    return result;
+    piece_spend(analysis, &piece);
+    return result ? result : piece_over(analysis, &piece);
 }
 
 /* ---- Events ------------------------------------------------------------------------------------------------------ */
@@ -191,15 +207,12 @@ static int g_born(void *analysis_arg, const struct interval *first)
                                              : 0;
 }
 
-int analysis_add(struct analysis *analysis, const struct gmpt_event *event)
+int analysis_add_rare(struct analysis *analysis, const struct gmpt_event *event)
 {
     int result = 0;
     if (kerneltime_takes(event->type))
         result = kerneltime_add(&analysis->kernel, event, &analysis->options, analysis->intervals, &analysis->alias);
-    if (result)
-        return result;
-    return processors_event(&analysis->processors, event, intervals_moment_ns(analysis->intervals),
-                            intervals_count(analysis->intervals, GMPT_G_RUNNABLE));
+    return result ? result : processors_move(&analysis->processors, event);
 }
 
 int analysis_finish(struct analysis *analysis)
@@ -208,6 +221,10 @@ int analysis_finish(struct analysis *analysis)
     struct findings *findings = &analysis->findings;
     int result = 0;
     int64_t end_ns = intervals_end_ns(analysis->intervals);
+    for (int state = 0; state < GMPT_G_STATES && !analysis->picky; state++)
+        analysis->state_ns[state] = intervals_state_ns(analysis->intervals, (enum gmpt_g_state)state);
+    for (int reason = 0; reason < GMPT_WAIT_REASONS && !analysis->picky; reason++)
+        analysis->wait_ns[reason] = intervals_wait_ns(analysis->intervals, (enum gmpt_wait_reason)reason);
     processors_finish(&analysis->processors, end_ns, findings);
     convoys_finish(&analysis->convoys, findings);
     result = result ? result : wakeups_finish(&analysis->wakeups, findings);

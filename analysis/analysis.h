@@ -46,11 +46,11 @@ struct analysis {
     const struct gmpt_trace *trace;
     struct intervals *intervals; /* not ours */
     struct interval_listener listener;
-    bool windowed;
+    bool windowed, picky; /* there is a window; that, or a filter */
     struct stackalias alias;
     struct slots slots;
     int64_t end_ns; /* of the window */
-    int64_t state_ns[GMPT_G_STATES], wait_ns[GMPT_WAIT_REASONS];
+    int64_t state_ns[GMPT_G_STATES], wait_ns[GMPT_WAIT_REASONS]; /* of all Gs: after analysis_finish */
     struct overtime *overtime; /* from options.from_ns on; NULL: none */
     struct waits waits;
     struct wakeups wakeups;
@@ -76,8 +76,18 @@ struct analysis *analysis_open(struct intervals *intervals, const struct gmpt_tr
                                const struct analysis_options *options);
 void analysis_close(struct analysis *analysis); /* NULL: nothing */
 
-/* What an event says beside the intervals, to which it has been added; after intervals_finish. 0 or -ENOMEM. */
-int analysis_add(struct analysis *analysis, const struct gmpt_event *event);
+int analysis_add_rare(struct analysis *analysis, const struct gmpt_event *event);
+
+/* What an event says beside the intervals, to which it has been added; after intervals_finish. 0 or -ENOMEM. Few say
+ * anything of Ps or of the kernel. */
+static inline int analysis_add(struct analysis *analysis, const struct gmpt_event *event)
+{
+    bool rare = event->type < GMPT_EVENT_go_unblock || event->type == GMPT_EVENT_go_detach ||
+                event->type >= GMPT_EVENT_kernel_tier;
+    int result = __builtin_expect(rare, 0) ? analysis_add_rare(analysis, event) : 0;
+    processors_look(&analysis->processors);
+    return result;
+}
 int analysis_finish(struct analysis *analysis);
 
 #endif

@@ -4,7 +4,7 @@
 
 int calls_add(struct calls *calls, const struct piece *piece)
 {
-    struct distribution_key key = { .stack = piece->stack };
+    struct distribution_key key = { .stack = piece_stack(piece) };
     if (key.stack == 0)
         key.fn = piece->g->fn;
     struct distribution *site = distributions_get(&calls->sites, &key);

@@ -1,31 +1,17 @@
 #include "chains.h"
 
-#include "trace/timesum.h"
-
-#include <errno.h>
-
-struct linked {
-    uint64_t id;      /* the record's */
-    int64_t since_ns; /* up to when its work is in the chain */
-    int64_t late_ns;  /* of its time since then, what it waited for a P */
-    struct chain chain;
-};
-
 void chains_open(struct chains *chains, int64_t from_ns)
 {
     chains->slots.record_bytes = sizeof(struct linked);
     chains->from_ns = from_ns;
 }
 
-static inline struct linked *linked_of(struct chains *chains, const struct interval_g *g)
+struct linked *chains_begin(struct chains *chains, struct linked *linked, const struct interval_g *g)
 {
-    struct linked *linked = slots_of(&chains->slots, g);
-    if (linked && linked->chain.hops == 0) {
-        linked->chain.hops = 1;
-        linked->chain.g = g->id;
-        linked->since_ns = g->created_ns > chains->from_ns ? g->created_ns : chains->from_ns;
-        linked->chain.last[0] = (struct chain_hop){ .g = g->id, .fn = g->fn, .create_stack = g->create_stack };
-    }
+    linked->chain.hops = 1;
+    linked->chain.g = g->id;
+    linked->since_ns = g->created_ns > chains->from_ns ? g->created_ns : chains->from_ns;
+    linked->chain.last[0] = (struct chain_hop){ .g = g->id, .fn = g->fn, .create_stack = g->create_stack };
     return linked;
 }
 
@@ -43,20 +29,9 @@ static void chain_extend(struct linked *linked, int64_t time_ns)
     linked->late_ns = 0;
 }
 
-int chains_late(struct chains *chains, const struct piece *piece)
-{
-    struct linked *linked = linked_of(chains, piece->g);
-    if (!linked)
-        return -ENOMEM;
-    int64_t from_ns = piece->begin_ns > linked->since_ns ? piece->begin_ns : linked->since_ns;
-    if (piece->end_ns > from_ns)
-        timesum_add(&linked->late_ns, piece->end_ns - from_ns);
-    return 0;
-}
-
 int chains_idle(struct chains *chains, const struct piece *piece)
 {
-    struct linked *linked = linked_of(chains, piece->g);
+    struct linked *linked = chains_of(chains, piece->g);
     if (!linked)
         return -ENOMEM;
     chain_extend(linked, piece->begin_ns);
@@ -70,11 +45,10 @@ int chains_wake(struct chains *chains, const struct interval_g *g, const struct 
 {
     if (g->id == waker->id)
         return 0;
-    struct linked *to = linked_of(chains, g);
-    struct linked *from = to ? linked_of(chains, waker) : NULL;
-    if (!from)
+    struct linked *from = chains_of(chains, waker), *to = from ? chains_of(chains, g) : NULL;
+    if (!to)
         return -ENOMEM;
-    to = linked_of(chains, g); /* the first may have moved */
+    from = slots_of(&chains->slots, waker); /* the second may have moved it */
     chain_extend(from, time_ns);
     to->since_ns = time_ns;
     if (from->chain.length_ns <= to->chain.length_ns)
@@ -89,7 +63,7 @@ int chains_wake(struct chains *chains, const struct interval_g *g, const struct 
 
 int chains_over(struct chains *chains, const struct interval_g *g, int64_t time_ns)
 {
-    struct linked *linked = linked_of(chains, g);
+    struct linked *linked = chains_of(chains, g);
     if (!linked)
         return -ENOMEM;
     chain_extend(linked, time_ns);

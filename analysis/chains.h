@@ -15,8 +15,11 @@
 
 #include "piece.h"
 #include "trace/slots.h"
+#include "trace/timesum.h"
 
-#define CHAIN_HOPS 6
+#include <errno.h>
+
+#define CHAIN_HOPS 8 /* a power of two */
 #define CHAINS_SHOWN 3
 
 struct chain_hop {
@@ -34,6 +37,14 @@ struct chain {
     struct chain_hop last[CHAIN_HOPS]; /* hop n is at n % CHAIN_HOPS */
 };
 
+/* Of a G that lives. */
+struct linked {
+    uint64_t id;
+    int64_t since_ns; /* up to when its work is in the chain */
+    int64_t late_ns;  /* of its time since then, what it waited for a P */
+    struct chain chain;
+};
+
 struct chains {
     struct slots slots;
     int64_t from_ns;                    /* nothing before counts */
@@ -41,9 +52,27 @@ struct chains {
 };
 
 void chains_open(struct chains *chains, int64_t from_ns);
+struct linked *chains_begin(struct chains *chains, struct linked *linked, const struct interval_g *g);
+
+static inline struct linked *chains_of(struct chains *chains, const struct interval_g *g)
+{
+    struct linked *linked = slots_of(&chains->slots, g);
+    return __builtin_expect(linked && linked->chain.hops == 0, 0) ? chains_begin(chains, linked, g) : linked;
+}
+
 /* A G could run and did not. That it runs, or is in a call, need not be told: it is what is left. Returns 0 or -ENOMEM,
  * as all of these. */
-int chains_late(struct chains *chains, const struct piece *piece);
+static inline int chains_late(struct chains *chains, const struct piece *piece)
+{
+    struct linked *linked = chains_of(chains, piece->g);
+    if (__builtin_expect(!linked, 0))
+        return -ENOMEM;
+    int64_t from_ns = piece->begin_ns > linked->since_ns ? piece->begin_ns : linked->since_ns;
+    if (piece->end_ns > from_ns)
+        timesum_add(&linked->late_ns, piece->end_ns - from_ns);
+    return 0;
+}
+
 /* A G did nothing that belongs to a chain. */
 int chains_idle(struct chains *chains, const struct piece *piece);
 /* A G was woken, after chains_idle, or started by another, which runs. stack is where it did. */

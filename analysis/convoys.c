@@ -50,9 +50,9 @@ void convoys_add(struct convoys *convoys, const struct piece *piece)
             .fn = piece->g->fn,
             .owner_fn = waits_holder(wait),
             .g = piece->g->id,
-            .stack = piece->stack,
+            .stack = piece_stack(piece),
             .reason = (uint32_t)wait->reason,
-            .create_stack = piece->create_stack,
+            .create_stack = piece_create_stack(piece),
             .begin_ns = piece->end_ns,
         };
     }

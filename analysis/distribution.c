@@ -38,6 +38,19 @@ struct distribution *distributions_get_rare(struct distributions *set, const str
     return *recent = entry;
 }
 
+int distribution_merge(struct distribution *entry, const struct distribution *other)
+{
+    int64_t worst_ns = entry->histogram.count ? entry->histogram.max : -1;
+    if (other->histogram.count && (other->histogram.max > worst_ns || (other->histogram.max == worst_ns &&
+                                                                       other->worst_end_ns < entry->worst_end_ns))) {
+        entry->worst_end_ns = other->worst_end_ns;
+        entry->worst_g = other->worst_g;
+        entry->worst_object = other->worst_object;
+    }
+    entry->marked += other->marked;
+    return histogram_merge(&entry->histogram, &other->histogram);
+}
+
 static int key_compare(const struct distribution_key *a, const struct distribution_key *b)
 {
     if (a->fn != b->fn)

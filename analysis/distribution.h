@@ -60,13 +60,16 @@ static inline struct distribution *distributions_get(struct distributions *set, 
 /* Returns 0 or -ENOMEM. */
 static inline int distribution_add(struct distribution *entry, int64_t ns, int64_t end_ns, uint64_t g, uint64_t object)
 {
-    if (ns > entry->histogram.max || entry->histogram.count == 0) {
+    if (__builtin_expect(ns > entry->histogram.max || entry->histogram.count == 0, 0)) {
         entry->worst_end_ns = end_ns;
         entry->worst_g = g;
         entry->worst_object = object;
     }
     return histogram_add(&entry->histogram, ns);
 }
+
+/* Adds all that another entry, which comes after it, has; the worst of both is the worst. Returns 0 or -ENOMEM. */
+int distribution_merge(struct distribution *entry, const struct distribution *other);
 
 /* Lists all entries in set->list, those with the longest total first, or, by_worst, with the longest single one; those
  * that are equal by their keys, so that the order is always the same. Returns how many, or -ENOMEM. */

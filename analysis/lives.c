@@ -22,14 +22,14 @@ int lives_begin(struct lives *lives, const struct interval_g *g, uint32_t create
 
 int lives_end(struct lives *lives, const struct piece *piece, bool chosen)
 {
-    struct suspect *place = place_of_start(lives, piece->g->fn, piece->create_stack);
+    struct suspect *place = place_of_start(lives, piece->g->fn, piece_create_stack(piece));
     if (!place)
         return -ENOMEM;
     if (place->count > 0)
         suspect_leave(place, piece->end_ns);
     if (!chosen)
         return 0;
-    struct distribution_key key = { .fn = piece->g->fn, .stack = piece->create_stack };
+    struct distribution_key key = { .fn = piece->g->fn, .stack = piece_create_stack(piece) };
     struct distribution *start = distributions_get(&lives->starts, &key);
     return start ? distribution_add(start, piece->end_ns - piece->g->created_ns, piece->end_ns, piece->g->id, 0)
                  : -ENOMEM;

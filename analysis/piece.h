@@ -9,9 +9,20 @@
 struct piece {
     const struct interval *interval; /* the last part of it */
     const struct interval_g *g;
-    int64_t begin_ns, end_ns;                  /* within the window */
-    int64_t lasted_ns;                         /* all parts that were chosen */
-    uint32_t stack, create_stack, waker_stack; /* those that stand for all that mean the same */
+    int64_t begin_ns, end_ns; /* within the window */
+    int64_t lasted_ns; /* all parts that were chosen */
+    struct stackalias *alias;
 };
+
+/* The stacks that stand for all that mean the same as the interval's, and as that where the G was started. */
+static inline uint32_t piece_stack(const struct piece *piece)
+{
+    return stackalias_of(piece->alias, piece->interval->stack);
+}
+
+static inline uint32_t piece_create_stack(const struct piece *piece)
+{
+    return stackalias_of(piece->alias, piece->g->create_stack);
+}
 
 #endif

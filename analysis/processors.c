@@ -4,8 +4,10 @@
 #include <stdlib.h>
 
 void processors_open(struct processors *processors, const struct finding_limits *limits,
-                     const struct gmpt_trace *trace, int64_t from_ns, int64_t to_ns)
+                     const struct gmpt_trace *trace, const struct intervals_present *present, int64_t from_ns,
+                     int64_t to_ns)
 {
+    processors->present = present;
     uint32_t maxprocs = trace ? gmpt_trace_info(trace)->maxprocs : 0;
     processors->limit = processors->top = maxprocs > PROCESSORS_MAX ? PROCESSORS_MAX : maxprocs;
     processors->limit_most = processors->limit;
@@ -27,24 +29,24 @@ static int64_t within(const struct processors *processors, int64_t begin_ns, int
 
 static void starving_end(struct processors *processors)
 {
-    int64_t lasted_ns = within(processors, processors->starving_since_ns, processors->now_ns);
+    int64_t lasted_ns = within(processors, processors->starving_since_ns, processors->present->end_ns);
     timesum_add(&processors->starved_ns, lasted_ns);
     processors->starved_times += lasted_ns >= processors->starved_limit_ns;
     if (lasted_ns > processors->starved_worst_ns) {
         processors->starved_worst_ns = lasted_ns;
         processors->starved_worst_end_ns =
-            processors->now_ns < processors->to_ns ? processors->now_ns : processors->to_ns;
+            processors->present->end_ns < processors->to_ns ? processors->present->end_ns : processors->to_ns;
         processors->starved_worst_most = processors->starving_most;
     }
     processors->starving_since_ns = -1;
     processors->starving_most = 0;
 }
 
-void processors_look(struct processors *processors, uint64_t runnable)
+void processors_starve(struct processors *processors, bool starving)
 {
-    bool starving = runnable > 0 && processors->held < processors->limit;
+    uint64_t runnable = processors->present->counts[GMPT_G_RUNNABLE];
     if (starving && processors->starving_since_ns < 0)
-        processors->starving_since_ns = processors->now_ns;
+        processors->starving_since_ns = processors->present->end_ns;
     if (!starving && processors->starving_since_ns >= 0)
         starving_end(processors);
     if (starving && (int64_t)runnable > processors->starving_most)
@@ -57,9 +59,9 @@ static void hold(struct processors *processors, uint64_t p, bool held)
         return;
     struct processor *processor = &processors->ps[p];
     if (held)
-        processor->since_ns = processors->now_ns;
+        processor->since_ns = processors->present->end_ns;
     else
-        timesum_add(&processor->held_ns, within(processors, processor->since_ns, processors->now_ns));
+        timesum_add(&processor->held_ns, within(processors, processor->since_ns, processors->present->end_ns));
     processor->held = held;
     processors->held += held ? 1 : -1u;
     if (p >= processors->top)
@@ -70,7 +72,7 @@ static int steal(struct processors *processors, const struct gmpt_event *event)
 {
     uint64_t from = event->proc_steal.from;
     if (event->p < 0 || event->p >= PROCESSORS_MAX || from >= PROCESSORS_MAX ||
-        processors->now_ns < processors->from_ns || processors->now_ns >= processors->to_ns)
+        processors->present->end_ns < processors->from_ns || processors->present->end_ns >= processors->to_ns)
         return 0;
     if (!processors->steals)
         processors->steals = calloc((size_t)PROCESSORS_MAX * PROCESSORS_MAX, sizeof *processors->steals);
@@ -116,8 +118,6 @@ int processors_move(struct processors *processors, const struct gmpt_event *even
 
 void processors_finish(struct processors *processors, int64_t end_ns, struct findings *findings)
 {
-    if (end_ns > processors->now_ns)
-        processors->now_ns = end_ns;
     if (processors->starving_since_ns >= 0)
         starving_end(processors);
     for (uint64_t p = 0; p < PROCESSORS_MAX; p++)

@@ -28,8 +28,8 @@ struct processors {
     uint32_t top;   /* the most Ps that were seen */
     uint32_t held;
     struct processor ps[PROCESSORS_MAX];
+    const struct intervals_present *present; /* of the intervals */
     uint64_t *steals; /* [thief * PROCESSORS_MAX + victim], Gs; NULL: none */
-    int64_t now_ns;
     int64_t starved_ns, starved_worst_ns, starved_worst_end_ns; /* in all; the longest stretch */
     int64_t starving_since_ns;                                  /* -1 = not now */
     int64_t starving_most, starved_worst_most;                  /* Gs that could run, at most */
@@ -39,21 +39,18 @@ struct processors {
 
 /* The trace may be NULL. */
 void processors_open(struct processors *processors, const struct finding_limits *limits,
-                     const struct gmpt_trace *trace, int64_t from_ns, int64_t to_ns);
+                     const struct gmpt_trace *trace, const struct intervals_present *present, int64_t from_ns,
+                     int64_t to_ns);
+/* What an event says of Ps. Returns 0 or -ENOMEM. */
 int processors_move(struct processors *processors, const struct gmpt_event *event);
-void processors_look(struct processors *processors, uint64_t runnable);
+void processors_starve(struct processors *processors, bool starving);
 
-/* What an event says of Ps; how many Gs can run, once it has been taken in. Returns 0 or -ENOMEM. */
-static inline int processors_event(struct processors *processors, const struct gmpt_event *event, int64_t time_ns,
-                                   uint64_t runnable)
+/* After each event that the intervals have taken in, and processors_move: whether Gs starve. */
+static inline void processors_look(struct processors *processors)
 {
-    if (time_ns > processors->now_ns)
-        processors->now_ns = time_ns;
-    bool of_p = event->type < GMPT_EVENT_go_unblock || event->type == GMPT_EVENT_go_detach;
-    int result = of_p ? processors_move(processors, event) : 0;
-    if ((runnable > 0 && processors->held < processors->limit) || processors->starving_since_ns >= 0)
-        processors_look(processors, runnable);
-    return result;
+    bool starving = processors->held < processors->limit && processors->present->counts[GMPT_G_RUNNABLE] > 0;
+    if (starving || processors->starving_since_ns >= 0)
+        processors_starve(processors, starving);
 }
 
 /* A G ran on a P. */

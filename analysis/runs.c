@@ -2,16 +2,6 @@
 
 #include "trace/timesum.h"
 
-#include <errno.h>
-
-struct stretch {
-    uint64_t id;
-    int64_t ran_ns;    /* before its P was taken */
-    uint64_t switches; /* in the window that goes on */
-    int64_t begin_ns;  /* of that window */
-    bool stormy;       /* was over the limit: it is counted */
-};
-
 void runs_open(struct runs *runs, const struct finding_limits *limits)
 {
     runs->slots.record_bytes = sizeof(struct stretch);
@@ -21,14 +11,14 @@ void runs_open(struct runs *runs, const struct finding_limits *limits)
 
 static int preempted_add(struct distributions *set, uint32_t tier, const struct piece *piece, int64_t ran_ns)
 {
-    struct distribution_key key = { .fn = piece->g->fn, .stack = piece->create_stack, .kind = tier };
+    struct distribution_key key = { .fn = piece->g->fn, .stack = piece_create_stack(piece), .kind = tier };
     struct distribution *entry = distributions_get(set, &key);
     return entry ? distribution_add(entry, ran_ns, piece->end_ns, piece->g->id, 0) : -ENOMEM;
 }
 
 static int storm_add(struct runs *runs, struct stretch *stretch, const struct piece *piece)
 {
-    struct distribution_key key = { .fn = piece->g->fn, .stack = piece->create_stack };
+    struct distribution_key key = { .fn = piece->g->fn, .stack = piece_create_stack(piece) };
     struct distribution *storm = distributions_get(&runs->storms, &key);
     if (!storm)
         return -ENOMEM;
@@ -47,12 +37,9 @@ static uint32_t tier_of(const struct interval *interval)
                                                                : FINDING_TIER_NONE;
 }
 
-int runs_add(struct runs *runs, const struct piece *piece)
+int runs_add_rare(struct runs *runs, struct stretch *stretch, const struct piece *piece)
 {
     const struct interval *interval = piece->interval;
-    struct stretch *stretch = slots_of(&runs->slots, piece->g);
-    if (!stretch)
-        return -ENOMEM;
     int64_t ran_ns = piece->lasted_ns;
     if (interval->state == GMPT_G_PREEMPTED)
         timesum_add(&ran_ns, stretch->ran_ns);

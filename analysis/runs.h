@@ -10,7 +10,18 @@
 #include "piece.h"
 #include "trace/slots.h"
 
+#include <errno.h>
+
 #define RUNS_SWITCH_WINDOW_NS 1000000000
+
+/* Of a G that lives. */
+struct stretch {
+    uint64_t id;
+    int64_t ran_ns;    /* before its P was taken */
+    uint64_t switches; /* in the window that goes on */
+    int64_t begin_ns;  /* of that window */
+    bool stormy;       /* was over the limit: it is counted */
+};
 
 struct runs {
     struct slots slots;
@@ -22,8 +33,24 @@ struct runs {
 };
 
 void runs_open(struct runs *runs, const struct finding_limits *limits);
-/* A piece of running, with or without a P, is over. Returns 0 or -ENOMEM. */
-int runs_add(struct runs *runs, const struct piece *piece);
+int runs_add_rare(struct runs *runs, struct stretch *stretch, const struct piece *piece);
+
+/* A piece of running, with or without a P, is over. Returns 0 or -ENOMEM. Nearly all are short, end by the G's own
+ * doing, and lie in a window that goes on. */
+static inline int runs_add(struct runs *runs, const struct piece *piece)
+{
+    enum gmpt_event_type ended_by = piece->interval->ended_by;
+    struct stretch *stretch = slots_of(&runs->slots, piece->g);
+    if (__builtin_expect(!stretch, 0))
+        return -ENOMEM;
+    bool usual = ended_by == GMPT_EVENT_go_yield || ended_by == GMPT_EVENT_go_block;
+    if (__builtin_expect(!usual || stretch->switches == 0 || piece->lasted_ns >= runs->hog_ns ||
+                             piece->end_ns - stretch->begin_ns >= RUNS_SWITCH_WINDOW_NS, 0))
+        return runs_add_rare(runs, stretch, piece);
+    stretch->switches++;
+    return 0;
+}
+
 int runs_finish(struct runs *runs, struct findings *findings);
 void runs_clear(struct runs *runs);
 

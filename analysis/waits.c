@@ -1,18 +1,27 @@
 #include "waits.h"
 
-#include <errno.h>
-
-int waits_add(struct waits *waits, const struct piece *piece)
+/* Where a stack is not known, Gs are told apart by their functions. */
+static struct distribution_key key_of(const struct piece *piece)
 {
-    const struct interval *wait = piece->interval;
-    struct distribution_key key = { .stack = piece->stack, .kind = (uint32_t)wait->reason };
+    struct distribution_key key = { .stack = piece_stack(piece), .kind = (uint32_t)piece->interval->reason };
     if (key.stack == 0)
         key.fn = piece->g->fn;
+    return key;
+}
+
+struct distribution *waits_site(struct waits *waits, struct waits_place *place, const struct piece *piece)
+{
+    struct distribution_key key = key_of(piece);
     struct distribution *site = distributions_get(&waits->sites, &key);
-    if (!site || distribution_add(site, piece->lasted_ns, piece->end_ns, piece->g->id, wait->object))
-        return -ENOMEM;
-    if (!waits_lock(wait->reason))
-        return 0;
+    if (key.stack)
+        *place = (struct waits_place){ piece->interval->stack, key.kind, site };
+    return site;
+}
+
+int waits_locked(struct waits *waits, const struct piece *piece)
+{
+    const struct interval *wait = piece->interval;
+    struct distribution_key key = key_of(piece);
     key.by_fn = waits_holder(wait);
     struct distribution *lock = distributions_get(&waits->locks, &key);
     if (!lock || distribution_add(lock, piece->lasted_ns, piece->end_ns, piece->g->id, wait->object))

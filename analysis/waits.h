@@ -5,8 +5,20 @@
 #include "distribution.h"
 #include "piece.h"
 
+#include <errno.h>
+
+#define WAITS_RECENT 64
+
+/* A place where Gs waited lately, by its stack as the interval has it. */
+struct waits_place {
+    uint32_t stack; /* 0 = none */
+    uint32_t reason;
+    struct distribution *site;
+};
+
 /* Zero-initialised is empty. */
 struct waits {
+    struct waits_place recent[WAITS_RECENT];
     struct distributions sites; /* by stack and reason (kind) */
     /* By stack, reason and, as by_fn, the function of the G that had the lock as the wait began; where that is not
      * known, of the one that let the waiter in; marked: waits whose owner is known. */
@@ -24,8 +36,22 @@ static inline uint64_t waits_holder(const struct interval *wait)
     return wait->owner_fn ? wait->owner_fn : wait->waker_fn;
 }
 
+struct distribution *waits_site(struct waits *waits, struct waits_place *place, const struct piece *piece);
+int waits_locked(struct waits *waits, const struct piece *piece);
+
 /* A wait that is over. Returns 0 or -ENOMEM. */
-int waits_add(struct waits *waits, const struct piece *piece);
+static inline int waits_add(struct waits *waits, const struct piece *piece)
+{
+    const struct interval *wait = piece->interval;
+    struct waits_place *place = &waits->recent[wait->stack % WAITS_RECENT];
+    struct distribution *site = place->site;
+    if (__builtin_expect(wait->stack == 0 || place->stack != wait->stack || place->reason != (uint32_t)wait->reason, 0))
+        site = waits_site(waits, place, piece);
+    if (!site || distribution_add(site, piece->lasted_ns, piece->end_ns, piece->g->id, wait->object))
+        return -ENOMEM;
+    return waits_lock(wait->reason) ? waits_locked(waits, piece) : 0;
+}
+
 void waits_clear(struct waits *waits);
 
 #endif

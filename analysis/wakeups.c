@@ -91,9 +91,9 @@ static uint64_t burst_join(struct wakeups *wakeups, const struct piece *piece, u
             .waker_fn = wait->waker_fn,
             .fn = piece->g->fn,
             .g = piece->g->id,
-            .stack = piece->stack,
+            .stack = piece_stack(piece),
             .reason = (uint32_t)wait->reason,
-            .create_stack = piece->create_stack,
+            .create_stack = piece_create_stack(piece),
             .begin_ns = piece->end_ns,
         };
     }
@@ -136,7 +136,7 @@ int wakeups_waited(struct wakeups *wakeups, const struct piece *piece)
     wakeups->woken++;
     g->object = wait->object;
     g->reason = (uint8_t)wait->reason;
-    g->stack = piece->stack;
+    g->stack = piece_stack(piece);
     g->waker_fn = wait->waker_fn;
     if (!reason_wakes_many(wait->reason))
         return 0;

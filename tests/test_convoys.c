@@ -8,13 +8,14 @@
 /* A window of one lock at one place, over the limit: a thousand waits end in it, one each step. */
 static void window_of(struct convoys *convoys, uint32_t stack, int64_t begin_ns, int64_t step_ns)
 {
+    static struct stackalias alias;
     struct interval_g g = { .id = stack, .fn = 0x4000 };
     struct interval wait = {
         .g = &g, .state = GMPT_G_WAITING, .reason = GMPT_WAIT_mutex, .object = 0xc0, .stack = stack
     };
     for (int64_t i = 0; i < 1000; i++) {
         struct piece piece = {
-            .interval = &wait, .g = &g, .begin_ns = begin_ns, .end_ns = begin_ns + i * step_ns, .stack = stack
+            .interval = &wait, .g = &g, .begin_ns = begin_ns, .end_ns = begin_ns + i * step_ns, .alias = &alias
         };
         convoys_add(convoys, &piece);
     }

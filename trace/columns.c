@@ -297,8 +297,8 @@ void column_reader_begin(struct column_reader *reader, const struct columns *col
     }
 }
 
-/* A number of the column, or NULL when it is malformed or cut off by the column's end. Most have one byte; whether it is
- * one or two, as with times, no CPU foresees, so that is no branch. */
+/* Returns the first byte after a number of the column, or NULL when it is malformed or cut off by the column's end. It
+ * has a byte or two; which of these, as with times, no CPU foresees, so that is no branch. */
 static inline const uint8_t *number_next(const uint8_t *at, const uint8_t *end, uint64_t *value)
 {
     uint64_t first = at[0], second = at[1], more = first >> 7;

@@ -26,25 +26,20 @@ struct histogram {
 /* The first value of an octave makes its counters. Returns 0 or -ENOMEM. */
 int histogram_octave_make(struct histogram *histogram, unsigned octave);
 
-/* A value's octave is its highest bit, its step the bits right below that; the smallest values have a counter each. */
-static inline void histogram_split(int64_t value, unsigned *octave, unsigned *step)
-{
-    uint64_t bits = (uint64_t)value;
-    unsigned top = 63 - (unsigned)__builtin_clzll(bits | HISTOGRAM_STEPS >> 1);
-    *octave = top - (HISTOGRAM_STEP_BITS - 1);
-    *step = (unsigned)(bits >> (top - HISTOGRAM_STEP_BITS + (*octave == 0))) & (HISTOGRAM_STEPS - 1);
-}
-
-/* Values below 0 count as 0. Returns 0 or -ENOMEM. */
+/* Values below 0 count as 0. Returns 0 or -ENOMEM. A value's octave is its highest bit, its step the bits right below
+ * that; the smallest values have a counter each. So the two together are a number that rises with the value. */
 static inline int histogram_add(struct histogram *histogram, int64_t value)
 {
-    unsigned octave, step;
-    if (value < 0)
-        value = 0;
-    histogram_split(value, &octave, &step);
-    if (__builtin_expect(!histogram->octave[octave], 0) && histogram_octave_make(histogram, octave))
-        return -ENOMEM;
-    histogram->octave[octave][step]++;
+    value = value < 0 ? 0 : value;
+    unsigned shift = 63 - HISTOGRAM_STEP_BITS - (unsigned)__builtin_clzll((uint64_t)value | HISTOGRAM_STEPS);
+    unsigned cell = (shift << HISTOGRAM_STEP_BITS) + (unsigned)((uint64_t)value >> shift);
+    uint64_t *octave = histogram->octave[cell / HISTOGRAM_STEPS];
+    if (__builtin_expect(!octave, 0)) {
+        if (histogram_octave_make(histogram, cell / HISTOGRAM_STEPS))
+            return -ENOMEM;
+        octave = histogram->octave[cell / HISTOGRAM_STEPS];
+    }
+    octave[cell % HISTOGRAM_STEPS]++;
     histogram->count++;
     timesum_add(&histogram->total, value);
     if (value > histogram->max)

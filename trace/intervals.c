@@ -34,17 +34,17 @@ struct current {
 struct intervals {
     const struct gmpt_trace *trace;
     struct interval_listener first;  /* the others follow it */
-    struct interval_listener *closed; /* those who hear of what is over: nearly every event is told */
+    struct interval_listener *closed; /* those who hear of what is over: nearly every event is told; */
+    struct interval_listener *run;    /* of these, those who hear of every G that ran */
     bool watched;         /* somebody wants to hear of beginnings */
     struct live *entered; /* what it does now has begun with this event, and those who watch have not heard of it */
     struct current current[PS_MAX];
-    uint64_t counts[GMPT_G_STATES];
+    struct intervals_present present;
     int64_t state_ns[GMPT_G_STATES], wait_ns[GMPT_WAIT_REASONS];
     struct idtable gs;
     struct slab *slabs;
     struct live *free_gs;
     uint32_t slots; /* records that there are */
-    int64_t now_ns, end_ns;
     bool main_seen;
 };
 
@@ -56,7 +56,7 @@ struct intervals *intervals_open(const struct gmpt_trace *trace,
         return NULL;
     intervals->trace = trace;
     intervals->first = (struct interval_listener){ .closed = closed, .arg = arg };
-    intervals->closed = closed ? &intervals->first : NULL;
+    intervals->closed = intervals->run = closed ? &intervals->first : NULL;
     return intervals;
 }
 
@@ -71,13 +71,17 @@ void intervals_listen(struct intervals *intervals, struct interval_listener *lis
     struct interval_listener *last = &intervals->first;
     while (last->next)
         last = last->next;
-    listener->next = listener->next_closed = NULL;
+    listener->next = listener->next_closed = listener->next_run = NULL;
     last->next = listener;
-    struct interval_listener **end = &intervals->closed;
+    struct interval_listener **end = &intervals->closed, **run_end = &intervals->run;
     while (*end)
         end = &(*end)->next_closed;
+    while (*run_end)
+        run_end = &(*run_end)->next_run;
     if (listener->closed)
         *end = listener;
+    if (listener->closed && !listener->no_runs)
+        *run_end = listener;
     intervals->watched = intervals->watched || listener->begun;
 }
 
@@ -124,15 +128,15 @@ static struct live *live_make(struct intervals *intervals, uint64_t id)
     }
     struct live *g = intervals->free_gs;
     intervals->free_gs = g->next_free;
-    *g = (struct live){ .g = { .id = id, .created_ns = intervals->now_ns, .slot = g->g.slot } };
+    *g = (struct live){ .g = { .id = id, .created_ns = intervals->present.moment_ns, .slot = g->g.slot } };
     g->now = (struct interval){
-        .g = &g->g, .state = GMPT_G_RUNNABLE, .begin_ns = intervals->now_ns, .p = -1, .end_p = -1
+        .g = &g->g, .state = GMPT_G_RUNNABLE, .begin_ns = intervals->present.moment_ns, .p = -1, .end_p = -1
     };
     if (idtable_insert(&intervals->gs, g)) {
         live_free(intervals, g);
         return NULL;
     }
-    intervals->counts[GMPT_G_RUNNABLE]++;
+    intervals->present.counts[GMPT_G_RUNNABLE]++;
     return g;
 }
 
@@ -195,22 +199,26 @@ static inline int now_close(struct intervals *intervals, struct live *g, int64_t
     g->now.end_p = end_p;
     int64_t spent_ns = end_ns - g->now.begin_ns;
     timesum_add(&intervals->state_ns[g->now.state], spent_ns);
-    bool runs_on = g->now.state == GMPT_G_RUNNING && ended_by != GMPT_EVENT_go_labels &&
-                   ended_by != GMPT_EVENT_go_exit && ended_by != INTERVAL_TRACE_END;
-    if (g->now.state == GMPT_G_RUNNING)
-        timesum_add(&g->g.ran_ns, spent_ns);
-    else if (g->now.state == GMPT_G_WAITING)
-        timesum_add(&intervals->wait_ns[g->now.reason], spent_ns);
     int result = 0;
+    if (g->now.state == GMPT_G_RUNNING) {
+        timesum_add(&g->g.ran_ns, spent_ns);
+        if (ended_by != GMPT_EVENT_go_labels && ended_by != GMPT_EVENT_go_exit && ended_by != INTERVAL_TRACE_END) {
+            for (struct interval_listener *to = intervals->run; to && !result; to = to->next_run)
+                result = to->closed(to->arg, &g->now);
+            return result;
+        }
+    } else if (g->now.state == GMPT_G_WAITING) {
+        timesum_add(&intervals->wait_ns[g->now.reason], spent_ns);
+    }
     for (struct interval_listener *to = intervals->closed; to && !result; to = to->next_closed)
-        if (!runs_on || !to->no_runs)
-            result = to->closed(to->arg, &g->now);
+        result = to->closed(to->arg, &g->now);
     return result;
 }
 
-/* What begins has no stack, no waker and no reason yet. Field by field: as a whole it is set by a slow instruction. */
+/* What begins is no wait yet. After a wait or a call it stays known where that was and who ended it. Field by field: as
+ * a whole it is set by a slow instruction. */
 static inline void now_begin(struct live *g, enum gmpt_g_state state, int64_t begin_ns, enum gmpt_event_type by,
-                             int32_t p)
+                             int32_t p, bool woken)
 {
     struct interval *now = &g->now;
     now->begin_ns = begin_ns;
@@ -220,6 +228,9 @@ static inline void now_begin(struct live *g, enum gmpt_g_state state, int64_t be
     now->reason = GMPT_WAIT_none;
     now->bounded = now->continued = false;
     now->object = now->owner = now->owner_fn = 0;
+    now->waking = NULL;
+    if (woken)
+        return;
     now->waker = now->waker_fn = 0;
     now->stack = now->waker_stack = 0;
     now->waker_kind = GMPT_WAKER_UNKNOWN;
@@ -244,31 +255,39 @@ static int entered_tell(struct intervals *intervals)
 
 static inline int64_t moment_of(const struct intervals *intervals, const struct live *g)
 {
-    return intervals->now_ns < g->now.begin_ns ? g->now.begin_ns : intervals->now_ns;
+    return intervals->present.moment_ns < g->now.begin_ns ? g->now.begin_ns : intervals->present.moment_ns;
 }
 
 static inline void state_count(struct intervals *intervals, struct live *g, enum gmpt_g_state state)
 {
-    intervals->counts[g->now.state]--;
-    intervals->counts[state]++;
+    intervals->present.counts[g->now.state]--;
+    intervals->present.counts[state]++;
     g->now.state = state;
 }
 
-/* Ends the G's interval and begins the next, without a stack or waker; state GMPT_G_DEAD begins none. */
-static inline int g_enters(struct intervals *intervals, struct live *g, enum gmpt_g_state state,
-                           enum gmpt_event_type by, int32_t p)
+/* Ends the G's interval and begins the next; state GMPT_G_DEAD begins none. */
+static inline __attribute__((always_inline)) int g_moves(struct intervals *intervals, struct live *g,
+                                                         enum gmpt_g_state state, enum gmpt_event_type by, int32_t p,
+                                                         bool woken)
 {
     int64_t time_ns = moment_of(intervals, g);
     int result = __builtin_expect(g->silent, 0) ? 0 : now_close(intervals, g, time_ns, by, p);
     state_count(intervals, g, state);
     g->silent = false;
-    now_begin(g, state, time_ns, by, p);
+    now_begin(g, state, time_ns, by, p, woken);
     if (__builtin_expect(intervals->watched, 0)) {
         if (!result)
             result = entered_tell(intervals);
         intervals->entered = state != GMPT_G_DEAD ? g : NULL;
     }
     return result;
+}
+
+/* The same, out of the way of what most events take. */
+static __attribute__((noinline)) int g_enters(struct intervals *intervals, struct live *g, enum gmpt_g_state state,
+                                              enum gmpt_event_type by, int32_t p)
+{
+    return g_moves(intervals, g, state, by, p, false);
 }
 
 /* Begins the next part of what the G does now. */
@@ -365,26 +384,25 @@ static void add_waited(struct intervals *intervals, const struct gmpt_event *eve
     g->now.object = event->go_waited.object;
 }
 
-/* A G begins or goes on to run on the event's P. */
-static inline int add_run(struct intervals *intervals, const struct gmpt_event *event, struct live *g)
+/* A G begins or goes on to run on the event's P. Of one that still runs there nobody knows what became of it. */
+static inline int run_begins(struct intervals *intervals, const struct gmpt_event *event, struct live *g)
 {
     struct current *current = current_of(intervals, event->p);
-    if (current) {
-        struct live *before = current->g;
-        if (before && before != g && before->g.id == current->id && before->now.state == GMPT_G_RUNNING &&
-            before->now.p == event->p) {
-            int result = g_enters(intervals, before, INTERVAL_LOST, GMPT_EVENT_lost, event->p);
-            if (result)
-                return result;
-        }
-        *current = (struct current){ g, g->g.id, false };
+    if (!current)
+        return 0;
+    struct live *before = current->g;
+    if (__builtin_expect(before && before != g && before->g.id == current->id && before->now.state == GMPT_G_RUNNING &&
+                             before->now.p == event->p, 0)) {
+        int result = g_enters(intervals, before, INTERVAL_LOST, GMPT_EVENT_lost, event->p);
+        if (result)
+            return result;
     }
-    return g_enters(intervals, g, GMPT_G_RUNNING, event->type, event->p);
+    *current = (struct current){ g, g->g.id, false };
+    return 0;
 }
 
-static inline int add_block(struct intervals *intervals, const struct gmpt_event *event, struct live *g)
+static inline void wait_begins(struct intervals *intervals, const struct gmpt_event *event, struct live *g)
 {
-    int result = g_enters(intervals, g, GMPT_G_WAITING, event->type, event->p);
     uint64_t reason = event->go_block.reason;
     g->now.reason = reason < GMPT_WAIT_REASONS ? (enum gmpt_wait_reason)reason : GMPT_WAIT_none;
     g->now.bounded = event->go_block.bounded != 0;
@@ -395,34 +413,19 @@ static inline int add_block(struct intervals *intervals, const struct gmpt_event
         g->now.owner = event->go_block.owner;
         g->now.owner_fn = owner ? owner->g.fn : 0;
     }
-    current_leave(intervals, event->p);
-    return result;
 }
 
-/* A wait or call is over, by an event that may tell who saw to it: of the wait, and of the time until the G runs, for
- * which it stays known where that was. */
-static inline int add_wake(struct intervals *intervals, const struct gmpt_event *event, struct live *g)
+/* Who saw to it that a wait ends: told with the wait, and with the time until the G runs. */
+static inline void wait_ends(struct intervals *intervals, const struct gmpt_event *event, struct live *g)
 {
-    uint32_t stack = g->now.stack, waker_stack = 0;
-    uint64_t waker_g = 0, waker_fn = 0;
-    enum gmpt_waker kind = GMPT_WAKER_UNKNOWN;
-    if (event->type == GMPT_EVENT_go_unblock) {
-        uint64_t by = event->go_unblock.by;
-        const struct live *waker =
-            by == GMPT_WAKER_G || by == GMPT_WAKER_UNKNOWN ? running_on(intervals, event->p) : NULL;
-        kind = waker ? GMPT_WAKER_G : by < GMPT_WAKERS ? (enum gmpt_waker)by : GMPT_WAKER_UNKNOWN;
-        waker_g = g->now.waker = waker ? waker->g.id : 0;
-        waker_fn = g->now.waker_fn = waker ? waker->g.fn : 0;
-        waker_stack = g->now.waker_stack = (uint32_t)event->go_unblock.stack;
-        g->now.waker_kind = kind;
-    }
-    int result = g_enters(intervals, g, GMPT_G_RUNNABLE, event->type, event->p);
-    g->now.stack = stack;
-    g->now.waker = waker_g;
-    g->now.waker_fn = waker_fn;
-    g->now.waker_stack = waker_stack;
-    g->now.waker_kind = kind;
-    return result;
+    uint64_t by = event->go_unblock.by;
+    const struct live *waker =
+        by == GMPT_WAKER_G || by == GMPT_WAKER_UNKNOWN ? running_on(intervals, event->p) : NULL;
+    g->now.waker_kind = waker ? GMPT_WAKER_G : by < GMPT_WAKERS ? (enum gmpt_waker)by : GMPT_WAKER_UNKNOWN;
+    g->now.waking = waker ? &waker->g : NULL;
+    g->now.waker = waker ? waker->g.id : 0;
+    g->now.waker_fn = waker ? waker->g.fn : 0;
+    g->now.waker_stack = (uint32_t)event->go_unblock.stack;
 }
 
 static int add_exit(struct intervals *intervals, const struct gmpt_event *event, struct live *g)
@@ -433,7 +436,7 @@ static int add_exit(struct intervals *intervals, const struct gmpt_event *event,
         g->silent = false;
     }
     int result = g_enters(intervals, g, GMPT_G_DEAD, event->type, event->p);
-    intervals->counts[GMPT_G_DEAD]--;
+    intervals->present.counts[GMPT_G_DEAD]--;
     idtable_remove(&intervals->gs, g);
     live_free(intervals, g);
     return result;
@@ -449,52 +452,58 @@ static int add_labels(struct intervals *intervals, const struct gmpt_event *even
     return result;
 }
 
-static inline int event_take(struct intervals *intervals, const struct gmpt_event *event)
+/* The events by which a G changes its state, and to which one. */
+static const uint8_t state_after[GMPT_EVENT_CODES] = {
+    [GMPT_EVENT_go_start] = GMPT_G_RUNNING,        [GMPT_EVENT_syscall_end] = GMPT_G_RUNNING,
+    [GMPT_EVENT_syscall_resume] = GMPT_G_RUNNING,  [GMPT_EVENT_go_attach] = GMPT_G_RUNNING,
+    [GMPT_EVENT_go_yield] = GMPT_G_RUNNABLE,       [GMPT_EVENT_go_preempt] = GMPT_G_RUNNABLE,
+    [GMPT_EVENT_go_preempt_async] = GMPT_G_RUNNABLE, [GMPT_EVENT_go_attach_wait] = GMPT_G_RUNNABLE,
+    [GMPT_EVENT_go_unblock] = GMPT_G_RUNNABLE,     [GMPT_EVENT_syscall_exit] = GMPT_G_RUNNABLE,
+    [GMPT_EVENT_go_block] = GMPT_G_WAITING,        [GMPT_EVENT_syscall_begin] = GMPT_G_SYSCALL,
+    [GMPT_EVENT_go_detach] = GMPT_G_PREEMPTED,     [GMPT_EVENT_go_exit] = GMPT_G_DEAD,
+};
+
+static inline int transition_take(struct intervals *intervals, const struct gmpt_event *event, enum gmpt_g_state state)
+{
+    struct live *g;
+    int result = event_g(intervals, event, &g);
+    if (__builtin_expect(result || !g, 0))
+        return result;
+    bool woken = false;
+    switch (event->type) {
+    case GMPT_EVENT_go_unblock:
+        wait_ends(intervals, event, g);
+        woken = true;
+        break;
+    case GMPT_EVENT_syscall_exit:
+        woken = true;
+        break;
+    case GMPT_EVENT_go_exit:
+        return add_exit(intervals, event, g);
+    case GMPT_EVENT_go_attach_wait:
+    case GMPT_EVENT_syscall_begin:
+        break;
+    default:
+        if (state == GMPT_G_RUNNING)
+            result = run_begins(intervals, event, g);
+        else
+            current_leave(intervals, event->p);
+        break;
+    }
+    if (!result)
+        result = g_moves(intervals, g, state, event->type, event->p, woken);
+    if (state == GMPT_G_WAITING)
+        wait_begins(intervals, event, g);
+    else if (state == GMPT_G_SYSCALL)
+        g->now.stack = (uint32_t)event->syscall_begin.stack;
+    return result;
+}
+
+static __attribute__((noinline)) int other_take(struct intervals *intervals, const struct gmpt_event *event)
 {
     struct current *current;
     struct live *g;
-    int result;
     switch (event->type) {
-    case GMPT_EVENT_go_start:
-    case GMPT_EVENT_syscall_end:
-    case GMPT_EVENT_syscall_resume:
-    case GMPT_EVENT_go_attach:
-        result = event_g(intervals, event, &g);
-        return result || !g ? result : add_run(intervals, event, g);
-    case GMPT_EVENT_go_yield:
-    case GMPT_EVENT_go_preempt:
-    case GMPT_EVENT_go_preempt_async:
-        result = event_g(intervals, event, &g);
-        if (result || !g)
-            return result;
-        current_leave(intervals, event->p);
-        return g_enters(intervals, g, GMPT_G_RUNNABLE, event->type, event->p);
-    case GMPT_EVENT_go_detach:
-        result = event_g(intervals, event, &g);
-        if (result || !g)
-            return result;
-        current_leave(intervals, event->p);
-        return g_enters(intervals, g, GMPT_G_PREEMPTED, event->type, event->p);
-    case GMPT_EVENT_go_attach_wait:
-        result = event_g(intervals, event, &g);
-        return result || !g ? result : g_enters(intervals, g, GMPT_G_RUNNABLE, event->type, event->p);
-    case GMPT_EVENT_go_block:
-        result = event_g(intervals, event, &g);
-        return result || !g ? result : add_block(intervals, event, g);
-    case GMPT_EVENT_go_unblock:
-    case GMPT_EVENT_syscall_exit:
-        result = event_g(intervals, event, &g);
-        return result || !g ? result : add_wake(intervals, event, g);
-    case GMPT_EVENT_go_exit:
-        result = event_g(intervals, event, &g);
-        return result || !g ? result : add_exit(intervals, event, g);
-    case GMPT_EVENT_syscall_begin:
-        result = event_g(intervals, event, &g);
-        if (result || !g)
-            return result;
-        result = g_enters(intervals, g, GMPT_G_SYSCALL, event->type, event->p);
-        g->now.stack = (uint32_t)event->syscall_begin.stack;
-        return result;
     case GMPT_EVENT_go_create:
         return add_create(intervals, event);
     case GMPT_EVENT_go_was:
@@ -522,11 +531,15 @@ static inline int event_take(struct intervals *intervals, const struct gmpt_even
 
 int intervals_add(struct intervals *intervals, const struct gmpt_event *event)
 {
-    intervals->now_ns = event->time_ns < 0 ? 0 : event->time_ns > TIME_MAX_NS ? TIME_MAX_NS : event->time_ns;
-    if (intervals->now_ns > intervals->end_ns)
-        intervals->end_ns = intervals->now_ns;
-    int result = event_take(intervals, event);
-    return !result && intervals->entered ? entered_tell(intervals) : result;
+    int64_t moment_ns = event->time_ns;
+    if (__builtin_expect((uint64_t)moment_ns > TIME_MAX_NS, 0))
+        moment_ns = moment_ns < 0 ? 0 : TIME_MAX_NS;
+    intervals->present.moment_ns = moment_ns;
+    if (moment_ns > intervals->present.end_ns)
+        intervals->present.end_ns = moment_ns;
+    enum gmpt_g_state state = (enum gmpt_g_state)state_after[event->type];
+    int result = state ? transition_take(intervals, event, state) : other_take(intervals, event);
+    return __builtin_expect(!result && intervals->entered, 0) ? entered_tell(intervals) : result;
 }
 
 /* ---- The end ----------------------------------------------------------------------------------------------------- */
@@ -539,8 +552,8 @@ static int live_compare(const void *a_arg, const void *b_arg)
 
 int intervals_finish(struct intervals *intervals, int64_t end_ns)
 {
-    if (end_ns > intervals->end_ns)
-        intervals->end_ns = end_ns;
+    if (end_ns > intervals->present.end_ns)
+        intervals->present.end_ns = end_ns;
     size_t count = 0;
     struct live **list = calloc(intervals->gs.table.count + 1, sizeof list[0]);
     if (!list)
@@ -551,7 +564,7 @@ int intervals_finish(struct intervals *intervals, int64_t end_ns)
     qsort(list, count, sizeof list[0], live_compare);
     int result = 0;
     for (size_t i = 0; i < count && !result; i++)
-        result = now_close(intervals, list[i], intervals->end_ns, INTERVAL_TRACE_END, -1);
+        result = now_close(intervals, list[i], intervals->present.end_ns, INTERVAL_TRACE_END, -1);
     free(list);
     return result;
 }
@@ -584,13 +597,8 @@ int64_t intervals_wait_ns(const struct intervals *intervals, enum gmpt_wait_reas
     return intervals->wait_ns[reason];
 }
 
-uint64_t intervals_count(const struct intervals *intervals, enum gmpt_g_state state)
-{
-    return intervals->counts[state];
-}
-
-int64_t intervals_moment_ns(const struct intervals *intervals) { return intervals->now_ns; }
-int64_t intervals_end_ns(const struct intervals *intervals) { return intervals->end_ns; }
+const struct intervals_present *intervals_present(const struct intervals *intervals) { return &intervals->present; }
+int64_t intervals_end_ns(const struct intervals *intervals) { return intervals->present.end_ns; }
 
 bool interval_clip(struct interval *interval, int64_t from_ns, int64_t to_ns)
 {

@@ -66,6 +66,7 @@ struct interval {
     uint64_t waker_fn; /* its function; 0 = not known */
     uint32_t waker_stack; /* where it did, as the others of its stacks; 0 = not known */
     enum gmpt_waker waker_kind; /* who or what that was, waker being set only for a G */
+    const struct interval_g *waking; /* of a wait that ends: the waker, which runs, or NULL; valid during the call */
 };
 
 /* closed takes each interval and may be NULL; anything but 0 from it stops, and is what intervals_add or
@@ -82,7 +83,7 @@ struct interval_listener {
     int (*born)(void *arg, const struct interval *first); /* what it does is known, but for its end and its stack */
     bool no_runs; /* closed hears of Gs that ran only where labels, their end, or the trace's ended that */
     void *arg;
-    struct interval_listener *next, *next_closed; /* of intervals.c */
+    struct interval_listener *next, *next_closed, *next_run; /* of intervals.c */
 };
 /* The listener is the caller's, and lives as long as events are added. Before the first intervals_add; they hear in the
  * order of their calls. */
@@ -106,13 +107,16 @@ const struct interval *intervals_now(const struct intervals *intervals, uint64_t
 /* How long Gs were in this state, or waited for this reason, up to the ends of their last intervals, all together. */
 int64_t intervals_state_ns(const struct intervals *intervals, enum gmpt_g_state state);
 int64_t intervals_wait_ns(const struct intervals *intervals, enum gmpt_wait_reason reason);
-/* How many Gs are in this state now; INTERVAL_LOST is one too. */
-uint64_t intervals_count(const struct intervals *intervals, enum gmpt_g_state state);
+/* What is so as of the last event. */
+struct intervals_present {
+    int64_t moment_ns;              /* when that was, as far as it counts: a damaged clock is brought within bounds */
+    int64_t end_ns;                 /* when the latest event was, or the end after intervals_finish */
+    uint64_t counts[GMPT_G_STATES]; /* how many Gs are in each state; INTERVAL_LOST is one too */
+};
+/* Always the same place. */
+const struct intervals_present *intervals_present(const struct intervals *intervals);
 /* The G that runs on this P now; NULL = none, or not known. */
 const struct interval_g *intervals_running(const struct intervals *intervals, int32_t p);
-/* When the last event was, as far as it counts: a damaged clock is brought within bounds. */
-int64_t intervals_moment_ns(const struct intervals *intervals);
-/* When the latest event was, or the end after intervals_finish. */
 int64_t intervals_end_ns(const struct intervals *intervals);
 
 /* Cuts the interval to what lies in [from, to). Returns false when that is nothing; an empty interval is in the window

@@ -125,7 +125,7 @@ static __attribute__((noinline)) bool lane_advance(struct order *order, struct o
 }
 
 /* The same where a record follows another: what nearly every event takes. */
-static inline bool lane_step(struct order *order, struct order_lane *lane)
+static inline __attribute__((always_inline)) bool lane_step(struct order *order, struct order_lane *lane)
 {
     struct column_reader *reader = lane->reader;
     uint64_t delta;
@@ -515,7 +515,7 @@ static const uint8_t state_before[GMPT_EVENT_CODES] = {
     [GMPT_EVENT_go_attach] = GMPT_G_PREEMPTED,    [GMPT_EVENT_go_attach_wait] = GMPT_G_PREEMPTED,
 };
 
-static inline bool head_enabled(struct order *order, struct order_lane *lane)
+static inline __attribute__((always_inline)) bool head_enabled(struct order *order, struct order_lane *lane)
 {
     enum gmpt_g_state from = (enum gmpt_g_state)state_before[lane->code];
     if (!from)
@@ -541,7 +541,8 @@ static void losses_accept(struct order *order, struct order_lane *lane, struct g
 }
 
 /* Gives the lane's head out. */
-static inline int head_accept(struct order *order, struct order_lane *lane, struct gmpt_event *event, bool forced)
+static inline __attribute__((always_inline)) int head_accept(struct order *order, struct order_lane *lane,
+                                                             struct gmpt_event *event, bool forced)
 {
     struct gtable_g *g = NULL;
     int result = 0;
@@ -733,7 +734,7 @@ static inline struct order_lane *lane_choose(struct order *order, bool *out, boo
     }
 }
 
-int order_next(struct order *order, struct gmpt_event *event)
+static __attribute__((noinline)) int order_next_slowly(struct order *order, struct gmpt_event *event)
 {
     bool out, forced;
     struct order_lane *lane;
@@ -744,7 +745,7 @@ int order_next(struct order *order, struct gmpt_event *event)
     while ((lane = lane_choose(order, &out, &forced))) {
         bool sync = lane->code == ORDER_SYNC;
         int result = __builtin_expect(sync, 0) ? lane_sync(order, lane) : head_accept(order, lane, event, forced);
-        bool more = lane_step(order, lane);
+        bool more = lane_advance(order, lane);
         if (__builtin_expect(out, 0)) {
             if (more)
                 heap_push(order, lane);
@@ -757,4 +758,20 @@ int order_next(struct order *order, struct gmpt_event *event)
             return result ? result : 1;
     }
     return 0;
+}
+
+/* Nearly always no lane is blocked, and the first one's head is a record that is enabled, with another to follow. */
+int order_next(struct order *order, struct gmpt_event *event)
+{
+    struct order_lane *lane = order->heap[0].lane;
+    if (__builtin_expect(order->blocked_count > 0 || order->heap_count == 0 || order->dead ||
+                             order->heap[0].ticks > order->hold_ticks || lane->code == ORDER_SYNC ||
+                             !head_enabled(order, lane), 0))
+        return order_next_slowly(order, event);
+    int result = head_accept(order, lane, event, false);
+    if (__builtin_expect(lane_step(order, lane), 1))
+        heap_again(order, lane->ticks);
+    else
+        heap_pop(order);
+    return __builtin_expect(result, 0) ? result : 1;
 }

@@ -61,6 +61,7 @@ struct summary {
     int64_t limit_ns;    /* up to when p_room_ns is summed up */
     int64_t main_end_ns; /* valid when main_ended */
     bool main_ended, exited;
+    uint64_t events[GMPT_EVENT_CODES]; /* of each kind, that are about a G */
     struct summary_totals totals;
     struct summary_site *site_list;
     struct summary_group *group_list;
@@ -361,7 +362,7 @@ static int add_waited(struct summary *summary, const struct gmpt_event *event)
     struct resident *resident = resident_of(summary, wait->g);
     if (!resident)
         return -ENOMEM;
-    int64_t now_ns = intervals_moment_ns(summary->intervals);
+    int64_t now_ns = intervals_present(summary->intervals)->moment_ns;
     uint64_t waited_ns = event->go_waited.waited_ns, within_ns = (uint64_t)(now_ns - wait->begin_ns);
     if (wait->begin_ns == 0 && waited_ns > within_ns)
         resident->before_ns = waited_ns - within_ns < TIME_MAX_NS / 2 ? (int64_t)(waited_ns - within_ns)
@@ -372,7 +373,6 @@ static int add_waited(struct summary *summary, const struct gmpt_event *event)
 static int add_block(struct summary *summary, const struct gmpt_event *event)
 {
     uint64_t reason = event->go_block.reason;
-    summary->totals.blocks++;
     if (event->go_block.bounded || (reason < GMPT_WAIT_REASONS && !summary->reason_suspect[reason]))
         return 0;
     const struct interval *wait = intervals_now(summary->intervals, event->g);
@@ -396,40 +396,6 @@ static void limit_until(struct summary *summary, int64_t until_ns)
         totals->p_count = summary->limit;
 }
 
-/* Counts what happens to a G; what it does then is told by its intervals. */
-static int add_transition(struct summary *summary, const struct gmpt_event *event)
-{
-    struct summary_totals *totals = &summary->totals;
-    switch (event->type) {
-    case GMPT_EVENT_go_yield:
-        totals->yields++;
-        return 0;
-    case GMPT_EVENT_go_preempt:
-        totals->preemptions++;
-        return 0;
-    case GMPT_EVENT_go_preempt_async:
-        totals->async_preemptions++;
-        return 0;
-    case GMPT_EVENT_go_detach:
-        totals->detaches++;
-        return 0;
-    case GMPT_EVENT_go_attach_wait:
-        totals->attach_waits++;
-        return 0;
-    case GMPT_EVENT_go_block:
-        return add_block(summary, event);
-    case GMPT_EVENT_go_unblock:
-        totals->unblocks++;
-        totals->wakers[event->go_unblock.by < GMPT_WAKERS ? event->go_unblock.by : GMPT_WAKER_UNKNOWN]++;
-        return 0;
-    case GMPT_EVENT_syscall_begin:
-        totals->syscalls++;
-        return 0;
-    default:
-        return 0;
-    }
-}
-
 static int add_start(struct summary *summary, const struct gmpt_event *event)
 {
     if (event->p < 0 || event->p >= PS_MAX || !summary->spins[event->p])
@@ -438,15 +404,11 @@ static int add_start(struct summary *summary, const struct gmpt_event *event)
     return machines_add(summary->machines, event);
 }
 
-int summary_add(struct summary *summary, const struct gmpt_event *event)
+/* What is told of Ps, Ms and the program's own doings; of Gs, their states are told by intervals. */
+static __attribute__((noinline)) int add_rare(struct summary *summary, const struct gmpt_event *event)
 {
     struct summary_totals *totals = &summary->totals;
-    int result = intervals_add(summary->intervals, event);
-    if (result)
-        return result;
     switch (event->type) {
-    case GMPT_EVENT_go_start:
-        return add_start(summary, event);
     case GMPT_EVENT_go_waited:
         return add_waited(summary, event);
     case GMPT_EVENT_proc_steal:
@@ -460,7 +422,7 @@ int summary_add(struct summary *summary, const struct gmpt_event *event)
         totals->preempt_requests++;
         return 0;
     case GMPT_EVENT_proc_limit:
-        limit_until(summary, intervals_moment_ns(summary->intervals));
+        limit_until(summary, intervals_present(summary->intervals)->moment_ns);
         summary->limit = (uint32_t)event->proc_limit.count;
         return 0;
     case GMPT_EVENT_m_spin:
@@ -476,6 +438,7 @@ int summary_add(struct summary *summary, const struct gmpt_event *event)
     case GMPT_EVENT_m_unpark:
     case GMPT_EVENT_netpoll:
     case GMPT_EVENT_timer_fire:
+    case GMPT_EVENT_go_detach:
         return machines_add(summary->machines, event);
     case GMPT_EVENT_go_judged:
         return judgements_add(&summary->judgements, event);
@@ -489,14 +452,31 @@ int summary_add(struct summary *summary, const struct gmpt_event *event)
     case GMPT_EVENT_user_log:
     case GMPT_EVENT_go_exit:
         return spans_add(summary->spans, event);
-    case GMPT_EVENT_go_detach:
-        if (machines_add(summary->machines, event))
-            return -ENOMEM;
-        break;
     default:
-        break;
+        return 0;
     }
-    return event->g ? add_transition(summary, event) : 0;
+}
+
+int summary_add(struct summary *summary, const struct gmpt_event *event)
+{
+    int result = intervals_add(summary->intervals, event);
+    if (__builtin_expect(result, 0))
+        return result;
+    summary->events[event->type] += event->g != 0;
+    switch (event->type) {
+    case GMPT_EVENT_go_start:
+        return add_start(summary, event);
+    case GMPT_EVENT_go_yield:
+        return 0;
+    case GMPT_EVENT_go_block:
+        return event->g ? add_block(summary, event) : 0;
+    case GMPT_EVENT_go_unblock:
+        summary->totals.wakers[event->go_unblock.by < GMPT_WAKERS ? event->go_unblock.by : GMPT_WAKER_UNKNOWN] +=
+            event->g != 0;
+        return 0;
+    default:
+        return add_rare(summary, event);
+    }
 }
 
 /* ---- The end ----------------------------------------------------------------------------------------------------- */
@@ -583,6 +563,14 @@ int summary_finish(struct summary *summary)
     if (summary->group_count)
         qsort(summary->group_list, summary->group_count, sizeof *summary->group_list, group_compare);
     totals->length_ns = summary->end_ns;
+    totals->yields = summary->events[GMPT_EVENT_go_yield];
+    totals->preemptions = summary->events[GMPT_EVENT_go_preempt];
+    totals->async_preemptions = summary->events[GMPT_EVENT_go_preempt_async];
+    totals->detaches = summary->events[GMPT_EVENT_go_detach];
+    totals->attach_waits = summary->events[GMPT_EVENT_go_attach_wait];
+    totals->blocks = summary->events[GMPT_EVENT_go_block];
+    totals->unblocks = summary->events[GMPT_EVENT_go_unblock];
+    totals->syscalls = summary->events[GMPT_EVENT_syscall_begin];
     for (int state = 0; state < GMPT_G_STATES; state++)
         totals->state_ns[state] = intervals_state_ns(summary->intervals, (enum gmpt_g_state)state);
     for (int reason = 0; reason < GMPT_WAIT_REASONS; reason++)
