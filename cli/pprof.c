@@ -265,6 +265,7 @@ static int tally_read(const struct pprof_options *options, struct load *load, st
     struct intervals *intervals = intervals_open(load->trace, tally_interval, tally);
     if (!intervals)
         goto no_memory;
+    tally_follow(tally, intervals);
     while ((result = gmpt_trace_next(load->trace, &event)) > 0)
         if (intervals_add(intervals, &event) || tally_event(tally, &event))
             goto no_memory;
@@ -536,6 +537,8 @@ const struct cli_command command_pprof = {
             "  --type=preempt    made to give way\n"
             "  --type=create     goroutines that were started\n"
             "  --type=steal      Ps that took goroutines from others\n"
+            "  --type=offcpu     where their threads lost the CPU, as the kernel told\n"
+            "  --type=runqueue   and waited for one though they could run\n"
             "  --type=wall       all time of all goroutines, by what they did\n"
             "  --type=cpu        what was executed, by the samples of record --sample\n"
             "  --from=T, --to=T  only what lies between; T is since the start, such as 1.5s\n"

@@ -109,7 +109,8 @@ static bool is_call_looked(struct blockplace *place, uint64_t address)
     const struct range *range = range_of(place, address);
     if (!range || range->library || address - range->start < CALL_BYTES)
         return false;
-    struct iovec local = { before, sizeof before }, remote = { (void *)(uintptr_t)(address - CALL_BYTES), sizeof before };
+    struct iovec local = { before, sizeof before };
+    struct iovec remote = { (void *)(uintptr_t)(address - CALL_BYTES), sizeof before };
     return process_vm_readv(place->pid, &local, 1, &remote, 1, 0) == (ssize_t)sizeof before && call_precedes(before);
 }
 

@@ -3,9 +3,12 @@
 #include "intern.h"
 
 #include "trace/cpusamples.h"
+#include "trace/kernelintervals.h"
+#include "trace/syscallname.h"
 #include "trace/timesum.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +25,11 @@ struct row {
     uint8_t state, reason, cause, other; /* cause: an event; other: other_fn is told */
     uint8_t scheduler; /* a CPU sample of no G */
     uint8_t held;      /* of mutex: nobody had released it */
-    uint8_t padding[2];
+    uint8_t why;       /* of offcpu and runqueue: enum gmpt_kernel_why */
+    uint8_t padding;
+    int32_t call;      /* likewise: the system call; -1 = none, or not known */
+    uint32_t by_pid;   /* likewise, when preempted: who had the CPU next; 0 = nobody, or not known */
+    char by[KERNEL_COMM_BYTES];
 };
 
 struct tally {
@@ -31,6 +38,8 @@ struct tally {
     int64_t (*values)[PROFILE_TYPES_MAX]; /* by row */
     size_t values_room;
     int64_t period_ns; /* of CPU samples; 0 = none yet */
+    struct kernelintervals kernel;
+    const struct intervals *intervals; /* NULL until tally_follow */
 };
 
 static const struct tally_type types[] = {
@@ -62,6 +71,23 @@ static const struct tally_type types[] = {
       false,
       "sampled: a thread shows what it executes once in a period of CPU time, and each sample stands for the CPU time "
       "since the one before" },
+    { "offcpu",
+      TALLY_OFFCPU,
+      "time",
+      { { "times", COUNT }, { "delay", NS } },
+      2,
+      1,
+      false,
+      "times that threads which ran goroutines, or were in blocking calls of theirs, were without a CPU, as the kernel "
+      "told; taken_by names who had it" },
+    { "runqueue",
+      TALLY_RUNQUEUE,
+      "time",
+      { { "times", COUNT }, { "delay", NS } },
+      2,
+      1,
+      false,
+      "the part of these times in which the threads could run, but waited in the kernel's queue" },
 };
 #define TYPES (sizeof types / sizeof types[0])
 
@@ -88,9 +114,12 @@ void tally_close(struct tally *tally)
     if (!tally)
         return;
     intern_free(&tally->rows);
+    kernelintervals_clear(&tally->kernel);
     free(tally->values);
     free(tally);
 }
+
+void tally_follow(struct tally *tally, const struct intervals *intervals) { tally->intervals = intervals; }
 
 /* ---- Adding ------------------------------------------------------------------------------------------------------ */
 
@@ -124,6 +153,8 @@ static bool is_lock(enum gmpt_wait_reason reason)
 {
     return reason == GMPT_WAIT_mutex || reason == GMPT_WAIT_rwmutex_read || reason == GMPT_WAIT_rwmutex_write;
 }
+
+static bool is_off(enum tally_kind kind) { return kind == TALLY_OFFCPU || kind == TALLY_RUNQUEUE; }
 
 static bool is_preemption(enum gmpt_event_type event)
 {
@@ -314,8 +345,47 @@ static int add_cpu(struct tally *tally, const struct gmpt_event *event)
     return row_add(tally, &row, 1, cpu_ns);
 }
 
+/* A time without a CPU. What the G does at its end it did all along. */
+static int add_off(struct tally *tally, const struct kernel_interval *off)
+{
+    const struct tally_options *options = &tally->options;
+    const struct interval *doing = tally->intervals && off->g ? intervals_now(tally->intervals, off->g) : NULL;
+    bool queue = options->type->kind == TALLY_RUNQUEUE, preempted = off->why == GMPT_KERNEL_PREEMPTED;
+    int64_t begin_ns = queue ? off->able_ns : off->begin_ns, end_ns = off->end_ns;
+    if (!doing || (options->filter && !filter_match(options->filter, &options->names, doing)))
+        return 0;
+    if (begin_ns < options->from_ns)
+        begin_ns = options->from_ns;
+    if (end_ns > options->to_ns)
+        end_ns = options->to_ns;
+    if (begin_ns > end_ns || begin_ns >= options->to_ns)
+        return 0;
+    struct row row = {
+        .fn = doing->g->fn,
+        .stack = off->stack ? off->stack : doing->state == GMPT_G_SYSCALL ? doing->stack : 0,
+        .labels = doing->g->labels,
+        .name = doing->g->name,
+        .why = (uint8_t)off->why,
+        .call = off->call,
+    };
+    if (preempted && off->by_known) {
+        row.by_pid = off->next.pid;
+        memcpy(row.by, off->next.name, sizeof row.by);
+    }
+    return row_add(tally, &row, 1, end_ns - begin_ns);
+}
+
+static int add_kernel(struct tally *tally, const struct gmpt_event *event)
+{
+    struct kernel_interval off;
+    int complete = kernelintervals_takes(event->type) ? kernelintervals_add(&tally->kernel, event, &off) : 0;
+    return complete > 0 ? add_off(tally, &off) : complete;
+}
+
 int tally_event(struct tally *tally, const struct gmpt_event *event)
 {
+    if (is_off(tally->options.type->kind))
+        return add_kernel(tally, event);
     if (tally->options.type->kind == TALLY_CPU)
         return event->type == GMPT_EVENT_cpu_sample ? add_cpu(tally, event) : 0;
     if (tally->options.type->kind != TALLY_STEAL || event->type != GMPT_EVENT_proc_steal ||
@@ -411,6 +481,10 @@ static void labels_fill(struct sample *sample, const struct row *row)
                                         : "woken_by",
                   sample->text[1]);
     }
+    if (row->by_pid) {
+        snprintf(sample->text[1], sizeof sample->text[1], "%s (process %" PRIu32 ")", row->by, row->by_pid);
+        label_add(sample, "taken_by", sample->text[1]);
+    }
     if (row->name)
         label_add(sample, "goroutine_name", gmpt_trace_string(sample->trace, row->name));
     uint32_t count = row->labels ? gmpt_trace_label_count(sample->trace, row->labels) : 0;
@@ -429,6 +503,22 @@ static int steal_fill(struct sample *sample, const struct row *row, const int64_
                               &(struct profile_sample){ .pseudo = pseudo, .pseudo_count = 2, .values = values });
 }
 
+/* What the kernel did with the thread. */
+static void off_words(const struct row *row, char *text, size_t size)
+{
+    const char *call = syscall_name(row->call);
+    if (row->why == GMPT_KERNEL_PREEMPTED)
+        snprintf(text, size, "[preempted]");
+    else if (row->why == GMPT_KERNEL_STARTED)
+        snprintf(text, size, "[started]");
+    else if (call)
+        snprintf(text, size, "[%s]", call);
+    else if (row->call >= 0)
+        snprintf(text, size, "[system call %" PRId32 "]", row->call);
+    else
+        snprintf(text, size, "[waiting for a page]");
+}
+
 static int row_fill(struct sample *sample, const struct row *row, const int64_t *values)
 {
     enum tally_kind kind = sample->tally->options.type->kind;
@@ -443,9 +533,13 @@ static int row_fill(struct sample *sample, const struct row *row, const int64_t 
                  waits ? gmpt_wait_reason_words((enum gmpt_wait_reason)row->reason) : state_words(row->state));
         sample->pseudo[sample->pseudo_count++] = state;
     }
+    if (is_off(kind)) {
+        off_words(row, state, sizeof state);
+        sample->pseudo[sample->pseudo_count++] = state;
+    }
     /* Of what runs, the innermost frames count, by which stacks that mean the same are not told apart. */
     uint32_t index = row->stack;
-    if (index && kind != TALLY_CPU && sample->texts->canonical_stack)
+    if (index && kind != TALLY_CPU && !is_off(kind) && sample->texts->canonical_stack)
         index = sample->texts->canonical_stack(sample->texts->arg, index);
     struct gmpt_stack stack = gmpt_trace_stack(sample->trace, index);
     /* Where nothing says where it is, it is at least somewhere under its function. A G's beginning is nowhere in it. */

@@ -13,6 +13,8 @@
  *     wall       all                                   wall                       as above, below a frame for the state
  *     steal      (events, no intervals)                steals, goroutines         a frame for each of both Ps
  *     cpu        (events, no intervals)                samples, cpu               what was executed
+ *     offcpu     (events of the kernel's side)         times, delay               where the thread of a G lost its CPU
+ *     runqueue   (the same)                            times, delay               likewise; only while it could run
  *
  * block, net and sleep have each wait once, so with sched, syscall and what runs they make up wall. Where no stack is
  * known the G's function stands for it. Times are cut to the window, exactly; an interval counts when any of it is in
@@ -49,7 +51,9 @@ enum tally_kind {
     TALLY_CREATE,
     TALLY_WALL,
     TALLY_STEAL,
-    TALLY_CPU
+    TALLY_CPU,
+    TALLY_OFFCPU,
+    TALLY_RUNQUEUE
 };
 
 struct tally_type {
@@ -84,6 +88,9 @@ void tally_close(struct tally *tally); /* NULL: nothing */
 
 /* The callback for intervals_open; the first argument is the struct tally. Returns 0 or -ENOMEM. */
 int tally_interval(void *tally, const struct interval *interval);
+/* For offcpu and runqueue: what tells which G does what now, and has each event before the tally. Before the first
+ * event. */
+void tally_follow(struct tally *tally, const struct intervals *intervals);
 /* Takes what is no interval; to be called for every event. Returns 0 or -ENOMEM. */
 int tally_event(struct tally *tally, const struct gmpt_event *event);
 
