@@ -1,20 +1,18 @@
 /* `gmptrace record -p`: programs that run already, from outside. */
 #define _GNU_SOURCE
 #include "harness.h"
+#include "shell.h"
 
 #include <gmptrace/trace.h>
 
 #include <fcntl.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-static char out[262144], err[65536];
 
 /* ---- The program ------------------------------------------------------------------------------------------------ */
 
@@ -27,7 +25,7 @@ static struct {
 static void program_start(const char *name, const char *argument, const char *second, bool ready)
 {
     int input[2], output[2];
-    char path[512], line[16];
+    char path[512], line[16], pid[16];
     ck_assert_int_eq(pipe2(input, O_CLOEXEC) | pipe2(output, O_CLOEXEC), 0);
     snprintf(path, sizeof path, "%s/tests/programs/%s", getenv("BUILD"), name);
     program.pid = fork();
@@ -38,6 +36,8 @@ static void program_start(const char *name, const char *argument, const char *se
         _exit(127);
     }
     ck_assert_int_gt(program.pid, 0);
+    snprintf(pid, sizeof pid, "%d", (int)program.pid);
+    setenv("PID", pid, 1); /* for commands */
     program.input = input[1];
     close(input[0]);
     close(output[1]);
@@ -61,20 +61,6 @@ static void program_end(void)
 }
 
 static bool program_lives(void) { return waitpid(program.pid, NULL, WNOHANG) == 0; }
-
-/* R stands for the recorder, P for the process id. */
-static int shell(const char *format, ...) __attribute__((format(printf, 1, 2)));
-static int shell(const char *format, ...)
-{
-    char command[2048];
-    int length = snprintf(command, sizeof command, "R=\"$GMPTRACE record\"; P=%d; cd '%s' || exit 99; ",
-                          (int)program.pid, harness_tmpdir());
-    va_list args;
-    va_start(args, format);
-    vsnprintf(command + length, sizeof command - (size_t)length, format, args);
-    va_end(args);
-    return harness_shell(command, out, sizeof out, err, sizeof err);
-}
 
 /* ---- The trace -------------------------------------------------------------------------------------------------- */
 
@@ -134,33 +120,34 @@ static int count_waits(enum gmpt_g_state state, enum gmpt_wait_reason reason, in
 
 TEST(attach, what_is_no_process_id_is_wrong_usage)
 {
-    ck_assert_int_eq(shell("$R -p 12x"), 2);
-    ck_assert_ptr_nonnull(strstr(err, "'12x' is no process id"));
-    ck_assert_int_eq(shell("$R -p 0"), 2);
-    ck_assert_int_eq(shell("$R -p 1 true"), 2);
-    ck_assert_ptr_nonnull(strstr(err, "either a program to start or -p"));
+    ck_assert_int_eq(shell_run("$R -p 12x"), 2);
+    shell_has(shell_err, "'12x' is no process id");
+    ck_assert_int_eq(shell_run("$R -p 0"), 2);
+    ck_assert_int_eq(shell_run("$R -p 1 true"), 2);
+    shell_has(shell_err, "either a program to start or -p");
 }
 
 TEST(attach, a_process_that_is_not_there_is_told)
 {
-    ck_assert_int_eq(shell("sleep 0 & wait; $R -p $!"), 2);
-    ck_assert_ptr_nonnull(strstr(err, "there is no process"));
-    ck_assert_int_eq(shell("test -e gmptrace.data"), 1);
+    ck_assert_int_eq(shell_run("sleep 0 & wait; $R -p $!"), 2);
+    shell_has(shell_err, "there is no process");
+    ck_assert_int_eq(shell_run("test -e gmptrace.data"), 1);
 }
 
 TEST(attach, a_process_without_the_runtime_is_told)
 {
-    ck_assert_int_eq(shell("sleep 100 & $R -p $!; S=$?; kill $!; exit $S"), 2);
-    ck_assert_ptr_nonnull(strstr(err, "does not run the gmptrace runtime"));
+    ck_assert_int_eq(shell_run("sleep 100 & $R -p $!; S=$?; kill $!; exit $S"), 2);
+    shell_has(shell_err, "does not run the gmptrace runtime");
 }
 
 TEST(attach, a_child_that_kept_its_parents_descriptors_is_no_target)
 {
     program_start("idlers", "0", NULL, true);
-    ck_assert_int_eq(shell("exec 9<>/proc/$P/fd/$(ls -l /proc/$P/fd | sed -n 's/.* \\([0-9]*\\) -> .*memfd:gmptrace.*/"
-                           "\\1/p'); sleep 100 & $R -p $!; S=$?; kill $!; exit $S"),
+    ck_assert_int_eq(shell_run("exec 9<>/proc/$PID/fd/"
+                               "$(ls -l /proc/$PID/fd | sed -n 's/.* \\([0-9]*\\) -> .*memfd:gmptrace.*/"
+                               "\\1/p'); sleep 100 & $R -p $!; S=$?; kill $!; exit $S"),
                      2);
-    ck_assert_ptr_nonnull(strstr(err, "does not run the gmptrace runtime"));
+    shell_has(shell_err, "does not run the gmptrace runtime");
     program_end();
 }
 
@@ -169,7 +156,7 @@ TEST(attach, a_child_that_kept_its_parents_descriptors_is_no_target)
 TEST(attach, all_that_wait_are_known_with_reason_sites_and_time)
 {
     program_start("idlers", "300", NULL, true);
-    ck_assert_int_eq(shell("$R -o t.data -d 100ms -p $P"), 0);
+    ck_assert_int_eq(shell_run("$R -o t.data -d 100ms -p $PID"), 0);
     const struct gmpt_trace_info *info = trace_read();
     ck_assert_int_eq(info->exit_kind, 0);
     ck_assert_uint_eq(info->pid, (uint32_t)program.pid);
@@ -181,20 +168,20 @@ TEST(attach, all_that_wait_are_known_with_reason_sites_and_time)
     ck_assert_int_eq(count_waits(GMPT_G_SYSCALL, GMPT_WAIT_none, 0), 1);
     ck_assert_uint_eq(gmpt_trace_counts(trace)->lost, 0);
 
-    ck_assert_int_eq(shell("$GMPTRACE leaks --stuck 1ms t.data"), 1);
-    ck_assert_ptr_nonnull(strstr(out, "300 goroutines wait in chan receive"));
-    ck_assert_int_eq(shell("$GMPTRACE script t.data | grep -m1 -B4 'the reader'"), 0);
-    ck_assert_ptr_nonnull(strstr(out, "labels={tenant=\"acme\"}"));
-    ck_assert_ptr_nonnull(strstr(out, "name=\"the reader\""));
-    ck_assert_ptr_nonnull(strstr(out, "wants_message idlers.c:"));
-    ck_assert_ptr_nonnull(strstr(out, "main_g idlers.c:"));
+    ck_assert_int_eq(shell_run("$GMPTRACE leaks --stuck 1ms t.data"), 1);
+    shell_has(shell_out, "300 goroutines wait in chan receive");
+    ck_assert_int_eq(shell_run("$GMPTRACE script t.data | grep -m1 -B4 'the reader'"), 0);
+    shell_has(shell_out, "labels={tenant=\"acme\"}");
+    shell_has(shell_out, "name=\"the reader\"");
+    shell_has(shell_out, "wants_message idlers.c:");
+    shell_has(shell_out, "main_g idlers.c:");
     program_end();
 }
 
 TEST(attach, a_program_that_ends_meanwhile_loses_nothing)
 {
     program_start("idlers", "0", NULL, true);
-    ck_assert_int_eq(shell("$R -o t.data -p $P & sleep 0.3; kill -9 $P; wait $!"), 0);
+    ck_assert_int_eq(shell_run("$R -o t.data -p $PID & sleep 0.3; kill -9 $PID; wait $!"), 0);
     ck_assert_int_eq(trace_read()->exit_kind, 3);
     ck_assert_int_eq(WTERMSIG(program_wait()), SIGKILL);
 }
@@ -202,7 +189,7 @@ TEST(attach, a_program_that_ends_meanwhile_loses_nothing)
 TEST(attach, a_signal_to_end_detaches)
 {
     program_start("idlers", "0", NULL, true);
-    ck_assert_int_eq(shell("$R -o t.data -p $P & sleep 0.3; kill -TERM $!; wait $!"), 0);
+    ck_assert_int_eq(shell_run("$R -o t.data -p $PID & sleep 0.3; kill -TERM $!; wait $!"), 0);
     ck_assert_int_eq(trace_read()->exit_kind, 0);
     ck_assert(program_lives());
     program_end();
@@ -211,19 +198,20 @@ TEST(attach, a_signal_to_end_detaches)
 TEST(attach, one_recorder_at_a_time)
 {
     program_start("idlers", "0", NULL, true);
-    ck_assert_int_eq(shell("$R -o t.data -p $P & sleep 0.3; $R -o u.data -p $P; S=$?; kill -TERM $!; wait $!; exit $S"),
+    ck_assert_int_eq(shell_run("$R -o t.data -p $PID & sleep 0.3; $R -o u.data -p $PID; S=$?; "
+                               "kill -TERM $!; wait $!; exit $S"),
                      2);
-    ck_assert_ptr_nonnull(strstr(err, "it is being recorded already"));
+    shell_has(shell_err, "it is being recorded already");
     trace_read();
     program_end();
 }
 
 TEST(attach, a_program_that_was_recorded_from_its_start_can_be_attached_to)
 {
-    int status = shell("$R -d 100ms -o first.data $BUILD/tests/programs/until_signal & "
-                       "until test -e first.data; do sleep 0.1; done; "
-                       "C=$(pgrep -P $!); $R -o t.data -d 100ms -p $C; S=$?; kill $C; wait; exit $S");
-    ck_assert_msg(status == 0, "%s", err);
+    int status = shell_run("$R -d 100ms -o first.data $BUILD/tests/programs/until_signal & "
+                           "until test -e first.data; do sleep 0.1; done; "
+                           "C=$(pgrep -P $!); $R -o t.data -d 100ms -p $C; S=$?; kill $C; wait; exit $S");
+    ck_assert_msg(status == 0, "%s", shell_err);
     trace_read();
 }
 
@@ -240,7 +228,8 @@ TEST_TIMEOUT(attach, each_of_many_recordings_is_valid_by_itself, 3600)
     program_start("churn", "7", "1000000000", false);
     usleep(200000);
     for (long i = 0, count = rounds(8); i < count; i++) {
-        ck_assert_msg(shell("$R -o t.data -d %ldms -p $P; rm -f t.data.old", 5 + i * 13 % 60) == 0, "%s", err);
+        ck_assert_msg(shell_run("$R -o t.data -d %ldms -p $PID; rm -f t.data.old", 5 + i * 13 % 60) == 0, "%s",
+                      shell_err);
         trace_read();
         ck_assert(program_lives());
     }
@@ -253,8 +242,8 @@ TEST_TIMEOUT(attach, a_recorder_that_is_killed_leaves_a_program_that_can_be_atta
     program_start("churn", "9", "1000000000", false);
     usleep(200000);
     for (long i = 0, count = rounds(3); i < count; i++) {
-        shell("$R -o k.data -p $P & sleep 0.0%ld; kill -9 $!; wait $!", 1 + i * 7 % 9);
-        ck_assert_msg(shell("$R -o t.data -d 50ms -p $P; rm -f t.data.old k.*") == 0, "%s", err);
+        shell_run("$R -o k.data -p $PID & sleep 0.0%ld; kill -9 $!; wait $!", 1 + i * 7 % 9);
+        ck_assert_msg(shell_run("$R -o t.data -d 50ms -p $PID; rm -f t.data.old k.*") == 0, "%s", shell_err);
         trace_read();
         ck_assert(program_lives());
     }

@@ -1,6 +1,7 @@
 /* The flight recorder: what is kept and what goes, and snapshots of real programs. */
 #define _GNU_SOURCE
 #include "harness.h"
+#include "shell.h"
 
 #include "trace/flight.h"
 
@@ -100,16 +101,6 @@ TEST(flight, there_is_an_end_to_generations)
 
 /* ---- Real programs ---------------------------------------------------------------------------------------------- */
 
-static char out[65536], err[65536];
-
-static int shell(const char *rest)
-{
-    char command[2048];
-    snprintf(command, sizeof command, "R=\"$GMPTRACE record\"; T=\"$BUILD/tests/programs\"; cd '%s' || exit 99; %s",
-             harness_tmpdir(), rest);
-    return harness_shell(command, out, sizeof out, err, sizeof err);
-}
-
 /* Reads a snapshot, in which nothing may be missing. */
 static struct gmpt_trace_info snapshot_read(const char *name)
 {
@@ -137,36 +128,36 @@ static struct gmpt_trace_info snapshot_read(const char *name)
 
 TEST(flight, a_short_program_is_kept_whole)
 {
-    ck_assert_int_eq(shell("$R --flight 60s -o t.data $T/churn 3 20"), 0);
+    ck_assert_int_eq(shell_run("$R --flight 60s -o t.data $P/churn 3 20"), 0);
     struct gmpt_trace_info info = snapshot_read("t.data");
     ck_assert_int_eq(info.attached, 0);
     ck_assert_int_eq(info.exit_kind, 1);
-    ck_assert_ptr_nonnull(strstr(err, "the program has ended: the last "));
+    shell_has(shell_err, "the program has ended: the last ");
 }
 
 TEST(flight, the_last_part_of_a_long_program_stands_by_itself)
 {
-    ck_assert_int_eq(shell("$R --flight 400ms -d 3s -o t.data $T/churn 3 100000000 & sleep 1.5; "
-                           "C=$(pgrep -P $!); kill -USR2 $!; sleep 2; kill -9 $C; wait $!; exit 0"),
+    ck_assert_int_eq(shell_run("$R --flight 400ms -d 3s -o t.data $P/churn 3 100000000 & sleep 1.5; "
+                               "C=$(pgrep -P $!); kill -USR2 $!; sleep 2; kill -9 $C; wait $!; exit 0"),
                      0);
     struct gmpt_trace_info first = snapshot_read("t.data"), last = snapshot_read("t.data.2");
     ck_assert_int_eq(first.attached & last.attached, 1);
     ck_assert_int_eq(first.exit_kind, 0);
-    ck_assert_ptr_nonnull(strstr(err, "SIGUSR2: the last "));
+    shell_has(shell_err, "SIGUSR2: the last ");
 }
 
 TEST(flight, limited_by_size_it_is_that_small)
 {
-    ck_assert_int_eq(shell("$R --flight 1M -o t.data $T/churn 3 100000000 & sleep 4; C=$(pgrep -P $!); kill -9 $C; "
-                           "wait $!; S=$?; test $(stat -c %s t.data) -lt 1500000 || S=98; exit $S"),
+    ck_assert_int_eq(shell_run("$R --flight 1M -o t.data $P/churn 3 100000000 & sleep 4; C=$(pgrep -P $!); kill -9 $C; "
+                               "wait $!; S=$?; test $(stat -c %%s t.data) -lt 1500000 || S=98; exit $S"),
                      137);
     ck_assert_int_eq(snapshot_read("t.data").exit_kind, 2);
 }
 
 TEST(flight, the_program_may_ask_for_it)
 {
-    ck_assert_int_eq(shell("$R --flight 10s -o t.data $T/idlers 0 snapshot < /dev/null"), 0);
-    ck_assert_ptr_nonnull(strstr(err, "asked for by the program: the last "));
+    ck_assert_int_eq(shell_run("$R --flight 10s -o t.data $P/idlers 0 snapshot < /dev/null"), 0);
+    shell_has(shell_err, "asked for by the program: the last ");
     snapshot_read("t.data");
     snapshot_read("t.data.2");
 }
@@ -177,7 +168,7 @@ TEST(flight, wrong_limits_are_wrong_usage)
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         char command[128];
         snprintf(command, sizeof command, "$R --flight '%s' true", wrong[i]);
-        ck_assert_int_eq(shell(command), 2);
-        ck_assert_ptr_nonnull(strstr(err, "is neither a size"));
+        ck_assert_int_eq(shell_run(command), 2);
+        shell_has(shell_err, "is neither a size");
     }
 }

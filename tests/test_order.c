@@ -1,88 +1,47 @@
-/* One order out of many rings: cause before effect, resynchronising after losses, and finding what contradicts itself.
- *
- * The traces are text; a tick is a nanosecond. Stories are compared without times. */
+/* One order out of many rings: cause before effect, resynchronising after losses, and finding contradictions. */
 #include "harness.h"
-#include "tracefile.h"
+#include "story.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define EVENTS(ring, sequence, base, g, seq)                                                                           \
-    "events ring=" #ring " sequence=" #sequence " offset=0 base=" #base " g=" #g " seq=" #seq " tid=1 lost=0\n"
-#define RING(ring, base) EVENTS(ring, 0, base, 0, 0)
-#define FRAME(ticks) "frame\nclock " #ticks " " #ticks " 1000\n"
-#define END "end 1 0\n"
-#define CREATE(g) "1 go_create g=" #g " fn=0x10 stack=0\n"
-#define START(g, seq) "1 go_start g=" #g " seq=" #seq "\n"
-#define UNBLOCK(g, seq) "1 go_unblock g=" #g " seq=" #seq " by=0 stack=0\n"
-#define BLOCK "1 go_block reason=chan_recv object=0x5 bounded=0 stack=0 owner=0\n"
-#define EXIT "1 go_exit\n"
-/* As they come out. */
-#define S_CREATE(p, g) #p " G" #g " go_create g=" #g " fn=0x10 stack=0\n"
-#define S_START(p, g, seq) #p " G" #g " go_start g=" #g " seq=" #seq "\n"
-#define S_UNBLOCK(p, g, seq) #p " G" #g " go_unblock g=" #g " seq=" #seq " by=0 stack=0\n"
-#define S_BLOCK(p, g) #p " G" #g " go_block reason=chan_recv object=0x5 bounded=0 stack=0 owner=0\n"
-#define S_EXIT(p, g) #p " G" #g " go_exit\n"
-
-static void check_story(const char *text, const char *wanted)
-{
-    char *story = tracefile_story(text);
-    ck_assert_str_eq(story, wanted);
-    free(story);
-    struct tracefile_result result = tracefile_run(text);
-    ck_assert_uint_eq(result.counts.violations, 0);
-    ck_assert_uint_eq(result.counts.resynced, 0);
-    ck_assert_uint_eq(result.counts.gaps, 0);
-    free(result.events);
-}
-
-static struct tracefile_result check_counts(const char *text, uint64_t gaps, uint64_t resynced, uint64_t violations)
-{
-    struct tracefile_result result = tracefile_run(text);
-    ck_assert_msg(
-        result.counts.gaps == gaps && result.counts.resynced == resynced && result.counts.violations == violations,
-        "gaps %llu resynced %llu violations %llu:\n%s", (unsigned long long)result.counts.gaps,
-        (unsigned long long)result.counts.resynced, (unsigned long long)result.counts.violations, result.events);
-    return result;
-}
-
 TEST(order, time_decides_between_rings_that_do_not_depend)
 {
-    check_story(TRACEFILE_HEAD FRAME(1000) RING(0, 9) CREATE(1) "9 go_create g=3 fn=0x10 stack=0\n" RING(1, 14)
+    story_check(TRACEFILE_HEAD FRAME(1000) RING(0, 9) CREATE(1) "9 go_create g=3 fn=0x10 stack=0\n" RING(1, 14)
                     CREATE(2) "9 go_create g=4 fn=0x10 stack=0\n" END,
                 S_CREATE(P0, 1) S_CREATE(P1, 2) S_CREATE(P0, 3) S_CREATE(P1, 4));
 }
 
 TEST(order, start_waits_for_create_though_its_clock_is_behind)
 {
-    check_story(TRACEFILE_HEAD FRAME(1000) RING(0, 100) CREATE(1) RING(1, 10) START(1, 2) EXIT END,
+    story_check(TRACEFILE_HEAD FRAME(1000) RING(0, 100) CREATE(1) RING(1, 10) START(1, 2) EXIT END,
                 S_CREATE(P0, 1) S_START(P1, 1, 2) S_EXIT(P1, 1));
 }
 
 TEST(order, unblock_waits_for_block)
 {
-    check_story(TRACEFILE_HEAD FRAME(1000) RING(0, 100) CREATE(1) START(1, 2) "90" BLOCK RING(1, 50) UNBLOCK(1, 4) END,
+    story_check(TRACEFILE_HEAD FRAME(1000) RING(0, 100) CREATE(1) START(1, 2) "90" BLOCK RING(1, 50) UNBLOCK(1, 4) END,
                 S_CREATE(P0, 1) S_START(P0, 1, 2) S_BLOCK(P0, 1) S_UNBLOCK(P1, 1, 4));
 }
 
 TEST(order, start_waits_for_unblock)
 {
-    check_story(TRACEFILE_HEAD FRAME(1000) RING(0, 10) CREATE(1) START(1, 2) BLOCK START(1, 5) EXIT RING(1, 500)
+    story_check(TRACEFILE_HEAD FRAME(1000) RING(0, 10) CREATE(1) START(1, 2) BLOCK START(1, 5) EXIT RING(1, 500)
                     UNBLOCK(1, 4) END,
                 S_CREATE(P0, 1) S_START(P0, 1, 2) S_BLOCK(P0, 1) S_UNBLOCK(P1, 1, 4) S_START(P0, 1, 5) S_EXIT(P0, 1));
 }
 
 TEST(order, a_chain_over_three_rings_is_followed)
 {
-    check_story(TRACEFILE_HEAD FRAME(1000) RING(0, 300) CREATE(1) RING(1, 200) START(1, 2) CREATE(2) RING(2, 100)
+    story_check(TRACEFILE_HEAD FRAME(1000) RING(0, 300) CREATE(1) RING(1, 200) START(1, 2) CREATE(2) RING(2, 100)
                     START(2, 2) EXIT END,
                 S_CREATE(P0, 1) S_START(P1, 1, 2) S_CREATE(P1, 2) S_START(-, 2, 2) S_EXIT(-, 2));
 }
 
 TEST(order, a_cause_that_comes_a_frame_later_is_awaited)
 {
-    check_story(TRACEFILE_HEAD FRAME(100) RING(0, 10) CREATE(1) START(1, 2) RING(1, 50) UNBLOCK(1, 4)
+    story_check(TRACEFILE_HEAD FRAME(100) RING(0, 10) CREATE(1) START(1, 2) RING(1, 50) UNBLOCK(1, 4)
                     FRAME(200) "events ring=0 sequence=0 offset=9 base=30 g=1 seq=2 tid=1 lost=0\n" BLOCK FRAME(300)
                         END,
                 S_CREATE(P0, 1) S_START(P0, 1, 2) S_BLOCK(P0, 1) S_UNBLOCK(P1, 1, 4));
@@ -90,7 +49,7 @@ TEST(order, a_cause_that_comes_a_frame_later_is_awaited)
 
 TEST(order, a_late_commit_does_not_stop_other_rings)
 {
-    struct tracefile_result result = check_counts(
+    struct tracefile_result result = story_counted(
         TRACEFILE_HEAD FRAME(100) RING(0, 10) CREATE(1) RING(1, 20) START(2, 2) EXIT FRAME(200)
             RING(2, 5) "1 go_create g=2 fn=0x10 stack=0\n" EVENTS(0, 1, 110, 0, 0) CREATE(3) FRAME(300) END,
         0, 0, 0);
@@ -101,14 +60,14 @@ TEST(order, a_late_commit_does_not_stop_other_rings)
 TEST(order, records_after_the_snapshot_wait_for_the_next_frame)
 {
     /* Ring 1 was drained before its record of 120 was there; ring 0, after it, already has its one of 150. */
-    check_story(TRACEFILE_HEAD FRAME(100) RING(0, 9) CREATE(1) "140 go_create g=3 fn=0x10 stack=0\n" FRAME(200)
+    story_check(TRACEFILE_HEAD FRAME(100) RING(0, 9) CREATE(1) "140 go_create g=3 fn=0x10 stack=0\n" FRAME(200)
                     RING(1, 119) CREATE(2) FRAME(300) END,
                 S_CREATE(P0, 1) S_CREATE(P1, 2) S_CREATE(P0, 3));
 }
 
 TEST(order, the_parts_of_a_subbuffer_are_one)
 {
-    check_story(TRACEFILE_HEAD FRAME(100) RING(0, 10) CREATE(1)
+    story_check(TRACEFILE_HEAD FRAME(100) RING(0, 10) CREATE(1)
                     START(1, 2) "events ring=0 sequence=0 offset=9 base=12 g=1 seq=2 tid=1 lost=0\n" EXIT FRAME(200)
                         EVENTS(0, 1, 90, 0, 0) CREATE(2) END,
                 S_CREATE(P0, 1) S_START(P0, 1, 2) S_EXIT(P0, 1) S_CREATE(P0, 2));
@@ -116,14 +75,14 @@ TEST(order, the_parts_of_a_subbuffer_are_one)
 
 TEST(order, a_call_that_keeps_its_p)
 {
-    check_story(TRACEFILE_HEAD FRAME(100) RING(0, 10) CREATE(1)
+    story_check(TRACEFILE_HEAD FRAME(100) RING(0, 10) CREATE(1)
                     START(1, 2) "1 syscall_begin stack=0\n1 syscall_end\n" EXIT END,
                 S_CREATE(P0, 1) S_START(P0, 1, 2) "P0 G1 syscall_begin stack=0\nP0 G1 syscall_end\n" S_EXIT(P0, 1));
 }
 
 TEST(order, a_call_whose_p_is_retaken_ends_on_another)
 {
-    check_story(TRACEFILE_HEAD FRAME(100) RING(0, 10) CREATE(1) CREATE(2)
+    story_check(TRACEFILE_HEAD FRAME(100) RING(0, 10) CREATE(1) CREATE(2)
                     START(1, 2) "1 syscall_begin stack=0\n9 proc_start tid=2\n" START(2, 2)
                         EXIT RING(1, 5) "1 syscall_resume g=1 seq=4\n" EXIT END,
                 S_CREATE(P0, 1) S_CREATE(P0, 2)
@@ -133,7 +92,7 @@ TEST(order, a_call_whose_p_is_retaken_ends_on_another)
 
 TEST(order, a_call_that_ends_without_a_p_makes_runnable)
 {
-    check_story(TRACEFILE_HEAD FRAME(100) RING(0, 10) CREATE(1) START(1, 2) "1 syscall_begin stack=0\n" RING(1, 5)
+    story_check(TRACEFILE_HEAD FRAME(100) RING(0, 10) CREATE(1) START(1, 2) "1 syscall_begin stack=0\n" RING(1, 5)
                     START(1, 5) EXIT RING(2, 40) "1 syscall_exit g=1 seq=4\n" END,
                 S_CREATE(P0, 1)
                     S_START(P0, 1, 2) "P0 G1 syscall_begin stack=0\n- G1 syscall_exit g=1 seq=4\n" S_START(P1, 1, 5)
@@ -142,7 +101,7 @@ TEST(order, a_call_that_ends_without_a_p_makes_runnable)
 
 TEST(order, yield_and_preempt_make_runnable)
 {
-    check_story(TRACEFILE_HEAD FRAME(100) RING(0, 10) CREATE(1)
+    story_check(TRACEFILE_HEAD FRAME(100) RING(0, 10) CREATE(1)
                     START(1, 2) "1 go_yield\n" START(1, 4) "1 go_preempt\n" START(1, 6) EXIT END,
                 S_CREATE(P0, 1)
                     S_START(P0, 1, 2) "P0 G1 go_yield\n" S_START(P0, 1, 4) "P0 G1 go_preempt\n" S_START(P0, 1, 6)
@@ -151,14 +110,14 @@ TEST(order, yield_and_preempt_make_runnable)
 
 TEST(order, a_signal_makes_runnable)
 {
-    check_story(TRACEFILE_HEAD FRAME(100) RING(0, 10) CREATE(1) START(1, 2) "1 go_preempt_async\n" START(1, 4) EXIT END,
+    story_check(TRACEFILE_HEAD FRAME(100) RING(0, 10) CREATE(1) START(1, 2) "1 go_preempt_async\n" START(1, 4) EXIT END,
                 S_CREATE(P0, 1) S_START(P0, 1, 2) "P0 G1 go_preempt_async\n" S_START(P0, 1, 4) S_EXIT(P0, 1));
 }
 
 TEST(order, a_g_whose_p_was_taken_goes_on_with_another)
 {
     /* Ring 1's clock is behind. */
-    check_story(TRACEFILE_HEAD FRAME(100) RING(0, 20) CREATE(1) CREATE(2)
+    story_check(TRACEFILE_HEAD FRAME(100) RING(0, 20) CREATE(1) CREATE(2)
                     START(1, 2) "1 go_detach\n9 proc_start tid=2\n" START(2, 2)
                         EXIT RING(1, 5) "1 proc_start tid=1\n1 go_attach g=1 seq=4\n" EXIT END,
                 "P1 - proc_start tid=1\n" S_CREATE(P0, 1) S_CREATE(P0, 2)
@@ -168,7 +127,7 @@ TEST(order, a_g_whose_p_was_taken_goes_on_with_another)
 
 TEST(order, a_g_whose_p_was_taken_gets_it_back)
 {
-    check_story(TRACEFILE_HEAD FRAME(100) RING(0, 10) CREATE(1)
+    story_check(TRACEFILE_HEAD FRAME(100) RING(0, 10) CREATE(1)
                     START(1, 2) "1 go_detach\n1 proc_start tid=1\n1 go_attach g=1 seq=4\n" EXIT END,
                 S_CREATE(P0, 1) S_START(
                     P0, 1, 2) "P0 G1 go_detach\nP0 - proc_start tid=1\nP0 G1 go_attach g=1 seq=4\n" S_EXIT(P0, 1));
@@ -176,7 +135,7 @@ TEST(order, a_g_whose_p_was_taken_gets_it_back)
 
 TEST(order, a_g_whose_p_was_taken_and_that_finds_none_is_runnable)
 {
-    check_story(TRACEFILE_HEAD FRAME(100) RING(0, 10) CREATE(1) START(1, 2) "1 go_detach\n" RING(1, 5) START(1, 5)
+    story_check(TRACEFILE_HEAD FRAME(100) RING(0, 10) CREATE(1) START(1, 2) "1 go_detach\n" RING(1, 5) START(1, 5)
                     EXIT RING(2, 4) "1 go_attach_wait g=1 seq=4\n" END,
                 S_CREATE(P0, 1) S_START(P0, 1, 2) "P0 G1 go_detach\n- G1 go_attach_wait g=1 seq=4\n" S_START(P1, 1, 5)
                     S_EXIT(P1, 1));
@@ -197,7 +156,7 @@ TEST(order, a_g_without_its_p_is_preempted)
 
 TEST(order, transition_numbers_wrap)
 {
-    struct tracefile_result result = check_counts(
+    struct tracefile_result result = story_counted(
         TRACEFILE_HEAD FRAME(100) EVENTS(0, 0, 10, 1, 4294967294) BLOCK UNBLOCK(1, 0) START(1, 1) EXIT END, 0, 1, 0);
     ck_assert_uint_eq(result.gs_alive, 0);
     free(result.events);
@@ -280,8 +239,8 @@ TEST(order, each_g_stops_when_told)
 
 TEST(order, the_clocks_skew_of_a_g_that_moves_is_told)
 {
-    struct tracefile_result result =
-        check_counts(TRACEFILE_HEAD FRAME(1000) RING(0, 100) CREATE(1) RING(1, 10) START(1, 2) "100" EXIT END, 0, 0, 0);
+    struct tracefile_result result = story_counted(
+        TRACEFILE_HEAD FRAME(1000) RING(0, 100) CREATE(1) RING(1, 10) START(1, 2) "100" EXIT END, 0, 0, 0);
     ck_assert_int_eq(result.counts.skew_ns, 90);
     free(result.events);
 }
@@ -317,13 +276,13 @@ TEST(order, labels_pass_to_children_and_change_no_state)
 
 TEST(order, labels_of_a_g_that_is_not_there_are_a_violation)
 {
-    free(check_counts(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) "1 go_labels g=7 labels=0\n" END, 0, 0, 1).events);
-    free(check_counts(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) "1 go_name g=0 name=0\n" END, 0, 0, 1).events);
+    story_check_counts(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) "1 go_labels g=7 labels=0\n" END, 0, 0, 1);
+    story_check_counts(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) "1 go_name g=0 name=0\n" END, 0, 0, 1);
 }
 
 TEST(order, what_a_g_says_is_about_it)
 {
-    check_story(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1)
+    story_check(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1)
                     START(1, 2) "1 user_region_begin task=0 name=0\n1 user_task_end task=4\n" EXIT
                                 "1 user_task_end task=5\n" END,
                 S_CREATE(P0, 1)
@@ -389,9 +348,9 @@ TEST(order, a_messages_text_has_a_limit)
 TEST(order, after_a_lost_record_the_head_of_the_part_tells_who_runs)
 {
     struct tracefile_result result =
-        check_counts(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) START(1, 2)
-                         BLOCK EVENTS(0, 1, 100, 2, 7) "0 lost count=9 span_ticks=50\n" EXIT END "ring 13 9 0\n",
-                     1, 1, 0);
+        story_counted(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) START(1, 2)
+                          BLOCK EVENTS(0, 1, 100, 2, 7) "0 lost count=9 span_ticks=50\n" EXIT END "ring 13 9 0\n",
+                      1, 1, 0);
     ck_assert_ptr_nonnull(strstr(result.events, "P0 G2 go_exit"));
     ck_assert_ptr_nonnull(strstr(result.events, "P0 - lost count=9 span_ticks=50"));
     ck_assert_uint_eq(result.counts.lost, 9);
@@ -402,9 +361,9 @@ TEST(order, after_a_lost_record_the_head_of_the_part_tells_who_runs)
 
 TEST(order, a_hole_in_the_subbuffers_is_a_gap_and_nobodys_bug)
 {
-    struct tracefile_result result = check_counts(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) START(1, 2)
-                                                      EVENTS(0, 2, 100, 0, 0) START(1, 7) EXIT END,
-                                                  1, 1, 0);
+    struct tracefile_result result = story_counted(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) START(1, 2)
+                                                       EVENTS(0, 2, 100, 0, 0) START(1, 7) EXIT END,
+                                                   1, 1, 0);
     ck_assert_uint_eq(result.event_count, 4);
     ck_assert_uint_eq(result.gs_alive, 0);
     free(result.events);
@@ -413,9 +372,9 @@ TEST(order, a_hole_in_the_subbuffers_is_a_gap_and_nobodys_bug)
 TEST(order, a_hole_in_the_offsets_is_a_gap)
 {
     struct tracefile_result result =
-        check_counts(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1)
-                         START(1, 2) "events ring=0 sequence=0 offset=20 base=40 g=1 seq=4 tid=1 lost=0\n" EXIT END,
-                     1, 1, 0);
+        story_counted(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1)
+                          START(1, 2) "events ring=0 sequence=0 offset=20 base=40 g=1 seq=4 tid=1 lost=0\n" EXIT END,
+                      1, 1, 0);
     ck_assert_uint_eq(result.gs_alive, 0);
     free(result.events);
 }
@@ -423,15 +382,15 @@ TEST(order, a_hole_in_the_offsets_is_a_gap)
 TEST(order, a_hole_that_the_head_explains_needs_no_guess)
 {
     struct tracefile_result result =
-        check_counts(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1)
-                         START(1, 2) "events ring=0 sequence=0 offset=20 base=40 g=1 seq=2 tid=1 lost=0\n" EXIT END,
-                     1, 0, 0);
+        story_counted(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1)
+                          START(1, 2) "events ring=0 sequence=0 offset=20 base=40 g=1 seq=2 tid=1 lost=0\n" EXIT END,
+                      1, 0, 0);
     free(result.events);
 }
 
 TEST(order, gs_from_a_hole_become_known)
 {
-    struct tracefile_result result = check_counts(
+    struct tracefile_result result = story_counted(
         TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) EVENTS(0, 5, 100, 0, 0) START(77, 12) BLOCK END, 1, 1, 0);
     ck_assert_uint_eq(result.gs_alive, 2);
     ck_assert_ptr_nonnull(strstr(result.events, "P0 G77 go_block"));
@@ -453,12 +412,12 @@ TEST(order, after_a_loss_time_steps_back_by_a_millisecond_at_most)
 {
     /* The block before unblock 4 is lost; ring 0 has a record every half millisecond. */
     struct tracefile_result result =
-        check_counts(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) START(1, 2) EVENTS(0, 3, 60, 0, 0)
-                         CREATE(8) "500000 proc_limit count=1\n"
-                                   "500000 proc_limit count=1\n"
-                                   "500000 proc_limit count=1\n"
-                                   "500000 proc_limit count=1\n" RING(1, 50) UNBLOCK(1, 4) FRAME(100000000) END,
-                     1, 1, 0);
+        story_counted(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) START(1, 2) EVENTS(0, 3, 60, 0, 0)
+                          CREATE(8) "500000 proc_limit count=1\n"
+                                    "500000 proc_limit count=1\n"
+                                    "500000 proc_limit count=1\n"
+                                    "500000 proc_limit count=1\n" RING(1, 50) UNBLOCK(1, 4) FRAME(100000000) END,
+                      1, 1, 0);
     ck_assert_ptr_nonnull(strstr(result.events, "0.000500061 P0 - proc_limit count=1\n"
                                                 "0.000000051 P1 G1 go_unblock g=1 seq=4 by=0 stack=0\n0.001000061 P0"));
     free(result.events);
@@ -466,12 +425,12 @@ TEST(order, after_a_loss_time_steps_back_by_a_millisecond_at_most)
 
 TEST(order, after_a_gap_the_order_is_exact_again)
 {
-    struct tracefile_result result = check_counts(
+    struct tracefile_result result = story_counted(
         TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) START(1, 2) EVENTS(0, 3, 60, 0, 0) START(1, 9) BLOCK FRAME(100)
             FRAME(200) EVENTS(0, 4, 350, 0, 0) START(1, 12) EXIT RING(1, 380) UNBLOCK(1, 11) FRAME(500) END,
         1, 1, 0);
-    ck_assert_ptr_nonnull(strstr(result.events,
-                                  "go_unblock g=1 seq=11 by=0 stack=0\n0.000000351 P0 G1 go_start g=1 seq=12"));
+    ck_assert_ptr_nonnull(
+        strstr(result.events, "go_unblock g=1 seq=11 by=0 stack=0\n0.000000351 P0 G1 go_start g=1 seq=12"));
     free(result.events);
 }
 
@@ -493,7 +452,7 @@ TEST(order, an_old_number_after_a_gap_changes_nothing)
 TEST(order, a_recording_that_starts_in_the_middle_has_no_gap)
 {
     struct tracefile_result result =
-        check_counts(TRACEFILE_HEAD FRAME(0) EVENTS(0, 40, 10, 5, 100) BLOCK START(6, 3) EXIT END, 0, 2, 0);
+        story_counted(TRACEFILE_HEAD FRAME(0) EVENTS(0, 40, 10, 5, 100) BLOCK START(6, 3) EXIT END, 0, 2, 0);
     ck_assert_ptr_nonnull(strstr(result.events, "P0 G5 go_block"));
     free(result.events);
 }
@@ -502,74 +461,69 @@ TEST(order, a_recording_that_starts_in_the_middle_has_no_gap)
 
 TEST(order, a_start_without_a_create_is_a_violation)
 {
-    struct tracefile_result result = check_counts(TRACEFILE_HEAD FRAME(0) RING(0, 10) START(1, 2) EXIT END, 0, 0, 1);
+    struct tracefile_result result = story_counted(TRACEFILE_HEAD FRAME(0) RING(0, 10) START(1, 2) EXIT END, 0, 0, 1);
     ck_assert_uint_eq(result.event_count, 2);
     free(result.events);
 }
 
 TEST(order, a_second_create_is_a_violation)
 {
-    free(check_counts(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) CREATE(1) END, 0, 0, 1).events);
+    story_check_counts(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) CREATE(1) END, 0, 0, 1);
 }
 
 TEST(order, a_skipped_number_is_a_violation)
 {
-    free(check_counts(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) START(1, 3) EXIT END, 0, 0, 1).events);
+    story_check_counts(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) START(1, 3) EXIT END, 0, 0, 1);
 }
 
 TEST(order, a_number_used_twice_is_a_violation)
 {
     struct tracefile_result result =
-        check_counts(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) START(1, 2) RING(1, 20) START(1, 2) END, 0, 0, 1);
+        story_counted(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) START(1, 2) RING(1, 20) START(1, 2) END, 0, 0, 1);
     ck_assert_uint_eq(result.event_count, 3);
     free(result.events);
 }
 
 TEST(order, unblocking_a_runnable_g_is_a_violation)
 {
-    free(check_counts(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) UNBLOCK(1, 2) END, 0, 0, 1).events);
+    story_check_counts(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) UNBLOCK(1, 2) END, 0, 0, 1);
 }
 
 TEST(order, a_block_without_a_current_g_is_a_violation)
 {
     struct tracefile_result result =
-        check_counts(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) START(1, 2) BLOCK BLOCK END, 0, 0, 1);
+        story_counted(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) START(1, 2) BLOCK BLOCK END, 0, 0, 1);
     ck_assert_ptr_nonnull(strstr(result.events, "P0 - go_block"));
     free(result.events);
 }
 
 TEST(order, the_end_of_a_call_that_never_began_is_a_violation)
 {
-    free(check_counts(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) START(1, 2) "1 syscall_end\n" END, 0, 0, 1).events);
-    free(check_counts(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) "1 syscall_exit g=1 seq=2\n" END, 0, 0, 1).events);
+    story_check_counts(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) START(1, 2) "1 syscall_end\n" END, 0, 0, 1);
+    story_check_counts(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) "1 syscall_exit g=1 seq=2\n" END, 0, 0, 1);
 }
 
 TEST(order, attaching_a_g_that_has_its_p_is_a_violation)
 {
-    free(check_counts(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) START(1, 2)
-                          RING(1, 20) "1 go_attach g=1 seq=3\n" END,
-                      0, 0, 1)
-             .events);
-    free(check_counts(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) START(1, 2)
-                          RING(2, 20) "1 go_attach_wait g=1 seq=3\n" END,
-                      0, 0, 1)
-             .events);
+    story_check_counts(
+        TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) START(1, 2) RING(1, 20) "1 go_attach g=1 seq=3\n" END, 0, 0, 1);
+    story_check_counts(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) START(1, 2)
+                           RING(2, 20) "1 go_attach_wait g=1 seq=3\n" END,
+                       0, 0, 1);
 }
 
 TEST(order, a_second_attach_is_a_violation)
 {
-    free(check_counts(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) START(1, 2) "1 go_detach\n" RING(
-                          1, 20) "1 go_attach g=1 seq=4\n" RING(2, 30) "1 go_attach_wait g=1 seq=4\n" END,
-                      0, 0, 1)
-             .events);
+    story_check_counts(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) START(1, 2) "1 go_detach\n" RING(
+                           1, 20) "1 go_attach g=1 seq=4\n" RING(2, 30) "1 go_attach_wait g=1 seq=4\n" END,
+                       0, 0, 1);
 }
 
 TEST(order, taking_a_p_without_a_g_is_a_violation)
 {
-    free(check_counts(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) "1 go_detach\n" END, 0, 0, 1).events);
-    free(check_counts(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) START(1, 2) "1 go_detach\n1 go_detach\n" END, 0, 0,
-                      1)
-             .events);
+    story_check_counts(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) "1 go_detach\n" END, 0, 0, 1);
+    story_check_counts(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) START(1, 2) "1 go_detach\n1 go_detach\n" END, 0, 0,
+                       1);
 }
 
 TEST(order, a_g_without_a_p_makes_no_transition_but_to_attach)
@@ -581,21 +535,19 @@ TEST(order, a_g_without_a_p_makes_no_transition_but_to_attach)
         char text[1024];
         snprintf(text, sizeof text, TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) START(1, 2) "1 go_detach\n%s" END,
                  records[i]);
-        free(check_counts(text, 0, 0, 1).events);
+        story_check_counts(text, 0, 0, 1);
     }
 }
 
 TEST(order, a_start_of_a_g_without_a_p_is_a_violation)
 {
-    free(check_counts(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) START(1, 2) "1 go_detach\n" RING(1, 20) START(1, 4)
-                          END,
-                      0, 0, 1)
-             .events);
+    story_check_counts(
+        TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) START(1, 2) "1 go_detach\n" RING(1, 20) START(1, 4) END, 0, 0, 1);
 }
 
 TEST(order, a_lost_detach_is_guessed)
 {
-    struct tracefile_result result = check_counts(
+    struct tracefile_result result = story_counted(
         TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) START(1, 2)
             EVENTS(0, 1, 100, 0, 0) "0 lost count=1 span_ticks=0\n" RING(1, 120) "1 go_attach g=1 seq=4\n" EXIT END,
         1, 1, 0);
@@ -605,15 +557,14 @@ TEST(order, a_lost_detach_is_guessed)
 
 TEST(order, stopping_a_p_under_a_running_g_is_a_violation)
 {
-    free(check_counts(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) START(1, 2) "1 proc_stop\n" END, 0, 0, 1).events);
-    free(check_counts(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) CREATE(2) START(1, 2) START(2, 2) END, 0, 0, 1)
-             .events);
+    story_check_counts(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) START(1, 2) "1 proc_stop\n" END, 0, 0, 1);
+    story_check_counts(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) CREATE(2) START(1, 2) START(2, 2) END, 0, 0, 1);
 }
 
 TEST(order, g_0_is_nobody)
 {
     struct tracefile_result result =
-        check_counts(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(0) START(0, 2) EXIT UNBLOCK(0, 1) END, 0, 0, 4);
+        story_counted(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(0) START(0, 2) EXIT UNBLOCK(0, 1) END, 0, 0, 4);
     ck_assert_uint_eq(result.gs_alive, 0);
     ck_assert_uint_eq(result.event_count, 4);
     free(result.events);
@@ -629,7 +580,7 @@ TEST(order, a_violation_is_found_seconds_later_not_at_the_end)
 
 TEST(order, one_violation_does_not_breed_more)
 {
-    struct tracefile_result result = check_counts(
+    struct tracefile_result result = story_counted(
         TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) START(1, 4) BLOCK UNBLOCK(1, 6) START(1, 7) EXIT END, 0, 0, 1);
     ck_assert_uint_eq(result.gs_alive, 0);
     free(result.events);
@@ -690,14 +641,13 @@ TEST(order, every_record_of_nonsense_comes_out_once)
 #define ATTACHED_HEAD TRACEFILE_HEAD "attached 1\n"
 #define WAS(g, seq, state) "0 go_was g=" #g " seq=" #seq " state=" #state " parent=1 fn=0x10 stack=0\n"
 #define WAITED(g, ns) "0 go_waited g=" #g " reason=chan_recv object=0x5 bounded=0 waited_ns=" #ns " stack=0\n"
-#define S_WAS(p, g, seq, state)                                                                                        \
-    #p " G" #g " go_was g=" #g " seq=" #seq " state=" #state " parent=1 fn=0x10 stack=0\n"
+#define S_WAS(p, g, seq, state) #p " G" #g " go_was g=" #g " seq=" #seq " state=" #state " parent=1 fn=0x10 stack=0\n"
 #define S_WAITED(p, g, ns)                                                                                             \
-    #p " G" #g " go_waited g=" #g " reason=chan_recv object=0x5 bounded=0 waited_ns=" #ns " stack=0\n"
+#p " G" #g " go_waited g=" #g " reason=chan_recv object=0x5 bounded=0 waited_ns=" #ns " stack=0\n"
 
 TEST(order, attached_what_the_recorder_found_comes_first_and_explains_what_follows)
 {
-    check_story(ATTACHED_HEAD FRAME(100) EVENTS(0, 4, 110, 6, 3) WAS(6, 3, 2) UNBLOCK(5, 8) EXIT START(5, 9)
+    story_check(ATTACHED_HEAD FRAME(100) EVENTS(0, 4, 110, 6, 3) WAS(6, 3, 2) UNBLOCK(5, 8) EXIT START(5, 9)
                     EXIT FRAME(100) RING(3, 100) WAS(5, 7, 3) WAITED(5, 900) FRAME(300) END,
                 S_WAS(-, 5, 7, 3) S_WAITED(-, 5, 900) S_WAS(P0, 6, 3, 2) S_UNBLOCK(P0, 5, 8) S_EXIT(P0, 6)
                     S_START(P0, 5, 9) S_EXIT(P0, 5));
@@ -705,63 +655,61 @@ TEST(order, attached_what_the_recorder_found_comes_first_and_explains_what_follo
 
 TEST(order, attached_a_g_in_a_call_keeps_its_p)
 {
-    check_story(ATTACHED_HEAD FRAME(100) EVENTS(0, 9, 110, 6, 3) WAS(6, 3, 4) "1 syscall_end\n" EXIT FRAME(300) END,
+    story_check(ATTACHED_HEAD FRAME(100) EVENTS(0, 9, 110, 6, 3) WAS(6, 3, 4) "1 syscall_end\n" EXIT FRAME(300) END,
                 S_WAS(P0, 6, 3, 4) "P0 G6 syscall_end\n" S_EXIT(P0, 6));
 }
 
 TEST(order, attached_a_transition_that_fell_between_is_made_up_for)
 {
-    check_story(ATTACHED_HEAD FRAME(100) RING(3, 100) WAS(5, 7, 3) FRAME(300) EVENTS(0, 1, 110, 0, 0) WAS(5, 8, 1)
+    story_check(ATTACHED_HEAD FRAME(100) RING(3, 100) WAS(5, 7, 3) FRAME(300) EVENTS(0, 1, 110, 0, 0) WAS(5, 8, 1)
                     START(5, 9) EXIT FRAME(400) END,
                 S_WAS(-, 5, 7, 3) S_WAS(P0, 5, 8, 1) S_START(P0, 5, 9) S_EXIT(P0, 5));
 }
 
 TEST(order, attached_what_is_known_already_tells_nothing)
 {
-    check_story(ATTACHED_HEAD FRAME(100) RING(3, 100) WAS(5, 7, 3) WAITED(5, 10) FRAME(300) EVENTS(0, 1, 110, 0, 0)
+    story_check(ATTACHED_HEAD FRAME(100) RING(3, 100) WAS(5, 7, 3) WAITED(5, 10) FRAME(300) EVENTS(0, 1, 110, 0, 0)
                     WAS(5, 7, 3) WAITED(5, 20) UNBLOCK(5, 8) WAS(5, 7, 3) START(5, 9) EXIT FRAME(400) END,
-                S_WAS(-, 5, 7, 3) S_WAITED(-, 5, 10) "P0 - go_was g=5 seq=7 state=3 parent=1 fn=0x10 stack=0\n"
-                    S_WAITED(P0, 5, 20) S_UNBLOCK(P0, 5, 8) "P0 - go_was g=5 seq=7 state=3 parent=1 fn=0x10 stack=0\n"
-                        S_START(P0, 5, 9) S_EXIT(P0, 5));
+                S_WAS(-, 5, 7, 3)
+                    S_WAITED(-, 5, 10) "P0 - go_was g=5 seq=7 state=3 parent=1 fn=0x10 stack=0\n" S_WAITED(P0, 5, 20)
+                        S_UNBLOCK(P0, 5, 8) "P0 - go_was g=5 seq=7 state=3 parent=1 fn=0x10 stack=0\n" S_START(P0, 5, 9)
+                            S_EXIT(P0, 5));
 }
 
 TEST(order, attached_a_record_without_its_cause_is_still_a_violation)
 {
-    free(check_counts(ATTACHED_HEAD FRAME(100) EVENTS(0, 4, 110, 0, 0) START(5, 9) EXIT FRAME(300) END, 0, 0, 1)
-             .events);
-    free(check_counts(ATTACHED_HEAD FRAME(100) EVENTS(0, 4, 110, 0, 0) WAS(5, 7, 1) START(5, 9) EXIT FRAME(300) END, 0,
-                      0, 1)
-             .events);
+    story_check_counts(ATTACHED_HEAD FRAME(100) EVENTS(0, 4, 110, 0, 0) START(5, 9) EXIT FRAME(300) END, 0, 0, 1);
+    story_check_counts(ATTACHED_HEAD FRAME(100) EVENTS(0, 4, 110, 0, 0) WAS(5, 7, 1) START(5, 9) EXIT FRAME(300) END, 0,
+                       0, 1);
 }
 
 TEST(order, attached_states_that_cannot_be_are_no_gs)
 {
-    free(check_counts(ATTACHED_HEAD FRAME(100) RING(3, 100) WAS(5, 7, 0) WAS(6, 7, 5) WAS(7, 1, 99) WAS(0, 1, 1)
-                          FRAME(300) END,
-                      0, 0, 4)
-             .events);
-    free(check_counts(ATTACHED_HEAD FRAME(100) RING(3, 100) WAITED(5, 1) FRAME(300) END, 0, 0, 1).events);
+    story_check_counts(ATTACHED_HEAD FRAME(100) RING(3, 100) WAS(5, 7, 0) WAS(6, 7, 5) WAS(7, 1, 99) WAS(0, 1, 1)
+                           FRAME(300) END,
+                       0, 0, 4);
+    story_check_counts(ATTACHED_HEAD FRAME(100) RING(3, 100) WAITED(5, 1) FRAME(300) END, 0, 0, 1);
 }
 
 /* ---- samples ---- */
 
 TEST(order, a_sample_changes_no_state_and_is_about_a_g_that_is_there)
 {
-    check_story(TRACEFILE_HEAD FRAME(1000) RING(0, 10) CREATE(1) START(1, 2) "40 go_exit\n" RING(2, 30)
-                    "1 cpu_sample g=1 held=1 tid=7 ago_ticks=3 cpu_ns=10 stack=0\n"
-                    "1 cpu_sample g=9 held=2 tid=7 ago_ticks=3 cpu_ns=10 stack=0\n"
-                    "50 cpu_sample g=1 held=0 tid=7 ago_ticks=40 cpu_ns=10 stack=0\n"
-                    "1 cpu_sample_lost tid=7 count=2\n" END,
-                S_CREATE(P0, 1) S_START(P0, 1, 2)
-                "- G1 cpu_sample g=1 held=1 tid=7 ago_ticks=3 cpu_ns=10 stack=0\n"
-                "- - cpu_sample g=9 held=2 tid=7 ago_ticks=3 cpu_ns=10 stack=0\n" S_EXIT(P0, 1)
-                "- - cpu_sample g=1 held=0 tid=7 ago_ticks=40 cpu_ns=10 stack=0\n"
-                "- - cpu_sample_lost tid=7 count=2\n");
+    story_check(
+        TRACEFILE_HEAD FRAME(1000) RING(0, 10) CREATE(1)
+            START(1, 2) "40 go_exit\n" RING(2, 30) "1 cpu_sample g=1 held=1 tid=7 ago_ticks=3 cpu_ns=10 stack=0\n"
+                                                   "1 cpu_sample g=9 held=2 tid=7 ago_ticks=3 cpu_ns=10 stack=0\n"
+                                                   "50 cpu_sample g=1 held=0 tid=7 ago_ticks=40 cpu_ns=10 stack=0\n"
+                                                   "1 cpu_sample_lost tid=7 count=2\n" END,
+        S_CREATE(P0, 1) S_START(P0, 1, 2) "- G1 cpu_sample g=1 held=1 tid=7 ago_ticks=3 cpu_ns=10 stack=0\n"
+                                          "- - cpu_sample g=9 held=2 tid=7 ago_ticks=3 cpu_ns=10 stack=0\n" S_EXIT(
+                                              P0, 1) "- - cpu_sample g=1 held=0 tid=7 ago_ticks=40 cpu_ns=10 stack=0\n"
+                                                     "- - cpu_sample_lost tid=7 count=2\n");
 }
 
 TEST(order, what_a_sample_cannot_say_is_taken_for_none)
 {
-    check_story(TRACEFILE_HEAD FRAME(1000) RING(2, 30)
-                "1 cpu_sample g=0 held=3 tid=7 ago_ticks=0 cpu_ns=18446744073709551615 stack=77\n" END,
+    story_check(TRACEFILE_HEAD FRAME(1000)
+                    RING(2, 30) "1 cpu_sample g=0 held=3 tid=7 ago_ticks=0 cpu_ns=18446744073709551615 stack=77\n" END,
                 "- - cpu_sample g=0 held=0 tid=7 ago_ticks=0 cpu_ns=9223372036854775807 stack=0\n");
 }

@@ -1,6 +1,7 @@
 /* `gmptrace record` from outside: the built command with real programs, signals, terminals and full disks. */
 #define _GNU_SOURCE
 #include "harness.h"
+#include "shell.h"
 
 #include "cli/progress.h"
 
@@ -9,7 +10,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,24 +22,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static char out[65536], err[65536];
-
 /* Runs a command in the test's own directory, with R, P and D in it standing for the command, the directory of the test
  * programs, and the directory. */
-static int shell(const char *format, ...) __attribute__((format(printf, 1, 2)));
-static int shell(const char *format, ...)
-{
-    char command[4096];
-    int length =
-        snprintf(command, sizeof command, "R=\"$GMPTRACE record\"; P=\"$BUILD/tests/programs\"; D='%s'; cd \"$D\" && ",
-                 harness_tmpdir());
-    va_list args;
-    va_start(args, format);
-    vsnprintf(command + length, sizeof command - (size_t)length, format, args);
-    va_end(args);
-    return harness_shell(command, out, sizeof out, err, sizeof err);
-}
-
 static const char *in_dir(const char *name)
 {
     static char path[4][512];
@@ -104,124 +88,126 @@ static struct reading expect_whole(const char *name, int exit_kind, int exit_cod
 
 TEST(record, no_program_is_wrong_usage)
 {
-    ck_assert_int_eq(shell("$R"), 2);
-    ck_assert_ptr_nonnull(strstr(err, "gmptrace record: no program"));
-    ck_assert_int_eq(shell("$R -o x --"), 2);
+    ck_assert_int_eq(shell_run("$R"), 2);
+    shell_has(shell_err, "gmptrace record: no program");
+    ck_assert_int_eq(shell_run("$R -o x --"), 2);
     ck_assert(!exists("x"));
 }
 
 TEST(record, unknown_option_is_wrong_usage)
 {
-    ck_assert_int_eq(shell("$R --speed -- true"), 2);
-    ck_assert_ptr_nonnull(strstr(err, "'--speed'"));
+    ck_assert_int_eq(shell_run("$R --speed -- true"), 2);
+    shell_has(shell_err, "'--speed'");
 }
 
 TEST(record, option_without_its_value_is_wrong_usage)
 {
-    ck_assert_int_eq(shell("$R -o"), 2);
-    ck_assert_ptr_nonnull(strstr(err, "needs a value"));
+    ck_assert_int_eq(shell_run("$R -o"), 2);
+    shell_has(shell_err, "needs a value");
 }
 
 TEST(record, standard_output_is_refused)
 {
-    ck_assert_int_eq(shell("$R -o - -- true"), 2);
-    ck_assert_ptr_nonnull(strstr(err, "must be a file"));
+    ck_assert_int_eq(shell_run("$R -o - -- true"), 2);
+    shell_has(shell_err, "must be a file");
 }
 
 TEST(record, help_goes_to_standard_output)
 {
-    ck_assert_int_eq(shell("$R --help"), 0);
-    ck_assert_ptr_nonnull(strstr(out, "Usage: gmptrace record"));
-    ck_assert_str_eq(err, "");
+    ck_assert_int_eq(shell_run("$R --help"), 0);
+    shell_has(shell_out, "Usage: gmptrace record");
+    ck_assert_str_eq(shell_err, "");
 }
 
 TEST(record, missing_program_is_named)
 {
-    ck_assert_int_eq(shell("$R -o x -- ./no-such-program a b"), 2);
-    ck_assert_str_eq(err, "gmptrace record: cannot run './no-such-program': No such file or directory\n");
-    ck_assert_int_eq(shell("ls -A | grep -v '^.std'"), 1);
+    ck_assert_int_eq(shell_run("$R -o x -- ./no-such-program a b"), 2);
+    ck_assert_str_eq(shell_err, "gmptrace record: cannot run './no-such-program': No such file or directory\n");
+    ck_assert_int_eq(shell_run("ls -A | grep -v '^.std'"), 1);
 }
 
 TEST(record, program_without_the_right_to_run_is_named)
 {
-    ck_assert_int_eq(shell("echo hello > plain && chmod 644 plain && $R -o x -- ./plain"), 2);
-    ck_assert_str_eq(err, "gmptrace record: cannot run './plain': Permission denied\n");
+    ck_assert_int_eq(shell_run("echo hello > plain && chmod 644 plain && $R -o x -- ./plain"), 2);
+    ck_assert_str_eq(shell_err, "gmptrace record: cannot run './plain': Permission denied\n");
     ck_assert(!exists("x"));
 }
 
 TEST(record, program_not_on_the_runtime_runs_and_is_told)
 {
-    ck_assert_int_eq(shell("$R -o x -- echo hello"), 2);
-    ck_assert_str_eq(out, "hello\n");
-    ck_assert_ptr_nonnull(strstr(err, "gmptrace record: 'echo' did not start the gmptrace runtime: nothing recorded; "
-                                      "is it linked with libgmptrace?"));
-    ck_assert_int_eq(shell("ls -A | grep -v '^.std'"), 1);
+    ck_assert_int_eq(shell_run("$R -o x -- echo hello"), 2);
+    ck_assert_str_eq(shell_out, "hello\n");
+    shell_has(shell_err, "gmptrace record: 'echo' did not start the gmptrace runtime: nothing recorded; "
+                         "is it linked with libgmptrace?");
+    ck_assert_int_eq(shell_run("ls -A | grep -v '^.std'"), 1);
 }
 
 TEST(record, program_that_fails_before_the_runtime_starts_is_told_by_its_status)
 {
-    ck_assert_int_eq(shell("$R -o x -- sh -c 'exit 9'"), 2);
-    ck_assert_str_eq(err, "gmptrace record: 'sh' ended with status 9 before it started the gmptrace runtime: nothing "
-                          "recorded\n");
-    ck_assert_int_eq(shell("GMPT_MAXPROCS=abc $R -o x -- $P/yielders 2 3"), 2);
-    ck_assert_ptr_nonnull(strstr(err, "before it started the gmptrace runtime"));
-    ck_assert_ptr_null(strstr(err, "linked"));
+    ck_assert_int_eq(shell_run("$R -o x -- sh -c 'exit 9'"), 2);
+    ck_assert_str_eq(shell_err,
+                     "gmptrace record: 'sh' ended with status 9 before it started the gmptrace runtime: nothing "
+                     "recorded\n");
+    ck_assert_int_eq(shell_run("GMPT_MAXPROCS=abc $R -o x -- $P/yielders 2 3"), 2);
+    shell_has(shell_err, "before it started the gmptrace runtime");
+    ck_assert_ptr_null(strstr(shell_err, "linked"));
 }
 
 TEST(record, program_that_is_killed_before_the_runtime_starts_is_told_by_its_signal)
 {
-    ck_assert_int_eq(shell("$R -o x -- sh -c 'kill -KILL $$'"), 2);
-    ck_assert_str_eq(err, "gmptrace record: 'sh' was ended by signal 9 (Killed) before it started the gmptrace "
-                          "runtime: nothing recorded\n");
+    ck_assert_int_eq(shell_run("$R -o x -- sh -c 'kill -KILL $$'"), 2);
+    ck_assert_str_eq(shell_err, "gmptrace record: 'sh' was ended by signal 9 (Killed) before it started the gmptrace "
+                                "runtime: nothing recorded\n");
 }
 
 TEST(record, earlier_file_stays_when_nothing_was_recorded)
 {
-    ck_assert_int_eq(shell("echo earlier > x; $R -o x -- true"), 2);
-    ck_assert_int_eq(shell("cat x"), 0);
-    ck_assert_str_eq(out, "earlier\n");
+    ck_assert_int_eq(shell_run("echo earlier > x; $R -o x -- true"), 2);
+    ck_assert_int_eq(shell_run("cat x"), 0);
+    ck_assert_str_eq(shell_out, "earlier\n");
     ck_assert(!exists("x.old"));
 }
 
 TEST(record, program_has_its_standard_input)
 {
-    ck_assert_int_eq(shell("echo typed | $R -o x -- cat"), 2);
-    ck_assert_str_eq(out, "typed\n");
+    ck_assert_int_eq(shell_run("echo typed | $R -o x -- cat"), 2);
+    ck_assert_str_eq(shell_out, "typed\n");
 }
 
 TEST(record, words_after_the_program_are_its_own)
 {
-    ck_assert_int_eq(shell("$R -o x echo -o y --help"), 2);
-    ck_assert_str_eq(out, "-o y --help\n");
+    ck_assert_int_eq(shell_run("$R -o x echo -o y --help"), 2);
+    ck_assert_str_eq(shell_out, "-o y --help\n");
 }
 
 /* ---- Output that cannot be written ------------------------------------------------------------------------------ */
 
 TEST(record, missing_output_directory_stops_before_the_program)
 {
-    ck_assert_int_eq(shell("$R -o none/x -- touch started"), 4);
-    ck_assert_str_eq(err, "gmptrace record: cannot write 'none/x': No such file or directory\n");
+    ck_assert_int_eq(shell_run("$R -o none/x -- touch started"), 4);
+    ck_assert_str_eq(shell_err, "gmptrace record: cannot write 'none/x': No such file or directory\n");
     ck_assert(!exists("started"));
 }
 
 TEST(record, directory_as_output_stops_before_the_program)
 {
-    ck_assert_int_eq(shell("mkdir d; $R -o d -- touch started"), 4);
-    ck_assert_str_eq(err, "gmptrace record: cannot write 'd': Is a directory\n");
+    ck_assert_int_eq(shell_run("mkdir d; $R -o d -- touch started"), 4);
+    ck_assert_str_eq(shell_err, "gmptrace record: cannot write 'd': Is a directory\n");
     ck_assert(!exists("started"));
 }
 
 TEST(record, output_without_the_right_to_write_stops_before_the_program)
 {
-    ck_assert_int_eq(shell("$R -o /proc/x -- touch started"), 4);
-    ck_assert_ptr_nonnull(strstr(err, "cannot write '/proc/x'"));
+    ck_assert_int_eq(shell_run("$R -o /proc/x -- touch started"), 4);
+    shell_has(shell_err, "cannot write '/proc/x'");
     ck_assert(!exists("started"));
 }
 
 TEST(record, full_device_is_told_and_the_program_runs_on)
 {
-    ck_assert_int_eq(shell("$R -o /dev/full -- $P/yielders 2 10 5"), 4);
-    ck_assert_str_eq(err, "gmptrace record: cannot write '/dev/full': No space left on device; nothing recorded\n");
+    ck_assert_int_eq(shell_run("$R -o /dev/full -- $P/yielders 2 10 5"), 4);
+    ck_assert_str_eq(shell_err,
+                     "gmptrace record: cannot write '/dev/full': No space left on device; nothing recorded\n");
     ck_assert(access("/dev/full", F_OK) == 0);
 }
 
@@ -229,10 +215,10 @@ TEST(record, full_device_is_told_and_the_program_runs_on)
  * limit. */
 static int limited(int bytes)
 {
-    return shell("command -v prlimit >.std || exit 77; echo earlier >x; "
-                 "{ $R -o x -- sh -c \"prlimit --pid \\$PPID --fsize=%d; exec $P/yielders 2 10\"; echo $? >.std; } "
-                 "2>&1 | cat >&2; exit $(cat .std)",
-                 bytes);
+    return shell_run("command -v prlimit >.std || exit 77; echo earlier >x; "
+                     "{ $R -o x -- sh -c \"prlimit --pid \\$PPID --fsize=%d; exec $P/yielders 2 10\"; echo $? >.std; } "
+                     "2>&1 | cat >&2; exit $(cat .std)",
+                     bytes);
 }
 
 TEST(record, no_room_for_an_event_leaves_the_earlier_file)
@@ -242,9 +228,9 @@ TEST(record, no_room_for_an_event_leaves_the_earlier_file)
         if (status == 77)
             SKIP("prlimit is not installed");
         ck_assert_int_eq(status, 4);
-        ck_assert_str_eq(err, "gmptrace record: cannot write 'x': File too large; nothing recorded\n");
-        ck_assert_int_eq(shell("cat x; ls -A | grep -v '^.std'"), 0);
-        ck_assert_str_eq(out, "earlier\nx\n");
+        ck_assert_str_eq(shell_err, "gmptrace record: cannot write 'x': File too large; nothing recorded\n");
+        ck_assert_int_eq(shell_run("cat x; ls -A | grep -v '^.std'"), 0);
+        ck_assert_str_eq(shell_out, "earlier\nx\n");
     }
 }
 
@@ -252,14 +238,14 @@ TEST(record, no_room_for_an_event_leaves_the_earlier_file)
 
 TEST(record, programs_status_is_passed_on)
 {
-    ck_assert_int_eq(shell("$R -o x -- $P/yielders 2 10 0"), 0);
-    ck_assert_int_eq(shell("$R -o x -- $P/yielders 2 10 5"), 5);
+    ck_assert_int_eq(shell_run("$R -o x -- $P/yielders 2 10 0"), 0);
+    ck_assert_int_eq(shell_run("$R -o x -- $P/yielders 2 10 5"), 5);
     expect_whole("x", 1, 5);
 }
 
 TEST(record, every_event_is_in_the_file)
 {
-    ck_assert_int_eq(shell("$R -o x -- $P/yielders 20 200"), 0);
+    ck_assert_int_eq(shell_run("$R -o x -- $P/yielders 20 200"), 0);
     struct reading reading = expect_whole("x", 1, 0);
     ck_assert_uint_eq(reading.of_type[GMPT_EVENT_go_create], 21);
     ck_assert_uint_le(reading.of_type[GMPT_EVENT_go_exit], 21); /* the program's end may come before a last exit */
@@ -271,7 +257,7 @@ TEST_TIMEOUT(record, gs_that_change_ps_and_threads_in_every_way_are_followed, 20
 {
     for (int seed = 1; seed <= 3; seed++) {
         for (int p_count = 1; p_count <= 4; p_count += 3) {
-            ck_assert_int_eq(shell("GMPT_MAXPROCS=%d $R -o x -- $P/churn %d 100", p_count, seed), 0);
+            ck_assert_int_eq(shell_run("GMPT_MAXPROCS=%d $R -o x -- $P/churn %d 100", p_count, seed), 0);
             struct reading reading = expect_whole("x", 1, 0);
             ck_assert_uint_gt(reading.of_type[GMPT_EVENT_proc_limit], 0);
             ck_assert_uint_eq(reading.counts.lost, 0);
@@ -283,7 +269,7 @@ TEST_TIMEOUT(record, gs_that_change_ps_and_threads_in_every_way_are_followed, 20
 
 TEST(record, file_tells_of_command_and_host)
 {
-    ck_assert_int_eq(shell("$R -o x -- $P/yielders 2 3"), 0);
+    ck_assert_int_eq(shell_run("$R -o x -- $P/yielders 2 3"), 0);
     struct reading reading = expect_whole("x", 1, 0);
     ck_assert_ptr_nonnull(strstr(reading.command, "/yielders 2 3"));
     ck_assert_str_ne(reading.host, "");
@@ -294,10 +280,10 @@ TEST(record, last_line_says_what_was_written)
 {
     char unit[16], events[32], path[16], rest[8];
     double size;
-    ck_assert_int_eq(shell("$R -o x -- $P/yielders 500 3"), 0);
-    int fields = sscanf(err, "[ gmptrace record: wrote %lf %15s %31s events, 0 lost -> %15s %7[]\n]", &size, unit,
+    ck_assert_int_eq(shell_run("$R -o x -- $P/yielders 500 3"), 0);
+    int fields = sscanf(shell_err, "[ gmptrace record: wrote %lf %15s %31s events, 0 lost -> %15s %7[]\n]", &size, unit,
                         events, path, rest);
-    ck_assert_msg(fields == 5, "%s", err);
+    ck_assert_msg(fields == 5, "%s", shell_err);
     ck_assert_str_eq(path, "x");
     ck_assert_ptr_nonnull(strchr(events, ','));
     ck_assert_str_eq(rest, "]\n");
@@ -305,24 +291,24 @@ TEST(record, last_line_says_what_was_written)
 
 TEST(record, default_file_is_gmptrace_data)
 {
-    ck_assert_int_eq(shell("$R $P/yielders 2 3"), 0);
+    ck_assert_int_eq(shell_run("$R $P/yielders 2 3"), 0);
     expect_whole("gmptrace.data", 1, 0);
 }
 
 TEST(record, earlier_file_is_kept_as_old)
 {
-    ck_assert_int_eq(shell("echo earlier > x; $R -o x -- $P/yielders 2 3"), 0);
+    ck_assert_int_eq(shell_run("echo earlier > x; $R -o x -- $P/yielders 2 3"), 0);
     expect_whole("x", 1, 0);
-    ck_assert_int_eq(shell("cat x.old"), 0);
-    ck_assert_str_eq(out, "earlier\n");
+    ck_assert_int_eq(shell_run("cat x.old"), 0);
+    ck_assert_str_eq(shell_out, "earlier\n");
 }
 
 TEST(record, kept_file_is_named_and_that_it_replaced_another)
 {
-    ck_assert_int_eq(shell("echo first >x; touch -d '2001-01-01' x; $R -o x -- $P/yielders 2 3"), 0);
-    ck_assert_ptr_nonnull(strstr(err, "[ gmptrace record: the earlier x is now x.old ]\n"));
-    ck_assert_int_eq(shell("touch -d '2001-01-01' x; $R -o x -- $P/yielders 2 3"), 0);
-    ck_assert_ptr_nonnull(strstr(err, "[ gmptrace record: the earlier x is now x.old, instead of an older one ]\n"));
+    ck_assert_int_eq(shell_run("echo first >x; touch -d '2001-01-01' x; $R -o x -- $P/yielders 2 3"), 0);
+    shell_has(shell_err, "[ gmptrace record: the earlier x is now x.old ]\n");
+    ck_assert_int_eq(shell_run("touch -d '2001-01-01' x; $R -o x -- $P/yielders 2 3"), 0);
+    shell_has(shell_err, "[ gmptrace record: the earlier x is now x.old, instead of an older one ]\n");
     expect_whole("x", 1, 0);
     expect_whole("x.old", 1, 0);
     ck_assert(!exists("x.old.1"));
@@ -330,43 +316,43 @@ TEST(record, kept_file_is_named_and_that_it_replaced_another)
 
 TEST(record, recordings_at_the_same_time_do_not_lose_each_other)
 {
-    ck_assert_int_eq(shell("echo first >x; touch -d '2001-01-01' x; "
-                           "$R -o x -- sh -c \"$R -o x -- $P/yielders 2 3 3; exec $P/yielders 2 3 5\""),
+    ck_assert_int_eq(shell_run("echo first >x; touch -d '2001-01-01' x; "
+                               "$R -o x -- sh -c \"$R -o x -- $P/yielders 2 3 3; exec $P/yielders 2 3 5\""),
                      5);
-    ck_assert_ptr_nonnull(strstr(err, "the earlier x is now x.old ]"));
-    ck_assert_ptr_nonnull(strstr(err, "the earlier x is now x.old.1 ]"));
+    shell_has(shell_err, "the earlier x is now x.old ]");
+    shell_has(shell_err, "the earlier x is now x.old.1 ]");
     expect_whole("x", 1, 5);
     expect_whole("x.old.1", 1, 3);
-    ck_assert_int_eq(shell("cat x.old"), 0);
-    ck_assert_str_eq(out, "first\n");
+    ck_assert_int_eq(shell_run("cat x.old"), 0);
+    ck_assert_str_eq(shell_out, "first\n");
 }
 
 TEST(record, nothing_but_the_file_is_left)
 {
-    ck_assert_int_eq(shell("$R -o x -- $P/yielders 2 3"), 0);
-    ck_assert_int_eq(shell("ls -A | grep -v '^.std'; stat -c %%a x"), 0);
-    ck_assert_str_eq(out, "x\n600\n");
+    ck_assert_int_eq(shell_run("$R -o x -- $P/yielders 2 3"), 0);
+    ck_assert_int_eq(shell_run("ls -A | grep -v '^.std'; stat -c %%a x"), 0);
+    ck_assert_str_eq(shell_out, "x\n600\n");
 }
 
 TEST(record, program_is_found_through_a_wrapper)
 {
-    ck_assert_int_eq(shell("$R -o x -- sh -c \"$P/yielders 2 10; exit 3\""), 3);
+    ck_assert_int_eq(shell_run("$R -o x -- sh -c \"$P/yielders 2 10; exit 3\""), 3);
     expect_whole("x", 1, 3);
 }
 
 TEST(record, null_device_is_written_directly)
 {
-    ck_assert_int_eq(shell("$R -o /dev/null -- $P/yielders 2 10"), 0);
-    ck_assert_ptr_nonnull(strstr(err, "-> /dev/null ]"));
-    ck_assert_int_eq(shell("test -c /dev/null && ! test -e /dev/null.old"), 0);
+    ck_assert_int_eq(shell_run("$R -o /dev/null -- $P/yielders 2 10"), 0);
+    shell_has(shell_err, "-> /dev/null ]");
+    ck_assert_int_eq(shell_run("test -c /dev/null && ! test -e /dev/null.old"), 0);
 }
 
 TEST(record, fifo_is_written_directly)
 {
-    ck_assert_int_eq(shell("mkfifo f; cat f > copy & $R -o f -- $P/yielders 2 10 && wait"), 0);
+    ck_assert_int_eq(shell_run("mkfifo f; cat f > copy & $R -o f -- $P/yielders 2 10 && wait"), 0);
     struct reading reading = trace_read("copy");
     ck_assert_int_eq(reading.whole, 1);
-    ck_assert_int_eq(shell("test -p f"), 0);
+    ck_assert_int_eq(shell_run("test -p f"), 0);
 }
 
 /* ---- Signals ---------------------------------------------------------------------------------------------------- */
@@ -431,9 +417,10 @@ static void terminal_read(int master, const char *until)
 {
     size_t length = 0;
     ssize_t got;
-    err[0] = 0;
-    while (!(until && strstr(err, until)) && (got = read(master, err + length, sizeof err - 1 - length)) > 0)
-        err[length += (size_t)got] = 0;
+    shell_err[0] = 0;
+    while (!(until && strstr(shell_err, until)) &&
+           (got = read(master, shell_err + length, sizeof shell_err - 1 - length)) > 0)
+        shell_err[length += (size_t)got] = 0;
 }
 
 /* What a terminal shows in its row once the first line of the output has ended. */
@@ -479,7 +466,7 @@ TEST(record, ctrl_c_reaches_the_program_once)
     ck_assert_int_eq(number_read(&started, "signals %d"), 1);
     expect_whole("x", 1, 7);
     terminal_read(master, NULL);
-    const char *line = strtok(err, "\r\n"); /* "^C" and the message, or a progress line before */
+    const char *line = strtok(shell_err, "\r\n"); /* "^C" and the message, or a progress line before */
     while (line && !strstr(line, "waiting for 'until_signal'; once more ends the recording now"))
         line = strtok(NULL, "\r\n");
     ck_assert_ptr_nonnull(line);
@@ -495,17 +482,17 @@ TEST(record, progress_is_a_line_on_a_terminal_that_the_last_message_replaces)
     char events[32], unit[8], row[256];
     double size;
     terminal_read(master, "B\r"); /* the line and the return to its start */
-    ck_assert_int_eq(err[0], '\r');
-    ck_assert_uint_le(strcspn(err + 1, "\r"), 79);
-    int fields = sscanf(err, "\r%*[0-9,] events/s, %31[0-9,] events, 0 lost, %lf %7[A-Z]\r", events, &size, unit);
-    ck_assert_msg(fields == 3, "%s", err);
+    ck_assert_int_eq(shell_err[0], '\r');
+    ck_assert_uint_le(strcspn(shell_err + 1, "\r"), 79);
+    int fields = sscanf(shell_err, "\r%*[0-9,] events/s, %31[0-9,] events, 0 lost, %lf %7[A-Z]\r", events, &size, unit);
+    ck_assert_msg(fields == 3, "%s", shell_err);
     kill(started.recorder, SIGTERM);
     ck_assert_int_eq(recorder_wait(&started), 7);
     terminal_read(master, NULL);
-    row_show(row, err);
+    row_show(row, shell_err);
     ck_assert_msg(strncmp(row, "gmptrace record: waiting for 'until_signal'; ", 45) == 0, "%s", row);
     ck_assert_ptr_null(strstr(row, "events"));
-    row_show(row, strchr(err, '\n') + 1);
+    row_show(row, strchr(shell_err, '\n') + 1);
     ck_assert_msg(strncmp(row, "[ gmptrace record: wrote ", 25) == 0, "%s", row);
     char *end = strstr(row, "/x ]");
     ck_assert_ptr_nonnull(end);
@@ -514,12 +501,12 @@ TEST(record, progress_is_a_line_on_a_terminal_that_the_last_message_replaces)
 
 TEST(record, progress_goes_to_no_file_and_no_dumb_terminal)
 {
-    ck_assert_int_eq(shell("true; $R -d 1200ms -o x -- $P/until_signal --ignore >said & "
-                           "until [ -e x ] && [ -s said ]; do sleep 0.1; done; "
-                           "kill -USR1 $(sed -n 's/ready //p' said); wait $!"),
+    ck_assert_int_eq(shell_run("true; $R -d 1200ms -o x -- $P/until_signal --ignore >said & "
+                               "until [ -e x ] && [ -s said ]; do sleep 0.1; done; "
+                               "kill -USR1 $(sed -n 's/ready //p' said); wait $!"),
                      7);
-    ck_assert_ptr_null(strstr(err, "events/s"));
-    ck_assert_ptr_null(strchr(err, '\r'));
+    ck_assert_ptr_null(strstr(shell_err, "events/s"));
+    ck_assert_ptr_null(strchr(shell_err, '\r'));
     int master = posix_openpt(O_RDWR | O_NOCTTY);
     if (master < 0 || grantpt(master) || unlockpt(master))
         SKIP("no pseudo terminals: %s", strerror(errno));
@@ -561,20 +548,20 @@ TEST(record, second_signal_ends_the_recording_and_leaves_the_program)
 TEST(record, duration_ends_the_recording_and_not_the_program)
 {
     /* The file has its name as soon as it is whole, while the program still runs. */
-    ck_assert_int_eq(shell("true; $R -d 50ms -o x -- $P/until_signal --ignore >said & "
-                           "until [ -e x ] && [ -s said ]; do sleep 0.01; done; "
-                           "kill -USR1 $(sed -n 's/ready //p' said); wait $!"),
+    ck_assert_int_eq(shell_run("true; $R -d 50ms -o x -- $P/until_signal --ignore >said & "
+                               "until [ -e x ] && [ -s said ]; do sleep 0.01; done; "
+                               "kill -USR1 $(sed -n 's/ready //p' said); wait $!"),
                      7);
-    ck_assert_int_eq(shell("cat said"), 0);
-    ck_assert_ptr_nonnull(strstr(out, "signals 1"));
+    ck_assert_int_eq(shell_run("cat said"), 0);
+    shell_has(shell_out, "signals 1");
     expect_whole("x", 0, 0);
 }
 
 TEST(record, duration_must_be_one)
 {
-    ck_assert_int_eq(shell("$R -d soon -- true"), 2);
-    ck_assert_ptr_nonnull(strstr(err, "'soon' is no duration"));
-    ck_assert_int_eq(shell("$R --duration 0s -- true"), 2);
+    ck_assert_int_eq(shell_run("$R -d soon -- true"), 2);
+    shell_has(shell_err, "'soon' is no duration");
+    ck_assert_int_eq(shell_run("$R --duration 0s -- true"), 2);
     ck_assert(!exists("gmptrace.data"));
 }
 
@@ -607,12 +594,12 @@ TEST(record, killed_recorder_leaves_whole_frames_and_the_program)
     ck_assert_int_eq(trace_read(part).whole, 0);
     ck_assert_int_eq(kill(started.program, SIGUSR1), 0);
     ck_assert_int_eq(number_read(&started, "signals %d"), 1);
-    shell("\"$GMPTRACE\" recover --pid %d", (int)started.recorder); /* leaves nothing in tmpfs */
+    shell_run("\"$GMPTRACE\" recover --pid %d", (int)started.recorder); /* leaves nothing in tmpfs */
 }
 
 TEST(record, file_cut_in_its_middle_has_its_first_half)
 {
-    ck_assert_int_eq(shell("$R -o x -- $P/yielders 100 10000"), 0);
+    ck_assert_int_eq(shell_run("$R -o x -- $P/yielders 100 10000"), 0);
     struct reading all = expect_whole("x", 1, 0);
     struct stat st;
     ck_assert_int_eq(stat(in_dir("x"), &st), 0);
@@ -637,8 +624,8 @@ TEST(record, size_limit_keeps_whole_frames)
     struct reading reading = trace_read("x");
     ck_assert(!reading.damaged);
     ck_assert_int_eq(reading.whole, 0);
-    ck_assert_int_eq(shell("cat err"), 0);
-    ck_assert_ptr_nonnull(strstr(out, "File too large; the first "));
+    ck_assert_int_eq(shell_run("cat err"), 0);
+    shell_has(shell_out, "File too large; the first ");
 }
 
 TEST(record, full_disk_keeps_whole_frames_and_the_status_says_so)
@@ -646,10 +633,10 @@ TEST(record, full_disk_keeps_whole_frames_and_the_status_says_so)
     ck_assert_int_eq(mkdir(in_dir("small"), 0700), 0);
     if (mount("none", in_dir("small"), "tmpfs", 0, "size=128k"))
         SKIP("cannot mount a small tmpfs: %s", strerror(errno));
-    int status = shell("$R -o small/x -- $P/yielders 100 20000; s=$?; cp small/x copy; exit $s");
+    int status = shell_run("$R -o small/x -- $P/yielders 100 20000; s=$?; cp small/x copy; exit $s");
     umount(in_dir("small"));
     ck_assert_int_eq(status, 4);
-    ck_assert_ptr_nonnull(strstr(err, "No space left on device; the first "));
+    shell_has(shell_err, "No space left on device; the first ");
     struct reading reading = trace_read("copy");
     ck_assert(!reading.damaged);
     ck_assert_int_eq(reading.whole, 0);

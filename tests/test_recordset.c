@@ -1,6 +1,7 @@
 /* --stacks and --events: what they say, and recordings that do without. */
 #define _GNU_SOURCE
 #include "harness.h"
+#include "shell.h"
 
 #include "cli/cli.h"
 #include "cli/recordset.h"
@@ -9,27 +10,10 @@
 
 #include <gmptrace/trace.h>
 
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static char out[65536], err[65536];
-
-static int shell(const char *format, ...) __attribute__((format(printf, 1, 2)));
-static int shell(const char *format, ...)
-{
-    char command[2048];
-    int length = snprintf(command, sizeof command,
-                          "R=\"$GMPTRACE record\"; P=\"$BUILD/tests/programs\"; cd '%s' || exit 99; ",
-                          harness_tmpdir());
-    va_list args;
-    va_start(args, format);
-    vsnprintf(command + length, sizeof command - (size_t)length, format, args);
-    va_end(args);
-    return harness_shell(command, out, sizeof out, err, sizeof err);
-}
 
 /* ---- Values ----------------------------------------------------------------------------------------------------- */
 
@@ -53,19 +37,19 @@ TEST(recordset, no_depth_of_stacks_is_wrong_usage)
         struct recordset set;
         ck_assert_msg(recordset_stacks(&set, texts[i]) == CLI_USAGE, "%s", texts[i]);
     }
-    ck_assert_int_eq(shell("$R --stacks deep -- true"), 2);
-    ck_assert_ptr_nonnull(strstr(err, "'deep' is neither on nor off nor a depth of stacks from 1 to 32"));
+    ck_assert_int_eq(shell_run("$R --stacks deep -- true"), 2);
+    shell_has(shell_err, "'deep' is neither on nor off nor a depth of stacks from 1 to 32");
 }
 
 TEST(recordset, names_of_no_events_are_wrong_usage_with_the_choices)
 {
     static const char choices[] = "steal, retake, preempt, labels, name, task, region, log, user, all, none";
-    ck_assert_int_eq(shell("$R --events steal,sched -- true"), 2);
-    ck_assert_ptr_nonnull(strstr(err, "'sched' names no events"));
-    ck_assert_ptr_nonnull(strstr(err, choices));
-    ck_assert_int_eq(shell("$R --events go_block,steal -- true"), 2);
-    ck_assert_ptr_nonnull(strstr(err, "the event 'go_block' is always recorded"));
-    ck_assert_ptr_nonnull(strstr(err, choices));
+    ck_assert_int_eq(shell_run("$R --events steal,sched -- true"), 2);
+    shell_has(shell_err, "'sched' names no events");
+    shell_has(shell_err, choices);
+    ck_assert_int_eq(shell_run("$R --events go_block,steal -- true"), 2);
+    shell_has(shell_err, "the event 'go_block' is always recorded");
+    shell_has(shell_err, choices);
 }
 
 /* ---- Recordings ------------------------------------------------------------------------------------------------- */
@@ -119,7 +103,7 @@ static struct reading expect_whole(const char *name)
 
 TEST(recordset, everything_is_recorded_unless_otherwise_asked_for)
 {
-    ck_assert_int_eq(shell("$R -o x -- $P/talker"), 0);
+    ck_assert_int_eq(shell_run("$R -o x -- $P/talker"), 0);
     struct reading reading = expect_whole("x");
     ck_assert_str_eq(reading.left_out, "");
     ck_assert_uint_eq(reading.stack_frames, STACK_DEPTH_MAX);
@@ -127,8 +111,8 @@ TEST(recordset, everything_is_recorded_unless_otherwise_asked_for)
     for (unsigned code = GMPT_EVENT_go_labels; code <= GMPT_EVENT_user_log; code++)
         if (strcmp(gmpt_event_name(code), "unknown") != 0)
             ck_assert_msg(reading.of_type[code] > 0, "%s", gmpt_event_name(code));
-    ck_assert_int_eq(shell("$GMPTRACE analyze x"), 0);
-    ck_assert_ptr_null(strstr(out, "left out"));
+    ck_assert_int_eq(shell_run("$GMPTRACE analyze x"), 0);
+    ck_assert_ptr_null(strstr(shell_out, "left out"));
 }
 
 TEST(recordset, a_group_that_is_left_out_is_not_there_and_all_others_are)
@@ -145,7 +129,7 @@ TEST(recordset, a_group_that_is_left_out_is_not_there_and_all_others_are)
     };
     enum { CASES = sizeof cases / sizeof cases[0] };
     for (size_t out_case = 0; out_case < CASES; out_case++) {
-        ck_assert_int_eq(shell("rm -f x; $R -o x --events -%s -- $P/talker", cases[out_case].group), 0);
+        ck_assert_int_eq(shell_run("rm -f x; $R -o x --events -%s -- $P/talker", cases[out_case].group), 0);
         struct reading reading = expect_whole("x");
         ck_assert_str_eq(reading.left_out, cases[out_case].group);
         for (size_t i = 0; i < 2 * CASES; i++)
@@ -155,24 +139,24 @@ TEST(recordset, a_group_that_is_left_out_is_not_there_and_all_others_are)
 
 TEST(recordset, a_set_is_all_that_is_recorded_beside_the_transitions)
 {
-    ck_assert_int_eq(shell("$R -o x --events region -- $P/talker"), 0);
+    ck_assert_int_eq(shell_run("$R -o x --events region -- $P/talker"), 0);
     struct reading reading = expect_whole("x");
     ck_assert_str_eq(reading.left_out, "steal,retake,preempt,labels,name,task,log,waker,machine,netpoll,timer,scope");
     ck_assert_uint_eq(reading.of_type[GMPT_EVENT_user_region_begin], 1);
     ck_assert_uint_eq(reading.of_type[GMPT_EVENT_user_task_begin], 0);
-    ck_assert_int_eq(shell("$GMPTRACE analyze x; $GMPTRACE analyze --json x"), 0);
-    ck_assert_ptr_nonnull(strstr(out, "steal,retake,preempt,labels,name,task,log,waker,machine,netpoll,timer,scope\n"));
-    ck_assert_ptr_nonnull(strstr(out, "\"left_out\": \"steal,retake,preempt,labels,name,task,log,waker,machine,"));
+    ck_assert_int_eq(shell_run("$GMPTRACE analyze x; $GMPTRACE analyze --json x"), 0);
+    shell_has(shell_out, "steal,retake,preempt,labels,name,task,log,waker,machine,netpoll,timer,scope\n");
+    shell_has(shell_out, "\"left_out\": \"steal,retake,preempt,labels,name,task,log,waker,machine,");
 }
 
 /* What the scheduler tells beside its transitions; the order of all others must not suffer. */
 TEST_TIMEOUT(recordset, a_busy_program_is_followed_without_what_can_be_left_out, 200)
 {
-    ck_assert_int_eq(shell("GMPT_MAXPROCS=4 $R -o all -- $P/churn 1 60"), 0);
+    ck_assert_int_eq(shell_run("GMPT_MAXPROCS=4 $R -o all -- $P/churn 1 60"), 0);
     struct reading all = expect_whole("all");
     ck_assert_uint_gt(all.of_type[GMPT_EVENT_proc_steal], 0);
     ck_assert_uint_gt(all.of_type[GMPT_EVENT_proc_retake], 0);
-    ck_assert_int_eq(shell("GMPT_MAXPROCS=4 $R -o none --stacks off --events none -- $P/churn 1 60"), 0);
+    ck_assert_int_eq(shell_run("GMPT_MAXPROCS=4 $R -o none --stacks off --events none -- $P/churn 1 60"), 0);
     struct reading none = expect_whole("none");
     ck_assert_uint_eq(none.of_type[GMPT_EVENT_proc_steal], 0);
     ck_assert_uint_eq(none.of_type[GMPT_EVENT_proc_retake], 0);
@@ -183,31 +167,31 @@ TEST_TIMEOUT(recordset, a_busy_program_is_followed_without_what_can_be_left_out,
 
 TEST(recordset, without_stacks_every_stack_is_0)
 {
-    ck_assert_int_eq(shell("$R -o x --stacks off -- $P/talker"), 0);
+    ck_assert_int_eq(shell_run("$R -o x --stacks off -- $P/talker"), 0);
     struct reading reading = expect_whole("x");
     ck_assert_uint_gt(reading.of_type[GMPT_EVENT_go_block], 0);
     ck_assert_uint_eq(reading.stacks, 0);
     ck_assert_uint_eq(reading.stack_frames, 0);
-    ck_assert_int_eq(shell("$GMPTRACE analyze x"), 0);
-    ck_assert_ptr_nonnull(strstr(out, "  left out    stacks\n"));
+    ck_assert_int_eq(shell_run("$GMPTRACE analyze x"), 0);
+    shell_has(shell_out, "  left out    stacks\n");
 }
 
 TEST(recordset, stacks_end_at_the_depth_that_was_asked_for)
 {
-    ck_assert_int_eq(shell("$R -o x --stacks 4 -- $P/talker"), 0);
+    ck_assert_int_eq(shell_run("$R -o x --stacks 4 -- $P/talker"), 0);
     struct reading reading = expect_whole("x");
     ck_assert_uint_eq(reading.deepest, 5);
     ck_assert_uint_eq(reading.stack_frames, 5);
-    ck_assert_int_eq(shell("$GMPTRACE analyze x"), 0);
-    ck_assert_ptr_nonnull(strstr(out, "  left out    stacks beyond 4 callers\n"));
+    ck_assert_int_eq(shell_run("$GMPTRACE analyze x"), 0);
+    shell_has(shell_out, "  left out    stacks beyond 4 callers\n");
 }
 
 TEST(recordset, who_attaches_asks_anew)
 {
-    ck_assert_int_eq(shell("$P/until_signal --ignore >said & until [ -s said ]; do sleep 0.01; done; "
-                           "p=$(sed -n 's/ready //p' said); "
-                           "$R -d 50ms -o off --stacks off --events none -p $p; $R -d 50ms -o on -p $p; "
-                           "$R -d 50ms -o one --stacks 1 -p $p; kill -USR1 $p; wait $!"),
+    ck_assert_int_eq(shell_run("$P/until_signal --ignore >said & until [ -s said ]; do sleep 0.01; done; "
+                               "p=$(sed -n 's/ready //p' said); "
+                               "$R -d 50ms -o off --stacks off --events none -p $p; $R -d 50ms -o on -p $p; "
+                               "$R -d 50ms -o one --stacks 1 -p $p; kill -USR1 $p; wait $!"),
                      7);
     struct reading off = expect_whole("off"), on = expect_whole("on"), one = expect_whole("one");
     ck_assert_uint_eq(off.stacks, 0);

@@ -1,6 +1,7 @@
 /* A recording that goes over several files: their names, which are kept, and that each can be read by itself. */
 #define _GNU_SOURCE
 #include "harness.h"
+#include "shell.h"
 
 #include "cli/cli.h"
 #include "cli/rotation.h"
@@ -9,29 +10,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-static char out[65536], err[65536];
-
-static int shell(const char *format, ...) __attribute__((format(printf, 1, 2)));
-static int shell(const char *format, ...)
-{
-    char command[2048];
-    int length = snprintf(command, sizeof command,
-                          "R=\"$GMPTRACE record\"; P=\"$BUILD/tests/programs\"; cd '%s' || exit 99; ",
-                          harness_tmpdir());
-    va_list args;
-    va_start(args, format);
-    vsnprintf(command + length, sizeof command - (size_t)length, format, args);
-    va_end(args);
-    return harness_shell(command, out, sizeof out, err, sizeof err);
-}
 
 /* ---- Names and sizes -------------------------------------------------------------------------------------------- */
 
@@ -41,8 +25,9 @@ TEST(rotation, sizes_have_units_of_1024)
         const char *text;
         uint64_t bytes;
     } cases[] = { { "1K", 1 << 10 }, { "64M", 64 << 20 }, { "0G", 0 }, { "3T", 3ull << 40 } };
-    static const char *const wrong[] = { "", "64", "M", "-1M", " 1M", "1.5M", "1MB", "1m", "99999999999999999999K",
-                                         "18446744073709551615K" };
+    static const char *const wrong[] = {
+        "", "64", "M", "-1M", " 1M", "1.5M", "1MB", "1m", "99999999999999999999K", "18446744073709551615K"
+    };
     uint64_t bytes;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         ck_assert_int_eq(cli_parse_size(cases[i].text, &bytes), 0);
@@ -91,15 +76,15 @@ TEST(rotation, the_oldest_goes_and_what_is_not_ours_stays)
 
 TEST(rotation, sizes_and_numbers_that_cannot_be_are_wrong_usage)
 {
-    ck_assert_int_eq(shell("$R --max-size 1023K -- true"), 2);
-    ck_assert_ptr_nonnull(strstr(err, "'1023K' is no size of at least 1M"));
-    ck_assert_int_eq(shell("$R --max-size 64M --keep 0 -- true"), 2);
-    ck_assert_ptr_nonnull(strstr(err, "'0' is no number of files"));
-    ck_assert_int_eq(shell("$R --keep 3 -- true"), 2);
-    ck_assert_ptr_nonnull(strstr(err, "without --max-size"));
-    ck_assert_int_eq(shell("$R --max-size 64M -o /dev/null -- touch started"), 2);
-    ck_assert_ptr_nonnull(strstr(err, "'/dev/null' is no regular file"));
-    ck_assert_int_eq(shell("test -e started"), 1);
+    ck_assert_int_eq(shell_run("$R --max-size 1023K -- true"), 2);
+    shell_has(shell_err, "'1023K' is no size of at least 1M");
+    ck_assert_int_eq(shell_run("$R --max-size 64M --keep 0 -- true"), 2);
+    shell_has(shell_err, "'0' is no number of files");
+    ck_assert_int_eq(shell_run("$R --keep 3 -- true"), 2);
+    shell_has(shell_err, "without --max-size");
+    ck_assert_int_eq(shell_run("$R --max-size 64M -o /dev/null -- touch started"), 2);
+    shell_has(shell_err, "'/dev/null' is no regular file");
+    ck_assert_int_eq(shell_run("test -e started"), 1);
 }
 
 /* ---- Recordings ------------------------------------------------------------------------------------------------- */
@@ -137,35 +122,35 @@ static struct reading expect_whole(const char *name)
 /* Goes on until the file is there, then ends the program by a signal. */
 static int churn_until(const char *file, const char *options)
 {
-    return shell("GMPT_MAXPROCS=4 $R -o x %s -- $P/churn 1 10000000 >.out 2>.err & r=$!; "
-                 "until [ -e %s ] || ! kill -0 $r 2>/dev/null; do sleep 0.05; done; kill -TERM $r; wait $r; s=$?; "
-                 "cat .err >&2; exit $s",
-                 options, file);
+    return shell_run("GMPT_MAXPROCS=4 $R -o x %s -- $P/churn 1 10000000 >.out 2>.err & r=$!; "
+                     "until [ -e %s ] || ! kill -0 $r 2>/dev/null; do sleep 0.05; done; kill -TERM $r; wait $r; s=$?; "
+                     "cat .err >&2; exit $s",
+                     options, file);
 }
 
 TEST_TIMEOUT(rotation, a_busy_program_is_followed_over_three_seams, 300)
 {
     ck_assert_int_eq(churn_until("x.3", "--max-size 1M --keep 9"), 128 + 15);
-    ck_assert_int_eq(shell("ls x x.1 x.2 x.3"), 0);
+    ck_assert_int_eq(shell_run("ls x x.1 x.2 x.3"), 0);
     static const char *const names[] = { "x", "x.1", "x.2", "x.3" };
     for (unsigned i = 0; i < 4; i++) {
         struct reading reading = expect_whole(names[i]);
         ck_assert_int_eq(reading.attached, i > 0);
         ck_assert_uint_gt(reading.created, 0);
     }
-    ck_assert_int_eq(shell("stat -c %%a x x.3; "
-                           "for f in x x.1 x.2; do [ $(stat -c %%s $f) -ge 1048576 ] || exit 5; done"),
+    ck_assert_int_eq(shell_run("stat -c %%a x x.3; "
+                               "for f in x x.1 x.2; do [ $(stat -c %%s $f) -ge 1048576 ] || exit 5; done"),
                      0);
-    ck_assert_ptr_nonnull(strstr(out, "600\n600\n"));
+    shell_has(shell_out, "600\n600\n");
 }
 
 TEST_TIMEOUT(rotation, the_last_files_are_kept, 300)
 {
     ck_assert_int_eq(churn_until("x.4", "--max-size 1M --keep 2 --stacks off"), 128 + 15);
-    ck_assert_int_eq(shell("ls -A | grep -v '^[.]'"), 0);
+    ck_assert_int_eq(shell_run("ls -A | grep -v '^[.]'"), 0);
     unsigned first = 0, second = 0;
     int end = 0; /* the signal may have come when the next one was full as well */
-    ck_assert_msg(sscanf(out, "x.%u x.%u %n", &first, &second, &end) == 2 && !out[end], "%s", out);
+    ck_assert_msg(sscanf(shell_out, "x.%u x.%u %n", &first, &second, &end) == 2 && !shell_out[end], "%s", shell_out);
     ck_assert_uint_eq(second, first + 1);
     ck_assert_uint_ge(second, 4);
     char name[16];
@@ -177,22 +162,22 @@ TEST_TIMEOUT(rotation, a_next_file_that_cannot_be_leaves_the_first_whole, 300)
 {
     static const char *const makers[] = { "mkdir x.1", "mkfifo x.1" }; /* nobody reads it: opening it would wait */
     for (size_t i = 0; i < sizeof makers / sizeof *makers; i++) {
-        ck_assert_int_eq(shell("rm -rf x*; %s", makers[i]), 0);
+        ck_assert_int_eq(shell_run("rm -rf x*; %s", makers[i]), 0);
         churn_until("x", "--max-size 1M");
-        ck_assert_ptr_nonnull(strstr(err, "cannot go on in 'x.1': File exists; the recording ends"));
+        shell_has(shell_err, "cannot go on in 'x.1': File exists; the recording ends");
         expect_whole("x");
-        ck_assert_int_eq(shell("ls -A | grep part"), 1);
+        ck_assert_int_eq(shell_run("ls -A | grep part"), 1);
     }
 }
 
 TEST_TIMEOUT(rotation, a_snapshots_name_that_is_taken_does_not_hold_the_recorder_up, 300)
 {
-    ck_assert_int_eq(shell("mkfifo x.2; "
-                           "GMPT_MAXPROCS=2 $R -o x --flight 1M -- $P/churn 1 10000000 >.out 2>.err & r=$!; "
-                           "until pgrep -P $r >/dev/null; do sleep 0.01; done; "
-                           "until grep -q snapshot .err; do kill -USR2 $r; sleep 0.05; done; "
-                           "kill -TERM $r; wait $r; cat .err >&2; ls -A | grep part"),
+    ck_assert_int_eq(shell_run("mkfifo x.2; "
+                               "GMPT_MAXPROCS=2 $R -o x --flight 1M -- $P/churn 1 10000000 >.out 2>.err & r=$!; "
+                               "until pgrep -P $r >/dev/null; do sleep 0.01; done; "
+                               "until grep -q snapshot .err; do kill -USR2 $r; sleep 0.05; done; "
+                               "kill -TERM $r; wait $r; cat .err >&2; ls -A | grep part"),
                      1);
-    ck_assert_ptr_nonnull(strstr(err, "cannot write 'x.2': File exists; no snapshot"));
+    shell_has(shell_err, "cannot write 'x.2': File exists; no snapshot");
     expect_whole("x");
 }

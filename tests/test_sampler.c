@@ -1,6 +1,7 @@
 /* record --sample: what programs on the runtime execute, their signals, and that nothing of it stays behind. */
 #define _GNU_SOURCE
 #include "run.h"
+#include "shell.h"
 
 #include "runtime/runtime.h"
 #include "trace/cpusamples.h"
@@ -8,7 +9,6 @@
 
 #include <dirent.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,27 +17,6 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-
-static char out[65536], err[65536];
-
-static int shell(const char *format, ...) __attribute__((format(printf, 1, 2)));
-static int shell(const char *format, ...)
-{
-    char command[2048];
-    int length = snprintf(command, sizeof command,
-                          "R=\"$GMPTRACE record\"; P=\"$BUILD/tests/programs\"; cd '%s' || exit 99; ",
-                          harness_tmpdir());
-    va_list args;
-    va_start(args, format);
-    vsnprintf(command + length, sizeof command - (size_t)length, format, args);
-    va_end(args);
-    return harness_shell(command, out, sizeof out, err, sizeof err);
-}
-
-static void has(const char *text, const char *part)
-{
-    ck_assert_msg(strstr(text, part) != NULL, "'%s' is not in:\n%.2000s", part, text);
-}
 
 /* ---- Programs that are recorded --------------------------------------------------------------------------------- */
 
@@ -83,15 +62,15 @@ static long flat_ns(const char *function)
              "$GMPTRACE export --format=sqlite -o t.sqlite t.data && sqlite3 t.sqlite "
              "\"SELECT total_ns FROM cpu_by_function WHERE function = '%s'\"",
              function);
-    ck_assert_int_eq(shell("rm -f t.sqlite; %s", command), 0);
-    return atol(out);
+    ck_assert_int_eq(shell_run("rm -f t.sqlite; %s", command), 0);
+    return atol(shell_out);
 }
 
 TEST(sampler, samples_are_in_the_proportion_of_the_work)
 {
     if (RUN_SANITIZED)
         SKIP("sanitizers call handlers when and where they see fit");
-    ck_assert_int_eq(shell("$R --sample 1000 -o t.data -- $P/burner 800"), 0);
+    ck_assert_int_eq(shell_run("$R --sample 1000 -o t.data -- $P/burner 800"), 0);
     trace_read();
     ck_assert_uint_gt(seen.burner, 20);
     ck_assert_uint_gt(seen.burner, seen.all * 9 / 10);
@@ -107,7 +86,7 @@ TEST(sampler, a_goroutine_that_lost_its_p_is_still_sampled_as_itself)
 {
     if (RUN_SANITIZED)
         SKIP("sanitizers call handlers when and where they see fit");
-    ck_assert_int_eq(shell("GMPT_MAXPROCS=1 $R --sample 1000 -o t.data -- $P/burner 500 ticks"), 0);
+    ck_assert_int_eq(shell_run("GMPT_MAXPROCS=1 $R --sample 1000 -o t.data -- $P/burner 500 ticks"), 0);
     trace_read();
     ck_assert_uint_gt(seen.burner, 10);
     ck_assert_uint_gt(seen.without_p, seen.burner / 2);
@@ -116,7 +95,7 @@ TEST(sampler, a_goroutine_that_lost_its_p_is_still_sampled_as_itself)
 
 TEST(sampler, without_the_option_there_are_none)
 {
-    ck_assert_int_eq(shell("$R -o t.data -- $P/burner 100"), 0);
+    ck_assert_int_eq(shell_run("$R -o t.data -- $P/burner 100"), 0);
     trace_read();
     ck_assert_uint_eq(seen.all, 0);
 }
@@ -125,7 +104,7 @@ TEST(sampler, goes_with_sets_of_events_and_without_stacks)
 {
     if (RUN_SANITIZED)
         SKIP("sanitizers call handlers when and where they see fit");
-    ck_assert_int_eq(shell("$R --sample 1000 --events none --stacks off -o t.data -- $P/burner 300"), 0);
+    ck_assert_int_eq(shell_run("$R --sample 1000 --events none --stacks off -o t.data -- $P/burner 300"), 0);
     trace_read();
     ck_assert_uint_gt(seen.all, 10);
     ck_assert_uint_eq(seen.other_events, 0);
@@ -137,7 +116,7 @@ TEST(sampler, goes_with_the_flight_recorder)
 {
     if (RUN_SANITIZED)
         SKIP("sanitizers call handlers when and where they see fit");
-    ck_assert_int_eq(shell("$R --flight 60s --sample 1000 -o t.data -- $P/burner 300"), 0);
+    ck_assert_int_eq(shell_run("$R --flight 60s --sample 1000 -o t.data -- $P/burner 300"), 0);
     trace_read();
     ck_assert_uint_gt(seen.all, 10);
     cpusamples_clear(&seen.sums);
@@ -147,8 +126,8 @@ TEST(sampler, numbers_that_are_none_are_wrong_usage)
 {
     static const char *const texts[] = { "0", "10001", "-1", "1x", "''", "99999999999999999999", "fast" };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
-        ck_assert_msg(shell("$R --sample %s -- true", texts[i]) == 2, "%s", texts[i]);
-        has(err, "is no number of CPU samples a second, from 1 to 10000");
+        ck_assert_msg(shell_run("$R --sample %s -- true", texts[i]) == 2, "%s", texts[i]);
+        shell_has(shell_err, "is no number of CPU samples a second, from 1 to 10000");
     }
 }
 
@@ -156,39 +135,39 @@ TEST(sampler, shows_in_every_tool)
 {
     if (RUN_SANITIZED)
         SKIP("sanitizers call handlers when and where they see fit");
-    ck_assert_int_eq(shell("$R --sample 1000 -o t.data -- $P/burner 300"), 0);
-    ck_assert_int_eq(shell("$GMPTRACE analyze t.data"), 0);
-    has(out, "CPU time by ");
-    ck_assert_int_eq(shell("$GMPTRACE analyze --json t.data"), 0);
-    has(out, "\"cpu_samples\": {\"count\": ");
-    ck_assert_int_eq(shell("$GMPTRACE script t.data"), 0);
-    has(out, "cpu_sample      held=");
-    ck_assert_int_eq(shell("$GMPTRACE pprof --type=cpu --format=folded t.data"), 0);
-    has(out, "burn_much");
-    ck_assert_int_eq(shell("$GMPTRACE pprof --type=cpu --format=folded --filter 'name=waiter' t.data"), 0);
-    ck_assert_str_eq(out, "");
-    ck_assert_int_eq(shell("$GMPTRACE export --format=csv --table=samples t.data"), 0);
-    has(out, "time_ns,g,function,tid,p,site,place,cpu_ns\n");
-    has(out, ",burner,");
-    ck_assert_int_eq(shell("$GMPTRACE export --format=chrome -o - t.data"), 0);
-    has(out, "\"cat\":\"sample\"");
-    ck_assert_int_eq(shell("$GMPTRACE export --format=perfetto -o p t.data && grep -qa sample p"), 0);
+    ck_assert_int_eq(shell_run("$R --sample 1000 -o t.data -- $P/burner 300"), 0);
+    ck_assert_int_eq(shell_run("$GMPTRACE analyze t.data"), 0);
+    shell_has(shell_out, "CPU time by ");
+    ck_assert_int_eq(shell_run("$GMPTRACE analyze --json t.data"), 0);
+    shell_has(shell_out, "\"cpu_samples\": {\"count\": ");
+    ck_assert_int_eq(shell_run("$GMPTRACE script t.data"), 0);
+    shell_has(shell_out, "cpu_sample      held=");
+    ck_assert_int_eq(shell_run("$GMPTRACE pprof --type=cpu --format=folded t.data"), 0);
+    shell_has(shell_out, "burn_much");
+    ck_assert_int_eq(shell_run("$GMPTRACE pprof --type=cpu --format=folded --filter 'name=waiter' t.data"), 0);
+    ck_assert_str_eq(shell_out, "");
+    ck_assert_int_eq(shell_run("$GMPTRACE export --format=csv --table=samples t.data"), 0);
+    shell_has(shell_out, "time_ns,g,function,tid,p,site,place,cpu_ns\n");
+    shell_has(shell_out, ",burner,");
+    ck_assert_int_eq(shell_run("$GMPTRACE export --format=chrome -o - t.data"), 0);
+    shell_has(shell_out, "\"cat\":\"sample\"");
+    ck_assert_int_eq(shell_run("$GMPTRACE export --format=perfetto -o p t.data && grep -qa sample p"), 0);
 }
 
 TEST(sampler, go_tool_pprof_reads_the_profile)
 {
     if (RUN_SANITIZED)
         SKIP("sanitizers call handlers when and where they see fit");
-    if (shell("command -v go"))
+    if (shell_run("command -v go"))
         SKIP("go is not installed");
-    ck_assert_int_eq(shell("$R --sample 1000 -o t.data -- $P/burner 300"), 0);
-    ck_assert_int_eq(shell("$GMPTRACE pprof --type=cpu -o t.pb.gz t.data && go tool pprof -top -cum t.pb.gz"), 0);
-    has(out, "Type: cpu");
-    has(out, "burn_much");
-    ck_assert_int_eq(shell("go tool pprof -raw t.pb.gz"), 0);
-    has(out, "PeriodType: cpu nanoseconds");
-    has(out, "samples/count cpu/nanoseconds[dflt]");
-    has(out, "sampled: ");
+    ck_assert_int_eq(shell_run("$R --sample 1000 -o t.data -- $P/burner 300"), 0);
+    ck_assert_int_eq(shell_run("$GMPTRACE pprof --type=cpu -o t.pb.gz t.data && go tool pprof -top -cum t.pb.gz"), 0);
+    shell_has(shell_out, "Type: cpu");
+    shell_has(shell_out, "burn_much");
+    ck_assert_int_eq(shell_run("go tool pprof -raw t.pb.gz"), 0);
+    shell_has(shell_out, "PeriodType: cpu nanoseconds");
+    shell_has(shell_out, "samples/count cpu/nanoseconds[dflt]");
+    shell_has(shell_out, "sampled: ");
 }
 
 /* ---- From outside ----------------------------------------------------------------------------------------------- */
@@ -257,16 +236,16 @@ TEST(sampler, nothing_is_left_after_a_hundred_recordings)
     if (timers_of(getpid()) < 0)
         SKIP("this kernel has no /proc/PID/timers");
     pid_t pid = burner_start();
-    ck_assert_int_eq(shell("for i in $(seq 500); do $R --sample 5000 -p %d -d 1ms -o t.data 2> /dev/null && break; "
-                           "done; for i in $(seq 100); do $R --sample 5000 -p %d -d 3ms -o t.data || exit 1; done",
-                           (int)pid, (int)pid),
+    ck_assert_int_eq(shell_run("for i in $(seq 500); do $R --sample 5000 -p %d -d 1ms -o t.data 2> /dev/null && break; "
+                               "done; for i in $(seq 100); do $R --sample 5000 -p %d -d 3ms -o t.data || exit 1; done",
+                               (int)pid, (int)pid),
                      0);
     ck_assert(timers_go(pid));
     for (int tries = 0; tries < 10000 && prof_is_caught(pid); tries++)
         usleep(1000);
     ck_assert(!prof_is_caught(pid));
     if (!RUN_SANITIZED) {
-        ck_assert_int_eq(shell("$R --sample 1000 -p %d -d 200ms -o t.data", (int)pid), 0);
+        ck_assert_int_eq(shell_run("$R --sample 1000 -p %d -d 200ms -o t.data", (int)pid), 0);
         trace_read();
         ck_assert_uint_gt(seen.burner, 0);
         cpusamples_clear(&seen.sums);
@@ -279,11 +258,11 @@ TEST(sampler, timers_go_when_the_recorder_is_killed)
     if (timers_of(getpid()) < 0)
         SKIP("this kernel has no /proc/PID/timers");
     pid_t pid = burner_start();
-    ck_assert_int_eq(shell("for i in $(seq 500); do $R -p %d -d 1ms -o t.data 2> /dev/null && break; done; "
-                           "$R --sample 1000 -p %d -o t.data & echo $!",
-                           (int)pid, (int)pid),
+    ck_assert_int_eq(shell_run("for i in $(seq 500); do $R -p %d -d 1ms -o t.data 2> /dev/null && break; done; "
+                               "$R --sample 1000 -p %d -o t.data & echo $!",
+                               (int)pid, (int)pid),
                      0);
-    pid_t recorder = (pid_t)atol(out);
+    pid_t recorder = (pid_t)atol(shell_out);
     for (int tries = 0; tries < 10000 && timers_of(pid) == 0; tries++)
         usleep(1000);
     ck_assert_int_gt(timers_of(pid), 0);
@@ -301,10 +280,7 @@ static void tracing_begin(uint32_t hz)
     store_release(&trace_segment.header->tracing, segment_next_epoch(&trace_segment, false));
 }
 
-static void tracing_end(void)
-{
-    store_release(&trace_segment.header->tracing, 0);
-}
+static void tracing_end(void) { store_release(&trace_segment.header->tracing, 0); }
 
 static bool prof_caught_becomes(bool caught)
 {
@@ -413,7 +389,7 @@ static void run_a_foreign_one(void)
 
 TEST(sampler, one_that_nobody_handles_ends_the_program_as_ever)
 {
-    ck_assert_int_eq(run_child(run_a_foreign_one, err, sizeof err), 128 + SIGPROF);
+    ck_assert_int_eq(run_child(run_a_foreign_one, shell_err, sizeof shell_err), 128 + SIGPROF);
 }
 
 static int fork_while_sampled(void *arg)

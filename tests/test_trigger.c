@@ -1,6 +1,7 @@
 /* Triggers of the flight recorder: how they are said, and programs that pull them. */
 #define _GNU_SOURCE
 #include "harness.h"
+#include "shell.h"
 
 #include "cli/cli.h"
 #include "cli/trigger.h"
@@ -10,18 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
-static char out[65536], err[65536];
-
-static int shell(const char *rest)
-{
-    char command[2048];
-    snprintf(command, sizeof command,
-             "R=\"$GMPTRACE record\"; T=\"$BUILD/tests/programs\"; L=\"$BUILD/tests/leaks/leaks_corpus\"; "
-             "cd '%s' || exit 99; %s",
-             harness_tmpdir(), rest);
-    return harness_shell(command, out, sizeof out, err, sizeof err);
-}
 
 static bool exists(const char *name)
 {
@@ -69,53 +58,55 @@ TEST(trigger, what_is_wrong_usage)
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         char command[128];
         snprintf(command, sizeof command, "$R --flight 1s --trigger '%s' true", wrong[i]);
-        ck_assert_msg(shell(command) == 2, "%s", wrong[i]);
-        ck_assert_msg(strstr(err, wrong[i]) != NULL && strstr(err, "--help"), "%s", err);
+        ck_assert_msg(shell_run(command) == 2, "%s", wrong[i]);
+        ck_assert_msg(strstr(shell_err, wrong[i]) != NULL && strstr(shell_err, "--help"), "%s", shell_err);
     }
-    ck_assert_int_eq(shell("$R --trigger 'waiting>1s' true"), 2);
-    ck_assert_ptr_nonnull(strstr(err, "it needs --flight"));
-    ck_assert_int_eq(shell("$R --flight 1s --trigger 'waiting>1s' --trigger-pause x true"), 2);
+    ck_assert_int_eq(shell_run("$R --trigger 'waiting>1s' true"), 2);
+    shell_has(shell_err, "it needs --flight");
+    ck_assert_int_eq(shell_run("$R --flight 1s --trigger 'waiting>1s' --trigger-pause x true"), 2);
 }
-
 
 TEST(trigger, a_g_that_waits_too_long_is_told_and_in_the_file)
 {
-    ck_assert_int_eq(shell("mkfifo in; $R --flight 60s --trigger 'waiting>50ms:chan_recv' -o t.data $T/idlers < in & "
-                           "exec 9> in; until test -e t.data; do sleep 0.01; done; exec 9>&-; wait $!"),
+    ck_assert_int_eq(shell_run("mkfifo in; $R --flight 60s --trigger 'waiting>50ms:chan_recv' "
+                               "-o t.data $P/idlers < in & "
+                               "exec 9> in; until test -e t.data; do sleep 0.01; done; exec 9>&-; wait $!"),
                      0);
-    const char *line = strstr(err, "\"the reader\"");
-    ck_assert_msg(line != NULL, "%s", err);
+    const char *line = strstr(shell_err, "\"the reader\"");
+    ck_assert_msg(line != NULL, "%s", shell_err);
     ck_assert_ptr_nonnull(strstr(line, "wants_message, started at idlers.c:"));
     ck_assert_ptr_nonnull(strstr(line, "waits in chan receive for "));
     ck_assert_ptr_nonnull(strstr(line, "-> t.data ]"));
     ck_assert(exists("t.data.2"));
-    ck_assert_int_eq(shell("$GMPTRACE analyze t.data"), 0);
-    ck_assert_ptr_nonnull(strstr(out, "chan receive"));
+    ck_assert_int_eq(shell_run("$GMPTRACE analyze t.data"), 0);
+    shell_has(shell_out, "chan receive");
 }
 
 TEST(trigger, a_function_may_be_named)
 {
-    ck_assert_int_eq(shell("mkfifo in; $R --flight 60s --trigger 'waiting>50ms@wants_mutex' -o t.data $T/idlers < in & "
-                           "exec 9> in; until test -e t.data; do sleep 0.01; done; exec 9>&-; wait $!"),
+    ck_assert_int_eq(shell_run("mkfifo in; $R --flight 60s --trigger 'waiting>50ms@wants_mutex' "
+                               "-o t.data $P/idlers < in & "
+                               "exec 9> in; until test -e t.data; do sleep 0.01; done; exec 9>&-; wait $!"),
                      0);
-    ck_assert_msg(strstr(err, " wants_mutex, started at") != NULL, "%s", err);
-    ck_assert_ptr_null(strstr(err, "wants_message"));
+    ck_assert_msg(strstr(shell_err, " wants_mutex, started at") != NULL, "%s", shell_err);
+    ck_assert_ptr_null(strstr(shell_err, "wants_message"));
 }
 
 TEST(trigger, a_blocking_call_is_one_too)
 {
-    ck_assert_int_eq(shell("mkfifo in; $R --flight 60s --trigger 'syscall>50ms@calls' -o t.data $T/idlers < in & "
-                           "exec 9> in; until test -e t.data; do sleep 0.01; done; exec 9>&-; wait $!"),
+    ck_assert_int_eq(shell_run("mkfifo in; $R --flight 60s --trigger 'syscall>50ms@calls' "
+                               "-o t.data $P/idlers < in & "
+                               "exec 9> in; until test -e t.data; do sleep 0.01; done; exec 9>&-; wait $!"),
                      0);
-    ck_assert_msg(strstr(err, " calls, started at") != NULL, "%s", err);
-    ck_assert_ptr_nonnull(strstr(err, ", is in a blocking call for "));
+    ck_assert_msg(strstr(shell_err, " calls, started at") != NULL, "%s", shell_err);
+    shell_has(shell_err, ", is in a blocking call for ");
 }
 
 TEST(trigger, a_g_that_waits_for_a_processor_is_told)
 {
-    ck_assert_int_eq(shell("GMPT_MAXPROCS=1 $R --flight 60s --trigger 'runnable>50ms' -o t.data $T/hogs 40"), 0);
-    ck_assert_msg(strstr(err, " hog, started at hogs.c:") != NULL, "%s", err);
-    ck_assert_ptr_nonnull(strstr(err, ", is runnable for "));
+    ck_assert_int_eq(shell_run("GMPT_MAXPROCS=1 $R --flight 60s --trigger 'runnable>50ms' -o t.data $P/hogs 40"), 0);
+    ck_assert_msg(strstr(shell_err, " hog, started at hogs.c:") != NULL, "%s", shell_err);
+    shell_has(shell_err, ", is runnable for ");
     ck_assert(exists("t.data.2"));
 }
 
@@ -124,49 +115,51 @@ TEST(trigger, a_g_that_nothing_can_ever_wake_is_told)
 #ifdef __SANITIZE_THREAD__
     SKIP("ThreadSanitizer lets no proof of leaks be made");
 #endif
-    ck_assert_int_eq(shell("mkfifo in; "
-                           "$R --flight 60s --trigger 'leaked>50ms' -o t.data $L empty_select leak hold < in & "
-                           "exec 9> in; until test -e t.data; do sleep 0.01; done; exec 9>&-; wait $!"),
+    ck_assert_int_eq(shell_run("mkfifo in; "
+                               "$R --flight 60s --trigger 'leaked>50ms' -o t.data "
+                               "$BUILD/tests/leaks/leaks_corpus empty_select leak hold < in & "
+                               "exec 9> in; until test -e t.data; do sleep 0.01; done; exec 9>&-; wait $!"),
                      0);
-    ck_assert_msg(strstr(err, " selector_of_nothing, started at pattern_micro.c:") != NULL, "%s", err);
-    ck_assert_ptr_nonnull(strstr(err, ", and nothing can ever wake it: the last "));
+    ck_assert_msg(strstr(shell_err, " selector_of_nothing, started at pattern_micro.c:") != NULL, "%s", shell_err);
+    shell_has(shell_err, ", and nothing can ever wake it: the last ");
 }
 
 /* What it waits for lies in static data, where any code may reach it. */
 TEST(trigger, who_waits_for_long_is_not_leaked_by_that)
 {
-    ck_assert_int_eq(shell("mkfifo in; $R --flight 60s --trigger 'leaked>1ms' --trigger-pause 10ms "
-                           "--trigger 'waiting>300ms:chan_recv' -o t.data $L no_leak_global leak hold < in & "
-                           "exec 9> in; until test -e t.data; do sleep 0.01; done; exec 9>&-; wait $!"),
+    ck_assert_int_eq(shell_run("mkfifo in; $R --flight 60s --trigger 'leaked>1ms' --trigger-pause 10ms "
+                               "--trigger 'waiting>300ms:chan_recv' -o t.data "
+                               "$BUILD/tests/leaks/leaks_corpus no_leak_global leak hold < in & "
+                               "exec 9> in; until test -e t.data; do sleep 0.01; done; exec 9>&-; wait $!"),
                      0);
-    ck_assert_ptr_null(strstr(err, "nothing can ever wake it"));
+    ck_assert_ptr_null(strstr(shell_err, "nothing can ever wake it"));
 }
 
 TEST(trigger, who_never_waits_so_long_pulls_none)
 {
-    ck_assert_int_eq(shell("$R --flight 60s --trigger 'waiting>1h' --trigger 'runnable>1h' --trigger 'syscall>1h' "
-                           "-o t.data $T/churn 3 20"),
+    ck_assert_int_eq(shell_run("$R --flight 60s --trigger 'waiting>1h' --trigger 'runnable>1h' --trigger 'syscall>1h' "
+                               "-o t.data $P/churn 3 20"),
                      0);
     ck_assert(exists("t.data") && !exists("t.data.2"));
-    ck_assert_ptr_null(strstr(err, " for "));
+    ck_assert_ptr_null(strstr(shell_err, " for "));
 }
 
 TEST(trigger, a_storm_makes_one_file)
 {
-    ck_assert_int_eq(shell("mkfifo in; $R --flight 60s --trigger 'waiting>1ms:chan_recv,mutex,wait_group,sleep' "
-                           "--trigger-pause 1h -o t.data $T/idlers 3000 < in & "
-                           "exec 9> in; sleep 1; until test -e t.data; do sleep 0.01; done; exec 9>&-; wait $!"),
+    ck_assert_int_eq(shell_run("mkfifo in; $R --flight 60s --trigger 'waiting>1ms:chan_recv,mutex,wait_group,sleep' "
+                               "--trigger-pause 1h -o t.data $P/idlers 3000 < in & "
+                               "exec 9> in; sleep 1; until test -e t.data; do sleep 0.01; done; exec 9>&-; wait $!"),
                      0);
     ck_assert(exists("t.data.2") && !exists("t.data.3"));
-    ck_assert_ptr_nonnull(strstr(err, "the program has ended: the last "));
+    shell_has(shell_err, "the program has ended: the last ");
 }
 
 TEST(trigger, attached_it_knows_who_waited_before)
 {
-    ck_assert_int_eq(shell("mkfifo in; $T/idlers < in > said & P=$!; exec 9> in; "
-                           "until test -s said; do sleep 0.01; done; "
-                           "$R --flight 60s --trigger 'waiting>20ms:mutex' -o t.data -p $P 9>&- & "
-                           "until test -e t.data; do sleep 0.01; done; exec 9>&-; wait $!"),
+    ck_assert_int_eq(shell_run("mkfifo in; $P/idlers < in > said & P=$!; exec 9> in; "
+                               "until test -s said; do sleep 0.01; done; "
+                               "$R --flight 60s --trigger 'waiting>20ms:mutex' -o t.data -p $P 9>&- & "
+                               "until test -e t.data; do sleep 0.01; done; exec 9>&-; wait $!"),
                      0);
-    ck_assert_msg(strstr(err, " wants_mutex, started at") != NULL, "%s", err);
+    ck_assert_msg(strstr(shell_err, " wants_mutex, started at") != NULL, "%s", shell_err);
 }
