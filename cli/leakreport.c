@@ -192,8 +192,7 @@ int leak_report_add(struct leak_report *report, const struct leak_group *finding
     bool older = finding->oldest_ns > group->oldest_ns;
     if (group->newest_ns < 0 || finding->newest_ns < group->newest_ns)
         group->newest_ns = finding->newest_ns;
-    if (group->held_bytes >= 0)
-        group->held_bytes = finding->held_bytes < 0 ? -1 : group->held_bytes + finding->held_bytes;
+    group->held_bytes = leak_held_sum(group->held_bytes, finding->held_bytes);
     group->count += finding->count;
     group->processes += finding->example_pid != group->example_pid;
     if (!older)

@@ -45,7 +45,7 @@ struct leak_group {
     uint64_t count;
     uint32_t processes;
     int64_t oldest_ns, newest_ns; /* how long they wait, or run; -1 = not known */
-    int64_t held_bytes;           /* of all together, stacks included; -1 = not known */
+    int64_t held_bytes;           /* of all together, as struct segment says; -1 = not known */
     /* One of them: */
     uint64_t example_g, example_object; /* object 0 = not known */
     uint64_t example_owner;             /* of a cycle: the G that has what it waits for; 0 = none */
@@ -57,6 +57,13 @@ struct leak_group {
     char fingerprint[LEAK_FINGERPRINT_BYTES];
     const struct suppression *suppressed; /* NULL: it counts; else who owns the suppressions owns this, too */
 };
+
+/* Not known when one of them is not. */
+static inline int64_t leak_held_sum(int64_t a_bytes, int64_t b_bytes)
+{
+    bool known = a_bytes >= 0 && b_bytes >= 0 && a_bytes <= INT64_MAX - b_bytes;
+    return known ? a_bytes + b_bytes : -1;
+}
 
 struct leak_report {
     struct leak_group *groups;

@@ -28,7 +28,9 @@ int leak_verdicts_read(struct leak_verdicts *verdicts, const struct segment *seg
         const struct g_slot *slot = &segment->registry[i];
         uint64_t status = load_acquire(&slot->status), id = load_relaxed(&slot->id);
         enum g_verdict verdict = g_verdict_of(slot, proof, id, status);
+        bool lost = verdict == VERDICT_PROVEN || verdict == VERDICT_CYCLE;
         uint32_t owner = slot->verdict_owner;
+        uint64_t held_bytes = lost && segment->held ? segment->held[i] : 0;
         load_fence();
         if (verdict == VERDICT_NONE || load_relaxed(&slot->status) != status || load_relaxed(&slot->id) != id)
             continue;
@@ -45,6 +47,7 @@ int leak_verdicts_read(struct leak_verdicts *verdicts, const struct segment *seg
                          ? load_relaxed(&segment->registry[owner - 1].id)
                          : 0,
             .verdict = verdict,
+            .held_bytes = held_bytes > 0 && held_bytes <= INT64_MAX ? (int64_t)held_bytes : -1,
         };
     }
     if (verdicts->count)
@@ -144,8 +147,9 @@ static int heap_add(const struct gmpt_g *g, void *arg)
             .sum = { .oldest_ns = -1, .newest_ns = INT64_MAX },
         };
     }
-    int64_t age_ns = age_of(heaps, g);
+    int64_t age_ns = age_of(heaps, g), held_bytes = verdict ? verdict->held_bytes : -1;
     heap->sum.count++;
+    heap->sum.held_bytes = leak_held_sum(heap->sum.held_bytes, held_bytes);
     if (age_ns < heap->sum.newest_ns)
         heap->sum.newest_ns = age_ns;
     if (age_ns <= heap->sum.oldest_ns)
@@ -182,7 +186,6 @@ static int heap_report(struct leak_report *report, struct load *load, const stru
     finding.function = place_function_frame(load->places, heap->fn);
     finding.created = (struct leak_stack){ created, place_frames(load->places, heap->created, created) };
     finding.waits = (struct leak_stack){ waits, place_frames(load->places, heap->waits, waits) };
-    finding.held_bytes = -1;
     finding.example_pid = pid;
     finding.name = name[0] ? name : NULL;
     finding.labels = labels;

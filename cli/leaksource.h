@@ -12,6 +12,7 @@
 struct leak_verdict {
     uint64_t g, owner; /* owner: of a cycle, the G that it waits for; 0 = none */
     enum g_verdict verdict;
+    int64_t held_bytes; /* of who is lost; -1 = not known */
 };
 
 /* Ordered by g. */

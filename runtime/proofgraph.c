@@ -67,6 +67,8 @@ static struct {
     struct proof_table objects; /* struct object, by address */
     struct proof_table items;   /* reached, not yet followed */
     uint64_t *pages[GRANULES];  /* which pages objects lie in */
+    bool weighing; /* all is known of who is live; it is being found out what the others hold */
+    uint64_t weight;
 } graph;
 
 static const bool suspects[] = {
@@ -160,7 +162,7 @@ static void push(struct item item)
 static void reach_stack(seat_place place)
 {
     uint8_t *flags = flags_at(place);
-    if (*flags & SEAT_READ)
+    if (graph.weighing || *flags & SEAT_READ)
         return;
     *flags |= SEAT_READ;
     push((struct item){ .start = place, .kind = ITEM_STACK });
@@ -172,8 +174,24 @@ static void make_live(seat_place place)
     reach_stack(place);
 }
 
+/* The values that can still be received. */
+static void scan_buffer(const struct gmpt_chan *chan)
+{
+    uint64_t buffer = (uint64_t)(uintptr_t)chan->buffer, bytes = chan->value_bytes;
+    uint64_t first = chan->read_index, count = chan->length;
+    uint64_t until = first + count < chan->capacity ? first + count : chan->capacity;
+    scan_words(buffer + first * bytes, buffer + until * bytes); /* the buffer as a whole is a hole */
+    if (first + count > chan->capacity)
+        scan_words(buffer, buffer + (first + count - chan->capacity) * bytes);
+}
+
 static void reach_object(struct object *object)
 {
+    if (graph.weighing) {
+        if (object->is_chan)
+            scan_buffer((const struct gmpt_chan *)(uintptr_t)object->start);
+        return;
+    }
     if (object->reached)
         return;
     object->reached = true;
@@ -285,17 +303,6 @@ void graph_reach(uint64_t address)
 
 /* ---- following ---- */
 
-/* The values that can still be received. */
-static void scan_buffer(const struct gmpt_chan *chan)
-{
-    uint64_t buffer = (uint64_t)(uintptr_t)chan->buffer, bytes = chan->value_bytes;
-    uint64_t first = chan->read_index, count = chan->length;
-    uint64_t until = first + count < chan->capacity ? first + count : chan->capacity;
-    scan_words(buffer + first * bytes, buffer + until * bytes); /* the buffer as a whole is a hole */
-    if (first + count > chan->capacity)
-        scan_words(buffer, buffer + (first + count - chan->capacity) * bytes);
-}
-
 static void follow_object(const struct object *object)
 {
     const struct waits_on *waits_on = graph.waits.items;
@@ -332,6 +339,7 @@ void graph_follow(void)
             follow_object((struct object *)graph.objects.items + item.start);
             break;
         case ITEM_CHUNK:
+            graph.weight += item.end - item.start;
             scan_range(item.start, item.end);
             reach_objects_in(item.start, item.end);
             break;
@@ -626,9 +634,24 @@ static enum g_verdict verdict_of(uint8_t flags)
     return is_proven(flags) ? VERDICT_PROVEN : VERDICT_LIVE;
 }
 
-static void store_verdict(const struct g *g, enum g_verdict verdict)
+/* What a lost G holds: see struct segment. Who waits where its pointers lead to holds something for itself. */
+static uint64_t weigh(seat_place place)
 {
+    uint64_t low = stack_low(place), end = top_of(place) + sizeof(struct g);
+    uint64_t pages = (end + (1u << PAGE_SHIFT) - 1) / (1u << PAGE_SHIFT) - low / (1u << PAGE_SHIFT);
+    uint64_t stack = pages << PAGE_SHIFT, all = seat_stack_bytes(class_of(place));
+    graph.weight = 0;
+    follow_stack(place);
+    graph_follow();
+    return (stack < all ? stack : all) + graph.weight;
+}
+
+static void store_verdict(seat_place place, enum g_verdict verdict)
+{
+    const struct g *g = g_at(place);
     struct g_slot *slot = g->slot;
+    if (verdict != VERDICT_LIVE && trace_segment.held)
+        trace_segment.held[g->seat] = weigh(place);
     seat_place owner = verdict == VERDICT_CYCLE ? owner_of(g) : 0;
     slot->verdict_owner = owner ? g_at(owner - 1)->seat + 1 : 0;
     slot->verdict_seq = (uint16_t)g->seq;
@@ -639,13 +662,14 @@ void graph_judge(void)
 {
     struct proof_shared *shared = graph.scan->shared;
     find_cycles();
+    graph.weighing = true;
     for (enum stack_class class = 0; class < STACK_CLASSES; class++) {
         for (uint32_t index = 0; index < graph.made[class]; index++) {
             uint8_t flags = graph.seats[class][index];
             if (!(flags & SEAT_WAITS))
                 continue;
             enum g_verdict verdict = verdict_of(flags);
-            store_verdict(g_at(place_of(class, index)), verdict);
+            store_verdict(place_of(class, index), verdict);
             shared->gs++;
             shared->proven += verdict == VERDICT_PROVEN;
             shared->cycles += verdict == VERDICT_CYCLE;

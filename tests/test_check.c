@@ -242,3 +242,33 @@ TEST(check, the_step_summary_has_a_table)
     exported_has(exported_out, "### Leaked goroutines: 1\n");
     exported_has(exported_out, "| proven :x: | 1 | chan send | ask tests/programs/leaky&#95;suite.c:");
 }
+
+/* The number behind a name, in the group of this function, of what check has printed as JSON. */
+static long held_by(const char *function)
+{
+    char name[64];
+    snprintf(name, sizeof name, "\"function\": \"%s\"", function);
+    const char *group = strstr(exported_out, name);
+    ck_assert_msg(group, "no group of %s in %s", function, exported_out);
+    while (group > exported_out && strncmp(group, "{\"kind\"", 7))
+        group--;
+    const char *held = strstr(group, "\"held_bytes\": ");
+    ck_assert_ptr_nonnull(held);
+    return strtol(held + strlen("\"held_bytes\": "), NULL, 10);
+}
+
+static void is_about(long bytes, long expected)
+{
+    bool about = bytes >= expected && bytes < expected + 4 * 4096;
+    ck_assert_msg(about, "%ld bytes, of %ld and some pages", bytes, expected);
+}
+
+TEST(check, what_a_leak_holds_is_its_stack_and_what_it_alone_reaches)
+{
+    NEED_PROOFS();
+    ck_assert_int_eq(check("--json - -- $BUILD/tests/programs/holders </dev/null"), 1);
+    is_about(held_by("keep_list"), 300000 + 200000 + 4096);
+    is_about(held_by("keep_buffered"), 70000 + 4096);
+    ck_assert_int_eq(check("--heap root --json - -- $BUILD/tests/programs/holders </dev/null"), 1);
+    is_about(held_by("keep_buffered"), 4096);
+}

@@ -68,6 +68,7 @@ static void point(struct segment *segment, const struct segment_header *header)
     segment->stacks = (uint64_t *)(segment->base + header->stacks_offset);
     segment->dictionary = (uint64_t *)(segment->base + header->dictionary_offset);
     segment->subbuffer_base = segment->base + header->rings_offset;
+    segment->held = header->held_offset ? (uint64_t *)(segment->base + header->held_offset) : NULL;
     segment->ring_count = header->ring_count;
     segment->subbuffers = header->subbuffers;
     segment->p_count = header->p_count;
@@ -104,6 +105,8 @@ int segment_create(struct segment *segment, int fd, uint32_t p_count, size_t rin
     end = page_up(end + layout.ring_count * layout.stacks_words * sizeof(uint64_t));
     layout.rings_offset = end;
     end = page_up(end + layout.ring_count * ring_bytes);
+    layout.held_offset = end;
+    end = page_up(end + (uint64_t)registry_slots * sizeof(uint64_t));
     layout.total_bytes = end;
 
     int error = 0;
@@ -242,7 +245,8 @@ static const char *find_fault(const struct segment_header *header, uint64_t file
         !lies_inside(header->dictionary_offset, header->dictionary_words, 8, file_bytes) ||
         !lies_inside(header->stacks_offset, header->ring_count * header->stacks_words, 8, file_bytes) ||
         !lies_inside(header->rings_offset, (uint64_t)header->ring_count * header->subbuffers, SUBBUFFER_BYTES,
-                     file_bytes))
+                     file_bytes) ||
+        (header->held_offset && !lies_inside(header->held_offset, header->registry_slots, 8, file_bytes)))
         return "a table of the segment lies outside it";
     return NULL;
 }

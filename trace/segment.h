@@ -285,6 +285,7 @@ struct segment_header {
     uint32_t quota_cpus; /* what the cgroup's CPU quota allows as the program starts, rounded up; 0 = there is none */
     int64_t thread_m_offset; /* an M's address lies at its thread pointer + this; it is NULL in other threads */
     uint32_t m_word_offset;  /* and its word at that address + this; 0 = there are no words */
+    uint64_t held_offset;    /* uint64_t [registry_slots], behind the rings; 0 = the runtime has none yet */
 };
 _Static_assert(sizeof(struct segment_header) <= 4096, "the header has one page");
 
@@ -297,6 +298,9 @@ struct segment {
     struct segment_ring *rings;
     struct g_slot *registry;
     struct segment_module *modules;
+    /* Of each slot whose G is lost, the bytes that it holds, written before its verdict: of its stack the pages in use,
+     * and if PROOF_HEAP_TRACED, of malloc's blocks those that only lost Gs reach, each with one G. NULL = not known. */
+    uint64_t *held;
     /* Copies that the other side cannot change: */
     uint64_t *stacks;
     uint64_t *dictionary;

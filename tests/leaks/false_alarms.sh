@@ -1,0 +1,82 @@
+#!/bin/sh
+# tests/leaks/false_alarms.sh [ROUNDS [SUITE...]]: what a team would see that has `gmptrace check` as its gate and no new
+# leaks. Runs every suite of tests/ and the examples under it, so many rounds (1), with BUILD naming the build, and counts
+# the runs that would fail: with something proven, or a cycle. What the tests leak on purpose is in
+# tests/leaks/known.leaks, each with its reason; any other finding is printed, and makes the status 1.
+#
+# RUN_SECONDS (300) is how long one run may take; what takes longer is ended and counted as cut off.
+set -u
+cd "$(dirname "$0")/../.." || exit 2
+BUILD=${BUILD:-$PWD/build/gcc}
+GMPTRACE=$BUILD/gmptrace GATEWAY=$BUILD/examples/gateway
+export BUILD GMPTRACE GATEWAY
+rounds=${1:-1}
+[ $# -eq 0 ] || shift
+suites=$*
+[ -n "$suites" ] || suites=$(sed -n 's/^[A-Z_]*TEST(\([a-z_0-9]*\),.*/\1/p' tests/test_*.c | sort -u)
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+trap 'exit 130' INT TERM
+runs=0 alarms=0 cut=0 unused=0 judged=0 unjudged=0
+
+# checked NAME [OPTION...] -- COMMAND...
+checked() {
+    name=$1
+    shift
+    timeout -k 10 "${RUN_SECONDS:-300}" "$GMPTRACE" check --baseline tests/leaks/known.leaks --json "$scratch/json" "$@" \
+        >"$scratch/out" 2>"$scratch/err" </dev/null
+    status=$?
+    runs=$((runs + 1))
+    if [ $status -ge 124 ] && [ $status -le 137 ] && ! grep -q 'Checks: ' "$scratch/out"; then
+        cut=$((cut + 1))
+        echo "$name: cut off"
+    elif grep -qE '^[0-9]+\. (proven|cycle):' "$scratch/err"; then
+        alarms=$((alarms + 1))
+        echo "$name: a finding"
+        sed 's/^/    /' "$scratch/err"
+    elif grep -q 'did not use the runtime' "$scratch/err"; then
+        unused=$((unused + 1))
+    fi
+    judged=$((judged + $(sed -n 's/^no leaks found in \([0-9]*\) processes.*/\1/p; s/^no leaks found$/1/p' "$scratch/err" | head -n 1 | grep . || echo 0)))
+    unjudged=$((unjudged + $(sed -n 's/^note: \([0-9]*\) of .* could not be judged.*/\1/p' "$scratch/err" | head -n 1 | grep . || echo 0)))
+}
+
+# served SERVER PATH ARG...: a server of examples/, while forty requests are answered; it is ended by SIGTERM.
+served() {
+    server=$1 path=$2
+    shift 2
+    # shellcheck disable=SC2016 # expanded by the shell that is checked
+    checked "$server" --every 200ms -- sh -c '
+        path=$1 said=$2
+        shift 2
+        "$@" >"$said" 2>&1 &
+        server=$!
+        port=""
+        while [ -z "$port" ] && kill -0 $server; do
+            sleep 0.05
+            port=$(sed -n "s/.*127\.0\.0\.1:\([0-9]*\).*/\1/p" "$said" | head -n 1)
+        done
+        for i in 1 2 3 4 5 6 7 8 9 10; do
+            for k in 1 2 3 4; do
+                curl -s -m 10 -o /dev/null "http://127.0.0.1:$port$path" &
+            done
+            sleep 0.1
+        done
+        sleep 0.3
+        kill -TERM $server
+        wait' sh "$path" "$scratch/said" "$BUILD/examples/$server" "$@"
+}
+
+round=0
+while [ "$round" -lt "$rounds" ]; do
+    round=$((round + 1))
+    for suite in $suites; do
+        SUITE=$suite checked "$suite" -- "$BUILD/check"
+    done
+    checked echo --every 200ms -- "$BUILD/bench/echo_load" echo "$BUILD/examples/echo" --port 0
+    command -v curl >/dev/null 2>&1 || continue
+    served gateway '/compute?n=1000' --fixed --port 0
+    served http_server / --port 0
+done
+echo "$runs runs: $alarms with findings, $cut cut off, $unused without the runtime; $judged processes judged, $unjudged not"
+[ "$alarms" -eq 0 ]
