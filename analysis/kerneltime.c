@@ -178,6 +178,8 @@ static int interval_add(struct kerneltime *kernel, const struct kernel_interval 
     sum->times++;
     timesum_add(&sum->blocked_ns, blocked_ns);
     timesum_add(&sum->queued_ns, queued_ns);
+    if (!interval->able_known)
+        timesum_add(&sum->unsplit_ns, blocked_ns);
     if (part != KERNELTIME_RUNNING)
         return 0;
     return running_add(kernel, interval, doing, blocked_ns, queued_ns, &options->limits, alias);

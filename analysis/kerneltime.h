@@ -7,9 +7,9 @@
  *
  * An interval belongs to what its thread did as it lost the CPU, by the thread's own word; where a tier cannot read
  * that, to the G that runs on the P that the thread holds by our own trace. From `begin` to `able` it is blocked, from
- * `able` to `end` in the kernel's run queue: of one that could have run on, all of it is queue. What is under way as
- * the recording ends is not told of. A window cuts intervals; a filter chooses those of Gs that it chooses, by what
- * they do then. */
+ * `able` to `end` in the kernel's run queue: of one that could have run on, all of it is queue. A tier that does not
+ * know `able` leaves all of it blocked, and unsplit. What is under way as the recording ends is not told of. A window
+ * cuts intervals; a filter chooses those of Gs that it chooses, by what they do then. */
 #ifndef GMPT_KERNELTIME_H
 #define GMPT_KERNELTIME_H
 
@@ -36,6 +36,7 @@ enum kerneltime_part {
 struct kerneltime_sum {
     uint64_t times;
     int64_t blocked_ns, queued_ns;
+    int64_t unsplit_ns; /* of blocked_ns, what may have ended in queue: since when the threads could run is not known */
 };
 
 /* Who had the CPU while Gs that ran were in the kernel's queue. */

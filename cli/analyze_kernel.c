@@ -10,11 +10,13 @@
 #define NEIGHBOURS_SHOWN 4
 
 static const char *const tier_names[] = { "off", "proc", "perf", "bpf" };
-static const char *const loss_names[] = { "intervals", "starts", "ends", "notes", "words" };
+static const char *const loss_names[] = { "intervals", "starts", "ends", "notes", "words", "halves", "usages" };
 
 const char *analyze_call_name(int32_t call, char buffer[32])
 {
-    const char *name = call < 0 ? "no system call" : syscall_name(call);
+    const char *name = call == KERNEL_CALL_NOT_KNOWN ? "an unknown call"
+                       : call < 0                    ? "no system call"
+                                                     : syscall_name(call);
     if (name)
         return name;
     snprintf(buffer, 32, "system call %" PRId32, call);
@@ -46,8 +48,9 @@ void analyze_kernel_look(const struct analyze *analyze)
 static uint64_t lost_sum(const struct kerneltime *kernel)
 {
     uint64_t sum = 0;
-    for (int what = 0; what < GMPT_KERNEL_LOST_WORDS; what++)
-        sum += kernel->lost[what];
+    for (int what = 0; what < GMPT_KERNEL_LOSSES; what++)
+        if (what != GMPT_KERNEL_LOST_WORDS && what != GMPT_KERNEL_LOST_USAGES)
+            sum += kernel->lost[what];
     return sum;
 }
 
@@ -96,12 +99,17 @@ static void blocked_print(const struct analyze *analyze)
     }
 }
 
-static void usage_print(const struct kerneltime_usage *usage)
+static void usage_print(const struct kerneltime *kernel)
 {
+    const struct kerneltime_usage *usage = &kernel->usage;
+    uint64_t unknown = kernel->lost[GMPT_KERNEL_LOST_USAGES];
     char a[16], b[16], c[16], d[32];
     printf("  all threads together, in %s: on a CPU %s, in the kernel's queue %s, %s times\n",
            cli_duration(a, usage->span_ns), cli_duration(b, usage->ran_ns), cli_duration(c, usage->queue_ns),
            cli_count(d, usage->slices));
+    if (unknown)
+        printf("  what %s thread%s did between the last figure and the end is not known\n", cli_count(d, unknown),
+               cli_plural(unknown));
 }
 
 void analyze_kernel(const struct analyze *analyze)
@@ -118,9 +126,11 @@ void analyze_kernel(const struct analyze *analyze)
     printf("\nThe kernel's side, by %s; %s lost, times within %s\n", tier_names[kernel->tier],
            cli_count(a, lost_sum(kernel)), cli_duration(b, kernel->error_ns));
     if (kernel->usage.span_ns)
-        usage_print(&kernel->usage);
-    if (kernel->tier < GMPT_KERNEL_PERF)
+        usage_print(kernel);
+    if (kernel->tier < GMPT_KERNEL_PERF) {
+        puts("  not known: which goroutines that met, each time without a CPU, and who had it then");
         return;
+    }
     printf("  %-32s %9s %11s %9s %9s\n", "", "on a CPU", "times off", "blocked", "in queue");
     sum_print("goroutines that ran", &kernel->sums[KERNELTIME_RUNNING], analysis_ran_ns(analysis));
     sum_print("goroutines in blocking calls", &kernel->sums[KERNELTIME_IN_CALL],
@@ -129,6 +139,9 @@ void analyze_kernel(const struct analyze *analyze)
     if (kernel->sums[KERNELTIME_NOT_KNOWN].times)
         sum_print("not known", &kernel->sums[KERNELTIME_NOT_KNOWN], -1);
     neighbours_print(analyze);
+    if (kernel->tier < GMPT_KERNEL_BPF)
+        puts("  not known: how long who was blocked was in queue then, the system calls, who had\n"
+             "  the CPU next, and who woke a thread; goroutines are those of our own trace");
     if (analyze->rows)
         blocked_print(analyze);
 }
@@ -137,8 +150,9 @@ void analyze_kernel(const struct analyze *analyze)
 
 static void sum_json(const char *name, const struct kerneltime_sum *sum)
 {
-    printf(", \"%s\": {\"times\": %" PRIu64 ", \"blocked_ns\": %" PRId64 ", \"queued_ns\": %" PRId64 "}", name,
-           sum->times, sum->blocked_ns, sum->queued_ns);
+    printf(", \"%s\": {\"times\": %" PRIu64 ", \"blocked_ns\": %" PRId64 ", \"queued_ns\": %" PRId64
+           ", \"unsplit_ns\": %" PRId64 "}",
+           name, sum->times, sum->blocked_ns, sum->queued_ns, sum->unsplit_ns);
 }
 
 static void neighbours_json(const struct kerneltime *kernel)

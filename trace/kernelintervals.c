@@ -63,6 +63,7 @@ int kernelintervals_add(struct kernelintervals *intervals, const struct gmpt_eve
     }
     const struct gmpt_event_kernel_off *off = &event->kernel_off;
     const struct gmpt_event_kernel_by *by = &intervals->by;
+    bool able_known = off->queue_ns != GMPT_KERNEL_NS_NOT_KNOWN;
     *interval = (struct kernel_interval){
         .tid = (uint32_t)off->tid,
         .g = off->g,
@@ -71,12 +72,15 @@ int kernelintervals_add(struct kernelintervals *intervals, const struct gmpt_eve
                      ? (enum gmpt_kernel_doing)off->doing
                      : GMPT_KERNEL_NOT_KNOWN,
         .why = off->why <= GMPT_KERNEL_STARTED ? (enum gmpt_kernel_why)off->why : GMPT_KERNEL_BLOCKED,
-        .call = off->call && off->call <= INT32_MAX ? (int32_t)off->call - 1 : -1,
+        .call = off->call && off->call <= INT32_MAX ? (int32_t)off->call - 1
+                : intervals->by_known                       ? -1
+                                                            : KERNEL_CALL_NOT_KNOWN, /* one source tells both */
         .argument = off->argument,
         /* A damaged file's moments wrap. */
         .begin_ns = (int64_t)((uint64_t)event->time_ns - off->off_ns),
-        .able_ns = (int64_t)((uint64_t)event->time_ns - off->queue_ns),
+        .able_ns = (int64_t)((uint64_t)event->time_ns - (able_known ? off->queue_ns : 0)),
         .end_ns = event->time_ns,
+        .able_known = able_known,
         .by_known = intervals->by_known,
         .stack = intervals->stack,
     };

@@ -17,14 +17,17 @@ struct kernel_task {
     char name[KERNEL_COMM_BYTES];
 };
 
+#define KERNEL_CALL_NOT_KNOWN (-2)
+
 struct kernel_interval {
     uint32_t tid;
     uint64_t g; /* 0 = none, or not known: see doing */
     enum gmpt_kernel_doing doing;
     enum gmpt_kernel_why why;
-    int32_t call; /* the system call; -1 = none, or not known */
+    int32_t call; /* the system call; -1 = none, or KERNEL_CALL_NOT_KNOWN */
     uint64_t argument;
     int64_t begin_ns, able_ns, end_ns; /* lost the CPU, could run, had one again; before the trace's start it is < 0 */
+    bool able_known;                   /* else it could run at some time from begin_ns to able_ns, which is end_ns */
     bool by_known;                     /* next, waker and the CPUs are */
     struct kernel_task next, waker;
     uint32_t cpu_from, cpu_to;

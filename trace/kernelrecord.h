@@ -59,7 +59,8 @@ struct kernel_record {
     uint64_t at_ns; /* 0 = since the round before */
     union {
         struct {
-            uint64_t off_ns, queue_ns; /* lengths: without a CPU, and of that, the part at its end when it could run */
+            uint64_t off_ns;   /* for how long it was without a CPU */
+            uint64_t queue_ns; /* of that, the part at its end when it could run; or GMPT_KERNEL_NS_NOT_KNOWN */
             uint64_t word;             /* KERNEL_WORD_UNKNOWN = not known */
             enum gmpt_kernel_why why;
             int32_t call; /* the system call; -1 = none, or not known */

@@ -44,7 +44,7 @@ void ownwords_off(struct order *order, struct gmpt_event *event)
     event->g = off->g && gtable_find(&order->gs, off->g) ? off->g : 0;
     if (off->off_ns > INT64_MAX)
         off->off_ns = INT64_MAX;
-    if (off->queue_ns > off->off_ns)
+    if (off->queue_ns > off->off_ns && off->queue_ns != GMPT_KERNEL_NS_NOT_KNOWN)
         off->queue_ns = off->off_ns;
 }
 

@@ -113,8 +113,12 @@ enum gmpt_kernel_loss {
     GMPT_KERNEL_LOST_ENDS = 2,
     GMPT_KERNEL_LOST_NOTES = 3, /* intervals that could not be noted, for want of memory */
     GMPT_KERNEL_LOST_WORDS = 4, /* times that a thread's word could not be read: doing and G are not known there */
+    GMPT_KERNEL_LOST_HALVES = 5, /* of the tier perf: beginnings and ends of intervals, and of threads */
+    GMPT_KERNEL_LOST_USAGES = 6, /* threads that ended, or could not be read: what is after their last kernel_usage */
 };
-#define GMPT_KERNEL_LOSSES 5
+#define GMPT_KERNEL_LOSSES 7
+
+#define GMPT_KERNEL_NS_NOT_KNOWN UINT64_MAX /* of queue_ns of kernel_off, which is at most off_ns else */
 
 struct gmpt_event {
     enum gmpt_event_type type;
