@@ -62,14 +62,15 @@ static int refused(const struct kernelside_lack *lack)
     return CLI_MACHINE;
 }
 
-/* Whoever was given capabilities for this gives them up; who is root has them anyway. */
-static void capabilities_drop(void)
+/* Whoever was given capabilities for this gives them up but for this one, if it is needed yet; who is root has them
+ * anyway. */
+static void capabilities_drop(unsigned but)
 {
     struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
     struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3];
     if (geteuid() == 0 || syscall(SYS_capget, &head, sets))
         return;
-    uint32_t kept = ~(CAP_TO_MASK(CAP_BPF) | CAP_TO_MASK(CAP_PERFMON)), set = CAP_TO_INDEX(CAP_BPF);
+    uint32_t kept = ~(CAP_TO_MASK(CAP_BPF) | CAP_TO_MASK(CAP_PERFMON)) | but, set = CAP_TO_INDEX(CAP_BPF);
     sets[set].effective &= kept;
     sets[set].permitted &= kept;
     sets[set].inheritable &= kept;
@@ -83,7 +84,8 @@ int recordkernel_open(struct recordkernel *kernel)
         return CLI_OK;
     if (kernelside_open(&kernel->side, kernel->wanted, &lack))
         return refused(&lack);
-    capabilities_drop();
+    /* Perf events are opened on the program itself. */
+    capabilities_drop(kernelside_tier_now(kernel->side) == GMPT_KERNEL_PERF ? CAP_TO_MASK(CAP_PERFMON) : 0);
     return CLI_OK;
 }
 
@@ -96,7 +98,9 @@ static int record_take(void *arg, const struct kernel_record *record)
 {
     const struct taking *taking = arg;
     taking->kernel->intervals += record->type == KERNEL_INTERVAL;
-    if (record->type == KERNEL_LOST && record->lost.what != GMPT_KERNEL_LOST_WORDS)
+    taking->kernel->figures += record->type == KERNEL_USAGE;
+    if (record->type == KERNEL_LOST && record->lost.what != GMPT_KERNEL_LOST_WORDS &&
+        record->lost.what != GMPT_KERNEL_LOST_USAGES)
         taking->kernel->lost += record->lost.count;
     return kernelring_take(taking->ring, record);
 }
@@ -115,7 +119,9 @@ int recordkernel_begin(struct recordkernel *kernel, struct recorder *recorder, p
     struct kernelside_target target = { pid, header->thread_m_offset, header->m_word_offset };
     if (!kernel->side)
         return CLI_OK;
-    if (kernelside_aim(kernel->side, &target, &lack))
+    int result = kernelside_aim(kernel->side, &target, &lack);
+    capabilities_drop(0);
+    if (result)
         return refused(&lack);
     struct recorder_kernel source = {
         .poll = records_poll,
@@ -133,6 +139,12 @@ int recordkernel_begin(struct recordkernel *kernel, struct recorder *recorder, p
 void recordkernel_tell(const struct recordkernel *kernel, const struct recorder *recorder)
 {
     char intervals[32], lost[32];
+    /* What a tier cannot know. */
+    static const char *const unknown[] = {
+        [GMPT_KERNEL_PROC] = "; not known: each time without a CPU, and for whom",
+        [GMPT_KERNEL_PERF] = "; not known: for whom, in which call, and who woke it",
+        [GMPT_KERNEL_BPF] = "",
+    };
     if (!kernel->side)
         return;
     enum gmpt_kernel_tier tier = kernelside_tier_now(kernel->side);
@@ -140,13 +152,14 @@ void recordkernel_tell(const struct recordkernel *kernel, const struct recorder 
     if (error)
         cli_error("what the kernel tells ends before the recording does: %s", strerror(-error));
     if (tier >= GMPT_KERNEL_PERF)
-        fprintf(stderr, "[ gmptrace record: the kernel's side by %s: %s times without a CPU, %s lost ]\n", names[tier],
-                cli_count(intervals, kernel->intervals), cli_count(lost, kernel->lost));
+        fprintf(stderr, "[ gmptrace record: the kernel's side by %s: %s times without a CPU, %s lost%s ]\n",
+                names[tier], cli_count(intervals, kernel->intervals), cli_count(lost, kernel->lost), unknown[tier]);
+    else if (tier == GMPT_KERNEL_PROC)
+        fprintf(stderr, "[ gmptrace record: the kernel's side by %s: %s figures of threads%s ]\n", names[tier],
+                cli_count(intervals, kernel->figures), unknown[tier]);
     const struct kernelside_lack *lack = kernelside_better(kernel->side);
     if (lack)
-        lack_tell(lack, tier == GMPT_KERNEL_OFF    ? "nothing of the kernel's side, not even "
-                        : tier == GMPT_KERNEL_PROC ? "the kernel's side by proc, not by "
-                                                   : "not by ");
+        lack_tell(lack, tier == GMPT_KERNEL_OFF ? "nothing of the kernel's side, not even by " : "not by ");
 }
 
 void recordkernel_close(struct recordkernel *kernel) { kernelside_close(kernel->side); }

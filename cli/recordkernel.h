@@ -17,7 +17,7 @@ struct recordkernel {
     int wanted; /* as of kernelside_open */
     bool others_hidden;
     struct kernelside *side; /* NULL: off */
-    uint64_t intervals, lost;
+    uint64_t intervals, lost, figures;
 };
 
 /* The option's value; NULL: the environment's, or auto. Return CLI_OK, or CLI_USAGE after having said what may stand

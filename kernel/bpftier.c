@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #define FIRST_PID_NAMESPACE 0xeffffffcu /* the inode that Linux gives it, always */
 
@@ -149,6 +150,7 @@ static int bpftier_poll(void *state, bool last, kernelside_take *take, void *arg
 const struct kernelside_tier kernelside_bpf = {
     .tier = GMPT_KERNEL_BPF,
     .name = "bpf",
+    .call = SYS_bpf,
     .open = bpftier_open,
     .aim = bpftier_aim,
     .poll = bpftier_poll,

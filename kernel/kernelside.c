@@ -1,14 +1,22 @@
 /* Chooses among the tiers. See kernelside.h. */
+#define _GNU_SOURCE
 #include "kernelside.h"
 
 #include <errno.h>
+#include <linux/seccomp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 /* The best first. */
-static const struct kernelside_tier *const tiers[] = { &kernelside_bpf };
+static const struct kernelside_tier *const tiers[] = { &kernelside_bpf, &kernelside_perf, &kernelside_proc };
 #define TIERS (sizeof tiers / sizeof tiers[0])
 
 struct kernelside {
@@ -27,12 +35,37 @@ void kernelside_refuse(struct kernelside_lack *lack, const char *format, ...)
     va_end(args);
 }
 
+/* Whether a filter of system calls kills who makes this one: then it is not to be tried here. */
+static bool call_kills(long call)
+{
+    int status = 0;
+    if (call < 0 || prctl(PR_GET_SECCOMP) != SECCOMP_MODE_FILTER)
+        return false;
+    pid_t pid = fork();
+    if (pid == 0) {
+        setrlimit(RLIMIT_CORE, &(struct rlimit){ 0 });
+        syscall(call, -1, NULL, 0, 0, 0); /* of no kernel's meaning */
+        _exit(0);
+    }
+    while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    return pid > 0 && WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS;
+}
+
+static int tier_open(const struct kernelside_tier *tier, void **state, struct kernelside_lack *lack)
+{
+    if (!call_kills(tier->call))
+        return tier->open(state, lack);
+    kernelside_refuse(lack, "a filter of system calls (seccomp) kills who tries it");
+    return -EPERM;
+}
+
 /* The next tier from this one on that can be opened; the reason why the last one before it cannot is kept. */
 static void tier_descend(struct kernelside *side)
 {
     for (; side->tier < TIERS; side->tier++) {
         struct kernelside_lack lack = { .tier = tiers[side->tier]->tier };
-        if (tiers[side->tier]->open(&side->state, &lack) == 0)
+        if (tier_open(tiers[side->tier], &side->state, &lack) == 0)
             return;
         side->better = lack;
         side->lacking = true;
@@ -55,7 +88,7 @@ int kernelside_open(struct kernelside **out, int wanted, struct kernelside_lack 
         while (side->tier < TIERS && (int)tiers[side->tier]->tier != wanted)
             side->tier++;
         if (side->tier < TIERS)
-            result = tiers[side->tier]->open(&side->state, lack);
+            result = tier_open(tiers[side->tier], &side->state, lack);
     }
     if (result) {
         free(side);

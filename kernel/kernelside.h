@@ -2,9 +2,9 @@
  *
  *     kernelside_open -> kernelside_aim -> kernelside_poll ... -> kernelside_close
  *
- * Opening takes the privileges, before there is a program; nothing after it needs them, so capabilities can be given
- * up then. Aiming says whose threads are meant; nothing is told of anybody before. A tier is a file with
- * a struct kernelside_tier, in the order of what they tell:
+ * Opening takes the privileges, before there is a program; only perf may need CAP_PERFMON to be aimed, and nothing does
+ * after that, so capabilities can be given up then. Aiming says whose threads are meant; nothing is told of anybody
+ * before. A tier is a file with a struct kernelside_tier, in the order of what they tell:
  *
  * | tier | what it wants                       | what it tells                                                      |
  * |------|-------------------------------------|--------------------------------------------------------------------|
@@ -44,6 +44,7 @@ typedef int kernelside_take(void *arg, const struct kernel_record *record); /* 0
 struct kernelside_tier {
     enum gmpt_kernel_tier tier;
     const char *name;
+    long call; /* the system call that it is made of, which a filter may kill for; -1 = nothing special */
     /* Takes what privileges it needs. Returns 0 with *state, or -errno with *lack filled and nothing left open. */
     int (*open)(void **state, struct kernelside_lack *lack);
     /* From here on it watches this program. Returns 0, or -errno with *lack filled; it is then to be closed. */
@@ -54,7 +55,7 @@ struct kernelside_tier {
     void (*close)(void *state); /* after open, at any stage */
 };
 
-extern const struct kernelside_tier kernelside_bpf; /* bpftier.c */
+extern const struct kernelside_tier kernelside_bpf, kernelside_perf, kernelside_proc; /* bpftier.c, ... */
 
 void kernelside_refuse(struct kernelside_lack *lack, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

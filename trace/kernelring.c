@@ -326,7 +326,15 @@ int kernelring_round(struct kernelring *kernelring, const struct writer_clock *f
     return 0;
 }
 
-int kernelring_finish(struct kernelring *kernelring) { return tier_encode(kernelring, kernelring->now_ticks); }
+/* What came after the last round's moment is told as of then. */
+int kernelring_finish(struct kernelring *kernelring)
+{
+    int result = 0;
+    for (size_t i = 0; result == 0 && i < kernelring->waiting_count; i++)
+        result = waiting_encode(kernelring, &kernelring->waiting[i], kernelring->now_ticks);
+    waiting_keep(kernelring, kernelring->waiting_count);
+    return result ? result : tier_encode(kernelring, kernelring->now_ticks);
+}
 
 /* ---- Out -------------------------------------------------------------------------------------------------------- */
 

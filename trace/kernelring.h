@@ -29,7 +29,8 @@ int kernelring_take(struct kernelring *kernelring, const struct kernel_record *r
  * far off both clocks may be. Returns 0 or -ENOMEM. */
 int kernelring_round(struct kernelring *kernelring, const struct writer_clock *from, const struct writer_clock *to,
                      int64_t error_ns);
-/* The last round of a file is over: tells how large the error was. Returns 0 or -ENOMEM. */
+/* The last round of a file is over: what came after it counts as of then, and how large the error was is told. Returns
+ * 0 or -ENOMEM. */
 int kernelring_finish(struct kernelring *kernelring);
 
 size_t kernelring_pending(const struct kernelring *kernelring); /* bytes of events that wait for kernelring_put */
