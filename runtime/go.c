@@ -31,7 +31,7 @@ static inline __attribute__((always_inline)) struct g *create(struct p *p, enum 
         return NULL;
     void *stack_lo = seat_stack_lo(class, g->index);
     switch_created(&g->context, stack_lo, (uintptr_t)g - (uintptr_t)stack_lo);
-    uintptr_t top = ((uintptr_t)g - start->args_bytes) & ~(uintptr_t)15;
+    uintptr_t top = ((uintptr_t)g - 1 - start->args_bytes) & ~(uintptr_t)15; /* what ends at g is no argument */
     if (start->args_bytes)
         memcpy((void *)top, start->args, start->args_bytes);
     if (start->head_bytes) {

@@ -285,8 +285,8 @@ void graph_reach(uint64_t address)
             continue;
         seat_place place = place_of(class, (uint32_t)(offset / stride));
         const struct g *g = g_at(place);
-        /* Up to its end, since a pointer may be just past what lies last. */
-        if (!(*flags_at(place) & SEAT_READ) && address <= top_of(place) && g->context.sp &&
+        /* What lies last in it ends below its G, so that a pointer to that one is a link of the runtime's own. */
+        if (!(*flags_at(place) & SEAT_READ) && address < top_of(place) && g->context.sp &&
             address >= (uint64_t)(uintptr_t)g->context.sp)
             reach_stack(place);
         return;

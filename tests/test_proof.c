@@ -158,6 +158,48 @@ TEST(proof, r5_a_pointer_may_point_just_past_the_end)
     check_place(put_past, clear_static);
 }
 
+struct two_chans {
+    struct gmpt_chan *own, *other;
+};
+
+/* Its arguments end where its stack does; the end is all that is known of them. */
+static void keep_end(void *args)
+{
+    struct two_chans *chans = args;
+    in_static = (uint64_t)(uintptr_t)(chans + 1);
+    gmpt_chan_recv(chans->own, NULL);
+    gmpt_chan_close(chans->other);
+}
+
+static __attribute__((noinline)) int64_t start_keep_end(void)
+{
+    struct two_chans chans = { gmpt_chan_new(0, 0), gmpt_chan_new(0, 0) };
+    int64_t waiter = gmpt_go(receive, &chans.other, sizeof chans.other);
+    run_until_waiting(waiter);
+    run_until_waiting(gmpt_go(keep_end, &chans, sizeof chans));
+    return waiter;
+}
+
+static int judge_arguments(void *arg)
+{
+    (void)arg;
+    int64_t waiter = start_keep_end();
+    proofs_clear_stack();
+    EXPECT_EQ(proofs_make(), PROOF_COMPLETE);
+    EXPECT_EQ(proofs_verdict(waiter), VERDICT_LIVE);
+    in_static = 0;
+    proofs_clear_stack();
+    EXPECT_EQ(proofs_make(), PROOF_COMPLETE);
+    EXPECT_EQ(proofs_verdict(waiter), VERDICT_PROVEN);
+    return 0;
+}
+
+TEST(proof, r5_a_pointer_may_point_just_past_a_goroutine_s_arguments)
+{
+    proofs_skip_unless_exact();
+    RUN(2, judge_arguments);
+}
+
 /* ---- R8: the kernel ---- */
 
 static int epoll_fd, event_fd, pipe_fds[2];
