@@ -61,7 +61,7 @@ void fuzz_segment(const uint8_t *data, size_t size)
     struct segment target = { 0 };
     struct recorder *recorder = NULL;
     const char *why;
-    const struct recorder_info info = { .command = "hostile", .host = "box", .level = 1, .start = { 1, 1, 1 } };
+    const struct recorder_info info = { .command = "hostile", .host = "box", .level = 1, .start = { 1, 1, 1, 0 } };
     if (size == 0)
         return;
     if (segment_create(&target, -1, 1 + data[0] % 4, RING_BYTES, SLOTS))

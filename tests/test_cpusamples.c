@@ -28,7 +28,8 @@ TEST(cpusamples, are_summed_up_by_stack_with_the_most_first)
     add(&samples, sample(1, 7, 200));
     add(&samples, sample(0, 9, 50));
     add(&samples, (struct gmpt_event){ .type = GMPT_EVENT_go_exit });
-    add(&samples, (struct gmpt_event){ .type = GMPT_EVENT_cpu_sample_lost, .cpu_sample_lost = { 1, 3 } });
+    add(&samples,
+        (struct gmpt_event){ .type = GMPT_EVENT_cpu_sample_lost, .cpu_sample_lost = { .tid = 1, .count = 3 } });
     struct cpusamples_stack *list = cpusamples_list(&samples, &count);
     ck_assert_uint_eq(count, 3);
     ck_assert_uint_eq(list[0].stack, 8);

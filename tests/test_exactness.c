@@ -158,8 +158,6 @@ TEST(exactness, contention_is_where_the_lock_was_released)
         "80 go_start g=2 seq=8\n40 go_block reason=mutex object=0xc000 bounded=0 stack=1 owner=1\n"
         "160 go_start g=2 seq=11\n90 go_block reason=mutex object=0xc000 bounded=0 stack=1 owner=1\nend 0 0\n";
     /* It waits from 20 to 100, from 130 to 200, from 250 to 400, and from 500 to the end. */
-    char command[512];
-    snprintf(command, sizeof command, "$GMPTRACE pprof --type=mutex --format=folded %s", tracefile_build(text));
-    ck_assert_int_eq(exported_run(command), 0);
+    ck_assert_int_eq(exported_run("$GMPTRACE pprof --type=mutex --format=folded %s", tracefile_build(text)), 0);
     ck_assert_str_eq(exported_out, "0x1010 230\n0x1020 70\n[not released] 500\n");
 }

@@ -56,9 +56,7 @@ TEST(trigger, what_is_wrong_usage)
                                          "runnable>1s:mutex",
                                          "waiting:mutex>1s" };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
-        char command[128];
-        snprintf(command, sizeof command, "$R --flight 1s --trigger '%s' true", wrong[i]);
-        ck_assert_msg(shell_run(command) == 2, "%s", wrong[i]);
+        ck_assert_msg(shell_run("$R --flight 1s --trigger '%s' true", wrong[i]) == 2, "%s", wrong[i]);
         ck_assert_msg(strstr(shell_err, wrong[i]) != NULL && strstr(shell_err, "--help"), "%s", shell_err);
     }
     ck_assert_int_eq(shell_run("$R --trigger 'waiting>1s' true"), 2);
