@@ -2,6 +2,8 @@
 #define _GNU_SOURCE
 #include "intern.h"
 
+#include "trace/table.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,10 +15,14 @@ struct intern_key {
 
 static uint64_t key_hash(const uint8_t *key, size_t size)
 {
-    uint64_t hash = 14695981039346656037ull;
-    for (size_t i = 0; i < size; i++)
-        hash = (hash ^ key[i]) * 1099511628211ull;
-    return hash ^ hash >> 32;
+    uint64_t hash = size, word;
+    for (; size >= sizeof word; key += sizeof word, size -= sizeof word) {
+        memcpy(&word, key, sizeof word);
+        hash = table_mix(hash * 31 ^ word);
+    }
+    for (; size; size--)
+        hash = table_mix(hash * 31 ^ *key++);
+    return hash;
 }
 
 static size_t slot_find(const struct intern *intern, uint64_t hash, const void *key, size_t size)

@@ -283,8 +283,10 @@ int tally_interval(void *tally_arg, const struct interval *interval)
         return add_create(tally, interval);
     if (kind == TALLY_PREEMPT)
         return add_preempt(tally, interval);
+    if (!counts(kind, interval) || interval->end_ns < options->from_ns || interval->begin_ns > options->to_ns)
+        return 0;
     struct interval cut = *interval;
-    if (!counts(kind, interval) || !interval_clip(&cut, options->from_ns, options->to_ns))
+    if (!interval_clip(&cut, options->from_ns, options->to_ns))
         return 0;
     struct row row = row_of(kind, interval);
     int64_t spent_ns = cut.end_ns - cut.begin_ns;

@@ -311,14 +311,14 @@ static inline const uint8_t *number_next(const uint8_t *at, const uint8_t *end, 
     return __builtin_expect(at <= end, 1) ? at : NULL;
 }
 
-/* Unpacks a column's next values: COLUMN_BATCH of them, or fewer, when the one after them is damage. */
-static unsigned times_unpack(struct column *column, uint64_t out[COLUMN_BATCH])
+/* Unpacks a column's next values: as many as are asked for, or fewer, when the one after them is damage. */
+static unsigned times_unpack(struct column *column, uint64_t out[COLUMN_BATCH], unsigned wanted)
 {
     const uint8_t *at = column->at, *end = column->end, *next;
     unsigned count = 0;
     if (column->constant)
-        return COLUMN_BATCH;
-    for (; count < COLUMN_BATCH && at < end; at = next)
+        return wanted;
+    for (; count < wanted && at < end; at = next)
         if (!(next = number_next(at, end, &out[count++]))) {
             count--;
             break;
@@ -327,23 +327,23 @@ static unsigned times_unpack(struct column *column, uint64_t out[COLUMN_BATCH])
     column->stored = count;
     column->constant = count == 0 && at == end;
     if (at == end)
-        for (; count < COLUMN_BATCH; count++)
+        for (; count < wanted; count++)
             out[count] = 0;
     return count;
 }
 
 /* The same where values are differences; of eight that have a byte each, no length needs a look. */
-static unsigned field_unpack(struct column *column, uint64_t out[COLUMN_BATCH])
+static unsigned field_unpack(struct column *column, uint64_t out[COLUMN_BATCH], unsigned wanted)
 {
     const uint8_t *at = column->at, *end = column->end;
     uint64_t before = column->before, difference = 0;
     unsigned count = 0;
     if (column->constant)
-        return COLUMN_BATCH;
-    while (count < COLUMN_BATCH && at < end) {
+        return wanted;
+    while (count < wanted && at < end) {
         uint64_t bytes;
         memcpy(&bytes, at, sizeof bytes);
-        if (!(bytes & 0x8080808080808080u) && end - at >= 8 && count <= COLUMN_BATCH - 8) {
+        if (!(bytes & 0x8080808080808080u) && end - at >= 8 && count + 8 <= wanted) {
             for (int i = 0; i < 8; i++)
                 out[count++] = before += leb_unzigzag(*at++);
             continue;
@@ -359,24 +359,32 @@ static unsigned field_unpack(struct column *column, uint64_t out[COLUMN_BATCH])
     column->stored = count;
     column->constant = count == 0 && at == end;
     if (at == end)
-        for (; count < COLUMN_BATCH; count++)
+        for (; count < wanted; count++)
             out[count] = before;
     return count;
 }
 
+/* No more than there are records from this one on, whose code has been read. */
+static unsigned batch_size(const struct column_reader *reader)
+{
+    size_t records = (size_t)(reader->codes_end - reader->code) + 1;
+    return records < COLUMN_BATCH ? (unsigned)records : COLUMN_BATCH;
+}
+
 bool column_times_refill(struct column_reader *reader)
 {
-    reader->times_batch = (struct column_batch){ 0, (uint16_t)times_unpack(&reader->times, reader->delta) };
-    return reader->times_batch.end > 0;
+    unsigned count = times_unpack(&reader->times, reader->delta, batch_size(reader));
+    reader->times_batch = (struct column_batch){ 0, (uint16_t)count };
+    return count > 0;
 }
 
 bool column_fields_refill(struct column_reader *reader, unsigned code)
 {
-    unsigned least = COLUMN_BATCH, column = first_column[code];
+    unsigned wanted = batch_size(reader), least = wanted, column = first_column[code];
     if (reader->kind[code] != COLUMN_KIND_KNOWN)
         return false;
     for (unsigned i = column; i < column + event_field_counts[code]; i++) {
-        unsigned count = field_unpack(&reader->field[i], reader->value[i]);
+        unsigned count = field_unpack(&reader->field[i], reader->value[i], wanted);
         least = count < least ? count : least;
     }
     reader->batch[code] = (struct column_batch){ 0, (uint16_t)least };
