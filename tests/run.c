@@ -54,6 +54,8 @@ int run_on(int p_count, int (*fn)(void *arg))
 
 void run_go(void (*fn)(void *args)) { EXPECT(gmpt_go(fn, NULL, 0) > 0); }
 
+void run_waits_for_ever(void (*fn)(void *args)) { EXPECT_EQ(gmpt_leak_ignore((const void *)(uintptr_t)fn), 0); }
+
 void run_until_waiting(int64_t id)
 {
     for (;;) {

@@ -54,6 +54,9 @@ int run_pass_segment(void);
 /* Starts fn without arguments; for Gs whose state is static. */
 void run_go(void (*fn)(void *args));
 
+/* Gs that run fn are to wait for ever: for a proof of leaks they are no leaks. */
+void run_waits_for_ever(void (*fn)(void *args));
+
 /* Yields until the G with this id, which must be alive, waits (for anything): lets a test build "B blocks, then A acts"
  * without time. */
 void run_until_waiting(int64_t id);

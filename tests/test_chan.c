@@ -561,6 +561,8 @@ static void send_null(void *p)
 static int null_blocks(void *arg)
 {
     (void)arg;
+    run_waits_for_ever(receive_null);
+    run_waits_for_ever(send_null);
     run_until_waiting(gmpt_go(receive_null, NULL, 0));
     run_until_waiting(gmpt_go(send_null, NULL, 0));
     for (int i = 0; i < 100; i++)

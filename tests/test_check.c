@@ -266,9 +266,9 @@ static void is_about(long bytes, long expected)
 TEST(check, what_a_leak_holds_is_its_stack_and_what_it_alone_reaches)
 {
     NEED_PROOFS();
-    ck_assert_int_eq(check("--json - -- $BUILD/tests/programs/holders </dev/null"), 1);
+    ck_assert_int_eq(check("--json - -- $BUILD/tests/programs/leak_holders </dev/null"), 1);
     is_about(held_by("keep_list"), 300000 + 200000 + 4096);
     is_about(held_by("keep_buffered"), 70000 + 4096);
-    ck_assert_int_eq(check("--heap root --json - -- $BUILD/tests/programs/holders </dev/null"), 1);
+    ck_assert_int_eq(check("--heap root --json - -- $BUILD/tests/programs/leak_holders </dev/null"), 1);
     is_about(held_by("keep_buffered"), 4096);
 }

@@ -17,6 +17,7 @@ static void waiter(void *args)
 static int some_time(void *arg)
 {
     (void)arg;
+    run_waits_for_ever(waiter);
     run_go(waiter);
     return gmpt_sleep(60000000);
 }

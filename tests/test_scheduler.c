@@ -189,6 +189,7 @@ static void end_at_once(void *p) { (void)p; }
 static int count_gs(void *arg)
 {
     (void)arg;
+    run_waits_for_ever(wait_for_ever);
     EXPECT_EQ(gmpt_count(), 1);
     for (int i = 0; i < 10; i++)
         run_go(wait_for_ever);
@@ -206,6 +207,7 @@ TEST(scheduler, count_sums_over_ps) { RUN(4, count_gs); }
 static int abandon(void *arg)
 {
     (void)arg;
+    run_waits_for_ever(wait_for_ever);
     for (int i = 0; i < 100; i++)
         EXPECT(gmpt_go(i % 2 ? wait_for_ever : check_none, NULL, 0) > 0);
     return 0;

@@ -275,6 +275,7 @@ static void wait_on_nothing(void *p)
 static int nothing_blocks(void *arg)
 {
     (void)arg;
+    run_waits_for_ever(wait_on_nothing);
     run_until_waiting(gmpt_go(wait_on_nothing, &(int){ 0 }, sizeof(int)));
     run_until_waiting(gmpt_go(wait_on_nothing, &(int){ 1 }, sizeof(int)));
     for (int i = 0; i < 100; i++)
