@@ -60,3 +60,38 @@ TEST(leaks_live, wrong_use_is_told)
     ck_assert_int_eq(exported_run("$GMPTRACE leaks -p $$"), 2);
     exported_has(exported_err, "does not run the gmptrace runtime");
 }
+
+/* ---- Killed in the middle ---------------------------------------------------------------------------------------- */
+
+/* A server with leaks is $server; it and what comes of it have $MARK in their environment. */
+#define SERVE                                                                                                          \
+    "export MARK=mark$$; serve() { $BUILD/tests/programs/leaky_suite --serve --leaks 1 & server=$!; "                  \
+    "until $GMPTRACE ps -p $server 2>/dev/null | grep -q 'chan send'; do sleep 0.05; done; }; "
+/* At different moments, of which some are in a proof. */
+#define MOMENTS "0 0.002 0.004 0.006 0.008 0.01 0.015 0.02 0.03 0.05"
+
+TEST(leaks_live, a_program_that_is_killed_in_mid_proof_leaves_nothing_behind)
+{
+    NEED_PROOFS();
+    ck_assert_int_eq(exported_run(SERVE "for moment in " MOMENTS "; do serve; "
+                                        "$GMPTRACE leaks -p $server >/dev/null 2>&1 & asker=$!; "
+                                        "sleep $moment; kill -KILL $server; wait $asker; status=$?; "
+                                        "[ $status -ge 1 ] && [ $status -le 3 ] || exit $status; done; "
+                                        "left() { grep -slz \"MARK=$MARK\" /proc/[0-9]*/environ | "
+                                        "sed 's/environ/comm/' | xargs -r cat 2>/dev/null | "
+                                        "grep -q 'gmptrace-proof\\|leaky_suite'; }; "
+                                        "while left; do sleep 0.05; done"),
+                     0);
+}
+
+TEST(leaks_live, an_asker_that_is_killed_in_mid_proof_leaves_the_program_as_it_was)
+{
+    NEED_PROOFS();
+    ck_assert_int_eq(exported_run(SERVE "serve; for moment in " MOMENTS "; do "
+                                        "$GMPTRACE leaks -p $server >/dev/null 2>&1 & asker=$!; "
+                                        "sleep $moment; kill -KILL $asker 2>/dev/null; wait $asker; "
+                                        "kill -0 $server || exit 9; done; "
+                                        "$GMPTRACE leaks -p $server; status=$?; kill $server; exit $status"),
+                     1);
+    exported_has(exported_out, "1. proven: ");
+}
