@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "cli.h"
 #include "corefile.h"
+#include "dump_core.h"
 #include "muster.h"
 #include "musterprint.h"
 #include "running.h"
@@ -519,6 +520,33 @@ static int tell(struct dump *dump, const struct load *load)
     return CLI_MACHINE;
 }
 
+static void dump_free(struct dump *dump)
+{
+    filter_free(dump->filter);
+    unwinder_close(dump->unwinder);
+    running_free(&dump->running);
+    corefile_close(&dump->core);
+    free(dump->stack);
+    free(dump->samples);
+    free(dump->cut_off);
+    if (dump->trace_fd >= 0)
+        close(dump->trace_fd);
+}
+
+int dump_core_read(struct dump_core *core, const char *path)
+{
+    struct dump dump = { .core_path = path, .trace_fd = -1, .core = { .fd = -1, .segment_fd = -1 } };
+    int status = core_look(&dump);
+    *core = (struct dump_core){ .trace_fd = -1, .pid = dump.core.pid };
+    snprintf(core->command, sizeof core->command, "%s", dump.core.command);
+    if (status == CLI_OK) {
+        core->trace_fd = dump.trace_fd;
+        dump.trace_fd = -1;
+    }
+    dump_free(&dump);
+    return status;
+}
+
 static int dump_run(int argc, char **argv)
 {
     struct dump dump = { .stop = true, .trace_fd = -1, .core = { .fd = -1, .segment_fd = -1 } };
@@ -539,15 +567,7 @@ static int dump_run(int argc, char **argv)
     }
 out:
     load_close(&load);
-    filter_free(dump.filter);
-    unwinder_close(dump.unwinder);
-    running_free(&dump.running);
-    corefile_close(&dump.core);
-    free(dump.stack);
-    free(dump.samples);
-    free(dump.cut_off);
-    if (dump.trace_fd >= 0)
-        close(dump.trace_fd);
+    dump_free(&dump);
     return status;
 }
 

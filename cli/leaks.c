@@ -211,6 +211,16 @@ static int option_read(struct load_options *options, struct leaks_live *live, in
     }
 }
 
+static bool is_elf(const char *path)
+{
+    char head[4] = "";
+    FILE *file = fopen(path, "re");
+    bool elf = file && fread(head, 1, sizeof head, file) == sizeof head && memcmp(head, "\177ELF", sizeof head) == 0;
+    if (file)
+        fclose(file);
+    return elf;
+}
+
 static int leaks_run(int argc, char **argv)
 {
     static const struct option longs[] = {
@@ -231,12 +241,15 @@ static int leaks_run(int argc, char **argv)
         return cli_usage("one FILE at a time, not also '%s'", argv[optind]);
     if (live.pid && options.path)
         return cli_usage("-p PID looks at a running program, and FILE at a trace: one of the two");
-    if (live.scope && !live.pid)
-        return cli_usage("--scope goes with -p PID");
+    bool core = options.path && is_elf(options.path);
+    if (live.scope && !live.pid && !core)
+        return cli_usage("--scope goes with -p PID or a core file");
     if (live.stuck_ns < 0)
         live.stuck_ns = live.scope ? 0 : SUMMARY_STUCK_NS; /* whoever asks for a scope has waited for it to be empty */
     if (live.pid)
         return leaks_live_run(&live);
+    if (core)
+        return leaks_core_run(&live, options.path);
     if (!options.path)
         options.path = CLI_DEFAULT_PATH;
     return of_trace(&options);
@@ -246,19 +259,21 @@ const struct cli_command command_leaks = {
     .name = "leaks",
     .summary = "goroutines that look leaked, with the source lines",
     .help = "Usage: gmptrace leaks [FILE] [--json] [--stuck T]\n"
-            "       gmptrace leaks -p PID [--json] [--stuck T] [--scope N]\n"
+            "       gmptrace leaks -p PID | CORE [--json] [--stuck T] [--scope N]\n"
             "Lists the goroutines that at the end of a trace wait, without a deadline, for\n"
             "something that only another goroutine can bring: where they were started, where\n"
             "they wait, for how long. FILE is gmptrace.data by default. A trace gives\n"
             "evidence of a leak, proof only if one was made meanwhile. With -p it asks a\n"
-            "running program for a proof, which stops it for a moment.\n\n"
+            "running program for a proof, which stops it for a moment. Of a core file it\n"
+            "tells who was stuck.\n\n"
             "  proven       nothing that is alive can ever reach what they wait for\n"
             "  cycle        each waits for what another of them has\n"
             "  growing      ever more goroutines waited at this place during the trace\n"
             "  stuck        at least one has waited for T or longer\n\n"
             "  -p, --pid PID\n"
             "               look at this process\n"
-            "  --scope N    only at goroutines of the scope with this number (-p), T being 0s\n"
+            "  --scope N    only goroutines of the scope with this number, T being 0s; of a\n"
+            "               process or a core file\n"
             "  --json       one JSON object instead; times in nanoseconds\n"
             "  --stuck T    500ms, 2s, 1m; without it T is 1s when the program still ran or\n"
             "               was killed, and 20ms when it ended by itself or its main\n"

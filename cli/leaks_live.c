@@ -3,6 +3,7 @@
 #include "leaks_live.h"
 
 #include "cli.h"
+#include "dump_core.h"
 #include "leakforms.h"
 #include "leaklook.h"
 #include "target.h"
@@ -69,29 +70,59 @@ static int report_fill(const struct leaks_live *live, struct target *target, str
     return status;
 }
 
+/* Of a report that has all but its order. Returns the status to exit with. */
+static int report_print(const struct leaks_live *live, struct leak_report *report)
+{
+    struct source_root root;
+    const struct leak_view view = { report, &root, ANY_KIND };
+    if (source_root_find(&root, NULL))
+        root.path[0] = 0;
+    if (leak_report_sort(report))
+        return CLI_MACHINE;
+    (live->json ? leak_json_write : leak_text_write)(&view, stdout);
+    return cli_flush(report->count ? CLI_FINDINGS : report->unjudged ? CLI_INPUT : CLI_OK);
+}
+
 int leaks_live_run(const struct leaks_live *live)
 {
     struct target target;
     struct leak_report report;
-    struct source_root root;
-    const struct leak_view view = { &report, &root, ANY_KIND };
     int status = target_open(&target, live->pid);
     if (status != CLI_OK)
         return status;
-    if (source_root_find(&root, NULL))
-        root.path[0] = 0;
     status = leak_report_open(&report) ? CLI_MACHINE : CLI_OK;
     report.command = target.command;
     report.time_realtime_ns = now_ns(CLOCK_REALTIME);
     if (status == CLI_OK)
         status = report_fill(live, &target, &report);
-    if (status == CLI_OK && leak_report_sort(&report))
-        status = CLI_MACHINE;
-    if (status == CLI_OK) {
-        (live->json ? leak_json_write : leak_text_write)(&view, stdout);
-        status = cli_flush(report.count ? CLI_FINDINGS : report.unjudged ? CLI_INPUT : CLI_OK);
-    }
+    if (status == CLI_OK)
+        status = report_print(live, &report);
     leak_report_free(&report);
     target_close(&target);
+    return status;
+}
+
+int leaks_core_run(const struct leaks_live *live, const char *path)
+{
+    struct leak_report report;
+    struct dump_core core;
+    int status = dump_core_read(&core, path);
+    if (status != CLI_OK)
+        return status;
+    struct leak_look look = { .gs_fd = core.trace_fd, .trace_fd = -1 };
+    const struct leak_source source = {
+        .pid = (uint32_t)core.pid, .stuck_ns = live->stuck_ns, .scope = live->scope, .runaway_ns = INT64_MAX
+    };
+    status = leak_report_open(&report) ? CLI_MACHINE : CLI_OK;
+    report.command = core.command;
+    report.time_realtime_ns = now_ns(CLOCK_REALTIME);
+    report.unjudged = 1;
+    leak_report_note(&report, "a core file shows who waits, and for how long; for a proof the program has to run");
+    if (status == CLI_OK)
+        status = leak_look_report(&look, &report, &source);
+    if (status == CLI_OK)
+        status = report_print(live, &report);
+    leak_report_free(&report);
+    leak_look_free(&look);
     return status;
 }

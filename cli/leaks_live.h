@@ -1,4 +1,4 @@
-/* gmptrace leaks -p: the leaks of a running program. */
+/* gmptrace leaks -p and of a core file: the leaks of a program as it stands at one moment. */
 #ifndef GMPT_LEAKS_LIVE_H
 #define GMPT_LEAKS_LIVE_H
 
@@ -15,5 +15,7 @@ struct leaks_live {
 
 /* Asks the program for a proof, looks at it and prints the report. Returns the status to exit with. */
 int leaks_live_run(const struct leaks_live *live);
+/* The same of a core file, without a proof; pid is not looked at. */
+int leaks_core_run(const struct leaks_live *live, const char *path);
 
 #endif

@@ -3,6 +3,8 @@
 #include "harness.h"
 #include "run.h"
 
+#include <string.h>
+
 #define NEED_PROOFS()                                                                                                  \
     do {                                                                                                               \
         if (RUN_SANITIZED)                                                                                             \
@@ -94,4 +96,23 @@ TEST(leaks_live, an_asker_that_is_killed_in_mid_proof_leaves_the_program_as_it_w
                                         "$GMPTRACE leaks -p $server; status=$?; kill $server; exit $status"),
                      1);
     exported_has(exported_out, "1. proven: ");
+}
+
+/* ---- Core files -------------------------------------------------------------------------------------------------- */
+
+TEST(leaks_live, a_core_file_tells_who_was_stuck)
+{
+    NEED_PROOFS();
+    if (exported_run("cat /proc/sys/kernel/core_pattern") != 0 || strcmp(exported_out, "core\n") != 0)
+        SKIP("core files do not go to ./core here");
+    ck_assert_int_eq(exported_run("rm -f core; ulimit -c unlimited || exit 9; " SERVE
+                                  "serve; sleep 0.3; kill -ABRT $server; wait $server; test -s core"),
+                     0);
+    ck_assert_int_eq(exported_run("$GMPTRACE leaks --stuck 100ms core"), 1);
+    exported_has(exported_out, "1. stuck: 20 goroutines of answer wait in chan send, without a deadline\n");
+    exported_has(exported_out, "      answer                       tests/programs/leaky_suite.c:");
+    exported_has(exported_out, "for a proof the program has");
+    ck_assert_int_eq(exported_run("$GMPTRACE leaks --stuck 1000m --json core"), 3);
+    ck_assert(sample_json_valid(exported_out));
+    ck_assert_int_eq(exported_run("head -c 100 core > short; $GMPTRACE leaks short"), 3);
 }

@@ -221,6 +221,7 @@ static int on_null(void *arg)
 {
     (void)arg;
     open_view();
+    run_waits_for_ever(wait_null);
     expect_wait(wait_null, GMPT_WAIT_nil_chan, NULL, false);
     return 0;
 }
