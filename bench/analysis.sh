@@ -1,12 +1,13 @@
 #!/bin/sh
 # make bench-analysis: how fast a trace is read. The echo server is recorded under load until there are EVENTS events, and
-# Go's for as long as fills a file of the same size. Then in turn, round after round: each of our commands that reads a
-# whole trace, and `go tool trace -pprof=sched`. Prints medians: millions of events a second of CPU time, MB of the file
-# a second, and the peak memory; and of ours how much more that is than for a trace of a second with the same goroutines.
+# Go's for as long as fills a file of the same size. Then in turn, round after round: our commands that read a whole
+# trace, and `go tool trace -pprof=sched`. Prints medians: millions of events a second of CPU time, MB of the file a
+# second, and the peak memory; of ours how much more that is than for a trace of a second with the same goroutines, and
+# how many times what Go's tool needs. The report is made once, and opened by headless Chromium where there is one.
 #
 #     EVENTS=20000000 ROUNDS=3 bench/analysis.sh
 #
-# It needs the programs built (make) and /usr/bin/time.
+# It needs the programs built (make) and /usr/bin/time; 20 million events take some five minutes.
 set -eu
 cd "$(dirname "$0")/.."
 BUILD=${BUILD:-build/gcc}
@@ -56,8 +57,15 @@ timed() {
 
 recorded "$scratch/short.data" 1
 short=$events
-recorded "$scratch/long.data" "$(awk -v all="$events_wanted" -v second="$short" 'BEGIN { print 1.15 * all / second * 1.3 }')"
-long=$events
+# A machine that does other work meanwhile may need a second try.
+per_second=$short tries=0 long=0
+while [ "$long" -lt "$events_wanted" ] && [ "$tries" -lt 3 ]; do
+    tries=$((tries + 1))
+    seconds=$(awk -v all="$events_wanted" -v second="$per_second" 'BEGIN { print 1.3 * all / second }')
+    recorded "$scratch/long.data" "$seconds"
+    long=$events
+    per_second=$(awk -v events="$long" -v seconds="$seconds" 'BEGIN { print events / seconds }')
+done
 [ "$long" -ge "$events_wanted" ] || echo "bench-analysis: only $long events were recorded" >&2
 size=$(bytes_of "$scratch/long.data")
 echo "ours        $long events, $lost lost, $size bytes"
@@ -80,7 +88,7 @@ while [ "$round" -lt "$rounds" ]; do
     timed short "$BUILD/gmptrace" analyze "$scratch/short.data"
     timed analyze "$BUILD/gmptrace" analyze "$scratch/long.data"
     timed pprof_sched "$BUILD/gmptrace" pprof --type=sched -o "$scratch/sched.pb.gz" "$scratch/long.data"
-    timed report "$BUILD/gmptrace" report -o "$scratch/report.html" "$scratch/long.data"
+    [ "$round" -gt 1 ] || timed report "$BUILD/gmptrace" report -o "$scratch/report.html" "$scratch/long.data"
     [ "$go_events" = 0 ] || timed go_pprof_sched go tool trace -pprof=sched "$scratch/go.trace"
 done
 
@@ -91,8 +99,9 @@ function row(name, count, bytes,    n, middle) {
     if (!n)
         return
     middle = int((n + 1) / 2)
+    rate[name] = count / 1e6 / cpu[name, middle]
     printf "%-16s %9.2f %9.2f %9.2f %9.1f %9.1f\n", name, cpu[name, middle], wall[name, middle],
-        count / 1e6 / cpu[name, middle], bytes / 1e6 / cpu[name, middle], kb[name] / 1024
+        rate[name], bytes / 1e6 / cpu[name, middle], kb[name] / 1024
 }
 {
     rows[$1]++
@@ -108,5 +117,14 @@ END {
     row("report", long, size)
     row("go_pprof_sched", go_events, go_size)
     printf "analyze takes %.1f MB more than of a trace of a second\n", (kb["analyze"] - kb["short"]) / 1024
+    if (rows["go_pprof_sched"])
+        printf "go_pprof_sched: analyze reads %.1f, pprof_sched %.1f times as many events a second, in %.3f of its memory\n",
+            rate["analyze"] / rate["go_pprof_sched"], rate["pprof_sched"] / rate["go_pprof_sched"],
+            kb["analyze"] / kb["go_pprof_sched"]
 }'
-[ ! -f "$scratch/report.html" ] || echo "report.html $(bytes_of "$scratch/report.html") bytes"
+echo "report.html has $(bytes_of "$scratch/report.html") bytes"
+if command -v chromium >/dev/null 2>&1; then
+    python3 tests/report_browser.py --time "$scratch/report.html"
+else
+    echo "SKIP opening it: there is no chromium here (Debian: chromium)" >&2
+fi

@@ -51,13 +51,13 @@ function duration(ns) {
     if (ns === 0)
         return "0";
     if (ns < 999.5)
-        return sign + (Number.isInteger(ns) ? ns : round3(ns)) + " ns";
+        return sign + (Number.isInteger(ns) ? ns : round3(ns)) + "\u00a0ns";
     if (ns < 999.5e3)
-        return sign + round3(ns / 1e3) + " µs";
+        return sign + round3(ns / 1e3) + "\u00a0µs";
     if (ns < 999.5e6)
-        return sign + round3(ns / 1e6) + " ms";
+        return sign + round3(ns / 1e6) + "\u00a0ms";
     if (ns < 120e9)
-        return sign + round3(ns / 1e9) + " s";
+        return sign + round3(ns / 1e9) + "\u00a0s";
     const minutes = Math.round(ns / 60e9);
     return sign + (minutes < 120 ? minutes + " min" : Math.floor(minutes / 60) + " h " + minutes % 60 + " min");
 }
@@ -66,7 +66,7 @@ function duration(ns) {
 function moment(ns, step) {
     const [unit, name] = D.meta.end >= 2e9 ? [1e9, "s"] : D.meta.end >= 2e6 ? [1e6, "ms"] : [1e3, "µs"];
     const digits = step > 0 ? Math.max(0, Math.min(9, Math.ceil(-Math.log10(step / unit)) + 1)) : 3;
-    return (ns / unit).toFixed(digits) + " " + name;
+    return (ns / unit).toFixed(digits) + "\u00a0" + name;
 }
 
 const count = (number) => Math.round(number).toLocaleString("en-US");

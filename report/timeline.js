@@ -254,7 +254,8 @@ views.push({
         by === "g" && rows.length >= most ? el("p", {}, link("more goroutines", "timeline", { ...params, rows: most * 2 })) : null,
         chosen ? slicePanel(chosen) : D.sites[+params.site] && +params.site > 0 ? sitePanel(+params.site) : el("p", { class: "hint" }, "Click a slice to see whose it is, where, and who woke it; drag over a time to zoom. " +
             (by === "p" ? "Where there are no exact slices, a column has the colour of what ran longest on the P, as high as the P was busy."
-                : by === "g" ? "Where there are few exact slices, a row is a kind of goroutine, and its columns how many there were in each state." : "")));
+                : by === "g" ? "Where there are few exact slices, a row is a kind of goroutine, and its columns how many there were in each state."
+                    : "Threads have exact slices only: of the times that are marked below them.")));
         let geometry = timelineDraw(canvas, rows, scope, by, chosen), pressed = null;
         const rowAt = ({ y }) => rows[Math.floor(y / (geometry.high + geometry.gap))];
         const under = ({ x, y }) => {

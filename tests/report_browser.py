@@ -1,7 +1,12 @@
 #!/usr/bin/env python3
 """report_browser.py PAGE HELD: looks at every view of a report in headless Chromium, selects a cell of the heat map by keys and
 by mouse, and reaches the line that delayed others; in the page HELD, who waits for whom is drawn. Fails on any error of the console and any request to the network.
+
+report_browser.py --shots PAGE FOLDER: pictures of every view, light and dark, 1280 and 480 wide, to be looked at.
+report_browser.py --time PAGE: how long it takes until the page shows its first view, and until each other view is shown.
+
 Messages go through two pipes, each ended by a NUL."""
+import base64
 import json
 import os
 import shutil
@@ -200,6 +205,49 @@ def held_look(browser, page):
     want(browser.value("document.querySelector('#wait-graph .box').getBoundingClientRect().width") > 100, "boxes have a size")
 
 
+def opened(browser, page):
+    """Loads the page; returns the milliseconds from the beginning until its first view was drawn."""
+    browser.call("Page.navigate", url="file://" + page)
+    return browser.value("new Promise(done => { const look = () => document.querySelector('#view > *') ?"
+                         " requestAnimationFrame(() => setTimeout(() => done(performance.now()), 0)) : setTimeout(look, 1);"
+                         " look(); })")
+
+
+def views(browser):
+    return browser.value("[...document.querySelectorAll('#tabs a')].map(tab => tab.dataset.view)")
+
+
+def shots(page, folder):
+    os.makedirs(folder, exist_ok=True)
+    browser = Browser(os.environ.get("CHROMIUM", "chromium"))
+    for theme in ("light", "dark"):
+        browser.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": theme}])
+        for width in (1280, 480):
+            browser.call("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
+            opened(browser, os.path.abspath(page))
+            # The timeline by M and by G as well, and with what is behind a slice.
+            for view in views(browser) + ["timeline?by=m", "timeline?by=g", "timeline?s=0.0"]:
+                browser.value("location.hash = '#%s'" % view)
+                browser.value("new Promise(done => setTimeout(done, 200))")
+                height = min(int(browser.value("document.documentElement.scrollHeight")), 2400)
+                picture = browser.call("Page.captureScreenshot", captureBeyondViewport=True,
+                                       clip={"x": 0, "y": 0, "width": width, "height": height, "scale": 1})
+                with open(os.path.join(folder, "%s-%s-%d.png" % (view.replace("?", "-"), theme, width)), "wb") as file:
+                    file.write(base64.b64decode(picture["data"]))
+    browser.close()
+
+
+def time_opening(page):
+    browser = Browser(os.environ.get("CHROMIUM", "chromium"))
+    times = sorted(opened(browser, os.path.abspath(page)) for _ in range(3))
+    slowest = max((browser.value("new Promise(done => { const begin = performance.now(); location.hash = '#%s';"
+                                 " setTimeout(() => requestAnimationFrame(() => setTimeout(() =>"
+                                 " done(performance.now() - begin), 0)), 0); })" % view), view) for view in views(browser))
+    browser.close()
+    print("opened by Chromium in %d ms, the median of 3; the slowest view, %s, is there after %d ms" %
+          (times[1], slowest[1], slowest[0]))
+
+
 def main():
     browser = Browser(os.environ.get("CHROMIUM", "chromium"))
     try:
@@ -214,4 +262,9 @@ def main():
     return 0
 
 
-sys.exit(main())
+if sys.argv[1] == "--shots":
+    shots(*sys.argv[2:])
+elif sys.argv[1] == "--time":
+    time_opening(sys.argv[2])
+else:
+    sys.exit(main())
