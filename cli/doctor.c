@@ -24,7 +24,7 @@ static const struct {
 } checks[] = {
     { "btf", "the kernel's own types, for bpf", doctor_check_btf },
     { "bpf", "each switch of a thread, with its goroutine, and who took its CPU", doctor_check_bpf },
-    { "perf", "each switch of a thread, seen by itself", doctor_check_perf },
+    { "perf", "each switch of a thread", doctor_check_perf },
     { "schedstat", "how long each thread ran, and waited for a CPU", doctor_check_schedstat },
     { "clock", "the time of events", doctor_check_clock },
     { "memory", "what a program writes its events to", doctor_check_memory },
@@ -39,12 +39,13 @@ static const struct {
 
 /* How much the kernel tells of a program's threads; a better one has what those below it have. */
 static const struct {
-    const char *name; /* of the check that decides */
+    const char *name; /* as record --kernel has it */
+    const char *check; /* that decides */
     const char *purpose;
 } tiers[] = {
-    { "bpf", "each switch of a thread, with its goroutine, and who took its CPU" },
-    { "perf", "each switch of a thread" },
-    { "schedstat", "how long each thread ran, and waited for a CPU" },
+    { "bpf", "bpf", "each switch of a thread, with its goroutine, and who took its CPU" },
+    { "perf", "perf", "each switch of a thread" },
+    { "proc", "schedstat", "how long each thread ran, and waited for a CPU" },
 };
 #define TIERS (sizeof tiers / sizeof tiers[0])
 
@@ -200,12 +201,12 @@ static const struct doctor_check *check_named(const struct doctor *doctor, const
 static size_t tier_find(const struct doctor *doctor)
 {
     size_t tier = 0;
-    while (tier < TIERS && check_named(doctor, tiers[tier].name)->state == DOCTOR_LACKING)
+    while (tier < TIERS && check_named(doctor, tiers[tier].check)->state == DOCTOR_LACKING)
         tier++;
     return tier;
 }
 
-static const char *tier_name(size_t tier) { return tier < TIERS ? tiers[tier].name : "none"; }
+static const char *tier_name(size_t tier) { return tier < TIERS ? tiers[tier].name : "off"; }
 
 static unsigned lacking_count(const struct doctor *doctor)
 {

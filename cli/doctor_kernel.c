@@ -3,6 +3,8 @@
 #define _GNU_SOURCE
 #include "doctorcheck.h"
 
+#include "kernel/switchevents.h"
+
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
@@ -12,12 +14,14 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #define CAPABILITY_PERFMON 38u
 #define CAPABILITY_BPF 39u
+#define FIRST_PID_NAMESPACE 0xeffffffcu /* the inode that Linux gives it, always */
 #define BTF_PATH "/sys/kernel/btf/vmlinux"
 
 /* ---- eBPF -------------------------------------------------------------------------------------------------------- */
@@ -137,6 +141,10 @@ void doctor_check_bpf(struct doctor_check *check, const struct doctor_machine *m
     }
     close(ring);
     int program = program_load(log, sizeof log);
+    if (program < 0 && access(BTF_PATH, R_OK) != 0) {
+        doctor_check_btf(check, machine);
+        return;
+    }
     if (program == -EPERM || program == -EACCES) {
         bpf_refused(check, machine, "a program on sched_switch", -program);
         return;
@@ -160,6 +168,13 @@ void doctor_check_bpf(struct doctor_check *check, const struct doctor_machine *m
         close(link);
     }
     close(program);
+    struct stat namespace;
+    if (check->state == DOCTOR_OK && stat("/proc/self/ns/pid", &namespace) == 0 &&
+        namespace.st_ino != FIRST_PID_NAMESPACE) {
+        doctor_find(check, DOCTOR_LACKING, "process ids here are those of a container (a pid namespace), which a "
+                                           "program in the kernel does not know");
+        doctor_advise(check, "record outside of it, with -p PID, or share the host's: docker run --pid=host");
+    }
 }
 
 /* ---- perf events ------------------------------------------------------------------------------------------------- */
@@ -184,7 +199,7 @@ static void perf_refused(struct doctor_check *check, const struct doctor_machine
         if (machine->seccomp && error == ENOSYS)
             seccomp_advise(check, "perf_event_open", "PERFMON");
         else
-            doctor_advise(check, "use a kernel that was built with CONFIG_PERF_EVENTS=y, 4.3 or later");
+            doctor_advise(check, "use a kernel that was built with CONFIG_PERF_EVENTS=y, 4.17 or later");
     } else if (paranoid > 2 && !machine->namespace_only) {
         doctor_advise(check, "sudo sysctl kernel.perf_event_paranoid=2, or sudo setcap cap_perfmon+ep %s",
                       machine->program);
@@ -240,8 +255,11 @@ void doctor_check_perf(struct doctor_check *check, const struct doctor_machine *
     }
     nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
     unsigned switches = records_count(page, page_bytes, PERF_RECORD_SWITCH);
-    if (switches >= 2)
-        doctor_find(check, DOCTOR_OK, "threads can record their own switches");
+    struct kernelside_lack lack;
+    if (switches >= 2 && switchevents_try(&lack) == 0)
+        doctor_find(check, DOCTOR_OK, "the switches of one's own threads can be seen");
+    else if (switches >= 2)
+        doctor_find(check, DOCTOR_LACKING, "%s", lack.why);
     else
         doctor_find(check, DOCTOR_LACKING, "perf_event_open(2) works, but a sleep left %u records of switches",
                     switches);

@@ -9,8 +9,8 @@
  *     START        not there    off, since now
  *     EXIT         any          not there
  *
- * Between the beginning and the end of a loss, and for each thread up to its next event after that, nothing is known: an
- * interval that ends there is counted as lost. So is no interval told of that was two. */
+ * Between the beginning and the end of a loss, and for each thread up to its next event after that, nothing is known:
+ * an interval that ends there is counted as lost. So none is told of that was two. */
 #include "switchevents.h"
 #include "threadusage.h"
 

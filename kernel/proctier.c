@@ -1,4 +1,4 @@
-/* The tier proc: what /proc counts of each thread (threadusage.h), which needs no rights over a program of one's own. */
+/* The tier proc: what /proc counts of each thread (threadusage.h), which takes no privileges. */
 #include "threadusage.h"
 
 #include <errno.h>

@@ -268,8 +268,7 @@ int switchevents_open(struct switchevents **out, pid_t pid, int (*found)(void *a
     }
     if (result) {
         switchevents_close(events);
-        return refused(lack, result == -EMFILE ? "an event for each thread and CPU" : "perf_event_open(2) on its threads",
-                       result);
+        return refused(lack, result == -EMFILE ? "a perf event for each thread and CPU" : "its perf events", result);
     }
     *out = events;
     return 0;

@@ -5,10 +5,10 @@
  * that was not, since the look at which it was not there yet, with all that it has done. A look is a read for each
  * thread; one that has done nothing is told of less often.
  *
- * The kernel counts time on a CPU as a timer ticks, or the CPU is taken away, so a figure may be late by a tick of that,
- * and time in its queue as that ends, so a figure may have more of it than time. Over a life both are exact. What a
- * thread did after its last figure, nobody knows: each that ended so is counted (GMPT_KERNEL_LOST_USAGES). One that came
- * and went between two looks is not seen at all. */
+ * The kernel counts time on a CPU as a timer ticks, or the CPU is taken away, so a figure may be late by a tick of
+ * that, and time in its queue as that ends, so a figure may have more of it than time. Over a life both are exact. What
+ * a thread did after its last figure, nobody knows: each that ended so is counted (GMPT_KERNEL_LOST_USAGES). One that
+ * came and went between two looks is not seen at all. */
 #ifndef GMPT_THREADUSAGE_H
 #define GMPT_THREADUSAGE_H
 

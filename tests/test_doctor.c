@@ -1,27 +1,17 @@
 /* gmptrace doctor: what it says of machines that allow less than this one, which a process can make for itself: as a
  * user without capabilities, under filters of system calls, with a signal blocked. */
 #define _GNU_SOURCE
+#include "confined.h"
 #include "harness.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <grp.h>
-#include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <signal.h>
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#define NOBODY 61003
-
-extern char **environ;
 
 static char text[32768];
 
@@ -40,59 +30,13 @@ static const char *check_of(const char *name)
 #define EXPECT_CHECK(name, words)                                                                                      \
     ck_assert_msg(strstr(check_of(name), (words)) != NULL, "no %s in:\n%s", (words), check_of(name))
 
-/* Runs the command in a process in which prepare (NULL: nothing) was called; what it prints is in text. Returns its
- * exit status, or -1 when prepare could not. */
 static int doctor_in(bool (*prepare)(void), const char *argument)
 {
-    int ends[2], status = 0;
-    int program = open(getenv("GMPTRACE"), O_RDONLY | O_CLOEXEC); /* before a user who may not go there */
-    ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
-    ck_assert_int_ge(program, 0);
-    pid_t pid = fork();
-    if (pid == 0) {
-        dup2(ends[1], STDOUT_FILENO);
-        dup2(ends[1], STDERR_FILENO);
-        if (prepare && !prepare())
-            _exit(99);
-        fexecve(program, (char *[]){ "gmptrace", "doctor", (char *)argument, NULL }, environ);
-        _exit(98);
-    }
-    close(ends[1]);
-    close(program);
-    size_t length = 0;
-    ssize_t got;
-    while (length + 1 < sizeof text && (got = read(ends[0], text + length, sizeof text - 1 - length)) > 0)
-        length += (size_t)got;
-    text[length] = 0;
-    close(ends[0]);
-    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-    ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) != 98, "%s", text);
-    return WEXITSTATUS(status) == 99 ? -1 : WEXITSTATUS(status);
+    return confined_run(prepare, getenv("GMPTRACE"), (char *[]){ "gmptrace", "doctor", (char *)argument, NULL }, text,
+                        sizeof text);
 }
 
-static bool filter_calls(unsigned first, unsigned second, unsigned action)
-{
-    struct sock_filter code[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, first, 1, 0),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, second, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, action),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    struct sock_fprog program = { sizeof code / sizeof code[0], code };
-    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
-}
-
-static bool without_bpf(void) { return filter_calls(SYS_bpf, SYS_bpf, SECCOMP_RET_ERRNO | EPERM); }
-static bool killed_by_bpf(void) { return filter_calls(SYS_bpf, SYS_bpf, SECCOMP_RET_KILL_PROCESS); }
-static bool without_both(void) { return filter_calls(SYS_bpf, SYS_perf_event_open, SECCOMP_RET_ERRNO | EPERM); }
-static bool without_ptrace(void) { return filter_calls(SYS_ptrace, SYS_ptrace, SECCOMP_RET_ERRNO | EPERM); }
-
-static bool as_nobody(void)
-{
-    return geteuid() == 0 && setgroups(0, NULL) == 0 && setresgid(NOBODY, NOBODY, NOBODY) == 0 &&
-           setresuid(NOBODY, NOBODY, NOBODY) == 0;
-}
+static bool without_ptrace(void) { return confined_calls(SYS_ptrace, SYS_ptrace, SECCOMP_RET_ERRNO | EPERM); }
 
 static bool with_blocked_signal(void)
 {
@@ -127,7 +71,7 @@ TEST(doctor, what_is_limited_or_lacks_says_what_it_is_for)
 
 TEST(doctor, a_user_without_capabilities_is_told_which_to_set)
 {
-    int status = doctor_in(as_nobody, "--json");
+    int status = doctor_in(confined_as_nobody, "--json");
     if (status < 0)
         SKIP("only root can be another user");
     ck_assert_int_eq(status, 4);
@@ -142,7 +86,7 @@ TEST(doctor, a_user_without_capabilities_is_told_which_to_set)
 
 TEST(doctor, a_filter_that_forbids_bpf_is_named)
 {
-    int status = doctor_in(without_bpf, "--json");
+    int status = doctor_in(confined_without_bpf, "--json");
     if (status < 0)
         SKIP("no filter of system calls can be set here");
     ck_assert_int_eq(status, 4);
@@ -155,7 +99,7 @@ TEST(doctor, a_filter_that_forbids_bpf_is_named)
 
 TEST(doctor, survives_a_filter_that_kills)
 {
-    int status = doctor_in(killed_by_bpf, "--json");
+    int status = doctor_in(confined_killed_by_bpf, "--json");
     if (status < 0)
         SKIP("no filter of system calls can be set here");
     ck_assert_int_eq(status, 4);
@@ -165,14 +109,14 @@ TEST(doctor, survives_a_filter_that_kills)
 
 TEST(doctor, without_bpf_and_perf_the_counters_are_left)
 {
-    int status = doctor_in(without_both, "--json");
+    int status = doctor_in(confined_without_bpf_and_perf, "--json");
     if (status < 0)
         SKIP("no filter of system calls can be set here");
     EXPECT_CHECK("perf", "\"lacking\"");
     if (strstr(check_of("schedstat"), "\"ok\""))
-        ck_assert_ptr_nonnull(strstr(text, "\"tier\": \"schedstat\""));
+        ck_assert_ptr_nonnull(strstr(text, "\"tier\": \"proc\""));
     else
-        ck_assert_ptr_nonnull(strstr(text, "\"tier\": \"none\""));
+        ck_assert_ptr_nonnull(strstr(text, "\"tier\": \"off\""));
 }
 
 TEST(doctor, reading_and_stopping_others_are_two_questions)

@@ -587,6 +587,14 @@ const struct interval_g *intervals_running(const struct intervals *intervals, in
     return g ? &g->g : NULL;
 }
 
+const struct interval *intervals_on(const struct intervals *intervals, int32_t p)
+{
+    const struct current *current = p >= 0 && p < PS_MAX ? &intervals->current[p] : NULL;
+    const struct live *g = current && !current->left ? current->g : NULL;
+    bool has = g && g->g.id == current->id && (g->now.state == GMPT_G_RUNNING || g->now.state == GMPT_G_SYSCALL);
+    return has && g->now.p == p ? &g->now : NULL;
+}
+
 int64_t intervals_state_ns(const struct intervals *intervals, enum gmpt_g_state state)
 {
     return intervals->state_ns[state];

@@ -117,6 +117,8 @@ struct intervals_present {
 const struct intervals_present *intervals_present(const struct intervals *intervals);
 /* The G that runs on this P now; NULL = none, or not known. */
 const struct interval_g *intervals_running(const struct intervals *intervals, int32_t p);
+/* What the G does that has this P, to run or in a blocking call. NULL likewise. */
+const struct interval *intervals_on(const struct intervals *intervals, int32_t p);
 int64_t intervals_end_ns(const struct intervals *intervals);
 
 /* Cuts the interval to what lies in [from, to). Returns false when that is nothing; an empty interval is in the window
