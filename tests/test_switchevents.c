@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "run.h"
 
+#include "kernel/kernelside.h"
 #include "kernel/switchevents.h"
 #include "kernel/threadusage.h"
 
@@ -163,6 +164,122 @@ TEST(switchevents, what_found_no_room_is_counted_exactly)
     ck_assert_uint_eq(seen.kinds[SWITCHEVENT_RUN] + out + lost, 2 * switches);
     ck_assert_uint_gt(seen.kinds[SWITCHEVENT_LOSS_BEGIN], 0);
     ck_assert_uint_eq(seen.kinds[SWITCHEVENT_LOSS_BEGIN], seen.kinds[SWITCHEVENT_LOSS_END]);
+}
+
+/* ---- The tier ---------------------------------------------------------------------------------------------------- */
+
+#define THREADS 200
+
+static void *thread_pass(void *arg)
+{
+    (void)arg;
+    return NULL;
+}
+
+/* Starts threads one after another, at the parent's word. */
+static void child_threads(long count)
+{
+    pass(told[1]);
+    await(go[0]);
+    for (long i = 0; i < count; i++) {
+        pthread_t thread;
+        if (pthread_create(&thread, NULL, thread_pass, NULL) || pthread_join(thread, NULL))
+            _exit(1);
+    }
+    pass(told[1]);
+    await(go[0]);
+}
+
+struct tier_told {
+    uint64_t starts, ends, first_runs, intervals, usages, lost[GMPT_KERNEL_LOSSES];
+};
+
+static int tier_see(void *arg, const struct kernel_record *record)
+{
+    struct tier_told *all = arg;
+    switch (record->type) {
+    case KERNEL_THREAD:
+        ++*(record->thread.ended ? &all->ends : &all->starts);
+        break;
+    case KERNEL_INTERVAL:
+        all->intervals++;
+        all->first_runs += record->interval.why == GMPT_KERNEL_STARTED;
+        REQUIRE(record->interval.word == KERNEL_WORD_UNKNOWN && !record->interval.by_known);
+        REQUIRE((record->interval.why == GMPT_KERNEL_BLOCKED) ==
+                (record->interval.queue_ns == GMPT_KERNEL_NS_NOT_KNOWN));
+        break;
+    case KERNEL_USAGE:
+        all->usages++;
+        break;
+    case KERNEL_LOST:
+        all->lost[record->lost.what] += record->lost.count;
+        break;
+    }
+    return 0;
+}
+
+/* Watches a child by the tier perf, which had had so many switches by then; NULL, or why that cannot be. */
+static const char *tier_watch(void **tier, void (*fn)(long), long argument, uint64_t *switches)
+{
+    static struct kernelside_lack lack;
+    if (kernelside_perf.open(tier, &lack))
+        return lack.why;
+    child_start(fn, argument);
+    await(told[0]);
+    *switches = switches_at_rest();
+    struct kernelside_target target = { .pid = child };
+    ck_assert_msg(kernelside_perf.aim(*tier, &target, &lack) == 0, "%s", lack.why);
+    pass(go[1]);
+    return NULL;
+}
+
+TEST(perftier, threads_are_seen_from_their_start_to_their_end)
+{
+    struct tier_told all = { 0 };
+    uint64_t switches;
+    void *tier;
+    const char *lacking = tier_watch(&tier, child_threads, THREADS, &switches);
+    if (lacking)
+        SKIP("%s", lacking);
+    while (all.ends < THREADS)
+        REQUIRE(kernelside_perf.poll(tier, false, tier_see, &all) == 0);
+    await(told[0]);
+    switches_at_rest();
+    ck_assert_int_eq(kernelside_perf.poll(tier, true, tier_see, &all), 0);
+    ck_assert_uint_eq(all.starts, THREADS);
+    ck_assert_uint_eq(all.ends, THREADS);
+    ck_assert_uint_eq(all.first_runs, THREADS);
+    ck_assert_uint_gt(all.usages, 0);
+    ck_assert_uint_eq(all.lost[GMPT_KERNEL_LOST_HALVES] + all.lost[GMPT_KERNEL_LOST_INTERVALS], 0);
+    kernelside_perf.close(tier);
+    ck_assert_int_eq(kill(child, SIGKILL), 0);
+}
+
+TEST(perftier, an_interval_that_a_loss_may_have_cut_is_counted_and_not_told)
+{
+    struct tier_told all = { 0 };
+    uint64_t switches;
+    void *tier;
+    const char *lacking = tier_watch(&tier, child_exchange, 60000, &switches);
+    if (lacking)
+        SKIP("%s", lacking);
+    await(told[0]);
+    switches_at_rest();
+    ck_assert_int_eq(kernelside_perf.poll(tier, false, tier_see, &all), 0); /* the ring is full */
+    if (all.lost[GMPT_KERNEL_LOST_HALVES] == 0)
+        SKIP("the peers hardly had to wait for each other");
+    ck_assert_uint_gt(all.intervals, 0);
+    pass(go[1]); /* it runs again, and what it was is not known */
+    await(told[0]);
+    switches = switches_at_rest() - switches;
+    ck_assert_int_eq(kernelside_perf.poll(tier, true, tier_see, &all), 0);
+    ck_assert_uint_ge(all.lost[GMPT_KERNEL_LOST_INTERVALS], 1);
+    ck_assert_uint_le(all.intervals + all.lost[GMPT_KERNEL_LOST_INTERVALS], switches);
+    /* Each that is not told has lost an end, or is counted. */
+    ck_assert_uint_ge(all.intervals + all.lost[GMPT_KERNEL_LOST_INTERVALS] + all.lost[GMPT_KERNEL_LOST_HALVES],
+                      switches);
+    kernelside_perf.close(tier);
+    ck_assert_int_eq(kill(child, SIGKILL), 0);
 }
 
 /* ---- threadusage.h ----------------------------------------------------------------------------------------------- */
