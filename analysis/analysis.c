@@ -146,7 +146,7 @@ static int piece_take(struct analysis *analysis, struct piece *piece)
     return splits ? 0 : piece_over(analysis, piece);
 }
 
-/* Not all of it may count, or more than that it is over. */
+/* Where only a part of it may count, or where more ends than the interval. */
 static __attribute__((noinline)) int interval_closed_rarely(struct analysis *analysis, struct piece *piece)
 {
     const struct analysis_options *options = &analysis->options;

@@ -50,7 +50,7 @@ struct analysis {
     struct stackalias alias;
     struct slots slots;
     int64_t end_ns; /* of the window */
-    int64_t state_ns[GMPT_G_STATES], wait_ns[GMPT_WAIT_REASONS]; /* of all Gs: after analysis_finish */
+    int64_t state_ns[GMPT_G_STATES], wait_ns[GMPT_WAIT_REASONS]; /* of what was chosen; after analysis_finish */
     struct overtime *overtime; /* from options.from_ns on; NULL: none */
     struct waits waits;
     struct wakeups wakeups;

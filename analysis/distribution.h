@@ -68,7 +68,7 @@ static inline int distribution_add(struct distribution *entry, int64_t ns, int64
     return histogram_add(&entry->histogram, ns);
 }
 
-/* Adds all that another entry, which comes after it, has; the worst of both is the worst. Returns 0 or -ENOMEM. */
+/* Adds all that another entry has; of two that are equally bad the earlier is the worst. Returns 0 or -ENOMEM. */
 int distribution_merge(struct distribution *entry, const struct distribution *other);
 
 /* Lists all entries in set->list, those with the longest total first, or, by_worst, with the longest single one; those
