@@ -145,8 +145,8 @@ static int release_between(void *arg)
     struct gmpt_chan *live_gate = gmpt_chan_new(0, 0);
     enum { GS = 1000 };
     int64_t expected = 0;
+    gate = live_gate;
     for (int64_t i = 0; i < GS; i++) { /* every third one stays: it shares pages with some that end */
-        gate = live_gate;
         gmpt_waitgroup_add(&group, 1);
         EXPECT(gmpt_go_with(&small, i % 3 ? end_at_once : hold_value, &i, sizeof i) > 0);
         expected += i % 3 ? 0 : i;
