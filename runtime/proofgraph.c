@@ -641,8 +641,10 @@ static uint64_t weigh(seat_place place)
     uint64_t pages = (end + (1u << PAGE_SHIFT) - 1) / (1u << PAGE_SHIFT) - low / (1u << PAGE_SHIFT);
     uint64_t stack = pages << PAGE_SHIFT, all = seat_stack_bytes(class_of(place));
     graph.weight = 0;
-    follow_stack(place);
-    graph_follow();
+    if (graph.scan->input->heap) {
+        follow_stack(place);
+        graph_follow();
+    }
     return (stack < all ? stack : all) + graph.weight;
 }
 

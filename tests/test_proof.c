@@ -545,3 +545,38 @@ TEST(proof, who_waits_on_no_channel_at_all_is_lost)
     proofs_skip_unless_possible();
     RUN(2, judge_nothing);
 }
+
+static void send_itself(void *args)
+{
+    struct gmpt_chan *chan = *(struct gmpt_chan **)args;
+    gmpt_chan_send(chan, &chan);
+}
+
+/* Two channels, full of each other, and their senders. */
+static __attribute__((noinline)) void start_ring(int64_t *ids)
+{
+    struct gmpt_chan *chans[2] = { gmpt_chan_new(sizeof(void *), 1), gmpt_chan_new(sizeof(void *), 1) };
+    for (int i = 0; i < 2; i++) {
+        gmpt_chan_send(chans[i], &chans[1 - i]);
+        ids[i] = gmpt_go(send_itself, &chans[i], sizeof chans[i]);
+        run_until_waiting(ids[i]);
+    }
+}
+
+static int judge_full_ring(void *arg)
+{
+    int64_t ids[2];
+    (void)arg;
+    start_ring(ids);
+    proofs_clear_stack();
+    EXPECT_EQ(proofs_make(), PROOF_COMPLETE);
+    EXPECT_EQ(proofs_verdict(ids[0]), VERDICT_PROVEN);
+    EXPECT_EQ(proofs_verdict(ids[1]), VERDICT_PROVEN);
+    return 0;
+}
+
+TEST(proof, channels_whose_buffers_have_each_other_are_lost)
+{
+    proofs_skip_unless_exact();
+    RUN(2, judge_full_ring);
+}
