@@ -70,10 +70,10 @@ static void capabilities_drop(unsigned but)
     struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3];
     if (geteuid() == 0 || syscall(SYS_capget, &head, sets))
         return;
-    uint32_t kept = ~(CAP_TO_MASK(CAP_BPF) | CAP_TO_MASK(CAP_PERFMON)) | but, set = CAP_TO_INDEX(CAP_BPF);
-    sets[set].effective &= kept;
-    sets[set].permitted &= kept;
-    sets[set].inheritable &= kept;
+    uint32_t dropped = CAP_TO_MASK(CAP_BPF) | CAP_TO_MASK(CAP_PERFMON), set = CAP_TO_INDEX(CAP_BPF);
+    sets[set].effective &= ~dropped | but;
+    sets[set].permitted &= ~dropped | but;
+    sets[set].inheritable &= ~dropped; /* so that the program has none of them */
     syscall(SYS_capset, &head, sets);
 }
 

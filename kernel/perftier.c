@@ -19,8 +19,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #define USAGE_PERIOD_NS 100000000
+/* Of all rings, which bound those of many CPUs; one takes 32 bytes for each end of an interval. */
+#define RINGS_BYTES (16u << 20)
+#define RING_BYTES_MOST (4u << 20)
+#define RING_BYTES_LEAST (512u << 10) /* what each CPU adds to what a user may lock, by default */
 
 struct watched {
     uint32_t tid;
@@ -99,7 +104,10 @@ static int perftier_aim(void *state, const struct kernelside_target *target, str
 {
     struct perftier *tier = state;
     struct kernelside_lack ignored;
-    int result = switchevents_open(&tier->events, target->pid, thread_found, tier, lack);
+    size_t ring_bytes = RING_BYTES_MOST;
+    while (ring_bytes > RING_BYTES_LEAST && ring_bytes * (size_t)sysconf(_SC_NPROCESSORS_CONF) > RINGS_BYTES)
+        ring_bytes /= 2;
+    int result = switchevents_open(&tier->events, target->pid, ring_bytes, thread_found, tier, lack);
     if (result == 0 && threadusage_try(&ignored) == 0)
         result = threadusage_open(&tier->usage, target->pid, USAGE_PERIOD_NS, false, lack);
     return result;

@@ -18,8 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define RING_PAGES_MOST 128 /* what perf_event_mlock_kb leaves everybody for each CPU, by default */
-#define RING_PAGES_LEAST 4
+#define RING_BYTES_LEAST 16384
 #define SCANS_MOST 100
 #define FORMAT_LOST (1u << 4)         /* PERF_FORMAT_LOST, of Linux 6.0 */
 #define RECORD_MOST 128               /* the largest that there is, and what tells of a loss */
@@ -49,7 +48,7 @@ struct cpuring {
 
 struct switchevents {
     pid_t pid;
-    size_t page_bytes;
+    size_t page_bytes, ring_bytes;
     struct cpuring *rings;
     int ring_count;
     int *fds; /* of all events */
@@ -114,14 +113,15 @@ static int refused(struct kernelside_lack *lack, const char *what, int result)
     return result;
 }
 
-/* Returns 0 or -errno. The kernel lends each user so much memory for this, so less is asked for in need. */
-static int ring_map(struct cpuring *ring, size_t page_bytes)
+/* Returns 0 or -errno. A user may lock only so much memory (kernel.perf_event_mlock_kb for each CPU, and ulimit -l), so
+ * less is asked for in need. */
+static int ring_map(struct cpuring *ring, size_t ring_bytes, size_t page_bytes)
 {
-    for (size_t pages = RING_PAGES_MOST; pages >= RING_PAGES_LEAST; pages /= 2) {
-        void *map = mmap(NULL, (pages + 1) * page_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, ring->fd, 0);
+    for (size_t bytes = ring_bytes; bytes >= RING_BYTES_LEAST && bytes >= page_bytes; bytes /= 2) {
+        void *map = mmap(NULL, bytes + page_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, ring->fd, 0);
         if (map != MAP_FAILED) {
             ring->page = map;
-            ring->bytes = pages * page_bytes;
+            ring->bytes = bytes;
             return 0;
         }
         if (errno != EPERM && errno != ENOMEM)
@@ -190,7 +190,7 @@ static int event_add(struct switchevents *events, pid_t tid, int cpu)
         result = ioctl(fd, PERF_EVENT_IOC_SET_OUTPUT, ring->fd) ? -errno : 0;
     } else {
         ring->fd = fd;
-        result = ring_map(ring, events->page_bytes);
+        result = ring_map(ring, events->ring_bytes, events->page_bytes);
     }
     return result ? result : ioctl(fd, PERF_EVENT_IOC_ENABLE, 0) ? -errno : 0;
 }
@@ -244,8 +244,8 @@ static void limit_raise(void)
 
 static int rings_read(struct switchevents *events);
 
-int switchevents_open(struct switchevents **out, pid_t pid, int (*found)(void *arg, uint32_t tid), void *arg,
-                      struct kernelside_lack *lack)
+int switchevents_open(struct switchevents **out, pid_t pid, size_t ring_bytes,
+                      int (*found)(void *arg, uint32_t tid), void *arg, struct kernelside_lack *lack)
 {
     struct switchevents *events = calloc(1, sizeof *events);
     long cpus = sysconf(_SC_NPROCESSORS_CONF);
@@ -253,6 +253,7 @@ int switchevents_open(struct switchevents **out, pid_t pid, int (*found)(void *a
     if (events && cpus > 0) {
         events->pid = pid;
         events->page_bytes = (size_t)sysconf(_SC_PAGESIZE);
+        events->ring_bytes = ring_bytes;
         events->rings = calloc((size_t)cpus, sizeof *events->rings);
         events->ring_count = events->rings ? (int)cpus : 0;
         for (int i = 0; i < events->ring_count; i++)

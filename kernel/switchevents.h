@@ -32,9 +32,10 @@ struct switchevents;
 /* Whether threads of one's own can be watched. Returns 0, or -errno with *lack filled. */
 int switchevents_try(struct kernelside_lack *lack);
 
-/* Hands the ids of the threads that are there to `found`. Returns 0, or -errno with *lack filled. */
-int switchevents_open(struct switchevents **events, pid_t pid, int (*found)(void *arg, uint32_t tid), void *arg,
-                      struct kernelside_lack *lack);
+/* Hands the ids of the threads that are there to `found`. ring_bytes: of each CPU's ring, a power of two; it is less
+ * where the user may not have so much. Returns 0, or -errno with *lack filled. */
+int switchevents_open(struct switchevents **events, pid_t pid, size_t ring_bytes,
+                      int (*found)(void *arg, uint32_t tid), void *arg, struct kernelside_lack *lack);
 /* Hands out all that happened before now and was not handed out yet; with `last` all that there is. Returns 0, -ENOMEM,
  * or what take returned. */
 int switchevents_read(struct switchevents *events, bool last, int (*take)(void *arg, const struct switchevent *event),

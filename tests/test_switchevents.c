@@ -16,6 +16,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define RING_BYTES (256u << 10)
+
 static int go[2], told[2], there[2], back[2]; /* parent to child and back; child to its peer and back */
 static pid_t child;
 
@@ -119,7 +121,7 @@ static const char *exchange_watch(long rounds, bool polls, struct seen *seen, ui
     child_start(child_exchange, rounds);
     await(told[0]);
     *switches = switches_at_rest();
-    ck_assert_msg(switchevents_open(&events, child, thread_see, &found, &lack) == 0, "%s", lack.why);
+    ck_assert_msg(switchevents_open(&events, child, RING_BYTES, thread_see, &found, &lack) == 0, "%s", lack.why);
     ck_assert_int_eq(found, 1);
     *seen = (struct seen){ .in_order = true };
     pass(go[1]);
@@ -260,7 +262,7 @@ TEST(perftier, an_interval_that_a_loss_may_have_cut_is_counted_and_not_told)
     struct tier_told all = { 0 };
     uint64_t switches;
     void *tier;
-    const char *lacking = tier_watch(&tier, child_exchange, 60000, &switches);
+    const char *lacking = tier_watch(&tier, child_exchange, 250000, &switches);
     if (lacking)
         SKIP("%s", lacking);
     await(told[0]);
