@@ -5,8 +5,8 @@
  *     BLOCKED      any          off, since now
  *     PREEMPTED    any          off, since now
  *     RUN          off          an interval; on
- *     RUN          on           nothing: it is told of twice, by events of two threads that started it
- *     START        not there    off, since now
+ *     RUN          on           nothing: it is told of twice, having events that it inherited and others
+ *     START        not there    off, since now, and so if no event of it came yet; else nothing, as before
  *     EXIT         any          not there
  *
  * Between the beginning and the end of a loss, and for each thread up to its next event after that, nothing is known:
@@ -191,7 +191,7 @@ static int event_take(void *arg, const struct switchevent *event)
         tier->under_way--;
         return 0;
     case SWITCHEVENT_START:
-        if (known)
+        if (known && !watched->since_before) /* else it was found in /proc before this was read */
             return 0;
         watched_stop(tier, watched, event, GMPT_KERNEL_STARTED);
         return thread_tell(tier, event, false);
