@@ -44,9 +44,9 @@
  *  3. Links of the runtime's own (queues of waiters, lists of Ps) never count as references; a G that is in the hands
  *     of a thread, out of one queue and not yet in another, is missed by none: such a thread is not settled.
  *
- * How long the program stands: fork() takes some 30 ms for a gigabyte of heap, but a microsecond for each G's stack: for
- * the entries of its guard, and for a page table that few share. Hence many stacks are copied before, and left out of
- * the fork (stackcopy.h).
+ * How long the program stands: fork() takes some 30 ms for a gigabyte of heap, but a microsecond for each G's stack:
+ * for the entries of its guard, and for a page table that few share. Hence many stacks are copied before, and left out
+ * of the fork (stackcopy.h).
  *
  * Rejected: to scan beside the running program (a pointer that moves is missed); to scan the stacks of Gs that wait
  * before the stop, and to see in it only that they were not woken since (others write into frames that they have

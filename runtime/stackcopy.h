@@ -1,11 +1,11 @@
 /* Copies of the stacks of many Gs, made while a proof of leaks has the program stopped.
  *
- * fork() copies the page tables of all stacks, entry by entry. A G that waits has one page in use, but it has entries for
- * its guard as well, seventeen, and shares a page table with fifteen others only: a microsecond each, a second for a
- * million of them. What is in use of that page is some hundred bytes. To copy these takes a fifth of the time, several
- * threads can do it at once, and the copied process then does without the stacks (MADV_DONTFORK, for as long as the
- * program stands still; a fork of the program's own finds them as ever). It takes memory for as long as the copied
- * process reads it: as much as the stacks have in use, and an eighth more.
+ * fork() copies the page tables of all stacks, entry by entry. A G that waits has one page in use, but it has entries
+ * for its guard as well, seventeen, and shares a page table with fifteen others only: a microsecond each, a second for
+ * a million of them. What is in use of that page is some hundred bytes. To copy these takes a fifth of the time,
+ * several threads can do it at once, and the copied process then does without the stacks (MADV_DONTFORK, for as long
+ * as the program stands still; a fork of the program's own finds them as ever). It takes memory for as long as the
+ * copied process reads it: as much as the stacks have in use, and an eighth more.
  *
  *     stack in the program                            in the arena
  *       ... not in use | frames, args | struct g        ... | frames, args | struct g | frames, args | struct g | ...
