@@ -60,9 +60,9 @@ static struct kerneltime_neighbour *neighbour_of(struct kerneltime *kernel, cons
 static int neighbour_add(struct kerneltime *kernel, const struct kernel_interval *interval, int64_t taken_ns,
                          const struct interval_g *g, struct stackalias *alias)
 {
-    if (!interval->by_known || interval->next.tid == 0)
+    if (!interval->by_known || interval->most.tid == 0 || taken_ns == 0)
         return 0;
-    struct kerneltime_neighbour *neighbour = neighbour_of(kernel, &interval->next);
+    struct kerneltime_neighbour *neighbour = neighbour_of(kernel, &interval->most);
     if (!neighbour)
         return -errno;
     neighbour->times++;
@@ -163,21 +163,18 @@ static int stop_add(struct distributions *set, const struct distribution_key *ke
 }
 
 /* It could have run on. */
-static int preempted_add(struct kerneltime *kernel, const struct kernel_interval *interval,
-                         const struct interval *doing, int64_t queued_ns, struct stackalias *alias)
+static void preempted_add(struct kerneltime *kernel, const struct kernel_interval *interval, int64_t queued_ns)
 {
-    bool throttled = interval->by_known && interval->next.tid == 0;
     kernel->preempted.times++;
     timesum_add(&kernel->preempted.queued_ns, queued_ns);
-    if (!throttled)
-        return neighbour_add(kernel, interval, queued_ns, doing ? doing->g : NULL, alias);
+    if (!interval->by_known || interval->next.tid || interval->most.tid)
+        return;
     kernel->throttled.times++;
     timesum_add(&kernel->throttled.queued_ns, queued_ns);
     if (queued_ns > kernel->throttled_worst_ns) {
         kernel->throttled_worst_ns = queued_ns;
         kernel->throttled_worst_end_ns = interval->end_ns;
     }
-    return 0;
 }
 
 /* A G that ran. */
@@ -190,8 +187,8 @@ static int running_add(struct kerneltime *kernel, const struct kernel_interval *
         .stack = doing ? stackalias_of(alias, doing->g->create_stack) : 0,
     };
     int result = stop_add(&kernel->stopped, &key, queued_ns, limits->queued_ns, interval, doing);
-    if (!result && interval->why == GMPT_KERNEL_PREEMPTED)
-        result = preempted_add(kernel, interval, doing, queued_ns, alias);
+    if (interval->why == GMPT_KERNEL_PREEMPTED)
+        preempted_add(kernel, interval, queued_ns);
     if (result || interval->why != GMPT_KERNEL_BLOCKED)
         return result;
     if (interval->stack)
@@ -218,8 +215,11 @@ static int interval_add(struct kerneltime *kernel, const struct kernel_interval 
     timesum_add(&sum->queued_ns, queued_ns);
     if (!interval->able_known)
         timesum_add(&sum->unsplit_ns, blocked_ns);
-    if (part != KERNELTIME_RUNNING)
-        return 0;
+    int result = 0;
+    if (part == KERNELTIME_RUNNING || part == KERNELTIME_IN_CALL)
+        result = neighbour_add(kernel, interval, queued_ns, doing ? doing->g : NULL, alias);
+    if (result || part != KERNELTIME_RUNNING)
+        return result;
     return running_add(kernel, interval, doing, blocked_ns, queued_ns, &options->limits, alias);
 }
 

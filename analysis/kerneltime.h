@@ -40,7 +40,7 @@ struct kerneltime_sum {
     int64_t unsplit_ns; /* of blocked_ns, what may have ended in queue: since when the threads could run is not known */
 };
 
-/* Who had the CPU while Gs that ran were in the kernel's queue. */
+/* Who had the CPU while threads of Gs were in the kernel's queue: of each time, who had it for most of that. */
 struct kerneltime_neighbour {
     uint32_t pid; /* 0 = not known, or not to be told; the program's own = another thread of it */
     char name[KERNEL_COMM_BYTES];

@@ -92,7 +92,7 @@ void analyze_finding_text(const struct analyze *analyze, const struct finding *f
                  cli_count(b, finding->times), cli_plural(finding->times), cli_duration(c, finding->threshold));
         return;
     case FINDING_NEIGHBOUR:
-        snprintf(text, size, "%s took the CPU from goroutines that ran, such as %s, for %s in all; %s time%s",
+        snprintf(text, size, "%s kept the CPU from goroutines that could run on, such as %s, for %s in all; %s time%s",
                  analyze_program_name(finding->by_pid, finding->by_name, analyze->analysis->kernel.pid, program), fn,
                  cli_duration(a, finding->value), cli_count(b, finding->times), cli_plural(finding->times));
         return;

@@ -10,7 +10,8 @@
 #define NEIGHBOURS_SHOWN 4
 
 static const char *const tier_names[] = { "off", "proc", "perf", "bpf" };
-static const char *const loss_names[] = { "intervals", "starts", "ends", "notes", "words", "halves", "usages" };
+static const char *const loss_names[] = { "intervals", "starts", "ends",   "notes",
+                                          "words",     "halves", "usages", "slices" };
 
 const char *analyze_call_name(int32_t call, char buffer[32])
 {
@@ -74,7 +75,7 @@ static void neighbours_print(const struct analyze *analyze)
     for (size_t i = 0; i < kernel->neighbour_count && i < rows; i++) {
         const struct kerneltime_neighbour *neighbour = kernel->neighbours[i];
         if (i == 0)
-            printf("  %-52s %11s %9s\n", "preempted, by who had the CPU next", "times", "for");
+            printf("  %-52s %11s %9s\n", "in queue, by who had the CPU for most of it", "times", "for");
         printf("    %-50s %11s %9s\n", analyze_program_name(neighbour->pid, neighbour->name, kernel->pid, name),
                cli_count(a, neighbour->times), cli_duration(b, neighbour->taken_ns));
     }

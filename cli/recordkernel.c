@@ -99,8 +99,8 @@ static int record_take(void *arg, const struct kernel_record *record)
     const struct taking *taking = arg;
     taking->kernel->intervals += record->type == KERNEL_INTERVAL;
     taking->kernel->figures += record->type == KERNEL_USAGE;
-    if (record->type == KERNEL_LOST && record->lost.what != GMPT_KERNEL_LOST_WORDS &&
-        record->lost.what != GMPT_KERNEL_LOST_USAGES)
+    if (record->type == KERNEL_LOST &&
+        (record->lost.what < GMPT_KERNEL_LOST_WORDS || record->lost.what == GMPT_KERNEL_LOST_HALVES))
         taking->kernel->lost += record->lost.count;
     return kernelring_take(taking->ring, record);
 }

@@ -30,11 +30,20 @@ struct thread_struct {
     unsigned long fsbase;
 };
 
+struct thread_info {
+    __u32 cpu; /* Linux 5.16 */
+};
+
 struct task_struct {
+    struct thread_info thread_info;
     unsigned int __state; /* Linux 5.14 */
     int pid, tgid;        /* a thread's id, its process's */
     char comm[16];
     struct thread_struct thread;
+};
+
+struct task_struct___old {
+    unsigned int cpu;
 };
 
 struct pt_regs {

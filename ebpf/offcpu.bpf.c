@@ -50,6 +50,7 @@ struct thread_state {
     __u64 word_at;                 /* where its word lies, which never changes; 0 = not known yet */
     bool exiting; /* its memory is not, or not for long, mapped as it is switched out */
     bool stacked; /* `stack` is of this interval */
+    __u32 waits_for; /* the CPU, plus 1; 0 = it does not wait for one */
     struct offcpu_stacked noted; /* valid while off_ns is not 0 */
 };
 
@@ -135,7 +136,38 @@ static __always_inline void stack_note(void *context, struct task_struct *task, 
     state->stacked = true;
 }
 
-static __always_inline void switch_out(void *context, bool preempted, struct task_struct *prev,
+/* How many threads of the program wait for each CPU, as far as they have not been moved meanwhile, and since when whoever
+ * has it has it, or they wait, whichever is later. Who has a CPU is told only while somebody waits for it. */
+__s32 waiting[OFFCPU_CPUS] = {};
+__u64 slice_ns[OFFCPU_CPUS] = {};
+
+static __always_inline __u32 cpu_of(struct task_struct *task)
+{
+    struct task_struct___old *old = (void *)task;
+    if (bpf_core_field_exists(task->thread_info.cpu))
+        return task->thread_info.cpu;
+    return bpf_core_field_exists(old->cpu) ? old->cpu : 0;
+}
+
+static __always_inline void waiting_begin(struct thread_state *state, __u32 cpu, __u64 now_ns)
+{
+    if (state->waits_for)
+        return;
+    state->waits_for = cpu + 1;
+    if (waiting[cpu] <= 0)
+        slice_ns[cpu] = now_ns;
+    __sync_fetch_and_add(&waiting[cpu], 1);
+}
+
+static __always_inline void waiting_end(struct thread_state *state)
+{
+    __u32 cpu = state->waits_for - 1;
+    state->waits_for = 0;
+    if (cpu < OFFCPU_CPUS)
+        __sync_fetch_and_add(&waiting[cpu], -1);
+}
+
+static __always_inline void switch_out(void *context, __u64 now_ns, bool preempted, struct task_struct *prev,
                                        struct task_struct *next)
 {
     struct thread_state *state = state_of(prev);
@@ -143,7 +175,7 @@ static __always_inline void switch_out(void *context, bool preempted, struct tas
         return;
     struct offcpu_record *interval = &state->noted.record;
     interval->tid = (__u32)prev->pid;
-    interval->off_ns = bpf_ktime_get_ns();
+    interval->off_ns = now_ns;
     interval->wake_ns = 0;
     interval->flags = preempted || prev->__state == 0 ? OFFCPU_PREEMPTED : 0;
     interval->cpu_from = bpf_get_smp_processor_id();
@@ -156,6 +188,8 @@ static __always_inline void switch_out(void *context, bool preempted, struct tas
     interval->thief_pid = (__u32)next->tgid;
     interval->thief_word = 0;
     __builtin_memcpy(interval->thief_comm, next->comm, sizeof interval->thief_comm);
+    if (interval->flags)
+        waiting_begin(state, interval->cpu_from % OFFCPU_CPUS, now_ns);
     if (interval->thief_pid == target_pid && !state->exiting) {
         struct thread_state *thief = state_of(next);
         if (thief)
@@ -175,12 +209,35 @@ static __always_inline void record_write(const struct offcpu_record *record)
     record_count(record->type, bpf_ringbuf_output(&ring, (void *)record, sizeof *record, BPF_RB_NO_WAKEUP));
 }
 
-static __always_inline void switch_in(struct task_struct *next)
+static __always_inline void slice_write(__u32 cpu, __u64 now_ns, struct task_struct *prev)
+{
+    struct offcpu_record slice = {
+        .type = OFFCPU_SLICE,
+        .off_ns = slice_ns[cpu],
+        .on_ns = now_ns,
+        .thief_tid = (__u32)prev->pid,
+        .thief_pid = (__u32)prev->tgid,
+        .cpu_to = cpu,
+    };
+    slice_ns[cpu] = now_ns;
+    if (prev->pid == 0)
+        return;
+    if (slice.thief_pid == target_pid) {
+        struct thread_state *state = state_of(prev);
+        if (state)
+            slice.thief_word = word_read(prev, state);
+    }
+    __builtin_memcpy(slice.thief_comm, prev->comm, sizeof slice.thief_comm);
+    record_write(&slice);
+}
+
+static __always_inline void switch_in(__u64 now_ns, struct task_struct *next)
 {
     struct thread_state *state = bpf_task_storage_get(&threads, next, 0, 0);
     if (!state || state->noted.record.off_ns == 0)
         return; /* it ran already as we came */
-    state->noted.record.on_ns = bpf_ktime_get_ns();
+    state->noted.record.on_ns = now_ns;
+    waiting_end(state);
     state->noted.record.cpu_to = bpf_get_smp_processor_id();
     if (state->stacked && state->noted.record.on_ns - state->noted.record.off_ns >= OFFCPU_STACK_NS)
         record_count(OFFCPU_INTERVAL,
@@ -194,10 +251,18 @@ SEC("tp_btf/sched_switch")
 int BPF_PROG(on_switch, bool preempted, struct task_struct *prev, struct task_struct *next)
 {
     __u32 target = target_pid;
-    if ((__u32)prev->tgid == target)
-        switch_out(ctx, preempted, prev, next);
-    if ((__u32)next->tgid == target)
-        switch_in(next);
+    __u32 cpu = bpf_get_smp_processor_id() % OFFCPU_CPUS;
+    bool from = (__u32)prev->tgid == target, to = (__u32)next->tgid == target;
+    bool awaited = waiting[cpu] > 0;
+    if (!from && !to && !awaited)
+        return 0;
+    __u64 now_ns = bpf_ktime_get_ns(); /* of all: the first parts take a while */
+    if (awaited)
+        slice_write(cpu, now_ns, prev);
+    if (from)
+        switch_out(ctx, now_ns, preempted, prev, next);
+    if (to)
+        switch_in(now_ns, next);
     return 0;
 }
 
@@ -227,8 +292,10 @@ int BPF_PROG(on_wakeup, struct task_struct *task)
     if ((__u32)task->tgid != target_pid)
         return 0;
     struct thread_state *state = state_of(task);
-    if (state && state->noted.record.off_ns)
-        state->noted.record.wake_ns = bpf_ktime_get_ns();
+    if (!state || state->noted.record.off_ns == 0)
+        return 0;
+    state->noted.record.wake_ns = bpf_ktime_get_ns();
+    waiting_begin(state, cpu_of(task) % OFFCPU_CPUS, state->noted.record.wake_ns);
     return 0;
 }
 

@@ -5,7 +5,13 @@
 #ifndef GMPT_OFFCPU_RECORD_H
 #define GMPT_OFFCPU_RECORD_H
 
-enum offcpu_type { OFFCPU_INTERVAL, OFFCPU_THREAD_START, OFFCPU_THREAD_EXIT, OFFCPU_TYPES };
+enum offcpu_type {
+    OFFCPU_INTERVAL,
+    OFFCPU_THREAD_START,
+    OFFCPU_THREAD_EXIT,
+    OFFCPU_SLICE, /* another thread has lost a CPU for which one of the program's waits */
+    OFFCPU_TYPES
+};
 
 enum offcpu_flag {
     OFFCPU_PREEMPTED = 1, /* it could have run on: the kernel took the CPU, or it gave way */
@@ -13,11 +19,12 @@ enum offcpu_flag {
 };
 
 #define OFFCPU_NO_SYSCALL (-1)
+#define OFFCPU_CPUS 4096u /* higher ones share */
 #define OFFCPU_WORD_UNKNOWN 15 /* it could not be read */
 #define OFFCPU_NOBODY (~0u) /* no process has this id */
 
 /* A thread was not on a CPU: one record, as it comes back. In OFFCPU_THREAD_START and _EXIT only type, tid and on_ns
- * are set. */
+ * are set; in OFFCPU_SLICE the thief, who had cpu_to from off_ns to on_ns while one waited for it. */
 struct offcpu_record {
     __u32 type; /* enum offcpu_type */
     __u32 tid;

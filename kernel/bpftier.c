@@ -1,5 +1,6 @@
 /* The tier bpf: a program in the kernel notes each switch of each thread (ebpf/offcpu.h). */
 #include "blockplace.h"
+#include "cpuslices.h"
 #include "kernelside.h"
 
 #include "ebpf/offcpu.h"
@@ -15,6 +16,7 @@
 struct bpftier {
     struct offcpu *offcpu;
     struct blockplace *place; /* NULL until it is aimed */
+    struct cpuslices slices;
     uint64_t lost_told[GMPT_KERNEL_LOSSES];
     kernelside_take *take;     /* of the poll that is under way */
     void *arg;
@@ -25,6 +27,7 @@ static void bpftier_close(void *state)
     struct bpftier *tier = state;
     offcpu_close(tier->offcpu);
     blockplace_close(tier->place);
+    cpuslices_clear(&tier->slices);
     free(tier);
 }
 
@@ -74,7 +77,8 @@ static int bpftier_aim(void *state, const struct kernelside_target *target, stru
     return 0;
 }
 
-static void interval_fill(struct kernel_record *record, const struct offcpu_record *from)
+static void interval_fill(struct kernel_record *record, const struct offcpu_record *from,
+                          const struct cpuslices *slices)
 {
     uint64_t off_ns = from->on_ns > from->off_ns ? from->on_ns - from->off_ns : 0;
     uint64_t able_ns = from->wake_ns ? from->wake_ns : from->off_ns; /* since when it could run */
@@ -91,6 +95,7 @@ static void interval_fill(struct kernel_record *record, const struct offcpu_reco
     record->interval.by_known = true;
     record->interval.next = (struct kernel_other){ from->thief_tid, from->thief_pid, from->thief_word, "" };
     memcpy(record->interval.next.comm, from->thief_comm, sizeof record->interval.next.comm);
+    record->interval.most = cpuslices_most(slices, from->cpu_to, able_ns, from->on_ns);
     if (woken)
         record->interval.waker = (struct kernel_other){ from->waker_tid, from->waker_pid, from->waker_word, "" };
     record->interval.cpu_from = from->cpu_from;
@@ -99,10 +104,12 @@ static void interval_fill(struct kernel_record *record, const struct offcpu_reco
 
 static int record_take(const struct offcpu_record *from, const struct offcpu_stack *stack, void *arg)
 {
-    const struct bpftier *tier = arg;
+    struct bpftier *tier = arg;
+    if (from->type == OFFCPU_SLICE)
+        return cpuslices_add(&tier->slices, from);
     struct kernel_record record = { .tid = from->tid, .at_ns = from->on_ns };
     if (from->type == OFFCPU_INTERVAL) {
-        interval_fill(&record, from);
+        interval_fill(&record, from, &tier->slices);
         if (stack)
             record.interval.stack_count =
                 blockplace_find(tier->place, stack, from->syscall >= 0, record.interval.stack);
@@ -123,6 +130,7 @@ static int losses_tell(struct bpftier *tier)
         [GMPT_KERNEL_LOST_ENDS] = counts.dropped[OFFCPU_THREAD_EXIT],
         [GMPT_KERNEL_LOST_NOTES] = counts.unseen,
         [GMPT_KERNEL_LOST_WORDS] = counts.unread,
+        [GMPT_KERNEL_LOST_SLICES] = counts.dropped[OFFCPU_SLICE],
     };
     int result = 0;
     for (int what = 0; result == 0 && what < GMPT_KERNEL_LOSSES; what++) {

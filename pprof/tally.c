@@ -28,7 +28,7 @@ struct row {
     uint8_t why;       /* of offcpu and runqueue: enum gmpt_kernel_why */
     uint8_t padding;
     int32_t call;      /* likewise: the system call; -1 = none, or not known */
-    uint32_t by_pid;   /* likewise, when preempted: who had the CPU next; 0 = nobody, or not known */
+    uint32_t by_pid;   /* likewise, when preempted: who had the CPU; 0 = nobody, or not known */
     char by[KERNEL_COMM_BYTES];
 };
 
@@ -370,9 +370,9 @@ static int add_off(struct tally *tally, const struct kernel_interval *off)
         .why = (uint8_t)off->why,
         .call = off->call,
     };
-    if (preempted && off->by_known) {
-        row.by_pid = off->next.pid;
-        memcpy(row.by, off->next.name, sizeof row.by);
+    if (off->by_known && (preempted || queue)) {
+        row.by_pid = off->most.pid;
+        memcpy(row.by, off->most.name, sizeof row.by);
     }
     return row_add(tally, &row, 1, end_ns - begin_ns);
 }

@@ -86,6 +86,7 @@ int kernelintervals_add(struct kernelintervals *intervals, const struct gmpt_eve
     };
     if (intervals->by_known) {
         interval->next = task_of(intervals, by->next, by->next_g);
+        interval->most = task_of(intervals, by->most, by->most_g);
         interval->waker = task_of(intervals, by->waker, by->waker_g);
         interval->cpu_from = (uint32_t)by->cpu_from;
         interval->cpu_to = (uint32_t)by->cpu_to;

@@ -28,8 +28,8 @@ struct kernel_interval {
     uint64_t argument;
     int64_t begin_ns, able_ns, end_ns; /* lost the CPU, could run, had one again; before the trace's start it is < 0 */
     bool able_known;                   /* else it could run at some time from begin_ns to able_ns, which is end_ns */
-    bool by_known;                     /* next, waker and the CPUs are */
-    struct kernel_task next, waker;
+    bool by_known;                     /* next, most, waker and the CPUs are */
+    struct kernel_task next, most, waker;
     uint32_t cpu_from, cpu_to;
     uint32_t stack; /* 0 = not known */
 };

@@ -65,8 +65,8 @@ struct kernel_record {
             enum gmpt_kernel_why why;
             int32_t call; /* the system call; -1 = none, or not known */
             uint64_t argument;
-            bool by_known; /* next, waker and the CPUs are */
-            struct kernel_other next, waker;
+            bool by_known; /* next, most, waker and the CPUs are */
+            struct kernel_other next, most, waker; /* most: who had the CPU for most of queue_ns */
             uint32_t cpu_from, cpu_to;
             uint32_t stack_count; /* 0 = not known */
             uint64_t stack[KERNEL_STACK_MAX]; /* as of a cpu_sample */

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #define PART_BYTES (256u << 10) /* a part becomes an events section */
-#define EVENTS_OF_RECORD 5      /* at most */
+#define EVENTS_OF_RECORD 6      /* at most */
 #define WORDS_OF_EVENT (1 + GMPT_EVENT_FIELDS_MAX)
 #define TASKS_MAX 65536
 
@@ -153,13 +153,15 @@ static uint64_t word_g(uint64_t word) { return word >> 4; }
 
 static int interval_add(struct kernelring *kernelring, const struct kernel_record *record)
 {
-    uint64_t next = 0, waker = 0;
+    uint64_t next = 0, most = 0, waker = 0;
     if (record->interval.by_known) {
         next = other_add(kernelring, &record->interval.next);
+        most = other_add(kernelring, &record->interval.most);
         waker = other_add(kernelring, &record->interval.waker);
         event_add(kernelring, GMPT_EVENT_kernel_by,
                   (uint64_t[]){ next, word_g(record->interval.next.word), waker, word_g(record->interval.waker.word),
-                                record->interval.cpu_from, record->interval.cpu_to });
+                                most, word_g(record->interval.most.word), record->interval.cpu_from,
+                                record->interval.cpu_to });
     }
     if (record->interval.stack_count) {
         uint32_t index;

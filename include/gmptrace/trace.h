@@ -115,8 +115,9 @@ enum gmpt_kernel_loss {
     GMPT_KERNEL_LOST_WORDS = 4, /* times that a thread's word could not be read: doing and G are not known there */
     GMPT_KERNEL_LOST_HALVES = 5, /* of the tier perf: beginnings and ends of intervals, and of threads */
     GMPT_KERNEL_LOST_USAGES = 6, /* threads that ended, or could not be read: what is after their last kernel_usage */
+    GMPT_KERNEL_LOST_SLICES = 7, /* times that others had a CPU for which a thread waited: some may not be named */
 };
-#define GMPT_KERNEL_LOSSES 7
+#define GMPT_KERNEL_LOSSES 8
 
 #define GMPT_KERNEL_NS_NOT_KNOWN UINT64_MAX /* of queue_ns of kernel_off, which is at most off_ns else */
 

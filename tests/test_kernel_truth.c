@@ -1,0 +1,374 @@
+/* The kernel's side of real programs, recorded and read back: what is told of each thread must be what the kernel counts
+ * of it, who is said to have taken a CPU must have had it then, and a G must be the one that our own trace has there. */
+#define _GNU_SOURCE
+#include "harness.h"
+#include "run.h"
+
+#include "analysis/kerneltime.h"
+#include "trace/intervals.h"
+#include "trace/kernelintervals.h"
+
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define THREADS_MAX 64
+#define SLACK_NS 6000000 /* a thread that runs is counted up to its last tick only */
+
+/* What kernelmix says of a thread, and what the trace does. */
+struct thread {
+    uint32_t tid;
+    bool before; /* it was there at the beginning */
+    int64_t ran_ns, queued_ns, times; /* by the kernel's counters, of the window */
+    int64_t off_ns, queue_ns, ends;   /* by the trace */
+};
+
+static struct thread threads[THREADS_MAX];
+static size_t thread_count;
+static int64_t begin_ns, end_ns; /* CLOCK_MONOTONIC */
+static struct kernel_interval *offs;
+static size_t off_count, off_room;
+static char out[1 << 20], err[1 << 16], path[300];
+
+static struct thread *thread_of(uint32_t tid)
+{
+    for (size_t i = 0; i < thread_count; i++)
+        if (threads[i].tid == tid)
+            return &threads[i];
+    return NULL;
+}
+
+static void said_read(void)
+{
+    for (char *line = strtok(out, "\n"); line; line = strtok(NULL, "\n")) {
+        long long a, b, c, d;
+        bool begins = strncmp(line, "begin ", 6) == 0;
+        int fields = sscanf(line, "%*s %lld %lld %lld %lld", &a, &b, &c, &d);
+        if (fields == 1)
+            *(begins ? &begin_ns : &end_ns) = a;
+        if (fields != 4)
+            continue;
+        struct thread *thread = thread_of((uint32_t)a);
+        if (!thread) {
+            REQUIRE(thread_count < THREADS_MAX);
+            thread = &threads[thread_count++];
+            *thread = (struct thread){ .tid = (uint32_t)a, .before = begins };
+        }
+        int sign = begins ? -1 : 1;
+        thread->ran_ns += sign * b;
+        thread->queued_ns += sign * c;
+        thread->times += sign * d;
+    }
+}
+
+/* Records kernelmix with these words. NULL, or why not. */
+static const char *recorded(const char *words)
+{
+    static char why[512];
+    char command[1024];
+    snprintf(path, sizeof path, "%s/kernel.data", harness_tmpdir());
+    snprintf(command, sizeof command,
+             "GMPT_MAXPROCS=2 \"$GMPTRACE\" record --kernel=bpf -o '%s' -- \"$BUILD/tests/programs/kernelmix\" %s", path,
+             words);
+    int status = harness_shell(command, out, sizeof out, err, sizeof err);
+    if (status == 4 && strstr(err, "no --kernel=bpf: ")) {
+        snprintf(why, sizeof why, "%.*s", (int)strcspn(strstr(err, "no --"), "\n"), strstr(err, "no --"));
+        return why;
+    }
+    ck_assert_msg(status == 0, "%s", err);
+    said_read();
+    ck_assert_int_gt(end_ns, begin_ns);
+    return NULL;
+}
+
+#define RECORD(words)                                                                                                  \
+    do {                                                                                                               \
+        const char *lacking = recorded(words);                                                                         \
+        if (lacking)                                                                                                   \
+            SKIP("the kernel may not be watched here: %s", lacking);                                                   \
+    } while (0)
+
+static void off_keep(const struct kernel_interval *off)
+{
+    if (off_count == off_room) {
+        off_room = off_room ? 2 * off_room : 1024;
+        offs = realloc(offs, off_room * sizeof *offs);
+        REQUIRE(offs);
+    }
+    offs[off_count++] = *off;
+}
+
+static int64_t within(int64_t from_ns, int64_t to_ns)
+{
+    from_ns = from_ns > begin_ns ? from_ns : begin_ns;
+    to_ns = to_ns < end_ns ? to_ns : end_ns;
+    return to_ns > from_ns ? to_ns - from_ns : 0;
+}
+
+/* What a trace says of who runs what, beside the kernel's side. */
+struct own {
+    struct intervals *intervals;
+    uint32_t tid_of_p[KERNELTIME_PS_MAX];
+    uint64_t ended_of_p[KERNELTIME_PS_MAX]; /* the G that ended there last */
+    uint64_t wrong_g, right_g;
+    uint64_t lost;
+};
+
+/* A G that the kernel's side says ran on this thread is not one that another thread runs, by our own trace, from before
+ * until after. */
+static void own_check(struct own *own, const struct kernel_interval *off)
+{
+    const struct interval *now = off->g ? intervals_now(own->intervals, off->g) : NULL;
+    if (off->doing != GMPT_KERNEL_RUNNING_G && off->doing != GMPT_KERNEL_IN_CALL)
+        return;
+    bool runs_elsewhere = now && now->state == GMPT_G_RUNNING && now->p >= 0 && own->tid_of_p[now->p] &&
+                          own->tid_of_p[now->p] != off->tid;
+    bool just_ended = false; /* there is a moment between that record and the word */
+    for (int p = 0; !now && p < KERNELTIME_PS_MAX; p++)
+        just_ended = just_ended || (own->tid_of_p[p] == off->tid && own->ended_of_p[p] == off->g);
+    if (runs_elsewhere || (!now && !just_ended))
+        own->wrong_g++;
+    else
+        own->right_g++;
+}
+
+static void own_follow(struct own *own, const struct gmpt_event *event)
+{
+    if (event->type == GMPT_EVENT_proc_start)
+        own->tid_of_p[event->p] = (uint32_t)event->proc_start.tid;
+    else if (event->type == GMPT_EVENT_proc_stop || event->type == GMPT_EVENT_go_detach)
+        own->tid_of_p[event->p] = 0;
+    else if (event->type == GMPT_EVENT_go_exit)
+        own->ended_of_p[event->p] = event->g;
+    else if (event->type == GMPT_EVENT_proc_retake)
+        own->tid_of_p[event->proc_retake.p] = 0;
+    else if (event->type == GMPT_EVENT_kernel_lost)
+        own->lost += event->kernel_lost.count;
+}
+
+/* Reads the file: fills offs with moments of CLOCK_MONOTONIC, and what the trace says of the threads. */
+static struct own trace_read(void)
+{
+    struct gmpt_trace_error error;
+    struct gmpt_event event;
+    struct kernelintervals joined = { 0 };
+    struct kernel_interval off;
+    struct own own = { 0 };
+    struct gmpt_trace *trace = gmpt_trace_open(path, &error);
+    ck_assert_msg(trace != NULL, "%s", error.message);
+    own.intervals = intervals_open(trace, NULL, NULL);
+    int64_t start_ns = gmpt_trace_info(trace)->start_monotonic_ns;
+    while (gmpt_trace_next(trace, &event) > 0) {
+        REQUIRE(intervals_add(own.intervals, &event) == 0);
+        own_follow(&own, &event);
+        if (kernelintervals_add(&joined, &event, &off) == 0)
+            continue;
+        own_check(&own, &off);
+        off.begin_ns += start_ns;
+        off.able_ns += start_ns;
+        off.end_ns += start_ns;
+        off_keep(&off);
+        struct thread *thread = thread_of(off.tid);
+        if (!thread)
+            continue;
+        thread->off_ns += within(off.begin_ns, off.end_ns);
+        thread->queue_ns += within(off.able_ns, off.end_ns);
+        thread->ends += off.end_ns > begin_ns && off.end_ns <= end_ns;
+    }
+    const struct gmpt_trace_counts *counts = gmpt_trace_counts(trace);
+    ck_assert_uint_eq(counts->violations, 0);
+    ck_assert_uint_eq(counts->emitted, counts->kept + counts->lost);
+    ck_assert_int_eq(gmpt_trace_info(trace)->whole, 1);
+    ck_assert_uint_eq(own.lost, 0);
+    intervals_close(own.intervals);
+    kernelintervals_clear(&joined);
+    gmpt_trace_close(trace);
+    return own;
+}
+
+static void near(const char *what, uint32_t tid, int64_t told_ns, int64_t counted_ns)
+{
+    int64_t differs_ns = told_ns > counted_ns ? told_ns - counted_ns : counted_ns - told_ns;
+    ck_assert_msg(differs_ns <= counted_ns / 50 + SLACK_NS, "thread %u %s: %lld ns told, %lld ns counted", tid, what,
+                  (long long)told_ns, (long long)counted_ns);
+}
+
+/* Each thread's times against what the kernel counts, within 2 %. */
+static void threads_check(void)
+{
+    for (size_t i = 0; i < thread_count; i++) {
+        const struct thread *thread = &threads[i];
+        near("in queue", thread->tid, thread->queue_ns, thread->queued_ns);
+        int64_t missed = thread->ends > thread->times ? thread->ends - thread->times : thread->times - thread->ends;
+        ck_assert_msg(missed <= 2, "thread %u: %lld times off told, %lld counted", thread->tid,
+                      (long long)thread->ends, (long long)thread->times);
+        if (thread->before)
+            near("on a CPU", thread->tid, end_ns - begin_ns - thread->off_ns, thread->ran_ns);
+    }
+}
+
+TEST(kernel_truth, threads_that_compute_on_one_cpu_have_their_times)
+{
+    RECORD("-1 compute 2 400");
+    struct own own = trace_read();
+    threads_check();
+    ck_assert_uint_eq(own.wrong_g, 0);
+    ck_assert_uint_gt(own.right_g, 0);
+}
+
+TEST(kernel_truth, whoever_took_a_cpu_had_it_then_with_the_g_that_it_left_with)
+{
+    uint64_t named = 0, unknown = 0;
+    RECORD("-1 compute 2 400");
+    trace_read();
+    for (size_t i = 0; i < off_count; i++) {
+        if (offs[i].why != GMPT_KERNEL_PREEMPTED || !thread_of(offs[i].next.tid) || offs[i].end_ns > end_ns)
+            continue;
+        /* It came back in the same switch. */
+        const struct kernel_interval *found = NULL;
+        for (size_t k = 0; k < off_count; k++)
+            if (offs[k].tid == offs[i].next.tid && offs[k].end_ns >= offs[i].begin_ns - 1000 &&
+                (!found || offs[k].end_ns < found->end_ns))
+                found = &offs[k];
+        if (!found || found->end_ns - offs[i].begin_ns > 1000) {
+            unknown++; /* its first time, from before we came */
+            continue;
+        }
+        REQUIRE(found->cpu_to == offs[i].cpu_from);
+        ck_assert_uint_eq(offs[i].next.g, found->g);
+        named++;
+    }
+    ck_assert_uint_gt(named, 0);
+    ck_assert_uint_le(unknown, thread_count);
+}
+
+TEST_TIMEOUT(kernel_truth, every_switch_of_an_exchange_has_its_g, 600)
+{
+    const char *wanted = getenv("KERNEL_TRUTH_SWITCHES");
+    long switches = wanted ? atol(wanted) : 40000;
+    char words[64];
+    uint64_t reads = 0, by_the_other = 0;
+    snprintf(words, sizeof words, "-1 exchange %ld", switches / 2);
+    RECORD(words);
+    struct own own = trace_read();
+    threads_check();
+    ck_assert_uint_eq(own.wrong_g, 0);
+    for (size_t i = 0; i < off_count; i++) {
+        const struct kernel_interval *off = &offs[i];
+        if (off->why != GMPT_KERNEL_BLOCKED || off->doing != GMPT_KERNEL_IN_CALL)
+            continue;
+        reads++;
+        by_the_other += off->waker.g && off->waker.g != off->g && thread_of(off->waker.tid);
+    }
+    ck_assert_uint_ge(reads, (uint64_t)switches / 2);
+    ck_assert_uint_ge(by_the_other + 16, reads); /* but for what it blocks in as it begins and ends */
+}
+
+TEST(kernel_truth, sleeps_and_futex_waits_without_a_word_are_blocked_with_a_p)
+{
+    static const struct {
+        const char *words;
+        int64_t each_ns;
+        const char *call, *function;
+    } cases[] = { { "block 20 10", 10000000, "clock_nanosleep", "sleep_plainly" },
+                  { "futex 20 10", 10000000, "futex", "wait_plainly" } };
+    for (size_t i = 0; i < 2; i++) {
+        char command[1024], words[128];
+        uint64_t blocked = 0;
+        int64_t total_ns = 0;
+        thread_count = off_count = 0;
+        RECORD(cases[i].words);
+        trace_read();
+        threads_check();
+        for (size_t k = 0; k < off_count; k++) {
+            int64_t lasted_ns = offs[k].able_ns - offs[k].begin_ns;
+            if (offs[k].doing != GMPT_KERNEL_RUNNING_G || lasted_ns < cases[i].each_ns / 2)
+                continue;
+            blocked++;
+            total_ns += lasted_ns;
+            ck_assert_uint_eq(offs[k].g, 1);
+            ck_assert_uint_ne(offs[k].stack, 0);
+        }
+        ck_assert_uint_eq(blocked, 20);
+        ck_assert_int_ge(total_ns, 20 * cases[i].each_ns - 1000000);
+        snprintf(command, sizeof command, "\"$GMPTRACE\" analyze --section findings '%s' | tr -s ' \\n' ' '", path);
+        ck_assert_int_eq(harness_shell(command, out, sizeof out, err, sizeof err), 0);
+        snprintf(words, sizeof words, "in %s at kernelmix.c:", cases[i].call);
+        ck_assert_msg(strstr(out, words) != NULL, "%s", out);
+        ck_assert_msg(strstr(out, cases[i].function) != NULL, "%s", out);
+        ck_assert_msg(strstr(out, "gmpt_blocking_begin and _end around the call") != NULL, "%s", out);
+    }
+}
+
+/* ---- Others ------------------------------------------------------------------------------------------------------ */
+
+/* A process that computes on the CPU that kernelmix -1 takes, and ends with this one. */
+static pid_t noise_start(void)
+{
+    pid_t pid = fork();
+    if (pid)
+        return pid;
+    cpu_set_t set, one;
+    CPU_ZERO(&one);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    prctl(PR_SET_NAME, "noisy-one");
+    if (sched_getaffinity(0, sizeof set, &set) == 0)
+        for (int cpu = CPU_SETSIZE; cpu-- > 0 && CPU_COUNT(&one) == 0;)
+            if (CPU_ISSET(cpu, &set))
+                CPU_SET(cpu, &one);
+    sched_setaffinity(0, sizeof one, &one);
+    for (;;)
+        ;
+}
+
+TEST(kernel_truth, a_noisy_neighbour_is_named_unless_others_are_not_to_be)
+{
+    pid_t noise = noise_start();
+    char command[1024], words[64];
+    const char *lacking = recorded("-1 compute 1 400");
+    if (lacking) {
+        kill(noise, SIGKILL);
+        SKIP("the kernel may not be watched here: %s", lacking);
+    }
+    snprintf(command, sizeof command, "\"$GMPTRACE\" analyze --section findings '%s' | tr -s ' \\n' ' '", path);
+    ck_assert_int_eq(harness_shell(command, out, sizeof out, err, sizeof err), 0);
+    snprintf(words, sizeof words, "noisy-one (process %d) kept the CPU from", (int)noise);
+    ck_assert_msg(strstr(out, words) != NULL, "%s", out);
+    snprintf(command, sizeof command,
+             "\"$GMPTRACE\" record --kernel=bpf --no-others -o '%s' -- \"$BUILD/tests/programs/kernelmix\" -1 compute 1 "
+             "300 && \"$GMPTRACE\" script --raw '%s'",
+             path, path);
+    int status = harness_shell(command, out, sizeof out, err, sizeof err);
+    kill(noise, SIGKILL);
+    ck_assert_msg(status == 0, "%s", err);
+    ck_assert_ptr_nonnull(strstr(out, "next=4294967295"));
+    snprintf(words, sizeof words, "next=%d ", (int)noise);
+    ck_assert_ptr_null(strstr(out, words));
+    snprintf(words, sizeof words, "tid=%d ", (int)noise);
+    ck_assert_ptr_null(strstr(out, words));
+}
+
+TEST_TIMEOUT(kernel_truth, attaching_again_and_again_leaves_nothing_behind, 600)
+{
+    const char *wanted = getenv("KERNEL_TRUTH_ATTACHES");
+    char command[2048];
+    snprintf(command, sizeof command,
+             "command -v bpftool >/dev/null || exit 5; cd '%s'; \"$BUILD/tests/programs/until_signal\" >/dev/null & pid=$!; "
+             "sleep 0.2; \"$GMPTRACE\" record --kernel=bpf -d 10ms -o first.data -p $pid || exit $?; "
+             "count() { bpftool prog list | grep -c '^[0-9]'; bpftool map list | grep -c '^[0-9]'; }; before=$(count); "
+             "i=0; while [ $i -lt %ld ]; do \"$GMPTRACE\" record --kernel=bpf -d 10ms -o t.data -p $pid || exit $?; "
+             "i=$((i + 1)); done 2>&1; i=0; while [ \"$(count)\" != \"$before\" ] && [ $i -lt 100 ]; do sleep 0.1; "
+             "i=$((i + 1)); done; [ \"$(count)\" = \"$before\" ]; status=$?; kill $pid; exit $status",
+             harness_tmpdir(), wanted ? atol(wanted) : 5L);
+    int status = harness_shell(command, out, sizeof out, err, sizeof err);
+    if (status == 5)
+        SKIP("bpftool is not installed");
+    if (status == 4 && strstr(err, "no --kernel=bpf: "))
+        SKIP("the kernel may not be watched here: %.*s", (int)strcspn(strstr(err, "no --"), "\n"), strstr(err, "no --"));
+    ck_assert_msg(status == 0, "%s%s", out, err);
+}
