@@ -38,7 +38,7 @@ struct offcpu_counts counts = {};
 
 struct {
     __uint(type, BPF_MAP_TYPE_RINGBUF);
-    __uint(max_entries, 4 << 20);
+    __uint(max_entries, 8 << 20);
 } ring SEC(".maps");
 
 /* A word's state: m_word_make in trace/segment.h. */
@@ -136,8 +136,8 @@ static __always_inline void stack_note(void *context, struct task_struct *task, 
     state->stacked = true;
 }
 
-/* How many threads of the program wait for each CPU, as far as they have not been moved meanwhile, and since when whoever
- * has it has it, or they wait, whichever is later. Who has a CPU is told only while somebody waits for it. */
+/* How many threads of the program wait for each CPU, as far as they have not been moved meanwhile, and since when
+ * whoever has it has it, or they wait, whichever is later. Who has a CPU is told only while somebody waits for it. */
 __s32 waiting[OFFCPU_CPUS] = {};
 __u64 slice_ns[OFFCPU_CPUS] = {};
 
@@ -220,7 +220,7 @@ static __always_inline void slice_write(__u32 cpu, __u64 now_ns, struct task_str
         .cpu_to = cpu,
     };
     slice_ns[cpu] = now_ns;
-    if (prev->pid == 0)
+    if (prev->pid == 0 || now_ns - slice.off_ns < OFFCPU_SLICE_NS)
         return;
     if (slice.thief_pid == target_pid) {
         struct thread_state *state = state_of(prev);

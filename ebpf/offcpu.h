@@ -38,8 +38,8 @@ void offcpu_aim(struct offcpu *offcpu, const struct offcpu_target *target);
 /* stack is NULL, or what is known of where the thread blocked. */
 typedef int offcpu_take(const struct offcpu_record *record, const struct offcpu_stack *stack, void *arg);
 
-/* Hands all records that have come to fn, oldest first within a CPU, until it returns other than 0. Does not wait: 4
- * MiB hold what half a million switches a second write in 50 ms. Returns how many, or what fn returned, which is to be
+/* Hands all records that have come to fn, oldest first within a CPU, until it returns other than 0. Does not wait: 8
+ * MiB hold what half a million switches a second write in 90 ms. Returns how many, or what fn returned, which is to be
  * negative, or -errno. */
 int offcpu_poll(struct offcpu *offcpu, offcpu_take *fn, void *arg);
 

@@ -18,6 +18,7 @@ enum offcpu_flag {
     OFFCPU_NEW = 2,       /* it had not run before; off_ns is when it was made runnable */
 };
 
+#define OFFCPU_SLICE_NS 50000 /* shorter ones are not told */
 #define OFFCPU_NO_SYSCALL (-1)
 #define OFFCPU_CPUS 4096u /* higher ones share */
 #define OFFCPU_WORD_UNKNOWN 15 /* it could not be read */

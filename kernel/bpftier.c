@@ -96,6 +96,8 @@ static void interval_fill(struct kernel_record *record, const struct offcpu_reco
     record->interval.next = (struct kernel_other){ from->thief_tid, from->thief_pid, from->thief_word, "" };
     memcpy(record->interval.next.comm, from->thief_comm, sizeof record->interval.next.comm);
     record->interval.most = cpuslices_most(slices, from->cpu_to, able_ns, from->on_ns);
+    if (record->interval.most.tid == 0 && from->flags & OFFCPU_PREEMPTED)
+        record->interval.most = record->interval.next; /* nobody had it for long */
     if (woken)
         record->interval.waker = (struct kernel_other){ from->waker_tid, from->waker_pid, from->waker_word, "" };
     record->interval.cpu_from = from->cpu_from;

@@ -30,7 +30,8 @@ int cpuslices_add(struct cpuslices *slices, const struct offcpu_record *slice)
 
 static uint64_t overlap_ns(const struct cpuslices_one *one, uint64_t begin_ns, uint64_t end_ns)
 {
-    uint64_t from = one->begin_ns > begin_ns ? one->begin_ns : begin_ns, to = one->end_ns < end_ns ? one->end_ns : end_ns;
+    uint64_t from = one->begin_ns > begin_ns ? one->begin_ns : begin_ns;
+    uint64_t to = one->end_ns < end_ns ? one->end_ns : end_ns;
     return to > from ? to - from : 0;
 }
 

@@ -1,6 +1,6 @@
 /* kernelmix [-1] compute COUNT MS | exchange ROUNDS | block COUNT MS | futex COUNT MS: a program whose threads lose
  * their CPU in known ways. With -1 all of it runs on one CPU. Prints what the kernel counts of its threads before and
- * after: "begin|end NS", the CLOCK_MONOTONIC, and for each thread "begin|end TID RAN_NS QUEUED_NS TIMES". */
+ * after: for each thread "begin|end TID RAN_NS QUEUED_NS TIMES NS", NS being the CLOCK_MONOTONIC then. */
 #define _GNU_SOURCE
 #include <gmptrace/gmpt.h>
 
@@ -26,19 +26,37 @@ static int64_t now_ns(void)
     return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
 }
 
+struct counts {
+    unsigned long long ran, queued, times;
+};
+
+static int counts_read(const char *path, struct counts *counts)
+{
+    FILE *file = fopen(path, "re");
+    int fields = file ? fscanf(file, "%llu %llu %llu", &counts->ran, &counts->queued, &counts->times) : 0;
+    if (file)
+        fclose(file);
+    return fields == 3;
+}
+
 static void counts_print(const char *when)
 {
     DIR *tasks = opendir("/proc/self/task");
-    printf("%s %lld\n", when, (long long)now_ns());
     for (struct dirent *entry; tasks && (entry = readdir(tasks));) {
         char path[320];
-        unsigned long long ran, queued, times;
+        struct counts counts, after;
+        int64_t ns;
         snprintf(path, sizeof path, "/proc/self/task/%s/schedstat", entry->d_name);
-        FILE *file = entry->d_name[0] == '.' ? NULL : fopen(path, "re");
-        if (file && fscanf(file, "%llu %llu %llu", &ran, &queued, &times) == 3)
-            printf("%s %s %llu %llu %llu\n", when, entry->d_name, ran, queued, times);
-        if (file)
-            fclose(file);
+        if (entry->d_name[0] == '.' || !counts_read(path, &counts))
+            continue;
+        for (;;) { /* a moment without a switch, to which the counts belong */
+            ns = now_ns();
+            if (!counts_read(path, &after) || after.times == counts.times)
+                break;
+            counts = after;
+        }
+        printf("%s %s %llu %llu %llu %lld\n", when, entry->d_name, counts.ran, counts.queued, counts.times,
+               (long long)ns);
     }
     if (tasks)
         closedir(tasks);
