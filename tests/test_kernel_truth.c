@@ -152,7 +152,7 @@ static void own_follow(struct own *own, const struct gmpt_event *event)
         own->ended_of_p[event->p] = event->g;
     else if (event->type == GMPT_EVENT_proc_retake)
         own->tid_of_p[event->proc_retake.p] = 0;
-    else if (event->type == GMPT_EVENT_kernel_lost)
+    else if (event->type == GMPT_EVENT_kernel_lost && event->kernel_lost.what != GMPT_KERNEL_LOST_WORDS)
         own->lost += event->kernel_lost.count;
 }
 
