@@ -1,6 +1,6 @@
 /* kernelmix [-1] compute COUNT MS | exchange ROUNDS | block COUNT MS | futex COUNT MS: a program whose threads lose
  * their CPU in known ways. With -1 all of it runs on one CPU. Prints what the kernel counts of its threads before and
- * after: for each thread "begin|end TID RAN_NS QUEUED_NS TIMES NS", NS being the CLOCK_MONOTONIC then. */
+ * after: "begin|end NS", NS being the CLOCK_MONOTONIC, and for each thread "begin|end TID RAN_NS QUEUED_NS TIMES NS". */
 #define _GNU_SOURCE
 #include <gmptrace/gmpt.h>
 
@@ -42,6 +42,7 @@ static int counts_read(const char *path, struct counts *counts)
 static void counts_print(const char *when)
 {
     DIR *tasks = opendir("/proc/self/task");
+    printf("%s %lld\n", when, (long long)now_ns());
     for (struct dirent *entry; tasks && (entry = readdir(tasks));) {
         char path[320];
         struct counts counts, after;
