@@ -23,6 +23,8 @@ int idtable_insert(struct idtable *ids, void *record)
 void idtable_remove(struct idtable *ids, void *record)
 {
     uint64_t *id = record;
+    if (ids->recent[*id % IDTABLE_RECENT] == record)
+        ids->recent[*id % IDTABLE_RECENT] = NULL;
     table_remove(&ids->table, table_mix(*id), record);
     *id = 0;
 }

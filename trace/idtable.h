@@ -1,8 +1,7 @@
 /* Records by their number: a table, and before it a look at the record that was found last under the same low bits of
  * a number, since the few Gs that run now are asked for again and again.
  *
- * A record's first member is a uint64_t with its number, which is not 0. Whoever takes one out sets it to 0, and keeps
- * its memory until idtable_clear: the record may still be remembered. */
+ * A record's first member is a uint64_t with its number, which is not 0, but for one that has been taken out. */
 #ifndef GMPT_IDTABLE_H
 #define GMPT_IDTABLE_H
 
