@@ -769,3 +769,32 @@ TEST(drain, segment_of_random_bytes_never_crashes)
         fixture_close(&f);
     }
 }
+
+TEST(drain, a_round_up_to_a_moment_leaves_what_is_later_for_the_next)
+{
+    struct fixture f;
+    fixture_open(&f);
+    const uint32_t many = 3 * SUBBUFFER_BYTES / 16; /* over several sub-buffers */
+    for (uint32_t i = 1; i <= many; i++)
+        emit(&f.ring[0], GMPT_EVENT_go_create, 10 * i, i, UINT64_C(1) << 60);
+    emit(&f.ring[1], GMPT_EVENT_go_create, 10 * many + 500, many + 1, 7);
+    uint64_t taken = 0;
+    const uint64_t until[] = { 25, 30, 30, 10 * (many - 1) + 9, 10 * many + 499, UINT64_MAX };
+    const uint64_t total[] = { 2, 3, 3, many - 1, many, many + 1 };
+    struct writer *writer = scratch_writer();
+    struct writer_clock clock = { 1, 1, 1 };
+    for (size_t i = 0; i < sizeof until / sizeof until[0]; i++) {
+        drain_until(f.drain, until[i]);
+        round_run(&f);
+        const struct writer_events *part;
+        for (uint32_t at = 0; (part = drain_part(f.drain, at)); at++)
+            taken += part->count;
+        ck_assert_uint_eq(taken, total[i]);
+        ck_assert_int_eq(drain_write(f.drain, writer, &clock), 0);
+    }
+    struct drain_counts counts = drain_counts(f.drain);
+    ck_assert_uint_eq(counts.kept, many + 1);
+    ck_assert_uint_eq(counts.lost + counts.damaged, 0);
+    ck_assert_int_eq(writer_close(writer), 0);
+    fixture_close(&f);
+}

@@ -46,6 +46,7 @@ struct drain_cursor {
     uint32_t stacks_known;
     uint64_t goal;     /* `opened` as the round began */
     bool round_done;
+    bool cut;      /* this round leaves records of sub-buffer `sequence`: they are too late */
     bool begun;    /* offset, records, lost_before and state belong to sub-buffer `sequence` */
     bool skipping; /* its rest does not hold together */
     bool inexact;  /* a part was left out, or losses were not accounted for: their check says no more */
@@ -73,6 +74,7 @@ struct drain {
     const struct segment *segment;
     uint32_t first_epoch, epoch; /* of the recording; the newest */
     bool leave_tables;
+    uint64_t until_ticks;
     uint64_t dictionary_words; /* read so far */
     uint32_t dictionary_entries;
     bool dictionary_broken;
@@ -125,6 +127,7 @@ struct drain *drain_open(const struct segment *segment, uint32_t epoch, bool fro
         return NULL;
     drain->segment = segment;
     drain->first_epoch = drain->epoch = epoch;
+    drain->until_ticks = UINT64_MAX;
     drain->cursors = calloc(segment->ring_count, sizeof *drain->cursors);
     drain->parts = calloc(PARTS_MAX, sizeof *drain->parts);
     drain->batch = malloc(DRAIN_BATCH_BYTES);
@@ -188,6 +191,8 @@ void drain_continue(struct drain *drain, uint32_t epoch) { drain->epoch = epoch;
 
 void drain_leave_tables(struct drain *drain) { drain->leave_tables = true; }
 
+void drain_until(struct drain *drain, uint64_t ticks) { drain->until_ticks = ticks; }
+
 void drain_close(struct drain *drain)
 {
     if (!drain)
@@ -221,6 +226,7 @@ void drain_begin(struct drain *drain)
         }
         cursor->round_done = cursor->broken || cursor->over || opened == cursor->sequence;
         cursor->goal = opened;
+        cursor->cut = false;
         if (cursor->round_done)
             continue;
         if (opened - cursor->sequence > subbuffers) {
@@ -321,8 +327,16 @@ static inline const uint8_t *record_walk(const uint8_t *p, const uint8_t *end, s
     return p;
 }
 
-/* Walks the size bytes at bytes, which should be count records. Returns the bytes of those that hold together and
- * their number in *walked. */
+/* Whether the record at p is of a later time than the round takes; what is no record is not. */
+static bool is_too_late(const struct drain *drain, const struct drain_state *state, const uint8_t *p,
+                        const uint8_t *end)
+{
+    uint64_t delta;
+    return leb_get(p + 1, end, &delta) && state->ticks + delta > drain->until_ticks;
+}
+
+/* Walks the size bytes at bytes, which should be count records, up to the first that is too late. Returns the bytes of
+ * those that hold together and their number in *walked. */
 static size_t part_walk(struct drain *drain, uint32_t ring, const uint8_t *bytes, size_t size, uint32_t count,
                         uint32_t *walked)
 {
@@ -331,6 +345,9 @@ static size_t part_walk(struct drain *drain, uint32_t ring, const uint8_t *bytes
     const char *why = NULL;
     uint32_t done = 0;
     while (p < end && done < count) {
+        cursor->cut = drain->until_ticks != UINT64_MAX && is_too_late(drain, &cursor->state, p, end);
+        if (cursor->cut)
+            break;
         struct drain_state before = cursor->state;
         const uint8_t *next = record_walk(p, end, cursor, &why);
         if (!next) {
@@ -340,7 +357,7 @@ static size_t part_walk(struct drain *drain, uint32_t ring, const uint8_t *bytes
         p = next;
         done++;
     }
-    if (!why && (p != end || done != count))
+    if (!why && !cursor->cut && (p != end || done != count))
         why = "there are more or fewer records than were committed";
     if (why) {
         damage_add(drain, "ring %u, sub-buffer %llu, offset %llu: %s", ring, (unsigned long long)cursor->sequence,
@@ -444,8 +461,8 @@ static bool subbuffer_take(struct drain *drain, uint32_t ring)
     part->events.size = part_walk(drain, ring, to, size, count, &part->events.count);
     if (cursor->offset == 0 && part->events.count > 0)
         losses_check(drain, ring);
-    cursor->offset = bytes;
-    cursor->records = records;
+    cursor->offset = cursor->cut ? cursor->offset + (uint32_t)part->events.size : bytes;
+    cursor->records = cursor->cut ? cursor->records + part->events.count : records;
     if (cursor->state.ticks > drain->last_ticks)
         drain->last_ticks = cursor->state.ticks;
     if (part->events.count > 0) {
@@ -484,7 +501,7 @@ bool drain_collect(struct drain *drain)
         bool closed = cursor->sequence + 1 < cursor->goal;
         if (!subbuffer_take(drain, (uint32_t)ring))
             return false;
-        if (closed && !cursor->over)
+        if (closed && !cursor->over && !cursor->cut)
             cursor_move(cursor, cursor->sequence + 1);
         else
             cursor->round_done = true;

@@ -63,6 +63,11 @@ void drain_continue(struct drain *drain, uint32_t epoch);
 /* drain_write leaves out stacks, names and modules: the segment keeps them, for another drain that reads just these. */
 void drain_leave_tables(struct drain *drain);
 
+/* Rounds from the next one on take no record that is later than this; UINT64_MAX, as at first: all. When the time is
+ * that of a moment before the round, the rounds up to it have no effect without its cause: a record that the round
+ * misses was not committed at that moment, and what depends on it came later. */
+void drain_until(struct drain *drain, uint64_t ticks);
+
 /* Starts a round: what has been committed by now will be read. Call it after the round before is done. */
 void drain_begin(struct drain *drain);
 /* Returns true when the round is done, false when the batch is full: call drain_write, then this again. */

@@ -312,10 +312,12 @@ static int start_write(struct recorder *recorder)
     return frame_account(recorder, writer_frame(recorder->writer));
 }
 
-/* One round; a batch that fills up in its middle is written at once. */
-static int round_run(struct recorder *recorder)
+/* One round, of the records up to its beginning or of all; a batch that fills up in its middle is written at once. */
+static int round_run(struct recorder *recorder, bool now_only)
 {
     struct recorder_moment now = recorder_moment_now();
+    uint64_t now_ticks = recorder_moment_clock(&now, recorder->segment.clock).ticks;
+    drain_until(recorder->drain, now_only ? now_ticks : UINT64_MAX);
     drain_begin(recorder->drain);
     writer_set_level(recorder->writer, drain_crowded(recorder->drain) ? LEVEL_HURRIED : recorder->level);
     while (!drain_collect(recorder->drain)) {
@@ -399,7 +401,7 @@ int recorder_snapshot(struct recorder *recorder, int out_fd, int exit_kind, int 
 {
     while (recorder->error == 0 && recorder->census)
         census_run(recorder);
-    if (recorder->error || round_run(recorder) || frame_write(recorder)) {
+    if (recorder->error || round_run(recorder, exit_kind == 0) || frame_write(recorder)) {
         close(out_fd);
         return recorder->error;
     }
@@ -442,7 +444,7 @@ int recorder_tick(struct recorder *recorder)
         return recorder->error;
     if (recorder->census && census_run(recorder))
         return recorder->error;
-    int result = round_run(recorder);
+    int result = round_run(recorder, false);
     if (result)
         return result;
     if (recorder->census)
@@ -479,7 +481,7 @@ static void file_end(struct recorder *recorder, int exit_kind, int exit_code)
         recorder->error = -ENOMEM;
     while (recorder->error == 0 && recorder->census)
         census_run(recorder);
-    if (recorder->error == 0 && round_run(recorder) == 0 && kernel_finish(recorder) == 0 &&
+    if (recorder->error == 0 && round_run(recorder, false) == 0 && kernel_finish(recorder) == 0 &&
         frame_write(recorder) == 0) {
         drain_ends(recorder->drain, ends);
         if (recorder->attached)
