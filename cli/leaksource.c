@@ -85,7 +85,7 @@ struct heaps {
 static int64_t age_of(const struct heaps *heaps, const struct gmpt_g *g)
 {
     bool before = g->was_there && g->state_since_ns == 0;
-    int64_t age_ns = heaps->now_ns - g->state_since_ns + (before ? g->waited_before_ns : 0);
+    int64_t age_ns = heaps->now_ns - g->state_since_ns + (before ? g->waited_before_ns : g->ran_before_ns);
     return age_ns > 0 ? age_ns : 0;
 }
 

@@ -713,3 +713,38 @@ TEST(order, what_a_sample_cannot_say_is_taken_for_none)
                     RING(2, 30) "1 cpu_sample g=0 held=3 tid=7 ago_ticks=0 cpu_ns=18446744073709551615 stack=77\n" END,
                 "- - cpu_sample g=0 held=0 tid=7 ago_ticks=0 cpu_ns=9223372036854775807 stack=0\n");
 }
+
+TEST(order, who_computes_on_without_its_p_has_computed_all_along)
+{
+    struct gmpt_trace_error error;
+    struct gmpt_event event;
+    struct gmpt_trace *trace =
+        gmpt_trace_open(tracefile_build(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) START(1, 2) "30 go_detach\n" RING(
+                            1, 60) "1 go_attach g=1 seq=4\n9 go_yield\n1 go_start g=1 seq=6\n" END),
+                        &error);
+    const int64_t before_ns[] = { 0, 0, 30, 49, 0, 0 }; /* created, starts at 12, without P at 42, and has one at 61 */
+    for (size_t i = 0; i < sizeof before_ns / sizeof before_ns[0]; i++) {
+        ck_assert_int_eq(gmpt_trace_next(trace, &event), 1);
+        ck_assert_int_eq(gmpt_trace_g(trace, 1)->ran_before_ns, before_ns[i]);
+    }
+    gmpt_trace_close(trace);
+}
+
+/* No G has the number 0, whatever lay where it is looked for. */
+TEST(order, a_record_that_names_no_g_takes_none_that_has_ended)
+{
+    struct gmpt_trace_error error;
+    struct gmpt_event event;
+    struct gmpt_trace *trace = gmpt_trace_open(tracefile_build(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1024)
+                                                                   START(1024, 2) EXIT START(0, 100) EXIT CREATE(5)
+                                                                       CREATE(6) START(5, 2) EXIT START(6, 2) EXIT END),
+                                               &error);
+    while (gmpt_trace_next(trace, &event) > 0) {
+        ck_assert_uint_le(gmpt_trace_g_count(trace), 3);
+        if (event.type == GMPT_EVENT_go_start && event.go_start.g)
+            ck_assert_uint_eq(event.g, event.go_start.g);
+        ck_assert(!gmpt_trace_g(trace, 5) || gmpt_trace_g(trace, 5)->id == 5);
+    }
+    ck_assert_uint_gt(gmpt_trace_counts(trace)->violations, 0);
+    gmpt_trace_close(trace);
+}

@@ -305,9 +305,16 @@ static inline void g_set(struct order *order, struct gtable_g *g, uint32_t seq, 
     g->seq = seq;
     g->g.state = state;
     g->g.state_since_ns = now_ns;
-    g->g.waited_before_ns = 0;
+    g->g.waited_before_ns = g->g.ran_before_ns = 0;
     if (__builtin_expect(order->blocked_count > 0, 0))
         lanes_wake(order, g->g.id);
+}
+
+/* How long it has computed, whether it had a P all along or not. */
+static int64_t g_computed_ns(const struct gtable_g *g, int64_t now_ns)
+{
+    bool computes = g && (g->g.state == GMPT_G_RUNNING || g->g.state == GMPT_G_PREEMPTED);
+    return computes ? now_ns - g->g.state_since_ns + g->g.ran_before_ns : 0;
 }
 
 static int g_add(struct order *order, uint64_t id, int64_t now_ns, struct gtable_g **g)
@@ -546,7 +553,7 @@ static inline __attribute__((always_inline)) int head_accept(struct order *order
 {
     struct gtable_g *g = NULL;
     int result = 0;
-    int64_t now_ns = clockmap_ns(order->clocks, lane->ticks);
+    int64_t now_ns = clockmap_ns(order->clocks, lane->ticks), computed_ns;
     event->type = (enum gmpt_event_type)lane->code;
     event->p = lane->p;
     event->time_ns = now_ns;
@@ -621,7 +628,10 @@ static inline __attribute__((always_inline)) int head_accept(struct order *order
         lane->current = NULL;
         break;
     case GMPT_EVENT_go_detach:
+        computed_ns = g_computed_ns(lane->current, now_ns);
         g = current_moves(order, lane, GMPT_G_RUNNING, GMPT_G_PREEMPTED, now_ns);
+        if (g && g->g.state == GMPT_G_PREEMPTED)
+            g->g.ran_before_ns = computed_ns;
         lane->current = NULL;
         holders_set(&order->holders, lane->index, 0, 0);
         break;
@@ -658,10 +668,13 @@ static inline __attribute__((always_inline)) int head_accept(struct order *order
     case GMPT_EVENT_syscall_resume:
     case GMPT_EVENT_go_attach:
         current_leaves(order, lane);
+        computed_ns = g_computed_ns(lane->named, now_ns);
         result = named_moves(order, lane, GMPT_G_RUNNING, now_ns, forced, &g);
         lane_takes(lane, g);
         if (g && event->type == GMPT_EVENT_syscall_resume)
             g->retakes--;
+        else if (g && g == lane->named)
+            g->g.ran_before_ns = computed_ns;
         break;
     case GMPT_EVENT_go_unblock:
         event->go_unblock.stack = stackset_index(order->stacks, lane->index, event->go_unblock.stack);

@@ -210,6 +210,7 @@ struct gmpt_g {
     int64_t created_ns;           /* since the trace's start; 0 when it was there before */
     int64_t state_since_ns;       /* when it entered its state; 0 when it was in it before the trace's start */
     int64_t waited_before_ns;     /* and for how long, by a coarse clock, if it waited or was in a call; else 0 */
+    int64_t ran_before_ns;        /* running or preempted: computed for so long as its P was last taken or given back */
     uint32_t labels;              /* the number of its label set; 0 = none */
     uint32_t name;                /* the number of its name; 0 = none */
     uint64_t scope;               /* the scope that it works in; 0 = none */
