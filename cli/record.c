@@ -178,31 +178,6 @@ static pid_t recorded_pid(const struct run *run)
     return run->attach ? run->target.pid : (pid_t)recorder_pid(run->recorder);
 }
 
-static void segment_try(struct run *run)
-{
-    struct head head;
-    struct recorder_info info = head_info(run, &run->file, &head);
-    struct recorder_moment now = recorder_moment_now();
-    const char *why = NULL;
-    int result = recorder_open(&run->recorder, run->segment_fd, run->flight.bytes ? -1 : run->file.fd, &info, &why);
-    if (result == -EAGAIN) {
-        run->before = now;
-    } else if (result) {
-        run->refused = true;
-        run->status = result == -EPROTO || result == -EBUSY ? CLI_USAGE : CLI_MACHINE;
-        if (why)
-            cli_error("cannot record '%s': %s", run->name, why);
-        else
-            cli_error("cannot write '%s': %s; nothing recorded", run->file.path, strerror(-result));
-    } else if ((run->status = recordkernel_begin(&run->kernel, run->recorder, recorded_pid(run)))) {
-        run->refused = true;
-    } else {
-        progress_begin(&run->progress);
-        if (run->duration_ns)
-            run->end_ns = run->duration_ns + (run->attach ? recorder_moment_now() : now).monotonic_ns;
-    }
-}
-
 static void counts_text(char buffer[128], const struct recorder_counts *counts)
 {
     char size[32], events[32];
@@ -256,6 +231,34 @@ static void file_finish(struct run *run, bool keep)
         file_name(run);
     else
         outfile_drop(&run->file);
+}
+
+static void segment_try(struct run *run)
+{
+    struct head head;
+    struct recorder_info info = head_info(run, &run->file, &head);
+    struct recorder_moment now = recorder_moment_now();
+    const char *why = NULL;
+    int result = recorder_open(&run->recorder, run->segment_fd, run->flight.bytes ? -1 : run->file.fd, &info, &why);
+    if (result == -EAGAIN) {
+        run->before = now;
+    } else if (result) {
+        run->refused = true;
+        run->status = result == -EPROTO || result == -EBUSY ? CLI_USAGE : CLI_MACHINE;
+        if (why)
+            cli_error("cannot record '%s': %s", run->name, why);
+        else
+            cli_error("cannot write '%s': %s; nothing recorded", run->file.path, strerror(-result));
+    } else if ((run->status = recordkernel_begin(&run->kernel, run->recorder, recorded_pid(run)))) {
+        run->refused = true;
+        recorder_finish(run->recorder, 0, 0);
+        segment_remove(run);
+        file_finish(run, false);
+    } else {
+        progress_begin(&run->progress);
+        if (run->duration_ns)
+            run->end_ns = run->duration_ns + (run->attach ? recorder_moment_now() : now).monotonic_ns;
+    }
 }
 
 /* The file that was opened at the start, or, for later ones, one with a number. */
@@ -312,6 +315,7 @@ static void flight_finish(struct run *run, int kind, int code)
     recorder_finish(run->recorder, kind, code);
     struct recorder_counts counts = recorder_counts(run->recorder);
     damage_tell(run, &counts.drained);
+    recordkernel_tell(&run->kernel, run->recorder);
 }
 
 /* Ends the recording, whole or at a failure to write, and says how it went. */
