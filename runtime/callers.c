@@ -21,7 +21,7 @@ static inline bool is_repeated(const struct callers_walk *walk, uintptr_t hi)
             return false;
         frame = above;
     }
-    return walk->at_the_end ? frame[0] == 0 : frame[1] == walk->caller[walk->frames - 1];
+    return walk->at_the_end ? frame[0] == 0 : frame[0] != 0 && frame[1] == walk->caller[walk->frames - 1];
 }
 
 /* New stacks are rare: a good moment to see whether the program has loaded something. */

@@ -2,8 +2,8 @@
  *
  * One in LATENCY_ONE_IN of the moments at which a G becomes runnable is noted in the G, and counted by the P that runs
  * it: two readings of the clock each time would cost more than the switch itself. While the program is recorded every
- * one is, by the times that the trace's records of these moments have. Which one it is follows from the G's id and
- * transition number, so that each G is looked at now and then, whatever it does in turn. */
+ * one is, by the times that the records of these moments in the P's ring have. Which one it is follows from the G's id
+ * and transition number, so that each G is looked at now and then, whatever it does in turn. */
 #ifndef GMPT_LATENCY_H
 #define GMPT_LATENCY_H
 

@@ -393,8 +393,13 @@ static inline bool is_wanted(struct kind kind) { return kind.wanted == 0 || trac
  * none, and saves no registers. */
 static inline bool is_plain(const struct ring *ring)
 {
-    return ring->epoch == load_relaxed(&trace_segment.header->tracing) && ring_is_roomy(ring) &&
-           trace.clock == SEGMENT_CLOCK_TSC;
+    return ring->epoch == load_relaxed(&trace_segment.header->tracing) && ring_is_roomy(ring);
+}
+
+/* To read the clock calls nothing, either. */
+static inline bool is_plain_with_time(const struct ring *ring)
+{
+    return is_plain(ring) && trace.clock == SEGMENT_CLOCK_TSC;
 }
 
 static __attribute__((noinline)) void emit_slowly(struct ring *ring, const struct g *g, struct kind kind, uint64_t a,
@@ -409,7 +414,7 @@ static __attribute__((noinline)) void emit_slowly(struct ring *ring, const struc
 static inline __attribute__((always_inline)) void emit(struct ring *ring, const struct g *g, struct kind kind,
                                                        uint64_t a, uint64_t b, uint64_t c, uint64_t d)
 {
-    bool plain = is_plain(ring);
+    bool plain = is_plain_with_time(ring);
     if (likely(plain) && !is_wanted(kind))
         return;
     if (likely(plain && (!g || load_relaxed(&g->slot->told) == ring->epoch)))
@@ -490,7 +495,7 @@ static __attribute__((noinline)) void stop_emit_slowly(struct ring *ring, uint8_
 
 static inline __attribute__((always_inline)) void stop_emit(struct ring *ring, uint8_t code)
 {
-    if (likely(is_plain(ring) && !sampler_is_due(m_self())))
+    if (likely(is_plain_with_time(ring) && !sampler_is_due(m_self())))
         ring_commit(ring, ring_begin_roomy(ring, code, ring_ticks(SEGMENT_CLOCK_TSC)));
     else
         stop_emit_slowly(ring, code);
@@ -542,7 +547,7 @@ static uint32_t polled(const struct g *g, enum gmpt_waker poller)
 
 static uint32_t waker_stack(struct p *p, const struct g *waker, const void *frame)
 {
-    return trace_wants(EVENT_GROUP_WAKER) ? callers_of_frame(p, waker, frame) : 0;
+    return follow(&p->ring) && trace_wants(EVENT_GROUP_WAKER) ? callers_of_frame(p, waker, frame) : 0;
 }
 
 void trace_emit_go_unblock(struct p *p, struct g *g)

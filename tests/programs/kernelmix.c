@@ -1,6 +1,6 @@
 /* kernelmix [-1] compute COUNT MS | exchange ROUNDS | block COUNT MS | futex COUNT MS: a program whose threads lose
  * their CPU in known ways. With -1 all of it runs on one CPU. Prints what the kernel counts of its threads before and
- * after: "begin|end NS", NS being the CLOCK_MONOTONIC, and for each thread "begin|end TID RAN_NS QUEUED_NS TIMES NS". */
+ * after: "begin|end NS", NS being CLOCK_MONOTONIC, and for each thread "begin|end TID RAN_NS QUEUED_NS TIMES NS". */
 #define _GNU_SOURCE
 #include <gmptrace/gmpt.h>
 
