@@ -336,7 +336,7 @@ help:
 	@echo 'make fuzz           the reader and the recorder under libFuzzer; SECONDS_EACH=60 TARGETS="file text"'
 	@echo 'make bench          benchmarks beside their Go peers; ROWS="yield_2 skynet_chan" ROUNDS=3 PS="1 2"'
 	@echo 'make bench-http     an HTTP server with 10,000 connections beside Go; ROUNDS=3 SECONDS_EACH=5'
-	@echo 'make bench-trace    what tracing costs, beside Go and LTTng; ROWS="emit yield_2" ROUNDS=3 PS="1 2"'
+	@echo 'make bench-trace    what tracing costs, beside Go and LTTng; ROWS="emit yield_2" ROUNDS=3 PS="1 2" KERNEL=bpf'
 	@echo 'make bench-analysis how fast a trace of 20 million events is read, beside Go; EVENTS=20000000 ROUNDS=3'
 	@echo 'make bench-leaks    how long proofs of leaks stop a program, beside Go; GOROUTINES="10000 1000000" HEAPS_MB="100 1024"'
 	@echo 'make lint           include rules and house rules'

@@ -3,7 +3,9 @@
 # then its peer in Go without Go's tracer and with it, and again, round after round. All traces go to files. Prints
 # medians, and writes them to $BUILD/bench-trace.json.
 #
-#     ROUNDS=3 PS="1 2" bench/trace.sh [ROW...]
+#     ROUNDS=3 PS="1 2" KERNEL=off bench/trace.sh [ROW...]
+#
+# KERNEL=bpf, perf or proc records the kernel's side as well.
 #
 # x: the column with tracing divided by the one without. lost: events that found their ring full, in the worst round; a
 # time is then less than it would be, since to drop an event costs little. B/event: the file's size divided by the events
@@ -51,7 +53,7 @@ go_recorded() {
 
 # run_row PROGRAM P ROW RUNS: a measurement for each column.
 run_row() {
-    record="$BUILD/gmptrace record -o $scratch/trace.data --"
+    record="$BUILD/gmptrace record --kernel=${KERNEL:-off} -o $scratch/trace.data --"
     rm -f "$scratch/trace.data" "$scratch/go.trace"
     if [ "$1" = echo_load ]; then
         load="$BUILD/bench/echo_load echo" ours="$BUILD/examples/echo --port 0" go="echo-server"
