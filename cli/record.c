@@ -45,16 +45,16 @@
 /* What is there of a recording; ended in the order of its life. */
 struct run {
     struct rotation rotation;
-    struct outfile file; /* the one that is being written */
-    bool file_done; /* its fd is closed, it is kept or dropped, and there will be no more */
+    struct outfile file;         /* the one that is being written */
+    bool file_done;              /* its fd is closed, it is kept or dropped, and there will be no more */
     char segment_path[PATH_MAX]; /* in tmpfs, until it is removed; "" = there is none */
     int segment_fd;              /* the recorder's own open */
-    int passed_fd;  /* what the program inherits */
-    bool attach;    /* to a target that runs */
+    int passed_fd;               /* what the program inherits */
+    bool attach;                 /* to a target that runs */
     struct target target;
-    const char *name; /* of the program, for messages */
-    bool target_ended; /* valid when attached */
-    struct child child; /* not started when attached */
+    const char *name;              /* of the program, for messages */
+    bool target_ended;             /* valid when attached */
+    struct child child;            /* not started when attached */
     struct recorder *recorder;     /* NULL until the program has a segment */
     struct recorder_moment before; /* the last time that there was no segment */
     bool refused;                  /* the segment cannot be recorded; said already */
@@ -64,12 +64,12 @@ struct run {
     const char *path;              /* where to; later snapshots add a number */
     char snapshot_path[4096];      /* of the last one that did */
     int snapshots;
-    struct triggers triggers;      /* of snapshots */
-    int64_t duration_ns;           /* how long to record; 0 = until the program ends */
-    int64_t end_ns;                /* CLOCK_MONOTONIC: when that is over; INT64_MAX = never, or not known yet */
-    int status;                    /* CLI_OK while all goes well */
-    struct progress progress;      /* begun with the recording */
-    uint64_t events, lost;         /* in the files before this one */
+    struct triggers triggers; /* of snapshots */
+    int64_t duration_ns;      /* how long to record; 0 = until the program ends */
+    int64_t end_ns;           /* CLOCK_MONOTONIC: when that is over; INT64_MAX = never, or not known yet */
+    int status;               /* CLI_OK while all goes well */
+    struct progress progress; /* begun with the recording */
+    uint64_t events, lost;    /* in the files before this one */
 };
 
 /* ---- The program ------------------------------------------------------------------------------------------------ */
@@ -181,8 +181,7 @@ static pid_t recorded_pid(const struct run *run)
 static void counts_text(char buffer[128], const struct recorder_counts *counts)
 {
     char size[32], events[32];
-    snprintf(buffer, 128, "%s, %s events", cli_size(size, counts->file_bytes),
-             cli_count(events, counts->events));
+    snprintf(buffer, 128, "%s, %s events", cli_size(size, counts->file_bytes), cli_count(events, counts->events));
 }
 
 /* The file gets its name. */
@@ -363,8 +362,7 @@ static void recording_rotate(struct run *run)
         }
     }
     if (result) {
-        cli_error("cannot go on in '%s': %s; the recording ends", path ? path : run->rotation.path,
-                  strerror(-result));
+        cli_error("cannot go on in '%s': %s; the recording ends", path ? path : run->rotation.path, strerror(-result));
         run->status = CLI_MACHINE;
         recording_finish(run);
         return;
@@ -565,6 +563,70 @@ static int flight_parse(const char *text, struct flight_limits *limits)
     return cli_parse_size(text, &limits->bytes) || limits->bytes < FLIGHT_BYTES_LEAST ? -EINVAL : 0;
 }
 
+/* What the command line asks for. */
+struct wishes {
+    const char *path;
+    int64_t duration_ns;
+    pid_t pid;
+    struct recordset wanted;
+    struct recordkernel kernel;
+    const char *kernel_text;
+    uint64_t max_bytes;
+    unsigned keep;
+    struct flight_limits flight;
+    struct triggers triggers;
+};
+
+/* Returns CLI_OK, or the status to end with. */
+static int option_take(struct wishes *wishes, int option)
+{
+    switch (option) {
+    case 'o':
+        wishes->path = optarg;
+        break;
+    case 'd':
+        if (cli_parse_duration(optarg, &wishes->duration_ns) || wishes->duration_ns == 0)
+            return cli_usage("'%s' is no duration such as 500ms, 10s or 5m", optarg);
+        break;
+    case 'p':
+        if ((wishes->pid = (pid_t)cli_parse_number(optarg)) == 0)
+            return cli_usage("'%s' is no process id", optarg);
+        break;
+    case OPTION_STACKS:
+        return recordset_stacks(&wishes->wanted, optarg);
+    case OPTION_EVENTS:
+        return recordset_events(&wishes->wanted, optarg);
+    case OPTION_SAMPLE:
+        return recordset_sample(&wishes->wanted, optarg);
+    case OPTION_KERNEL:
+        wishes->kernel_text = optarg ? optarg : "auto";
+        break;
+    case OPTION_NO_OTHERS:
+        wishes->kernel.others_hidden = true;
+        break;
+    case OPTION_MAX_SIZE:
+        if (cli_parse_size(optarg, &wishes->max_bytes) || wishes->max_bytes < MAX_SIZE_LEAST)
+            return cli_usage("'%s' is no size of at least 1M, such as 64M or 1G", optarg);
+        break;
+    case OPTION_KEEP:
+        wishes->keep = cli_parse_number(optarg);
+        if (wishes->keep == 0 || wishes->keep > KEEP_MOST)
+            return cli_usage("'%s' is no number of files from 1 to %d", optarg, KEEP_MOST);
+        break;
+    case OPTION_FLIGHT:
+        if (flight_parse(optarg, &wishes->flight))
+            return cli_usage("'%s' is neither a size (at least 1M) nor a duration, such as 64M or 30s", optarg);
+        break;
+    case OPTION_TRIGGER:
+        return trigger_parse(&wishes->triggers, optarg);
+    case OPTION_TRIGGER_PAUSE:
+        if (cli_parse_duration(optarg, &wishes->triggers.pause_ns))
+            return cli_usage("'%s' is no duration such as 10s or 5m", optarg);
+        break;
+    }
+    return CLI_OK;
+}
+
 static int record_run(int argc, char **argv)
 {
     static const struct option options[] = {
@@ -584,104 +646,45 @@ static int record_run(int argc, char **argv)
         { "help", no_argument, NULL, 'h' },
         { NULL, 0, NULL, 0 },
     };
-    const char *path = CLI_DEFAULT_PATH;
-    int64_t duration_ns = 0;
-    struct recordset wanted = { 0 };
-    struct recordkernel kernel = { 0 };
-    const char *kernel_text = NULL;
-    uint64_t max_bytes = 0;
-    unsigned keep = 0;
-    struct flight_limits flight = { 0 };
-    struct triggers triggers = { .pause_ns = TRIGGER_PAUSE_USUAL_NS };
-    pid_t pid = 0;
+    struct wishes wishes = { .path = CLI_DEFAULT_PATH, .triggers = { .pause_ns = TRIGGER_PAUSE_USUAL_NS } };
     int option, status;
     optind = 0;
     opterr = 0;
     while ((option = getopt_long(argc, argv, "+:o:d:p:h", options, NULL)) >= 0) {
-        switch (option) {
-        case 'o':
-            path = optarg;
-            break;
-        case 'd':
-            if (cli_parse_duration(optarg, &duration_ns) || duration_ns == 0)
-                return cli_usage("'%s' is no duration such as 500ms, 10s or 5m", optarg);
-            break;
-        case 'p':
-            if ((pid = (pid_t)cli_parse_number(optarg)) == 0)
-                return cli_usage("'%s' is no process id", optarg);
-            break;
-        case OPTION_STACKS:
-            if ((status = recordset_stacks(&wanted, optarg)))
-                return status;
-            break;
-        case OPTION_EVENTS:
-            if ((status = recordset_events(&wanted, optarg)))
-                return status;
-            break;
-        case OPTION_SAMPLE:
-            if ((status = recordset_sample(&wanted, optarg)))
-                return status;
-            break;
-        case OPTION_KERNEL:
-            kernel_text = optarg ? optarg : "auto";
-            break;
-        case OPTION_NO_OTHERS:
-            kernel.others_hidden = true;
-            break;
-        case OPTION_MAX_SIZE:
-            if (cli_parse_size(optarg, &max_bytes) || max_bytes < MAX_SIZE_LEAST)
-                return cli_usage("'%s' is no size of at least 1M, such as 64M or 1G", optarg);
-            break;
-        case OPTION_KEEP:
-            keep = cli_parse_number(optarg);
-            if (keep == 0 || keep > KEEP_MOST)
-                return cli_usage("'%s' is no number of files from 1 to %d", optarg, KEEP_MOST);
-            break;
-        case OPTION_FLIGHT:
-            if (flight_parse(optarg, &flight))
-                return cli_usage("'%s' is neither a size (at least 1M) nor a duration, such as 64M or 30s", optarg);
-            break;
-        case OPTION_TRIGGER:
-            if ((status = trigger_parse(&triggers, optarg)))
-                return status;
-            break;
-        case OPTION_TRIGGER_PAUSE:
-            if (cli_parse_duration(optarg, &triggers.pause_ns))
-                return cli_usage("'%s' is no duration such as 10s or 5m", optarg);
-            break;
-        case 'h':
-            fputs(cli_current->help, stdout);
-            return cli_flush(CLI_OK);
-        case ':':
-            return cli_usage("option '%s' needs a value", argv[optind - 1]);
-        default:
-            return cli_usage("unknown option '%s'", argv[optind - 1]);
-        }
+        if (option == 'h' || option == ':' || option == '?')
+            return cli_option_common(option, argv);
+        if ((status = option_take(&wishes, option)))
+            return status;
     }
-    if (optind >= argc && !pid)
+    if (optind >= argc && !wishes.pid)
         return cli_usage("no program to record");
-    if (optind < argc && pid)
+    if (optind < argc && wishes.pid)
         return cli_usage("either a program to start or -p, not both");
-    if (!*path || strcmp(path, "-") == 0)
+    if (!*wishes.path || strcmp(wishes.path, "-") == 0)
         return cli_usage("the output must be a file: standard output is the program's own");
-    if (keep && !max_bytes)
+    if (wishes.keep && !wishes.max_bytes)
         return cli_usage("--keep says how many files are kept, and there is one without --max-size");
-    if (triggers.count && !flight.bytes)
+    if (wishes.triggers.count && !wishes.flight.bytes)
         return cli_usage("--trigger says when a flight recorder writes what it has: it needs --flight");
-    if ((status = recordkernel_parse(&kernel, kernel_text)))
+    if ((status = recordkernel_parse(&wishes.kernel, wishes.kernel_text)))
         return status;
-    struct run run = { .segment_fd = -1, .passed_fd = -1, .duration_ns = duration_ns, .end_ns = INT64_MAX };
-    run.wanted = wanted;
-    run.kernel = kernel;
-    run.flight = flight;
-    run.triggers = triggers;
-    run.path = path;
+    struct run run = {
+        .segment_fd = -1,
+        .passed_fd = -1,
+        .duration_ns = wishes.duration_ns,
+        .end_ns = INT64_MAX,
+        .wanted = wishes.wanted,
+        .kernel = wishes.kernel,
+        .flight = wishes.flight,
+        .triggers = wishes.triggers,
+        .path = wishes.path,
+    };
     char name[64];
-    if (pid) {
-        status = target_open(&run.target, pid);
+    if (wishes.pid) {
+        status = target_open(&run.target, wishes.pid);
         if (status)
             return status;
-        snprintf(name, sizeof name, "process %d", (int)pid);
+        snprintf(name, sizeof name, "process %d", (int)wishes.pid);
         run.attach = true;
         run.segment_fd = run.target.segment_fd;
         run.name = name;
@@ -689,7 +692,7 @@ static int record_run(int argc, char **argv)
         run.child.argv = argv + optind;
         run.name = run.child.argv[0];
     }
-    if (rotation_open(&run.rotation, path, max_bytes, keep ? keep : KEEP_USUAL)) {
+    if (rotation_open(&run.rotation, wishes.path, wishes.max_bytes, wishes.keep ? wishes.keep : KEEP_USUAL)) {
         cli_error("out of memory");
         return CLI_MACHINE;
     }
