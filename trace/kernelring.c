@@ -318,14 +318,14 @@ int kernelring_round(struct kernelring *kernelring, const struct writer_clock *f
         return result;
     if (count)
         qsort(kernelring->waiting, count, sizeof *kernelring->waiting, waiting_compare);
-    for (; done < count && kernelring->waiting[done].at_ns <= (uint64_t)to->monotonic_ns; done++) {
+    for (; !result && done < count && kernelring->waiting[done].at_ns <= (uint64_t)to->monotonic_ns; done++) {
         uint64_t ticks = ticks_at(from, to, kernelring->waiting[done].at_ns);
-        if ((result = waiting_encode(kernelring, &kernelring->waiting[done], ticks)))
-            return result;
+        result = waiting_encode(kernelring, &kernelring->waiting[done], ticks);
     }
-    kernelring->now_ticks = to->ticks;
-    waiting_keep(kernelring, done);
-    return 0;
+    if (!result)
+        kernelring->now_ticks = to->ticks;
+    waiting_keep(kernelring, done); /* what has been told is not told again, whether all could be or not */
+    return result;
 }
 
 /* What came after the last round's moment is told as of then. */
