@@ -28,11 +28,13 @@ static struct {
     uint32_t made;              /* as the program was stopped */
 } classes[STACK_CLASSES];
 
+/* The atomics only share out the work, and need no order: what the threads read was there before they were asked, and
+ * what they wrote is seen once they have done (A6, B5 and A7 of stopworld.h). */
 static struct {
     uint8_t *base;
     size_t bytes;
     ATOMIC(uint64_t) used;
-    ATOMIC(uint64_t) next; /* the chunk to be copied next: index in its class << 8 | class */
+    ATOMIC(uint64_t) next; /* the chunk to be copied next, counted over all classes that are copied */
     ATOMIC(uint32_t) failed;
 } arena;
 
@@ -113,7 +115,7 @@ void stackcopy_prepare(void)
 /* Room for so many bytes and some that may be left over; NULL = there is none. */
 static uint8_t *take(uint64_t bytes)
 {
-    uint64_t used = fetch_add_acq_rel(&arena.used, bytes);
+    uint64_t used = fetch_add_relaxed(&arena.used, bytes);
     if (used + bytes > arena.bytes) {
         store_relaxed(&arena.failed, 1);
         return NULL;
@@ -167,7 +169,7 @@ static void copy_chunks(void *unused)
 {
     (void)unused;
     while (!load_relaxed(&arena.failed)) {
-        uint64_t chunk = fetch_add_acq_rel(&arena.next, 1) * CHUNK;
+        uint64_t chunk = fetch_add_relaxed(&arena.next, 1) * CHUNK;
         enum stack_class class = 0;
         for (; class < STACK_CLASSES; class++) {
             uint64_t made = classes[class].entries ? (classes[class].made + CHUNK - 1) / CHUNK * CHUNK : 0;
