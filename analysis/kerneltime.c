@@ -21,9 +21,7 @@ void kerneltime_clear(struct kerneltime *kernel)
     for (size_t i = 0; kernel->by_name.slots && i <= kernel->by_name.mask; i++)
         free(kernel->by_name.slots[i].entry);
     table_clear(&kernel->by_name);
-    for (size_t i = 0; kernel->alone.slots && i <= kernel->alone.mask; i++)
-        free(kernel->alone.slots[i].entry);
-    table_clear(&kernel->alone);
+    kernelgs_clear(&kernel->gs);
     free(kernel->neighbours);
 }
 
@@ -77,72 +75,20 @@ static int neighbour_add(struct kerneltime *kernel, const struct kernel_interval
     return 0;
 }
 
-/* ---- Threads whose P was taken ----------------------------------------------------------------------------------- */
-
-/* The G that was on it then, and is, as long as it does what it did. */
-struct alone {
-    uint64_t g;
-    int64_t begin_ns; /* of that */
-};
-
-static int alone_put(struct kerneltime *kernel, uint32_t tid, uint64_t g, const struct intervals *intervals)
-{
-    const struct interval *now = g ? intervals_now(intervals, g) : NULL;
-    struct alone *alone = table_find(&kernel->alone, table_mix(tid), NULL, NULL);
-    if (!now || tid == 0 || (!alone && kernel->alone.count == KERNELTIME_ALONE_MAX))
-        return 0;
-    if (!alone) {
-        alone = malloc(sizeof *alone);
-        if (!alone || table_insert(&kernel->alone, table_mix(tid), alone)) {
-            free(alone);
-            return -ENOMEM;
-        }
-    }
-    *alone = (struct alone){ g, now->begin_ns };
-    return 0;
-}
-
-/* What that G does; NULL = not known. */
-static const struct interval *alone_find(const struct kerneltime *kernel, uint32_t tid,
-                                         const struct intervals *intervals)
-{
-    const struct alone *alone = table_find(&kernel->alone, table_mix(tid), NULL, NULL);
-    const struct interval *now = alone ? intervals_now(intervals, alone->g) : NULL;
-    bool still = now && now->begin_ns == alone->begin_ns &&
-                 (now->state == GMPT_G_SYSCALL || now->state == GMPT_G_PREEMPTED);
-    return still ? now : NULL;
-}
-
 /* ---- Intervals --------------------------------------------------------------------------------------------------- */
-
-/* What the G does as the interval ends, which it did all along: its thread was not there to change it. NULL = not
- * known. */
-static const struct interval *doing_of(const struct kerneltime *kernel, const struct kernel_interval *interval,
-                                       const struct intervals *intervals)
-{
-    if (interval->doing != GMPT_KERNEL_NOT_KNOWN || interval->g)
-        return interval->g ? intervals_now(intervals, interval->g) : NULL;
-    for (int32_t p = 0; p < KERNELTIME_PS_MAX; p++)
-        if (kernel->tid_of_p[p] == interval->tid)
-            return intervals_on(intervals, p);
-    return alone_find(kernel, interval->tid, intervals);
-}
 
 static enum kerneltime_part part_of(const struct kernel_interval *interval, const struct interval *doing)
 {
-    switch (interval->doing) {
+    switch (kernelgs_did(interval, doing)) {
     case GMPT_KERNEL_RUNNING_G:
         return KERNELTIME_RUNNING;
     case GMPT_KERNEL_IN_CALL:
         return KERNELTIME_IN_CALL;
     case GMPT_KERNEL_SCHEDULER:
         return KERNELTIME_SCHEDULER;
-    case GMPT_KERNEL_NOT_KNOWN:
-        break;
-    }
-    if (!doing)
+    default:
         return KERNELTIME_NOT_KNOWN;
-    return doing->state == GMPT_G_SYSCALL ? KERNELTIME_IN_CALL : KERNELTIME_RUNNING;
+    }
 }
 
 static int64_t within(const struct analysis_options *options, int64_t begin_ns, int64_t end_ns)
@@ -201,7 +147,7 @@ static int interval_add(struct kerneltime *kernel, const struct kernel_interval 
                         const struct analysis_options *options, const struct intervals *intervals,
                         struct stackalias *alias)
 {
-    const struct interval *doing = doing_of(kernel, interval, intervals);
+    const struct interval *doing = kernelgs_doing(&kernel->gs, interval, intervals);
     if (options->filter && (!doing || !filter_match(options->filter, &options->names, doing)))
         return 0;
     if (interval->end_ns < options->from_ns || interval->begin_ns >= options->to_ns)
@@ -225,23 +171,15 @@ static int interval_add(struct kerneltime *kernel, const struct kernel_interval 
 
 /* ---- Events ------------------------------------------------------------------------------------------------------ */
 
-static void holder_set(struct kerneltime *kernel, uint64_t p, uint64_t tid)
-{
-    if (p < KERNELTIME_PS_MAX)
-        kernel->tid_of_p[p] = (uint32_t)tid;
-}
-
 /* At most what can be added up. */
 static int64_t bounded(uint64_t ns) { return ns < INT64_MAX ? (int64_t)ns : INT64_MAX; }
 
-static int told_add(struct kerneltime *kernel, const struct gmpt_event *event, const struct intervals *intervals)
+static void told_add(struct kerneltime *kernel, const struct gmpt_event *event)
 {
-    uint32_t tid;
     switch (event->type) {
     case GMPT_EVENT_kernel_tier:
         kernel->seen = true;
-        kernel->tier = event->kernel_tier.tier < GMPT_KERNEL_TIERS ? (enum gmpt_kernel_tier)event->kernel_tier.tier
-                                                                   : GMPT_KERNEL_OFF;
+        kernel->tier = kernelintervals_tier(event);
         kernel->others = event->kernel_tier.others != 0;
         kernel->error_ns = bounded(event->kernel_tier.error_ns);
         break;
@@ -257,35 +195,19 @@ static int told_add(struct kerneltime *kernel, const struct gmpt_event *event, c
         timesum_add(&kernel->usage.queue_ns, bounded(event->kernel_usage.queue_ns));
         kernel->usage.slices += event->kernel_usage.slices;
         break;
-    case GMPT_EVENT_proc_start:
-        holder_set(kernel, (uint64_t)event->p, event->proc_start.tid);
-        break;
-    case GMPT_EVENT_proc_was:
-        holder_set(kernel, event->proc_was.p, event->proc_was.tid);
-        break;
-    case GMPT_EVENT_proc_retake:
-        tid = event->proc_retake.p < KERNELTIME_PS_MAX ? kernel->tid_of_p[event->proc_retake.p] : 0;
-        holder_set(kernel, event->proc_retake.p, 0);
-        return alone_put(kernel, tid, event->g, intervals);
-    case GMPT_EVENT_go_detach:
-        tid = (uint64_t)event->p < KERNELTIME_PS_MAX ? kernel->tid_of_p[event->p] : 0;
-        holder_set(kernel, (uint64_t)event->p, 0);
-        return alone_put(kernel, tid, event->g, intervals);
-    case GMPT_EVENT_proc_stop:
-        holder_set(kernel, (uint64_t)event->p, 0);
-        break;
     default:
         break;
     }
-    return 0;
 }
 
 int kerneltime_add(struct kerneltime *kernel, const struct gmpt_event *event, const struct analysis_options *options,
                    struct intervals *intervals, struct stackalias *alias)
 {
     struct kernel_interval interval;
-    if (!kernelintervals_takes(event->type))
-        return told_add(kernel, event, intervals);
+    int result = kernelgs_add(&kernel->gs, event, intervals);
+    if (result)
+        return result;
+    told_add(kernel, event);
     int complete = kernelintervals_add(&kernel->joined, event, &interval);
     return complete > 0 ? interval_add(kernel, &interval, options, intervals, alias) : complete;
 }

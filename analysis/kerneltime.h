@@ -5,11 +5,10 @@
  *     its M by the kernel  |== on a CPU ==|. blocked .|. in queue .|= on =|
  *                                   kernel_off:  begin       able       end
  *
- * An interval belongs to what its thread did as it lost the CPU, by the thread's own word; where a tier cannot read
- * that, to the G that has the P that the thread holds by our own trace, or had it when that was taken. From `begin` to
- * `able` it is blocked, from `able` to `end` in the kernel's run queue: of one that could have run on, all of it is
- * queue. A tier that does not know `able` leaves all of it blocked, and unsplit. What is under way as the recording
- * ends is not told of. A window cuts intervals; a filter chooses those of Gs that it chooses, by what they do then. */
+ * An interval belongs to what its thread did as it lost the CPU (trace/kernelgs.h). From `begin` to `able` it is
+ * blocked, from `able` to `end` in the kernel's run queue: of one that could have run on, all of it is queue. A tier
+ * that does not know `able` leaves all of it blocked, and unsplit. What is under way as the recording ends is not told
+ * of. A window cuts intervals; a filter chooses those of Gs that it chooses, by what they do then. */
 #ifndef GMPT_KERNELTIME_H
 #define GMPT_KERNELTIME_H
 
@@ -18,12 +17,11 @@
 
 #include "trace/filter.h"
 #include "trace/intervals.h"
+#include "trace/kernelgs.h"
 #include "trace/kernelintervals.h"
 #include "trace/stackalias.h"
 
-#define KERNELTIME_PS_MAX 256
 #define KERNELTIME_NEIGHBOURS_MAX 4096
-#define KERNELTIME_ALONE_MAX 65536
 
 /* What a thread did that lost its CPU. */
 enum kerneltime_part {
@@ -76,8 +74,7 @@ struct kerneltime {
 
     struct kernelintervals joined;
     struct table by_name;
-    uint32_t tid_of_p[KERNELTIME_PS_MAX]; /* who holds it by our own trace; 0 = nobody, or not known */
-    struct table alone;                   /* by tid: threads whose P was taken while a G was on them */
+    struct kernelgs gs;
     uint32_t pid;
 };
 

@@ -39,9 +39,6 @@ void analyze_kernel_look(const struct analyze *analyze); /* before anything of t
 void analyze_finding_text(const struct analyze *analyze, const struct finding *finding, char *text, size_t size);
 const char *analyze_severity(enum finding_severity severity); /* "warning" */
 const char *analyze_tier(uint32_t tier);                      /* "detached"; "none" */
-const char *analyze_call_name(int32_t call, char buffer[32]); /* "read"; "no system call"; "an unknown call" */
-/* "ffmpeg (process 12)"; own_pid is that of the program that the trace is of. */
-const char *analyze_program_name(uint32_t pid, const char *name, uint32_t own_pid, char buffer[96]);
 void analyze_findings_json(const struct analyze *analyze);
 
 /* The members of the JSON object from "totals" on. */

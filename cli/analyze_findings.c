@@ -1,6 +1,7 @@
 /* Findings as sentences, and as JSON. */
 #include "analyze.h"
 #include "cli.h"
+#include "kernelwords.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -31,7 +32,8 @@ static const char *tier_words(uint32_t tier)
 void analyze_finding_text(const struct analyze *analyze, const struct finding *finding, char *text, size_t size)
 {
     struct places *places = analyze->load.places;
-    char a[32], b[32], c[32], call[32], program[96], fn[PLACE_TEXT_BYTES], by[PLACE_TEXT_BYTES], at[PLACE_TEXT_BYTES];
+    char a[32], b[32], c[32], call[KERNELWORDS_CALL_BYTES], program[KERNELWORDS_PROGRAM_BYTES], fn[PLACE_TEXT_BYTES],
+        by[PLACE_TEXT_BYTES], at[PLACE_TEXT_BYTES];
     uint64_t value = (uint64_t)finding->value;
     strcpy(fn, "a goroutine");
     if (finding->fn)
@@ -87,13 +89,13 @@ void analyze_finding_text(const struct analyze *analyze, const struct finding *f
         snprintf(text, size,
                  "%s blocked its thread, and with it a P, in %s %s for up to %s; %s time%s over %s; "
                  "gmpt_blocking_begin and _end around the call give the P to others",
-                 finding->fn ? fn : "a goroutine", analyze_call_name(finding->call, call),
+                 finding->fn ? fn : "a goroutine", kernelwords_call(finding->call, call),
                  place_of_stack(places, at, finding->stack, finding->fn), cli_duration(a, finding->value),
                  cli_count(b, finding->times), cli_plural(finding->times), cli_duration(c, finding->threshold));
         return;
     case FINDING_NEIGHBOUR:
         snprintf(text, size, "%s kept the CPU from goroutines that could run on, such as %s, for %s in all; %s time%s",
-                 analyze_program_name(finding->by_pid, finding->by_name, analyze->analysis->kernel.pid, program), fn,
+                 kernelwords_program(finding->by_pid, finding->by_name, analyze->analysis->kernel.pid, program), fn,
                  cli_duration(a, finding->value), cli_count(b, finding->times), cli_plural(finding->times));
         return;
     case FINDING_THROTTLED:
@@ -156,10 +158,10 @@ void analyze_findings(const struct analyze *analyze)
 
 static void by_program_json(const struct finding *finding)
 {
-    char call[32];
+    char call[KERNELWORDS_CALL_BYTES];
     fputs(", \"call\": ", stdout);
     if (finding->kind == FINDING_BLOCKED)
-        cli_json_string(stdout, analyze_call_name(finding->call, call));
+        cli_json_string(stdout, kernelwords_call(finding->call, call));
     else
         fputs("null", stdout);
     fputs(", \"by_program\": ", stdout);

@@ -1,42 +1,15 @@
 /* What analyze tells of the kernel's side: a section, and a member of the JSON object. */
 #include "analyze.h"
 #include "cli.h"
-
-#include "trace/syscallname.h"
+#include "kernelwords.h"
 
 #include <inttypes.h>
 #include <string.h>
 
 #define NEIGHBOURS_SHOWN 4
 
-static const char *const tier_names[] = { "off", "proc", "perf", "bpf" };
 static const char *const loss_names[] = { "intervals", "starts", "ends",   "notes",
                                           "words",     "halves", "usages", "slices" };
-
-const char *analyze_call_name(int32_t call, char buffer[32])
-{
-    const char *name = call == KERNEL_CALL_NOT_KNOWN ? "an unknown call"
-                       : call < 0                    ? "no system call"
-                                                     : syscall_name(call);
-    if (name)
-        return name;
-    snprintf(buffer, 32, "system call %" PRId32, call);
-    return buffer;
-}
-
-/* "ffmpeg (process 12)". */
-const char *analyze_program_name(uint32_t pid, const char *name, uint32_t own_pid, char buffer[96])
-{
-    char text[KERNEL_COMM_BYTES * 4 + 1];
-    cli_text(text, sizeof text, name, KERNEL_COMM_BYTES);
-    if (pid == 0)
-        snprintf(buffer, 96, "other programs");
-    else if (pid == own_pid)
-        snprintf(buffer, 96, "another thread of the program");
-    else
-        snprintf(buffer, 96, "%s%s(process %" PRIu32 ")", text, *text ? " " : "", pid);
-    return buffer;
-}
 
 void analyze_kernel_look(const struct analyze *analyze)
 {
@@ -68,7 +41,7 @@ static void neighbours_print(const struct analyze *analyze)
 {
     const struct kerneltime *kernel = &analyze->analysis->kernel;
     size_t rows = analyze->rows ? analyze->rows : NEIGHBOURS_SHOWN;
-    char a[32], b[16], name[96];
+    char a[32], b[16], name[KERNELWORDS_PROGRAM_BYTES];
     if (kernel->throttled.times)
         printf("  stopped with a CPU free (a quota was used up): %s times, for %s\n",
                cli_count(a, kernel->throttled.times), cli_duration(b, kernel->throttled.queued_ns));
@@ -76,7 +49,7 @@ static void neighbours_print(const struct analyze *analyze)
         const struct kerneltime_neighbour *neighbour = kernel->neighbours[i];
         if (i == 0)
             printf("  %-52s %11s %9s\n", "in queue, by who had the CPU for most of it", "times", "for");
-        printf("    %-50s %11s %9s\n", analyze_program_name(neighbour->pid, neighbour->name, kernel->pid, name),
+        printf("    %-50s %11s %9s\n", kernelwords_program(neighbour->pid, neighbour->name, kernel->pid, name),
                cli_count(a, neighbour->times), cli_duration(b, neighbour->taken_ns));
     }
     if (kernel->neighbour_count > rows)
@@ -86,13 +59,13 @@ static void neighbours_print(const struct analyze *analyze)
 static void blocked_print(const struct analyze *analyze)
 {
     const struct distributions *blocked = &analyze->analysis->kernel.blocked;
-    char a[32], b[16], c[16], call[32], at[PLACE_TEXT_BYTES], name[PLACE_TEXT_BYTES + 64],
+    char a[32], b[16], c[16], call[KERNELWORDS_CALL_BYTES], at[PLACE_TEXT_BYTES], name[PLACE_TEXT_BYTES + 64],
         text[CLI_COLUMNS * 4 + 1];
     for (size_t i = 0; i < blocked->table.count && i < analyze->rows; i++) {
         const struct distribution *entry = blocked->list[i];
         if (i == 0)
             printf("  %-42s %11s %9s %9s\n", "blocked with a P", "times", "for", "longest");
-        snprintf(name, sizeof name, "%s %s", analyze_call_name((int32_t)entry->key.kind - 1, call),
+        snprintf(name, sizeof name, "%s %s", kernelwords_call((int32_t)entry->key.kind - 1, call),
                  place_of_stack(analyze->load.places, at, entry->key.stack, entry->key.fn));
         printf("    %-40s %11s %9s %9s\n", cli_text(text, sizeof text, name, 40),
                cli_count(a, entry->histogram.count), cli_duration(b, entry->histogram.total),
@@ -124,7 +97,7 @@ void analyze_kernel(const struct analyze *analyze)
         puts("\nThe kernel's side: not recorded (gmptrace record --kernel)");
         return;
     }
-    printf("\nThe kernel's side, by %s; %s lost, times within %s\n", tier_names[kernel->tier],
+    printf("\nThe kernel's side, by %s; %s lost, times within %s\n", kernelwords_tier(kernel->tier),
            cli_count(a, lost_sum(kernel)), cli_duration(b, kernel->error_ns));
     if (kernel->usage.span_ns)
         usage_print(kernel);
@@ -175,13 +148,13 @@ static void blocked_json(const struct analyze *analyze)
 {
     const struct distributions *blocked = &analyze->analysis->kernel.blocked;
     struct places *places = analyze->load.places;
-    char call[32];
+    char call[KERNELWORDS_CALL_BYTES];
     fputs(",\n   \"blocked\": [", stdout);
     for (size_t i = 0; i < blocked->table.count; i++) {
         const struct distribution *entry = blocked->list[i];
         int32_t number = (int32_t)entry->key.kind - 1;
         printf("%s\n    {\"call\": %" PRId32 ", \"call_name\": ", i ? "," : "", number);
-        cli_json_string(stdout, analyze_call_name(number, call));
+        cli_json_string(stdout, kernelwords_call(number, call));
         printf(", \"times\": %" PRIu64 ", \"total_ns\": %" PRId64 ", \"longest_ns\": %" PRId64
                ", \"worst_end_ns\": %" PRId64 ", \"worst_goroutine\": %" PRIu64 ", \"function\": ",
                entry->histogram.count, entry->histogram.total, entry->histogram.max, entry->worst_end_ns,
@@ -223,7 +196,7 @@ void analyze_kernel_json(const struct analyze *analyze)
         return;
     }
     printf("  \"kernel\": {\"tier\": \"%s\", \"others\": %s, \"error_ns\": %" PRId64 ", \"lost\": {",
-           tier_names[kernel->tier], kernel->others ? "true" : "false", kernel->error_ns);
+           kernelwords_tier(kernel->tier), kernel->others ? "true" : "false", kernel->error_ns);
     for (int what = 0; what < GMPT_KERNEL_LOSSES; what++)
         printf("%s\"%s\": %" PRIu64, what ? ", " : "", loss_names[what], kernel->lost[what]);
     putchar('}');

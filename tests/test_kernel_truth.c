@@ -118,8 +118,8 @@ static int64_t within(const struct thread *thread, int64_t from_ns, int64_t to_n
 /* What a trace says of who runs what, beside the kernel's side. */
 struct own {
     struct intervals *intervals;
-    uint32_t tid_of_p[KERNELTIME_PS_MAX];
-    uint64_t ended_of_p[KERNELTIME_PS_MAX]; /* the G that ended there last */
+    uint32_t tid_of_p[KERNELGS_PS_MAX];
+    uint64_t ended_of_p[KERNELGS_PS_MAX]; /* the G that ended there last */
     uint64_t wrong_g, right_g;
     uint64_t lost;
 };
@@ -134,7 +134,7 @@ static void own_check(struct own *own, const struct kernel_interval *off)
     bool runs_elsewhere = now && now->state == GMPT_G_RUNNING && now->p >= 0 && own->tid_of_p[now->p] &&
                           own->tid_of_p[now->p] != off->tid;
     bool just_ended = false; /* there is a moment between that record and the word */
-    for (int p = 0; !now && p < KERNELTIME_PS_MAX; p++)
+    for (int p = 0; !now && p < KERNELGS_PS_MAX; p++)
         just_ended = just_ended || (own->tid_of_p[p] == off->tid && own->ended_of_p[p] == off->g);
     if (runs_elsewhere || (!now && !just_ended))
         own->wrong_g++;

@@ -48,6 +48,13 @@ static inline bool kernelintervals_takes(enum gmpt_event_type type)
     return type >= GMPT_EVENT_kernel_task && type <= GMPT_EVENT_kernel_off;
 }
 
+/* Of a kernel_tier: the tier, GMPT_KERNEL_OFF when it is none of ours. */
+static inline enum gmpt_kernel_tier kernelintervals_tier(const struct gmpt_event *event)
+{
+    uint64_t tier = event->kernel_tier.tier;
+    return tier < GMPT_KERNEL_TIERS ? (enum gmpt_kernel_tier)tier : GMPT_KERNEL_OFF;
+}
+
 /* Any event, in order. Returns 1 when *interval is one that is complete now, 0, or -ENOMEM. */
 int kernelintervals_add(struct kernelintervals *intervals, const struct gmpt_event *event,
                         struct kernel_interval *interval);
