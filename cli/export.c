@@ -31,6 +31,7 @@ static const char *const tables[EXPORT_TABLES] = {
     [EXPORT_SLICES] = "slices",     [EXPORT_GOROUTINES] = "goroutines", [EXPORT_WAKEUPS] = "wakeups",
     [EXPORT_SITES] = "sites",       [EXPORT_COUNTERS] = "counters",     [EXPORT_SPANS] = "spans",
     [EXPORT_MESSAGES] = "messages", [EXPORT_THREADS] = "threads",       [EXPORT_SAMPLES] = "samples",
+    [EXPORT_OFFCPU] = "offcpu",     [EXPORT_ONCPU] = "oncpu",
 };
 
 struct export_options {
@@ -53,6 +54,26 @@ const char *export_state_name(enum gmpt_g_state state)
     default:
         return state == 0 ? "unknown" : gmpt_g_state_words(state);
     }
+}
+
+const char *export_doing_name(enum gmpt_kernel_doing doing)
+{
+    switch (doing) {
+    case GMPT_KERNEL_RUNNING_G:
+        return "running";
+    case GMPT_KERNEL_IN_CALL:
+        return "blocking call";
+    case GMPT_KERNEL_SCHEDULER:
+        return "no goroutine";
+    default:
+        return NULL;
+    }
+}
+
+const char *export_why_name(enum gmpt_kernel_why why)
+{
+    static const char *const names[] = { "blocked", "preempted", "starting" };
+    return names[why];
 }
 
 const char *export_slice_name(const struct export_slice *slice)
@@ -103,8 +124,8 @@ static int table_read(struct export_options *options, const char *name)
             return LOAD_GO_ON;
         }
     }
-    return cli_usage("--table is slices, goroutines, wakeups, sites, counters, spans, messages, threads or samples, "
-                     "not '%s'",
+    return cli_usage("--table is slices, goroutines, wakeups, sites, counters, spans, messages, threads, samples, "
+                     "offcpu or oncpu, not '%s'",
                      name);
 }
 
@@ -321,7 +342,8 @@ const struct cli_command command_export = {
             "  -o, --output=OUT   where to; '-' is standard output, and a name that ends in .gz\n"
             "                     is compressed (not sqlite)\n"
             "  --table=NAME       of csv: slices (the default), goroutines, wakeups, sites,\n"
-            "                     counters, spans, messages, threads or samples\n"
+            "                     counters, spans, messages, threads, samples, offcpu or\n"
+            "                     oncpu\n"
             "  --from=T, --to=T   only what happens between these times since the start,\n"
             "                     such as 1.5s\n"
             "  --every=T          at most one sample of the counters in each T (100us);\n"

@@ -2,7 +2,8 @@
  *
  * A writer is a struct export_format: functions that are called in the order in which things are over, so begins are
  * not sorted. All of a G's slices come in their order and without a gap between them, then the G itself, once. The
- * writer may keep something for each G that is alive (struct export_g) and for each stack, and nothing else that grows.
+ * writer may keep something for each G that is alive (struct export_g), for each thread (struct export_thread) and for
+ * each stack, and nothing else that grows.
  *
  * Times are nanoseconds since the trace's start. With --from and --to, what lies outside is not told and what crosses a
  * bound is cut there, so the slices of a G still add up to what is told of its life. Only how long a wake-up's wait was
@@ -12,6 +13,7 @@
 
 #include "captions.h"
 
+#include "trace/kernelintervals.h"
 #include "trace/spans.h"
 
 #include <gmptrace/trace.h>
@@ -19,6 +21,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/syscall.h>
 
 /* A G was in one state. */
 struct export_slice {
@@ -68,6 +71,31 @@ struct export_hold {
     int64_t begin_ns, end_ns;
 };
 
+/* A thread, from when the kernel first tells of it. */
+struct export_thread {
+    uint64_t tid;
+    bool introduced; /* of the format, and so is */
+    uint64_t flow;   /* 0 = none */
+};
+
+/* A thread had a CPU. */
+struct export_oncpu {
+    bool cpu_known;
+    uint32_t cpu;
+    bool until_known; /* false: at least for a moment, and nothing is told of the rest */
+    int64_t begin_ns, end_ns;
+};
+
+/* A thread had none: from begin_ns on it was blocked, from able_ns on it could run, but got none. */
+struct export_offcpu {
+    const struct kernel_interval *told; /* the whole; valid during the call */
+    uint64_t g;                         /* that was on the thread; 0 = none, or not known */
+    enum gmpt_kernel_doing doing;
+    struct export_thread *waker;        /* NULL = not known, or not the program's */
+    int64_t begin_ns, able_ns, end_ns;
+    bool ended; /* false: it went on when what is told ends */
+};
+
 /* What a thread executed; it used cpu_ns of CPU time since its last sample. */
 struct export_sample {
     int64_t time_ns;
@@ -93,6 +121,8 @@ enum export_table {
     EXPORT_MESSAGES,
     EXPORT_THREADS,
     EXPORT_SAMPLES,
+    EXPORT_OFFCPU,
+    EXPORT_ONCPU,
     EXPORT_TABLES
 };
 
@@ -105,6 +135,7 @@ struct export
     struct captions *captions;
     const struct export_format *format;
     enum export_table table; /* of csv */
+    enum gmpt_kernel_tier kernel_tier; /* of what was told so far */
     const char *path;        /* where the output grows; NULL unless the format wants a path */
     FILE *out;               /* NULL when it does */
     void *state;             /* the format's own */
@@ -126,6 +157,9 @@ struct export_format {
     int (*message)(struct export *export, struct export_g *g, const struct gmpt_event *user_log); /* g: as above */
     int (*sample)(struct export *export, const struct export_sample *sample);
     int (*hold)(struct export *export, const struct export_hold *hold);
+    /* Of a thread in turn, each without a hole to the one before, but where records were lost. */
+    int (*oncpu)(struct export *export, struct export_thread *thread, const struct export_oncpu *on);
+    int (*offcpu)(struct export *export, struct export_thread *thread, const struct export_offcpu *off);
     int (*counts)(struct export *export, const struct export_counts *counts);
     int (*finish)(struct export *export);
     void (*close)(struct export *export); /* always, also after open failed */
@@ -135,6 +169,15 @@ extern const struct export_format export_chrome, export_csv, export_perfetto, ex
 
 /* "running", "chan receive", ...: what a slice is called. */
 const char *export_slice_name(const struct export_slice *slice);
+/* Of a futex that a thread waited for, the address; 0 = of none, or not known. */
+static inline uint64_t export_off_object(const struct kernel_interval *told)
+{
+    return told->why == GMPT_KERNEL_BLOCKED && told->call == SYS_futex ? told->argument : 0;
+}
+/* "running", "blocking call", "no goroutine"; NULL = not known */
+const char *export_doing_name(enum gmpt_kernel_doing doing);
+/* "blocked", "preempted", "starting" */
+const char *export_why_name(enum gmpt_kernel_why why);
 /* "running", "waiting", ..., "unknown" */
 const char *export_state_name(enum gmpt_g_state state);
 /* "G12 conn 7 (handle_compute)", without what is not known. NULL when memory is short. Valid until the next call. */

@@ -1,18 +1,20 @@
 /* The trace event format of Chrome, which chrome://tracing, Perfetto and speedscope read: JSON, an event a line.
  *
  * What the tracks are is told as processes and threads: process 1 has the Ps and the counters, 2 the Gs, 3 the Ms, 4
- * the program's tasks. Times are microseconds with three decimals, which are the nanoseconds. */
+ * the program's tasks, 5 the times of threads on CPUs and off. Times are microseconds with three decimals, which are
+ * the nanoseconds. */
 #include "cli.h"
 #include "export.h"
+#include "kernelwords.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
-enum { CHROME_PS = 1, CHROME_GS, CHROME_MS, CHROME_TASKS };
+enum { CHROME_PS = 1, CHROME_GS, CHROME_MS, CHROME_TASKS, CHROME_CPUS };
 
 struct chrome {
-    bool begun;
+    bool begun, has_cpus;
     uint64_t flows;
     uint8_t p_named[256 / 8];
 };
@@ -199,6 +201,69 @@ static int chrome_hold(struct export *export, const struct export_hold *hold)
     return 0;
 }
 
+static FILE *stay_begin(struct export *export, struct export_thread *thread, int64_t begin_ns, int64_t end_ns,
+                        const char *name, const char *category)
+{
+    struct chrome *chrome = export->state;
+    if (!chrome->has_cpus)
+        name_put(export, "process_name", CHROME_CPUS, 0, "threads on CPUs");
+    chrome->has_cpus = true;
+    if (!thread->introduced)
+        numbered_name(export, CHROME_CPUS, thread->tid, 'M');
+    thread->introduced = true;
+    FILE *out = event_begin(export, "X", CHROME_CPUS, thread->tid);
+    time_put(out, "ts", begin_ns);
+    time_put(out, "dur", end_ns - begin_ns);
+    text_put(out, "name", name);
+    text_put(out, "cat", category);
+    fputs(",\"args\":{", out);
+    return out;
+}
+
+static int chrome_oncpu(struct export *export, struct export_thread *thread, const struct export_oncpu *on)
+{
+    FILE *out = stay_begin(export, thread, on->begin_ns, on->end_ns,
+                           on->until_known ? "on a CPU" : "on a CPU, then not told", "oncpu");
+    if (on->cpu_known)
+        fprintf(out, "\"cpu\":%" PRIu32, on->cpu);
+    fputs("}}", out);
+    return 0;
+}
+
+static void thread_wake_put(struct export *export, const struct export_thread *thread, const struct export_offcpu *off)
+{
+    struct chrome *chrome = export->state;
+    chrome->flows++;
+    FILE *out = event_begin(export, "s", CHROME_CPUS, off->waker->tid);
+    time_put(out, "ts", off->able_ns);
+    fprintf(out, ",\"id\":%" PRIu64 ",\"name\":\"wakes\",\"cat\":\"wakeup\"}", chrome->flows);
+    event_begin(export, "f", CHROME_CPUS, thread->tid);
+    time_put(out, "ts", off->end_ns);
+    fprintf(out, ",\"id\":%" PRIu64 ",\"bp\":\"e\",\"name\":\"wakes\",\"cat\":\"wakeup\"}", chrome->flows);
+}
+
+static int chrome_offcpu(struct export *export, struct export_thread *thread, const struct export_offcpu *off)
+{
+    const struct kernel_interval *told = off->told;
+    uint32_t own_pid = gmpt_trace_info(export->trace)->pid;
+    char call[KERNELWORDS_CALL_BYTES], by[KERNELWORDS_PROGRAM_BYTES];
+    if (off->begin_ns < off->able_ns) {
+        FILE *out = stay_begin(export, thread, off->begin_ns, off->able_ns, kernelwords_why(told, call), "offcpu");
+        fprintf(out, "\"g\":%" PRIu64 "}}", off->g);
+    }
+    if (off->able_ns < off->end_ns) {
+        FILE *out = stay_begin(export, thread, off->able_ns, off->end_ns,
+                               told->why == GMPT_KERNEL_PREEMPTED ? "preempted" : "in the run queue", "runqueue");
+        fprintf(out, "\"g\":%" PRIu64, off->g);
+        if (told->most.tid)
+            text_put(out, "by", kernelwords_program(told->most.pid, told->most.name, own_pid, by));
+        fputs("}}", out);
+    }
+    if (off->waker && off->ended)
+        thread_wake_put(export, thread, off);
+    return 0;
+}
+
 static int chrome_counts(struct export *export, const struct export_counts *counts)
 {
     FILE *out = event_begin(export, "C", CHROME_PS, 0);
@@ -238,6 +303,8 @@ const struct export_format export_chrome = {
     .message = chrome_message,
     .sample = chrome_sample,
     .hold = chrome_hold,
+    .oncpu = chrome_oncpu,
+    .offcpu = chrome_offcpu,
     .counts = chrome_counts,
     .finish = chrome_finish,
     .close = chrome_close,

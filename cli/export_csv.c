@@ -2,6 +2,7 @@
  * Lines end with a line feed alone. Units are in the names of the columns; what is not known is empty. */
 #include "cli.h"
 #include "export.h"
+#include "kernelwords.h"
 
 #include "trace/table.h"
 #include "trace/timesum.h"
@@ -35,6 +36,9 @@ static const char *const headers[EXPORT_TABLES] = {
     [EXPORT_MESSAGES] = "time_ns,g,task,category,text",
     [EXPORT_THREADS] = "tid,p,begin_ns,end_ns,duration_ns",
     [EXPORT_SAMPLES] = "time_ns,g,function,tid,p,site,place,cpu_ns",
+    [EXPORT_OFFCPU] = "tid,g,function,doing,why,call,object,begin_ns,able_ns,end_ns,duration_ns,queued_ns,ended,"
+                      "cpu_from,cpu_to,by,by_pid,waker,waker_g,site,place",
+    [EXPORT_ONCPU] = "tid,cpu,begin_ns,end_ns,duration_ns,ended",
 };
 
 /* ---- Fields ------------------------------------------------------------------------------------------------------ */
@@ -285,6 +289,65 @@ static int csv_hold(struct export *export, const struct export_hold *hold)
     return 0;
 }
 
+/* 0 = empty. */
+static void reference_put(FILE *out, uint64_t number)
+{
+    fputc(',', out);
+    if (number)
+        fprintf(out, "%" PRIu64, number);
+}
+
+static int csv_offcpu(struct export *export, struct export_thread *thread, const struct export_offcpu *off)
+{
+    const struct kernel_interval *told = off->told;
+    const char *doing = export_doing_name(off->doing);
+    char call[KERNELWORDS_CALL_BYTES];
+    uint64_t object = export_off_object(told);
+    FILE *out = export->out;
+    if (export->table != EXPORT_OFFCPU)
+        return 0;
+    fprintf(out, "%" PRIu64, thread->tid);
+    reference_put(out, off->g);
+    if (field_put(out, off->g ? export_g_function(export, off->g) : ""))
+        return -ENOMEM;
+    fprintf(out, ",%s,%s,%s,", doing ? doing : "", export_why_name(told->why),
+            told->call >= 0 ? kernelwords_call(told->call, call) : "");
+    if (object)
+        fprintf(out, "0x%" PRIx64, object);
+    fprintf(out, ",%" PRId64 ",", off->begin_ns);
+    if (told->able_known)
+        fprintf(out, "%" PRId64, off->able_ns);
+    fprintf(out, ",%" PRId64 ",%" PRId64 ",", off->end_ns, off->end_ns - off->begin_ns);
+    if (told->able_known)
+        fprintf(out, "%" PRId64, off->end_ns - off->able_ns);
+    fprintf(out, ",%d", off->ended);
+    if (told->by_known)
+        fprintf(out, ",%" PRIu32 ",%" PRIu32, told->cpu_from, told->cpu_to);
+    else
+        fputs(",,", out);
+    field_put(out, told->most.name);
+    reference_put(out, told->most.pid);
+    reference_put(out, told->waker.tid == KERNEL_TID_HIDDEN ? 0 : told->waker.tid);
+    reference_put(out, told->waker.g);
+    if (place_put(export, told->stack))
+        return -ENOMEM;
+    fputc('\n', out);
+    return 0;
+}
+
+static int csv_oncpu(struct export *export, struct export_thread *thread, const struct export_oncpu *on)
+{
+    FILE *out = export->out;
+    if (export->table != EXPORT_ONCPU)
+        return 0;
+    fprintf(out, "%" PRIu64 ",", thread->tid);
+    if (on->cpu_known)
+        fprintf(out, "%" PRIu32, on->cpu);
+    fprintf(out, ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%d\n", on->begin_ns, on->end_ns, on->end_ns - on->begin_ns,
+            on->until_known);
+    return 0;
+}
+
 static int csv_counts(struct export *export, const struct export_counts *counts)
 {
     const uint64_t *gs = counts->gs;
@@ -358,6 +421,8 @@ const struct export_format export_csv = {
     .message = csv_message,
     .sample = csv_sample,
     .hold = csv_hold,
+    .oncpu = csv_oncpu,
+    .offcpu = csv_offcpu,
     .counts = csv_counts,
     .finish = csv_finish,
     .close = csv_close,

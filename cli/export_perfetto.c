@@ -3,13 +3,15 @@
  * Tracks, by uuid, each below the process's:
  *     counters         how many Gs are in a state
  *     P0, P1, ...      what runs there: slices named by the G's function
- *     M77, ...         which P a thread had
+ *     M77, ...         which P a thread had. Where the kernel's side was recorded there is one below it, M77 CPU: when
+ *                      the thread had one, what stopped it, and when it could run but got none
  *     G1 main, ...     its states: running, runnable, what it waits for; messages as instants. Its regions are tracks
  *                      below it, one for each lane (spans.h), so that slices on a track nest
  *     tasks            one track for each task, all with the same name
  *     runtime          wake-ups by nobody: timers, the network poller
  *
- * A wake-up is an instant on the waker's track and a flow from there to the slice that runs. Names and places are told
+ * A wake-up is an instant on the waker's track and a flow from there to the slice that runs; of a G by a G, of a thread
+ * by a thread. Names and places are told
  * once, in the packet that needs them first. A packet's time is the sequence's own clock, nanoseconds since the trace's
  * start, which is shorter; a snapshot ties it to CLOCK_MONOTONIC, the clock of the whole. Packets are not sorted by
  * time, which readers do.
@@ -17,6 +19,7 @@
  * A track cannot be renamed, and a G gets its name when it runs: so its first slice is held until the next one. */
 #include "cli.h"
 #include "export.h"
+#include "kernelwords.h"
 
 #include "cli/perfetto.pb-c.h"
 
@@ -34,9 +37,10 @@ typedef Perfetto__Protos__TracePacket packet_t;
 #define NEEDS_STATE 2
 #define OWN_CLOCK 64
 #define NAME_COLUMNS 120
+#define NOTES_MAX 5 /* that an event has at most */
 #define NAMES_MAX 65536 /* further ones are spelled out in their packets */
 
-enum track_kind { TRACK_FIXED, TRACK_P, TRACK_M, TRACK_G, TRACK_TASK, TRACK_REGION, TRACK_KINDS };
+enum track_kind { TRACK_FIXED, TRACK_P, TRACK_M, TRACK_G, TRACK_TASK, TRACK_REGION, TRACK_CPU, TRACK_KINDS };
 enum { FIXED_PROCESS = 1, FIXED_RUNTIME, FIXED_COUNTER }; /* and a counter for each state after it */
 
 enum category {
@@ -47,16 +51,44 @@ enum category {
     CATEGORY_REGION,
     CATEGORY_MESSAGE,
     CATEGORY_WAKE,
-    CATEGORY_SAMPLE
+    CATEGORY_SAMPLE,
+    CATEGORY_ONCPU,
+    CATEGORY_OFFCPU,
+    CATEGORY_QUEUE
 };
-static const char *const categories[] = { NULL,   "goroutine", "processor", "thread",
-                                          "task", "region",    "message",   "wakeup", "sample" };
+static const char *const categories[] = { NULL,     "goroutine", "processor", "thread", "task",   "region",
+                                          "message", "wakeup",    "sample",    "oncpu",  "offcpu", "runqueue" };
 
-enum note { NOTE_G = 1, NOTE_P, NOTE_AT, NOTE_OBJECT, NOTE_BOUNDED, NOTE_TEXT, NOTE_TASK, NOTE_PARENT, NOTE_WAKES };
-static const char *const notes[] = { NULL, "g", "p", "at", "object", "bounded", "text", "task", "parent", "wakes" };
+enum note {
+    NOTE_G = 1,
+    NOTE_P,
+    NOTE_AT,
+    NOTE_OBJECT,
+    NOTE_BOUNDED,
+    NOTE_TEXT,
+    NOTE_TASK,
+    NOTE_PARENT,
+    NOTE_WAKES,
+    NOTE_CPU,
+    NOTE_BY,
+    NOTE_WOKEN_BY
+};
+static const char *const notes[] = { NULL,   "g",    "p",      "at",    "object", "bounded", "text",
+                                     "task", "parent", "wakes", "cpu",    "by",      "woken_by" };
 
 /* What an event's name is, which makes its number: the number of a string, an address, a reason, ... */
-enum name_kind { NAME_STATE, NAME_REASON, NAME_FUNCTION, NAME_STRING, NAME_P, NAME_WAKES, NAME_CODE };
+enum name_kind {
+    NAME_STATE,
+    NAME_REASON,
+    NAME_FUNCTION,
+    NAME_STRING,
+    NAME_P,
+    NAME_WAKES,
+    NAME_CODE,
+    NAME_WHY,
+    NAME_QUEUE,
+    NAME_CPU
+};
 
 struct name {
     enum name_kind kind;
@@ -87,7 +119,7 @@ static uint64_t track(enum track_kind kind, uint64_t number, uint32_t lane)
 struct draft {
     packet_t packet;
     Perfetto__Protos__TrackEvent event;
-    Perfetto__Protos__DebugAnnotation annotation[4], *annotations[4];
+    Perfetto__Protos__DebugAnnotation annotation[NOTES_MAX], *annotations[NOTES_MAX];
     Perfetto__Protos__InternedData interned;
     Perfetto__Protos__InternedName name, *name_list[1];
     Perfetto__Protos__InternedString place, *place_list[1];
@@ -585,6 +617,132 @@ static int perfetto_hold(struct export *export, const struct export_hold *hold)
     return result ? result : end_write(export, hold->end_ns, uuid);
 }
 
+/* The track of the thread's time on CPUs. */
+static int cpu_introduce(struct export *export, struct export_thread *thread)
+{
+    int result = thread_introduce(export, thread->tid);
+    char name[32];
+    if (result || thread->introduced)
+        return result;
+    thread->introduced = true;
+    snprintf(name, sizeof name, "M%" PRIu64 " CPU", thread->tid);
+    return track_write(export, track(TRACK_CPU, thread->tid, 0), track(TRACK_M, thread->tid, 0), name, -1, false);
+}
+
+static int perfetto_oncpu(struct export *export, struct export_thread *thread, const struct export_oncpu *on)
+{
+    uint64_t uuid = track(TRACK_CPU, thread->tid, 0);
+    struct draft draft;
+    int result = cpu_introduce(export, thread);
+    draft_init(&draft, on->begin_ns, uuid, TYPE_BEGIN, CATEGORY_ONCPU);
+    if (on->cpu_known)
+        draft_number(&draft, NOTE_CPU, on->cpu);
+    if (thread->flow) {
+        draft.flow = thread->flow;
+        draft.event.n_terminating_flow_ids = 1;
+        draft.event.terminating_flow_ids = &draft.flow;
+        thread->flow = 0;
+    }
+    if (!result)
+        result = draft_name(export, &draft, NAME_CPU, on->until_known,
+                            on->until_known ? "on a CPU" : "on a CPU, then not told");
+    if (!result)
+        result = packet_write(export, &draft.packet);
+    return result ? result : end_write(export, on->end_ns, uuid);
+}
+
+/* Who had the CPU meanwhile: a thread of the program by its number, other programs by name. */
+static void draft_task(struct export *export, struct draft *draft, enum note note, const struct kernel_task *task,
+                       char text[KERNELWORDS_PROGRAM_BYTES])
+{
+    uint32_t own_pid = gmpt_trace_info(export->trace)->pid;
+    if (!task->tid)
+        return;
+    if (task->pid == own_pid || task->g)
+        snprintf(text, KERNELWORDS_PROGRAM_BYTES, "M%" PRIu32, task->tid);
+    else
+        kernelwords_program(task->pid, task->name, own_pid, text);
+    draft_note(draft, note)->string_value = text;
+}
+
+/* It could run. */
+static int queue_write(struct export *export, struct export_thread *thread, const struct export_offcpu *off)
+{
+    uint64_t uuid = track(TRACK_CPU, thread->tid, 0);
+    bool preempted = off->told->why == GMPT_KERNEL_PREEMPTED;
+    char call[KERNELWORDS_CALL_BYTES], by[KERNELWORDS_PROGRAM_BYTES];
+    struct draft draft;
+    if (off->able_ns == off->end_ns)
+        return 0;
+    draft_init(&draft, off->able_ns, uuid, TYPE_BEGIN, CATEGORY_QUEUE);
+    if (off->g)
+        draft_number(&draft, NOTE_G, off->g);
+    if (off->told->by_known) {
+        draft_number(&draft, NOTE_CPU, off->told->cpu_to);
+        draft_task(export, &draft, NOTE_BY, &off->told->most, by);
+    }
+    int result = draft_name(export, &draft, NAME_QUEUE, preempted,
+                            preempted ? kernelwords_why(off->told, call) : "in the run queue");
+    if (!result && preempted)
+        result = draft_place(export, &draft, off->told->stack);
+    if (!result)
+        result = packet_write(export, &draft.packet);
+    return result ? result : end_write(export, off->end_ns, uuid);
+}
+
+static int wake_write(struct export *export, struct export_thread *thread, const struct export_offcpu *off)
+{
+    struct perfetto *perfetto = export->state;
+    uint64_t object = export_off_object(off->told);
+    struct draft draft;
+    int result = cpu_introduce(export, off->waker);
+    thread->flow = ++perfetto->flows;
+    draft_init(&draft, off->able_ns, track(TRACK_CPU, off->waker->tid, 0), TYPE_INSTANT, CATEGORY_WAKE);
+    draft_number(&draft, NOTE_WAKES, thread->tid);
+    if (object) {
+        Perfetto__Protos__DebugAnnotation *annotation = draft_note(&draft, NOTE_OBJECT);
+        annotation->has_pointer_value = true;
+        annotation->pointer_value = object;
+    }
+    draft.flow = thread->flow;
+    draft.event.n_flow_ids = 1;
+    draft.event.flow_ids = &draft.flow;
+    if (!result)
+        result = draft_name(export, &draft, NAME_WAKES, 0, "wakes");
+    return result ? result : packet_write(export, &draft.packet);
+}
+
+static int perfetto_offcpu(struct export *export, struct export_thread *thread, const struct export_offcpu *off)
+{
+    uint64_t uuid = track(TRACK_CPU, thread->tid, 0), object = export_off_object(off->told);
+    char call[KERNELWORDS_CALL_BYTES], by[KERNELWORDS_PROGRAM_BYTES];
+    struct draft draft;
+    int result = cpu_introduce(export, thread);
+    if (result || off->begin_ns == off->able_ns)
+        return result ? result : queue_write(export, thread, off);
+    draft_init(&draft, off->begin_ns, uuid, TYPE_BEGIN, CATEGORY_OFFCPU);
+    if (off->g)
+        draft_number(&draft, NOTE_G, off->g);
+    if (object) {
+        Perfetto__Protos__DebugAnnotation *annotation = draft_note(&draft, NOTE_OBJECT);
+        annotation->has_pointer_value = true;
+        annotation->pointer_value = object;
+    }
+    if (off->told->able_known)
+        draft_task(export, &draft, NOTE_WOKEN_BY, &off->told->waker, by);
+    result = draft_place(export, &draft, off->told->stack);
+    if (!result)
+        result = draft_name(export, &draft, NAME_WHY, (uint64_t)off->told->why << 32 | (uint32_t)off->told->call,
+                            kernelwords_why(off->told, call));
+    if (!result)
+        result = packet_write(export, &draft.packet);
+    if (!result)
+        result = end_write(export, off->able_ns, uuid);
+    if (!result && off->waker)
+        result = wake_write(export, thread, off);
+    return result ? result : queue_write(export, thread, off);
+}
+
 static int perfetto_counts(struct export *export, const struct export_counts *counts)
 {
     int result = begin(export);
@@ -627,6 +785,8 @@ const struct export_format export_perfetto = {
     .message = perfetto_message,
     .sample = perfetto_sample,
     .hold = perfetto_hold,
+    .oncpu = perfetto_oncpu,
+    .offcpu = perfetto_offcpu,
     .counts = perfetto_counts,
     .finish = perfetto_finish,
     .close = perfetto_close,

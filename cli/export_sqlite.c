@@ -5,6 +5,7 @@
  * trace. The views are made by the schema below and described in gmptrace-export.1. */
 #include "cli.h"
 #include "export.h"
+#include "kernelwords.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -18,7 +19,7 @@ static const char schema[] =
     "PRAGMA locking_mode = EXCLUSIVE;"
     "PRAGMA cache_size = -16384;"
     "PRAGMA application_id = 0x676d7074;"
-    "PRAGMA user_version = 2;"
+    "PRAGMA user_version = 3;"
     "BEGIN;"
     "CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
     "CREATE TABLE goroutines(g INTEGER, parent INTEGER, function TEXT, name TEXT, site INTEGER, begin_ns INTEGER,"
@@ -38,6 +39,11 @@ static const char schema[] =
     "CREATE TABLE messages(time_ns INTEGER, g INTEGER, task INTEGER, category TEXT, text TEXT);"
     "CREATE TABLE threads(tid INTEGER, p INTEGER, begin_ns INTEGER, end_ns INTEGER, duration_ns INTEGER);"
     "CREATE TABLE samples(time_ns INTEGER, g INTEGER, tid INTEGER, p INTEGER, site INTEGER, cpu_ns INTEGER);"
+    "CREATE TABLE offcpu(tid INTEGER, g INTEGER, doing TEXT, why TEXT, call TEXT, object INTEGER, begin_ns INTEGER,"
+    " able_ns INTEGER, end_ns INTEGER, duration_ns INTEGER, queued_ns INTEGER, ended INTEGER, cpu_from INTEGER,"
+    " cpu_to INTEGER, by TEXT, by_pid INTEGER, waker INTEGER, waker_g INTEGER, site INTEGER);"
+    "CREATE TABLE oncpu(tid INTEGER, cpu INTEGER, begin_ns INTEGER, end_ns INTEGER, duration_ns INTEGER,"
+    " ended INTEGER);"
     "CREATE TABLE counters(time_ns INTEGER, running INTEGER, runnable INTEGER, blocking_call INTEGER,"
     " preempted INTEGER, waiting INTEGER);"
 
@@ -97,6 +103,48 @@ static const char schema[] =
     " max(f.depth = 0) AS self FROM samples s JOIN frames f USING(site) GROUP BY s.rowid, f.function)"
     " GROUP BY function ORDER BY self_ns DESC, total_ns DESC, function;"
 
+    /* Who had the CPU while threads with goroutines could run and got none: who took most first. Each time counts for
+     * who had the CPU for most of it. A pid of NULL is not known. */
+    "CREATE VIEW stopped_by AS"
+    " SELECT by AS program, by_pid AS pid, count(*) AS times, sum(queued_ns) AS queued_ns, max(queued_ns) AS max_ns,"
+    " count(DISTINCT g) AS goroutines FROM offcpu WHERE g IS NOT NULL AND queued_ns > 0"
+    " GROUP BY by, by_pid ORDER BY sum(queued_ns) DESC, by, by_pid;"
+
+    /* Where goroutines block their threads, and in what: a call of NULL is none, or not known. */
+    "CREATE VIEW blocked_at AS"
+    " SELECT doing, call, function, place, count(*) AS times, sum(duration_ns - coalesce(queued_ns, 0)) AS blocked_ns,"
+    " max(duration_ns - coalesce(queued_ns, 0)) AS max_ns FROM"
+    " (SELECT o.*, gs.function AS function, sites.place AS place FROM offcpu o JOIN goroutines gs USING(g)"
+    " LEFT JOIN sites ON sites.site = o.site WHERE o.why = 'blocked')"
+    " GROUP BY doing, call, function, place ORDER BY sum(duration_ns - coalesce(queued_ns, 0)) DESC, call, function;"
+
+    /* Which thread wakes which, where it waits for a futex, and how late the kernel lets it run. */
+    "CREATE VIEW thread_wakes AS"
+    " SELECT waker, tid, call, object, count(*) AS times, sum(queued_ns) AS queued_ns, max(queued_ns) AS max_ns,"
+    " sum(cpu_from <> cpu_to) AS moved FROM offcpu WHERE waker IS NOT NULL AND why = 'blocked'"
+    " GROUP BY waker, tid, call, object ORDER BY times DESC, waker, tid;"
+
+    /* What each G did with its life, and what the kernel did with its thread meanwhile: blocked, or could run and got
+     * no CPU. Where that is not known apart, it is blocked. What is under way at the end is not told. There is nothing
+     * where the tier does not tell of single times. */
+    "CREATE VIEW kernel_time AS"
+    " SELECT g, function, running_ns - run_blocked_ns - run_queued_ns AS on_cpu_ns, run_blocked_ns, run_queued_ns,"
+    " calls_ns - call_blocked_ns - call_queued_ns AS call_on_cpu_ns, call_blocked_ns, call_queued_ns,"
+    " runnable_ns, waiting_ns FROM (SELECT g, function, lifetime_ns,"
+    " coalesce(sum(CASE WHEN s.state IN ('running', 'running without a P') THEN duration_ns END), 0) AS running_ns,"
+    " coalesce(sum(CASE WHEN s.state = 'blocking call' THEN duration_ns END), 0) AS calls_ns,"
+    " coalesce(sum(CASE WHEN s.state = 'runnable' THEN duration_ns END), 0) AS runnable_ns,"
+    " coalesce(sum(CASE WHEN s.state = 'waiting' THEN duration_ns END), 0) AS waiting_ns"
+    " FROM goroutines JOIN slices s USING(g) GROUP BY g) LEFT JOIN (SELECT gs.g AS g,"
+    " coalesce(sum(CASE WHEN o.doing = 'running' THEN o.duration_ns - coalesce(o.queued_ns, 0) END), 0)"
+    " AS run_blocked_ns,"
+    " coalesce(sum(CASE WHEN o.doing = 'running' THEN o.queued_ns END), 0) AS run_queued_ns,"
+    " coalesce(sum(CASE WHEN o.doing = 'blocking call' THEN o.duration_ns - coalesce(o.queued_ns, 0) END), 0)"
+    " AS call_blocked_ns,"
+    " coalesce(sum(CASE WHEN o.doing = 'blocking call' THEN o.queued_ns END), 0) AS call_queued_ns"
+    " FROM goroutines gs LEFT JOIN offcpu o USING(g) GROUP BY gs.g) USING(g)"
+    " WHERE EXISTS (SELECT 1 FROM meta WHERE key = 'kernel_tier' AND value IN ('perf', 'bpf')) ORDER BY g;"
+
     /* What each G did with its life. */
     "CREATE VIEW time_by_state AS"
     " SELECT g, function, lifetime_ns,"
@@ -127,6 +175,8 @@ enum insert {
     INSERT_THREAD,
     INSERT_COUNTER,
     INSERT_SAMPLE,
+    INSERT_OFFCPU,
+    INSERT_ONCPU,
     INSERTS
 };
 
@@ -143,6 +193,8 @@ static const char *const inserts[INSERTS] = {
     [INSERT_MESSAGE] = "INSERT INTO messages VALUES(?,?,?,?,?)",
     [INSERT_THREAD] = "INSERT INTO threads VALUES(?,?,?,?,?)",
     [INSERT_SAMPLE] = "INSERT INTO samples VALUES(?,?,?,?,?,?)",
+    [INSERT_OFFCPU] = "INSERT INTO offcpu VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+    [INSERT_ONCPU] = "INSERT INTO oncpu VALUES(?,?,?,?,?,?)",
     [INSERT_COUNTER] = "INSERT INTO counters VALUES(?,?,?,?,?,?)",
 };
 
@@ -393,6 +445,53 @@ static int sqlite_hold(struct export *export, const struct export_hold *hold)
     return row_end(export, &row);
 }
 
+static void number_if(struct row *row, bool known, int64_t value)
+{
+    if (known)
+        number(row, value);
+    else
+        null(row);
+}
+
+static int sqlite_offcpu(struct export *export, struct export_thread *thread, const struct export_offcpu *off)
+{
+    const struct kernel_interval *told = off->told;
+    char call[KERNELWORDS_CALL_BYTES];
+    struct row row = row_begin(export, INSERT_OFFCPU);
+    number(&row, (int64_t)thread->tid);
+    reference(&row, off->g);
+    text_or_null(&row, export_doing_name(off->doing));
+    text(&row, export_why_name(told->why));
+    text_or_null(&row, told->call >= 0 ? kernelwords_call(told->call, call) : NULL);
+    reference(&row, export_off_object(told));
+    number(&row, off->begin_ns);
+    number_if(&row, told->able_known, off->able_ns);
+    number(&row, off->end_ns);
+    number(&row, off->end_ns - off->begin_ns);
+    number_if(&row, told->able_known, off->end_ns - off->able_ns);
+    number(&row, off->ended);
+    number_if(&row, told->by_known, told->cpu_from);
+    number_if(&row, told->by_known, told->cpu_to);
+    text_or_null(&row, told->most.name);
+    reference(&row, told->most.pid);
+    reference(&row, told->waker.tid == KERNEL_TID_HIDDEN ? 0 : told->waker.tid);
+    reference(&row, told->waker.g);
+    site(export, &row, told->stack);
+    return row_end(export, &row);
+}
+
+static int sqlite_oncpu(struct export *export, struct export_thread *thread, const struct export_oncpu *on)
+{
+    struct row row = row_begin(export, INSERT_ONCPU);
+    number(&row, (int64_t)thread->tid);
+    number_if(&row, on->cpu_known, on->cpu);
+    number(&row, on->begin_ns);
+    number(&row, on->end_ns);
+    number(&row, on->end_ns - on->begin_ns);
+    number(&row, on->until_known);
+    return row_end(export, &row);
+}
+
 static int sqlite_counts(struct export *export, const struct export_counts *counts)
 {
     struct row row = row_begin(export, INSERT_COUNTER);
@@ -463,6 +562,8 @@ static int meta_write(struct export *export)
     int result = meta_text(export, "command", info->command);
     if (!result)
         result = meta_text(export, "host", info->host);
+    if (!result)
+        result = meta_text(export, "kernel_tier", kernelwords_tier(export->kernel_tier));
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0] && !result; i++) {
         struct row row = row_begin(export, INSERT_META);
         text(&row, numbers[i].key);
@@ -509,6 +610,8 @@ const struct export_format export_sqlite = {
     .message = sqlite_message,
     .sample = sqlite_sample,
     .hold = sqlite_hold,
+    .oncpu = sqlite_oncpu,
+    .offcpu = sqlite_offcpu,
     .counts = sqlite_counts,
     .finish = sqlite_finish,
     .close = sqlite_close,

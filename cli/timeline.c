@@ -1,6 +1,9 @@
 /* See timeline.h. The states of Gs are intervals.h's matter, spans spans.h's; here they are cut to the window and put
- * together with what else is told: who holds a P, how many Gs are in a state, when a G is over. */
+ * together with what else is told: who holds a P, how many Gs are in a state, when a G is over. Which threads have a
+ * CPU is threadline.h's matter. */
 #include "timeline.h"
+
+#include "threadline.h"
 
 #include "trace/cpusamples.h"
 #include "trace/intervals.h"
@@ -33,6 +36,7 @@ struct timeline {
     struct table gs; /* of struct known */
     struct known *last;
     struct holder holders[PS_MAX];
+    struct threadline threads; /* the kernel's side */
     struct export_counts counts, told; /* as it is now, from the time of the last change; as it was told last */
     bool counts_told;
     int64_t now_ns;
@@ -317,6 +321,7 @@ struct timeline *timeline_open(struct export *export, const struct timeline_opti
     timeline->export = export;
     timeline->options = *options;
     timeline->counts.time_ns = -1;
+    threadline_open(&timeline->threads, export, options->from_ns, options->to_ns);
     timeline->intervals = intervals_open(export->trace, interval_closed, timeline);
     timeline->spans = spans_open();
     if (!timeline->intervals || !timeline->spans) {
@@ -337,6 +342,7 @@ void timeline_close(struct timeline *timeline)
     table_clear(&timeline->gs);
     intervals_close(timeline->intervals);
     spans_close(timeline->spans);
+    threadline_close(&timeline->threads);
     free(timeline);
 }
 
@@ -357,6 +363,8 @@ int timeline_add(struct timeline *timeline, const struct gmpt_event *event)
         result = spans_add(timeline->spans, event);
     if (!result)
         result = holders_add(timeline, event);
+    if (!result)
+        result = threadline_add(&timeline->threads, event, timeline->intervals);
     if (!result && event->type == GMPT_EVENT_user_log)
         result = message_tell(timeline, event);
     if (!result && event->type == GMPT_EVENT_cpu_sample)
@@ -401,6 +409,8 @@ int timeline_finish(struct timeline *timeline)
         result = spans_cut(timeline->spans, timeline->now_ns);
     for (uint64_t p = 0; p < PS_MAX && !result; p++)
         result = holder_leaves(timeline, p);
+    if (!result)
+        result = threadline_finish(&timeline->threads, timeline->now_ns);
     if (!result)
         result = counts_tell(timeline);
     return result ? result : gs_finish(timeline);

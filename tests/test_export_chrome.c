@@ -75,6 +75,44 @@ TEST(export_chrome, all_that_a_trace_has)
     ck_assert_str_eq(exported_err, "");
 }
 
+TEST(export_chrome, threads_on_cpus_and_off_are_a_process_of_their_own)
+{
+    exported_golden("kernel");
+    ck_assert_int_eq(exported_run("$GMPTRACE export --format=chrome -o - | grep '\"pid\":5'"), 0);
+    ck_assert_str_eq(
+        exported_out,
+        "{\"ph\":\"M\",\"pid\":5,\"tid\":0"
+        ",\"name\":\"process_name\",\"args\":{\"name\":\"threads on CPUs\"}},\n"
+        "{\"ph\":\"M\",\"pid\":5,\"tid\":71,\"name\":\"thread_name\",\"args\":{\"name\":\"M71\"}},\n"
+        "{\"ph\":\"X\",\"pid\":5,\"tid\":71,\"ts\":0.040,\"dur\":0.020"
+        ",\"name\":\"in the run queue\",\"cat\":\"runqueue\",\"args\":{\"g\":0}},\n"
+        "{\"ph\":\"M\",\"pid\":5,\"tid\":70,\"name\":\"thread_name\",\"args\":{\"name\":\"M70\"}},\n"
+        "{\"ph\":\"X\",\"pid\":5,\"tid\":70,\"ts\":0.100,\"dur\":0.050"
+        ",\"name\":\"preempted\",\"cat\":\"runqueue\",\"args\":{\"g\":1,\"by\":\"ffmpeg (process 9)\"}},\n"
+        "{\"ph\":\"X\",\"pid\":5,\"tid\":71,\"ts\":0.060,\"dur\":0.060"
+        ",\"name\":\"on a CPU\",\"cat\":\"oncpu\",\"args\":{}},\n"
+        "{\"ph\":\"X\",\"pid\":5,\"tid\":71,\"ts\":0.120,\"dur\":0.060"
+        ",\"name\":\"futex\",\"cat\":\"offcpu\",\"args\":{\"g\":2}},\n"
+        "{\"ph\":\"X\",\"pid\":5,\"tid\":71,\"ts\":0.180,\"dur\":0.005"
+        ",\"name\":\"in the run queue\",\"cat\":\"runqueue\",\"args\":{\"g\":2}},\n"
+        "{\"ph\":\"s\",\"pid\":5,\"tid\":70,\"ts\":0.180,\"id\":1"
+        ",\"name\":\"wakes\",\"cat\":\"wakeup\"},\n"
+        "{\"ph\":\"f\",\"pid\":5,\"tid\":71,\"ts\":0.185,\"id\":1,\"bp\":\"e\""
+        ",\"name\":\"wakes\",\"cat\":\"wakeup\"},\n"
+        "{\"ph\":\"X\",\"pid\":5,\"tid\":70,\"ts\":0.150,\"dur\":0.070"
+        ",\"name\":\"on a CPU\",\"cat\":\"oncpu\",\"args\":{\"cpu\":0}},\n"
+        "{\"ph\":\"X\",\"pid\":5,\"tid\":70,\"ts\":0.220,\"dur\":0.050"
+        ",\"name\":\"read\",\"cat\":\"offcpu\",\"args\":{\"g\":1}},\n"
+        "{\"ph\":\"X\",\"pid\":5,\"tid\":70,\"ts\":0.270,\"dur\":0.010"
+        ",\"name\":\"in the run queue\",\"cat\":\"runqueue\",\"args\":{\"g\":1,\"by\":\"ffmpeg (process 9)\"}},\n"
+        "{\"ph\":\"X\",\"pid\":5,\"tid\":70,\"ts\":0.280,\"dur\":0.720"
+        ",\"name\":\"on a CPU, then not told\",\"cat\":\"oncpu\",\"args\":{\"cpu\":0}},\n"
+        "{\"ph\":\"X\",\"pid\":5,\"tid\":71,\"ts\":0.185,\"dur\":0.815"
+        ",\"name\":\"on a CPU, then not told\",\"cat\":\"oncpu\",\"args\":{\"cpu\":1}},\n");
+    ck_assert_int_eq(exported_run("$GMPTRACE export --format=chrome -o -"), 0);
+    ck_assert(sample_json_valid_decimals(exported_out));
+}
+
 TEST(export_chrome, nothing_is_valid_json_too)
 {
     exported_golden("export");

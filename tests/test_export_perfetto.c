@@ -183,6 +183,41 @@ TEST(export_perfetto, all_that_a_trace_has)
     done();
 }
 
+TEST(export_perfetto, threads_on_cpus_and_off_and_who_woke_them)
+{
+    exported("kernel", "--every=1s");
+    char *text = story();
+    ck_assert_str_eq(text, "M71 CPU: in the run queue 40-60\n"
+                           "M70 CPU: preempted 100-150 g=1 cpu=0 by=ffmpeg (process 9)\n"
+                           "M71 CPU: on a CPU 60-120\n"
+                           "M71 CPU: futex 120-180 g=2 object=0xf0 woken_by=M70 at=0x1031\n"
+                           "M70 CPU: wakes 180 wakes=71 object=0xf0 ->1\n"
+                           "M71 CPU: in the run queue 180-185 g=2 cpu=1\n"
+                           "G1 0x10: runnable 10-20\n"
+                           "G1 0x10: running 20-200 p=0\n"
+                           "P0: 0x10 20-200 g=1\n"
+                           "M70 CPU: on a CPU 150-220 cpu=0\n"
+                           "M70 CPU: read 220-270 g=1 woken_by=other programs\n"
+                           "M70 CPU: in the run queue 270-280 g=1 cpu=0 by=ffmpeg (process 9)\n"
+                           "G1 0x10: blocking call 200-300 at=0x1021\n"
+                           "G2 0x20: runnable 30-70\n"
+                           "G2 0x20: running 70-300 p=1\n"
+                           "P1: 0x20 70-300 g=2\n"
+                           "M71: P1 65-305\n"
+                           "G1 0x10: running 300-400 p=0\n"
+                           "P0: 0x10 300-400 g=1\n"
+                           "M70: P0 0-1000\n"
+                           "M70 CPU: on a CPU, then not told 280-1000 cpu=0\n"
+                           "M71 CPU: on a CPU, then not told 185-1000 cpu=1 <-1\n"
+                           "goroutines running: 0 @400\n"
+                           "goroutines runnable: 0 @400\n"
+                           "goroutines waiting: 0 @400\n"
+                           "goroutines blocking call: 0 @400\n"
+                           "goroutines running without a P: 0 @400\n");
+    free(text);
+    done();
+}
+
 TEST(export_perfetto, the_clock_is_the_machines)
 {
     exported("export", "");
@@ -230,10 +265,40 @@ TEST(export_perfetto, tracks_are_below_the_process)
     done();
 }
 
+/* The track of a thread's CPU is below the thread's, and an arrow that begins ends. */
+TEST(export_perfetto, tracks_of_cpus_are_below_their_threads)
+{
+    uint64_t thread = 0, cpu = 0, begun = 0, ended = 0;
+    exported("kernel", "");
+    for (size_t i = 0; i < trace->n_packet; i++) {
+        const Perfetto__Protos__TrackDescriptor *track = trace->packet[i]->track_descriptor;
+        const Perfetto__Protos__TrackEvent *event = trace->packet[i]->track_event;
+        if (track && track->name && strcmp(track->name, "M71") == 0)
+            thread = track->uuid;
+        if (track && track->name && strcmp(track->name, "M71 CPU") == 0)
+            cpu = track->parent_uuid;
+        begun += event ? event->n_flow_ids : 0;
+        ended += event ? event->n_terminating_flow_ids : 0;
+    }
+    ck_assert_uint_ne(thread, 0);
+    ck_assert_uint_eq(cpu, thread);
+    ck_assert_uint_eq(begun, 1);
+    ck_assert_uint_eq(ended, 1);
+    done();
+}
+
 /* By the protobuf compiler's own decoder. */
 TEST(export_perfetto, protoc_decodes_it)
 {
     char *root = getcwd(NULL, 0);
+    exported_golden("kernel");
+    ck_assert_int_eq(exported_run("$GMPTRACE export --format=perfetto -o - | protoc-c --proto_path=%s/cli "
+                                  "--decode=perfetto.protos.Trace %s/cli/perfetto.proto",
+                                  root, root),
+                     0);
+    exported_has(exported_out, "name: \"M71 CPU\"");
+    exported_has(exported_out, "name: \"in the run queue\"");
+    exported_has(exported_out, "flow_ids: 1");
     exported_golden("export");
     ck_assert_int_eq(exported_run("$GMPTRACE export --format=perfetto -o - | protoc-c --proto_path=%s/cli "
                                   "--decode=perfetto.protos.Trace %s/cli/perfetto.proto",
@@ -263,7 +328,7 @@ TEST(export_perfetto, an_empty_window_is_a_trace_all_the_same)
 
 TEST(export_perfetto, all_traces_decode)
 {
-    static const char *const traces[] = { "hello", "loss", "preempt", "retake", "user" };
+    static const char *const traces[] = { "hello", "kernel", "loss", "preempt", "retake", "user" };
     for (size_t i = 0; i < sizeof traces / sizeof traces[0]; i++) {
         exported(traces[i], "--every=0ns");
         char *text = story();
