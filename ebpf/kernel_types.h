@@ -18,8 +18,8 @@ typedef _Bool bool;
 #define true 1
 #define false 0
 
-enum { BPF_MAP_TYPE_RINGBUF = 27, BPF_MAP_TYPE_TASK_STORAGE = 29 };
-enum { BPF_F_NO_PREALLOC = 1 };
+enum { BPF_MAP_TYPE_ARRAY = 2, BPF_MAP_TYPE_RINGBUF = 27, BPF_MAP_TYPE_TASK_STORAGE = 29 };
+enum { BPF_F_NO_PREALLOC = 1, BPF_F_MMAPABLE = 1024 };
 enum { BPF_LOCAL_STORAGE_GET_F_CREATE = 1 };
 enum { BPF_RB_NO_WAKEUP = 1 };
 enum { BPF_F_USER_STACK = 256 };
@@ -34,10 +34,25 @@ struct thread_info {
     __u32 cpu; /* Linux 5.16 */
 };
 
+/* A CPU's queue, and the time of its scheduler. */
+struct rq {
+    __u64 clock;
+};
+
+struct cfs_rq {
+    struct rq *rq;
+};
+
+struct sched_entity {
+    struct cfs_rq *cfs_rq; /* with CONFIG_FAIR_GROUP_SCHED */
+};
+
 struct task_struct {
     struct thread_info thread_info;
+    void *stack;          /* its lower end, in the kernel */
     unsigned int __state; /* Linux 5.14 */
     int pid, tgid;        /* a thread's id, its process's */
+    struct sched_entity se;
     char comm[16];
     struct thread_struct thread;
 };
@@ -47,7 +62,7 @@ struct task_struct___old {
 };
 
 struct pt_regs {
-    unsigned long orig_ax, di, sp;
+    unsigned long orig_ax, di, ip, sp;
 };
 
 struct user_fpsimd_context___arm64 {
@@ -64,7 +79,7 @@ struct task_struct___arm64 {
 
 struct pt_regs___arm64 {
     __u64 orig_x0;
-    __u64 sp;
+    __u64 sp, pc;
     __s32 syscallno;
 };
 

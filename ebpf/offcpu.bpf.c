@@ -1,21 +1,37 @@
 /* The kernel's half of watching a program's threads: when each lost its CPU, why, to whom, and who woke it.
  *
  * A switch has two sides. As a thread of ours loses the CPU its memory is mapped, so that is when its word is read and
- * everything is noted in the thread's storage; nothing is written to the ring then. As it gets a CPU back there is one
- * record of the whole interval. So a switch costs one read, and one record.
+ * everything is noted in the thread's slot; nothing is told then. As it gets a CPU back there is one record of the
+ * whole interval. So a switch costs one read of the clock, one of the program's memory, and one record.
  *
  *     switch out   note when, the word, the system call, who is next
  *     waking       note who wakes it (its word, if it is one of ours)
  *     wakeup       note when it became runnable
- *     switch in    write all of that; forget it
+ *     switch in    tell all of that; forget it
  *
  * Only raw tracepoints with BTF are used: they need CAP_BPF and CAP_PERFMON, no tracefs, and cost other processes a
  * comparison. System calls are not traced; what call a thread sleeps in is in its saved registers. Nobody is woken by a
  * record: that would cost more than all the rest, and the loader looks every few milliseconds anyhow.
  *
+ * A call of a helper costs more than what most of them do, the more where returns are slowed down against speculation:
+ * reading the clock takes as long as all of a switch's own work. So what each switch needs is in memory that the
+ * program reads and writes itself: slots found by a thread's id, lanes of records (struct offcpu_lane), the time that
+ * the scheduler itself has just taken (the clock of the CPU's queue), saved registers. The read of the word is the one
+ * call that is left. Before, with task storage, a locked ring and the clock, a switch took four times as long. What is
+ * long, or rare, goes through a ring and has stacks: the kernel's as it comes back, while it is not running yet; its
+ * own only now and then, as it leaves.
+ *
  * A waker may come while the thread is still on its way to sleep. Who that is stays noted over the switch out, which
- * writes other members than a waker does; it counts only if a wakeup follows, before which there is always a waking.
- * The word of the thread that takes the CPU is read as well if it is of the same process, since the memory is the same.
+ * writes other members than a waker does; it counts only if a wakeup follows, before which there is always a waking. A
+ * thread that takes the CPU has the word that it left with, since it alone writes there.
+ *
+ * | what          | who writes                                        | how                                           |
+ * |---------------|---------------------------------------------------|-----------------------------------------------|
+ * | slot.tid      | whoever needs one first; as the thread ends, it   | compare and swap; a release, all else being 0 |
+ * | slot          | its switches: one after the other; of wakers, one | plain                                         |
+ * | lane.head     | switches on its CPU, with interrupts off          | a release, after the record                   |
+ * | lane.tail     | the loader                                        | a release, after it has read the record       |
+ * | lane.waiting  | anybody                                           | add                                           |
  *
  * SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 #include "kernel_types.h"
@@ -29,45 +45,120 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
+/* Set by the loader before loading: a power of two. */
+const volatile __u32 lane_records = 1;
+const volatile __u64 kernel_stack_ns = 0;
+/* What this kernel has: a clock of the scheduler that is one of all CPUs; a call that is none, to name a type. */
+const volatile bool scheduler_clock = false;
+const volatile bool has_cast = false;
+
 /* Set by the loader as it aims: see struct offcpu_target. No process has the first pid, not even the idle one. */
 volatile __u32 target_pid = OFFCPU_NOBODY;
 volatile __s64 thread_m_offset = 0;
 volatile __u32 m_word_offset = 0;
 
 struct offcpu_counts counts = {};
+struct offcpu_lane lanes[OFFCPU_CPUS] = {};
+
+extern void *bpf_rdonly_cast(const void *object, __u32 type) __ksym __weak;
+
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(map_flags, BPF_F_MMAPABLE);
+    __uint(max_entries, 1); /* for each CPU lane_records, by the loader */
+    __type(key, __u32);
+    __type(value, struct offcpu_record);
+} records SEC(".maps");
 
 struct {
     __uint(type, BPF_MAP_TYPE_RINGBUF);
-    __uint(max_entries, 8 << 20);
+    __uint(max_entries, 4 << 20);
 } ring SEC(".maps");
 
 /* A word's state: m_word_make in trace/segment.h. */
 #define OFFCPU_WORD_STATE 15
 #define OFFCPU_WORD_RUNNING 2
 
-/* A thread's, between its switch out and its switch in. */
-struct thread_state {
-    __u64 word_at;                 /* where its word lies, which never changes; 0 = not known yet */
-    bool exiting; /* its memory is not, or not for long, mapped as it is switched out */
-    bool stacked; /* `stack` is of this interval */
-    __u32 waits_for; /* the CPU, plus 1; 0 = it does not wait for one */
-    struct offcpu_stacked noted; /* valid while off_ns is not 0 */
-};
+#define TASK_IS_DEAD 0x80 /* as of the kernel's TASK_DEAD: it never runs again */
+
+/* ---- Threads ---------------------------------------------------------------------------------------------------- */
+
+#define SLOTS OFFCPU_SLOTS
+#define SLOTS_TRIED 8u /* from the one on that the id names */
+
+struct offcpu_slot slots[SLOTS] = {};
 
 struct {
     __uint(type, BPF_MAP_TYPE_TASK_STORAGE);
     __uint(map_flags, BPF_F_NO_PREALLOC);
     __type(key, int);
-    __type(value, struct thread_state);
-} threads SEC(".maps");
+    __type(value, struct offcpu_stack);
+} stacks SEC(".maps");
 
-static __always_inline struct thread_state *state_of(struct task_struct *task)
+/* What was written before is there for whoever sees it. x86 keeps the order of stores by itself. */
+static __always_inline void release_store(volatile __u64 *to, __u64 value)
 {
-    struct thread_state *state = bpf_task_storage_get(&threads, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
-    if (!state)
-        __sync_fetch_and_add(&counts.unseen, 1);
-    return state;
+    struct thread_struct *thread = 0;
+    barrier();
+    if (bpf_core_field_exists(thread->fsbase))
+        *to = value;
+    else
+        __sync_lock_test_and_set(to, value);
 }
+
+static __noinline struct offcpu_slot *slot_search(__u32 tid, bool make)
+{
+    for (__u32 i = 0; i < SLOTS_TRIED; i++) {
+        struct offcpu_slot *slot = &slots[(tid + i) & (SLOTS - 1)];
+        if (slot->tid == tid)
+            return slot;
+    }
+    if (!make)
+        return 0;
+    for (__u32 i = 0; i < SLOTS_TRIED; i++) {
+        struct offcpu_slot *slot = &slots[(tid + i) & (SLOTS - 1)];
+        __u32 was = __sync_val_compare_and_swap(&slot->tid, 0, tid);
+        if (was == 0 || was == tid)
+            return slot;
+    }
+    __sync_fetch_and_add(&counts.unseen, 1);
+    return 0;
+}
+
+/* NULL: it has none, or there is no room. */
+static __always_inline struct offcpu_slot *slot_of(struct task_struct *task, bool make)
+{
+    __u32 tid = (__u32)task->pid;
+    struct offcpu_slot *slot = &slots[tid & (SLOTS - 1)];
+    return slot->tid == tid ? slot : slot_search(tid, make);
+}
+
+/* Its thread never runs again. */
+static __always_inline void slot_free(struct offcpu_slot *slot)
+{
+    __u32 waits_for = slot->waits_for, cpu = waits_for - 1;
+    if (waits_for && cpu < OFFCPU_CPUS)
+        __sync_fetch_and_add(&lanes[cpu].waiting, -1);
+    __u64 *words = (__u64 *)slot;
+#pragma unroll
+    for (unsigned i = 1; i < sizeof *slot / sizeof *words; i++)
+        words[i] = 0;
+    release_store(words, 0);
+}
+
+/* ---- The time --------------------------------------------------------------------------------------------------- */
+
+#define CLOCK_TELL_NS 1000000
+
+/* Of a switch or wake-up of this thread that is under way, for which the scheduler has just read its clock. */
+static __always_inline __u64 clock_ns(struct task_struct *task)
+{
+    if (scheduler_clock && bpf_core_field_exists(task->se.cfs_rq))
+        return task->se.cfs_rq->rq->clock;
+    return bpf_ktime_get_ns();
+}
+
+/* ---- What a thread does ----------------------------------------------------------------------------------------- */
 
 static __always_inline __u64 thread_pointer(struct task_struct *task)
 {
@@ -80,30 +171,53 @@ static __always_inline __u64 thread_pointer(struct task_struct *task)
 }
 
 /* The process's memory is mapped: one of its threads had the CPU last. */
-static __always_inline __u64 word_read(struct task_struct *task, struct thread_state *state)
+static __always_inline __u64 word_read(struct task_struct *task, struct offcpu_slot *slot)
 {
     __u64 m = 0, word = 0;
     __u32 word_offset = m_word_offset;
-    if (word_offset == 0 || state->exiting)
+    if (word_offset == 0 || slot->exiting)
         return 0;
-    if (state->word_at == 0) {
+    if (slot->word_at == 0) {
         /* A thread that has not written there yet need not have that page. */
         if (bpf_probe_read_user(&m, sizeof m, (void *)(thread_pointer(task) + thread_m_offset)) || m == 0)
             return 0; /* no M, or not yet */
-        state->word_at = m + word_offset;
+        slot->word_at = m + word_offset;
     }
-    if (bpf_probe_read_user(&word, sizeof word, (void *)state->word_at)) {
+    if (bpf_probe_read_user(&word, sizeof word, (void *)slot->word_at)) {
         __sync_fetch_and_add(&counts.unread, 1);
         return OFFCPU_WORD_UNKNOWN;
     }
     return word;
 }
 
-static __always_inline void syscall_note(struct task_struct *task, struct offcpu_record *interval)
+/* They lie at the same place in each thread's stack in the kernel. */
+__u64 registers_offset = 0;
+
+static __always_inline struct pt_regs *registers_of(struct task_struct *task)
 {
+    __u64 offset = registers_offset;
+    if (has_cast && offset)
+        return bpf_rdonly_cast(task->stack + offset, bpf_core_type_id_kernel(struct pt_regs));
     struct pt_regs *registers = (void *)bpf_task_pt_regs(task);
+    registers_offset = (__u64)registers - (__u64)task->stack;
+    return registers;
+}
+
+static __always_inline __u64 instruction_of(struct pt_regs *registers)
+{
+    struct pt_regs___arm64 *arm = (void *)registers;
+    if (bpf_core_field_exists(registers->ip))
+        return registers->ip;
+    return bpf_core_field_exists(arm->pc) ? arm->pc : 0;
+}
+
+/* Which call it is in, and with what, or the page that it needs. */
+static __always_inline void syscall_note(struct pt_regs *registers, struct offcpu_slot *slot)
+{
+    struct offcpu_record *interval = &slot->noted;
     struct pt_regs___arm64 *arm = (void *)registers;
     interval->syscall = OFFCPU_NO_SYSCALL;
+    interval->argument = 0;
     if (bpf_core_field_exists(registers->orig_ax)) {
         interval->syscall = (__s32)registers->orig_ax;
         interval->argument = registers->di;
@@ -111,18 +225,21 @@ static __always_inline void syscall_note(struct task_struct *task, struct offcpu
         interval->syscall = arm->syscallno;
         interval->argument = arm->orig_x0;
     }
+    if (interval->syscall < 0) {
+        interval->syscall = OFFCPU_NO_SYSCALL;
+        interval->argument = instruction_of(registers) == slot->fault_ip ? slot->fault_address : 0;
+    }
 }
 
-/* Where a thread blocks that did not say that it would. It is still the one that runs. */
-static __always_inline void stack_note(void *context, struct task_struct *task, struct thread_state *state)
+/* Of the thread that runs. */
+static __always_inline void stack_copy(void *context, struct task_struct *task, struct offcpu_stack *stack)
 {
-    struct offcpu_stack *stack = &state->noted.stack;
     struct pt_regs *registers = (void *)bpf_task_pt_regs(task);
     struct pt_regs___arm64 *arm = (void *)registers;
     __u64 sp = 0;
-    if (bpf_core_field_exists(registers->orig_ax))
+    if (bpf_core_field_exists(registers->sp))
         sp = registers->sp;
-    else if (bpf_core_field_exists(arm->syscallno))
+    else if (bpf_core_field_exists(arm->sp))
         sp = arm->sp;
     long bytes = bpf_get_stack(context, stack->frame, sizeof stack->frame, BPF_F_USER_STACK);
     stack->frame_count = bytes > 0 ? (__u32)bytes / sizeof stack->frame[0] : 0;
@@ -133,13 +250,90 @@ static __always_inline void stack_note(void *context, struct task_struct *task, 
         stack->top_count = OFFCPU_TOP_WORDS / 4; /* near the stack's end */
     else if (bpf_probe_read_user(stack->top, sizeof stack->top / 8, (void *)sp) == 0)
         stack->top_count = OFFCPU_TOP_WORDS / 8;
-    state->stacked = true;
 }
 
-/* How many threads of the program wait for each CPU, as far as they have not been moved meanwhile, and since when
- * whoever has it has it, or they wait, whichever is later. Who has a CPU is told only while somebody waits for it. */
-__s32 waiting[OFFCPU_CPUS] = {};
-__u64 slice_ns[OFFCPU_CPUS] = {};
+/* Where a thread blocks that did not say that it would; not each time, when it does so all the time. */
+static __always_inline void stack_note(void *context, __u64 now_ns, struct task_struct *task, struct offcpu_slot *slot)
+{
+    __u64 used_ns = slot->copied_ns, most_ns = OFFCPU_COPY_NS * OFFCPU_COPIES;
+    if (used_ns + most_ns < now_ns)
+        used_ns = now_ns - most_ns;
+    if (used_ns + OFFCPU_COPY_NS > now_ns)
+        return;
+    struct offcpu_stack *stack = bpf_task_storage_get(&stacks, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+    if (!stack)
+        return;
+    slot->copied_ns = used_ns + OFFCPU_COPY_NS;
+    stack_copy(context, task, stack);
+    slot->stacked = true;
+}
+
+/* ---- What is told ----------------------------------------------------------------------------------------------- */
+
+/* What became of a record of this type that was to be written. */
+static __always_inline void record_count(__u32 type, bool written)
+{
+    if (type < OFFCPU_TYPES)
+        __sync_fetch_and_add(written ? &counts.records[type] : &counts.dropped[type], 1);
+}
+
+static __always_inline void record_write(const struct offcpu_record *record)
+{
+    record_count(record->type,
+                 bpf_ringbuf_output(&ring, (void *)record, sizeof *record, BPF_RB_NO_WAKEUP) == 0);
+}
+
+/* In a switch on this CPU. Returns whether there was room. */
+static __always_inline bool lane_write(__u32 cpu, const struct offcpu_record *record)
+{
+    struct offcpu_lane *lane = &lanes[cpu & (OFFCPU_CPUS - 1)];
+    __u64 head = lane->head, tail = *(volatile __u64 *)&lane->tail;
+    __u32 at = cpu * lane_records + ((__u32)head & (lane_records - 1));
+    struct offcpu_record *to = head - tail < lane_records ? bpf_map_lookup_elem(&records, &at) : 0;
+    if (!to)
+        return false;
+    *to = *record;
+    release_store(&lane->head, head + 1);
+    return true;
+}
+
+static __always_inline void clocks_tell(__u32 cpu, __u64 now_ns)
+{
+    struct offcpu_record both = { .type = OFFCPU_CLOCK, .off_ns = now_ns, .on_ns = bpf_ktime_get_ns() };
+    lanes[cpu & (OFFCPU_CPUS - 1)].clock_told_ns = now_ns;
+    lane_write(cpu, &both);
+}
+
+/* Room in the ring for a record with stacks, which begins so; NULL: there is none, and that is counted. */
+static __always_inline struct offcpu_stacked *stacked_reserve(__u32 type)
+{
+    struct offcpu_stacked *stacked = bpf_ringbuf_reserve(&ring, sizeof *stacked, 0);
+    record_count(type, stacked);
+    if (stacked)
+        stacked->stack.frame_count = stacked->stack.top_count = stacked->kernel.frame_count = 0;
+    return stacked;
+}
+
+/* A long time without a CPU. The thread is not running yet, so its stack in the kernel is where it waited. */
+static __always_inline void long_write(struct task_struct *task, const struct offcpu_slot *slot, __u64 lasted_ns)
+{
+    struct offcpu_stacked *stacked = stacked_reserve(OFFCPU_INTERVAL);
+    if (!stacked)
+        return;
+    stacked->record = slot->noted;
+    if (slot->stacked) {
+        const struct offcpu_stack *stack = bpf_task_storage_get(&stacks, task, 0, 0);
+        if (stack)
+            bpf_probe_read_kernel(&stacked->stack, sizeof stacked->stack, stack);
+    }
+    if (kernel_stack_ns && lasted_ns >= kernel_stack_ns) {
+        long bytes = bpf_get_task_stack(task, stacked->kernel.frame, sizeof stacked->kernel.frame, 0);
+        stacked->kernel.frame_count = bytes > 0 ? (__u32)bytes / sizeof stacked->kernel.frame[0] : 0;
+    }
+    bpf_ringbuf_submit(stacked, BPF_RB_NO_WAKEUP);
+}
+
+/* ---- Who waits for a CPU ---------------------------------------------------------------------------------------- */
 
 static __always_inline __u32 cpu_of(struct task_struct *task)
 {
@@ -149,140 +343,141 @@ static __always_inline __u32 cpu_of(struct task_struct *task)
     return bpf_core_field_exists(old->cpu) ? old->cpu : 0;
 }
 
-static __always_inline void waiting_begin(struct thread_state *state, __u32 cpu, __u64 now_ns)
+/* Who has a CPU is told only while somebody waits for it. */
+static __always_inline void waiting_begin(struct offcpu_slot *slot, __u32 cpu, __u64 now_ns)
 {
-    if (state->waits_for)
+    if (slot->waits_for || cpu >= OFFCPU_CPUS)
         return;
-    state->waits_for = cpu + 1;
-    if (waiting[cpu] <= 0)
-        slice_ns[cpu] = now_ns;
-    __sync_fetch_and_add(&waiting[cpu], 1);
+    slot->waits_for = cpu + 1;
+    if (lanes[cpu].waiting <= 0)
+        lanes[cpu].slice_ns = now_ns;
+    __sync_fetch_and_add(&lanes[cpu].waiting, 1);
 }
 
-static __always_inline void waiting_end(struct thread_state *state)
+static __always_inline void waiting_end(struct offcpu_slot *slot)
 {
-    __u32 cpu = state->waits_for - 1;
-    state->waits_for = 0;
-    if (cpu < OFFCPU_CPUS)
-        __sync_fetch_and_add(&waiting[cpu], -1);
-}
-
-static __always_inline void switch_out(void *context, __u64 now_ns, bool preempted, struct task_struct *prev,
-                                       struct task_struct *next)
-{
-    struct thread_state *state = state_of(prev);
-    if (!state)
-        return;
-    struct offcpu_record *interval = &state->noted.record;
-    interval->tid = (__u32)prev->pid;
-    interval->off_ns = now_ns;
-    interval->wake_ns = 0;
-    interval->flags = preempted || prev->__state == 0 ? OFFCPU_PREEMPTED : 0;
-    interval->cpu_from = bpf_get_smp_processor_id();
-    interval->word = word_read(prev, state);
-    syscall_note(prev, interval);
-    state->stacked = false;
-    if (!interval->flags && (interval->word & OFFCPU_WORD_STATE) == OFFCPU_WORD_RUNNING)
-        stack_note(context, prev, state);
-    interval->thief_tid = (__u32)next->pid;
-    interval->thief_pid = (__u32)next->tgid;
-    interval->thief_word = 0;
-    __builtin_memcpy(interval->thief_comm, next->comm, sizeof interval->thief_comm);
-    if (interval->flags)
-        waiting_begin(state, interval->cpu_from % OFFCPU_CPUS, now_ns);
-    if (interval->thief_pid == target_pid && !state->exiting) {
-        struct thread_state *thief = state_of(next);
-        if (thief)
-            interval->thief_word = word_read(next, thief);
-    }
-}
-
-/* What became of a record of this type that was to be written. */
-static __always_inline void record_count(__u32 type, long result)
-{
-    if (type < OFFCPU_TYPES)
-        __sync_fetch_and_add(result == 0 ? &counts.records[type] : &counts.dropped[type], 1);
-}
-
-static __always_inline void record_write(const struct offcpu_record *record)
-{
-    record_count(record->type, bpf_ringbuf_output(&ring, (void *)record, sizeof *record, BPF_RB_NO_WAKEUP));
+    __u32 waits_for = slot->waits_for, cpu = waits_for - 1;
+    slot->waits_for = 0;
+    if (waits_for && cpu < OFFCPU_CPUS)
+        __sync_fetch_and_add(&lanes[cpu].waiting, -1);
 }
 
 static __always_inline void slice_write(__u32 cpu, __u64 now_ns, struct task_struct *prev)
 {
+    struct offcpu_lane *lane = &lanes[cpu & (OFFCPU_CPUS - 1)];
+    __u64 began_ns = lane->slice_ns;
+    lane->slice_ns = now_ns;
+    if (prev->pid == 0 || now_ns - began_ns < OFFCPU_SLICE_NS)
+        return;
     struct offcpu_record slice = {
         .type = OFFCPU_SLICE,
-        .off_ns = slice_ns[cpu],
+        .off_ns = began_ns,
         .on_ns = now_ns,
         .thief_tid = (__u32)prev->pid,
         .thief_pid = (__u32)prev->tgid,
         .cpu_to = cpu,
     };
-    slice_ns[cpu] = now_ns;
-    if (prev->pid == 0 || now_ns - slice.off_ns < OFFCPU_SLICE_NS)
-        return;
     if (slice.thief_pid == target_pid) {
-        struct thread_state *state = state_of(prev);
-        if (state)
-            slice.thief_word = word_read(prev, state);
+        struct offcpu_slot *slot = slot_of(prev, true);
+        if (slot)
+            slice.thief_word = word_read(prev, slot);
     }
     __builtin_memcpy(slice.thief_comm, prev->comm, sizeof slice.thief_comm);
     record_write(&slice);
 }
 
-static __always_inline void switch_in(__u64 now_ns, struct task_struct *next)
+/* ---- Switches --------------------------------------------------------------------------------------------------- */
+
+static __always_inline void switch_out(void *context, __u64 now_ns, __u32 cpu, bool preempted, struct task_struct *prev,
+                                       struct task_struct *next, struct offcpu_slot *thief)
 {
-    struct thread_state *state = bpf_task_storage_get(&threads, next, 0, 0);
-    if (!state || state->noted.record.off_ns == 0)
+    struct offcpu_slot *slot = slot_of(prev, true);
+    __u32 state = prev->__state;
+    if (!slot)
+        return;
+    if (!preempted && state & TASK_IS_DEAD) {
+        slot_free(slot);
+        return;
+    }
+    struct offcpu_record *interval = &slot->noted;
+    interval->tid = (__u32)prev->pid;
+    interval->off_ns = now_ns;
+    interval->wake_ns = 0;
+    interval->flags = preempted || state == 0 ? OFFCPU_PREEMPTED : 0;
+    interval->cpu_from = cpu;
+    interval->word = word_read(prev, slot);
+    syscall_note(registers_of(prev), slot);
+    slot->stacked = false;
+    if (interval->flags)
+        waiting_begin(slot, cpu, now_ns);
+    else if ((interval->word & OFFCPU_WORD_STATE) == OFFCPU_WORD_RUNNING)
+        stack_note(context, now_ns, prev, slot);
+    interval->thief_tid = (__u32)next->pid;
+    interval->thief_pid = (__u32)next->tgid;
+    interval->thief_word = 0;
+    __builtin_memcpy(interval->thief_comm, next->comm, sizeof interval->thief_comm);
+    if (thief && !slot->exiting)
+        interval->thief_word = thief->noted.off_ns ? thief->noted.word : word_read(next, thief);
+}
+
+static __always_inline void switch_in(__u64 now_ns, __u32 cpu, struct task_struct *next, struct offcpu_slot *slot)
+{
+    __u64 off_ns = slot->noted.off_ns, lasted_ns = now_ns - off_ns;
+    if (off_ns == 0)
         return; /* it ran already as we came */
-    state->noted.record.on_ns = now_ns;
-    waiting_end(state);
-    state->noted.record.cpu_to = bpf_get_smp_processor_id();
-    if (state->stacked && state->noted.record.on_ns - state->noted.record.off_ns >= OFFCPU_STACK_NS)
-        record_count(OFFCPU_INTERVAL,
-                     bpf_ringbuf_output(&ring, &state->noted, sizeof state->noted, BPF_RB_NO_WAKEUP));
+    slot->noted.on_ns = now_ns;
+    slot->noted.cpu_to = cpu;
+    if (slot->waits_for)
+        waiting_end(slot);
+    if ((slot->stacked && lasted_ns >= OFFCPU_STACK_NS) || (kernel_stack_ns && lasted_ns >= kernel_stack_ns))
+        long_write(next, slot, lasted_ns);
+    else if (lane_write(cpu, &slot->noted))
+        lanes[cpu & (OFFCPU_CPUS - 1)].intervals++;
     else
-        record_write(&state->noted.record);
-    state->noted.record.off_ns = 0;
+        lanes[cpu & (OFFCPU_CPUS - 1)].dropped++;
+    slot->noted.off_ns = 0;
 }
 
 SEC("tp_btf/sched_switch")
 int BPF_PROG(on_switch, bool preempted, struct task_struct *prev, struct task_struct *next)
 {
     __u32 target = target_pid;
-    __u32 cpu = bpf_get_smp_processor_id() % OFFCPU_CPUS;
+    __u32 cpu = cpu_of(prev);
     bool from = (__u32)prev->tgid == target, to = (__u32)next->tgid == target;
-    bool awaited = waiting[cpu] > 0;
+    bool awaited = lanes[cpu & (OFFCPU_CPUS - 1)].waiting > 0;
     if (!from && !to && !awaited)
         return 0;
-    __u64 now_ns = bpf_ktime_get_ns(); /* of all: the first parts take a while */
+    __u64 now_ns = clock_ns(prev);
+    struct offcpu_slot *slot = to ? slot_of(next, true) : 0;
+    if (now_ns - lanes[cpu & (OFFCPU_CPUS - 1)].clock_told_ns >= CLOCK_TELL_NS)
+        clocks_tell(cpu, now_ns);
     if (awaited)
         slice_write(cpu, now_ns, prev);
     if (from)
-        switch_out(ctx, now_ns, preempted, prev, next);
-    if (to)
-        switch_in(now_ns, next);
+        switch_out(ctx, now_ns, cpu, preempted, prev, next, slot);
+    if (slot)
+        switch_in(now_ns, cpu, next, slot);
     return 0;
 }
 
 SEC("tp_btf/sched_waking")
 int BPF_PROG(on_waking, struct task_struct *task)
 {
-    if ((__u32)task->tgid != target_pid)
+    __u32 target = target_pid;
+    if ((__u32)task->tgid != target)
         return 0;
-    struct thread_state *state = state_of(task);
-    if (!state)
+    struct offcpu_slot *slot = slot_of(task, true);
+    if (!slot)
         return 0;
     struct task_struct *waker = bpf_get_current_task_btf();
-    state->noted.record.waker_tid = (__u32)waker->pid;
-    state->noted.record.waker_pid = (__u32)waker->tgid;
-    state->noted.record.waker_word = 0;
-    if ((__u32)waker->tgid != target_pid)
+    slot->noted.waker_tid = (__u32)waker->pid;
+    slot->noted.waker_pid = (__u32)waker->tgid;
+    slot->noted.waker_word = 0;
+    if ((__u32)waker->tgid != target)
         return 0;
-    struct thread_state *its = bpf_task_storage_get(&threads, waker, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
-    if (its)
-        state->noted.record.waker_word = word_read(waker, its);
+    struct offcpu_slot *own = slot_of(waker, true);
+    if (own)
+        slot->noted.waker_word = word_read(waker, own);
     return 0;
 }
 
@@ -291,11 +486,11 @@ int BPF_PROG(on_wakeup, struct task_struct *task)
 {
     if ((__u32)task->tgid != target_pid)
         return 0;
-    struct thread_state *state = state_of(task);
-    if (!state || state->noted.record.off_ns == 0)
+    struct offcpu_slot *slot = slot_of(task, true);
+    if (!slot || slot->noted.off_ns == 0)
         return 0;
-    state->noted.record.wake_ns = bpf_ktime_get_ns();
-    waiting_begin(state, cpu_of(task) % OFFCPU_CPUS, state->noted.record.wake_ns);
+    slot->noted.wake_ns = clock_ns(task);
+    waiting_begin(slot, cpu_of(task), slot->noted.wake_ns);
     return 0;
 }
 
@@ -304,14 +499,15 @@ int BPF_PROG(on_wakeup_new, struct task_struct *task)
 {
     if ((__u32)task->tgid != target_pid)
         return 0;
-    struct thread_state *state = state_of(task);
-    if (!state)
+    struct offcpu_slot *slot = slot_of(task, true);
+    if (!slot)
         return 0;
-    state->noted.record.tid = (__u32)task->pid;
-    state->noted.record.off_ns = state->noted.record.wake_ns = bpf_ktime_get_ns();
-    state->noted.record.flags = OFFCPU_NEW;
-    state->noted.record.syscall = OFFCPU_NO_SYSCALL;
-    state->noted.record.cpu_from = bpf_get_smp_processor_id();
+    slot->noted.tid = (__u32)task->pid;
+    slot->noted.off_ns = slot->noted.wake_ns = clock_ns(task);
+    slot->noted.word = 0;
+    slot->noted.flags = OFFCPU_NEW;
+    slot->noted.syscall = OFFCPU_NO_SYSCALL;
+    slot->noted.cpu_from = cpu_of(task);
     return 0;
 }
 
@@ -338,9 +534,9 @@ int BPF_PROG(on_exit, struct task_struct *task)
 {
     if ((__u32)task->tgid != target_pid)
         return 0;
-    struct thread_state *state = state_of(task);
-    if (state)
-        state->exiting = true;
+    struct offcpu_slot *slot = slot_of(task, true);
+    if (slot)
+        slot->exiting = true;
     thread_tell(OFFCPU_THREAD_EXIT, task);
     return 0;
 }

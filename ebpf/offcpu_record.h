@@ -1,5 +1,6 @@
-/* What the BPF program tells its loader, both of which include this. Times are CLOCK_MONOTONIC nanoseconds. Words are
- * what an M tells of itself (m_word_make in trace/segment.h), 0 of any other thread.
+/* What the BPF program tells its loader, both of which include this. Times of intervals and slices are nanoseconds of
+ * the scheduler's clock, which the loader makes CLOCK_MONOTONIC of, as all others are. Words are what an M tells of
+ * itself (m_word_make in trace/segment.h), 0 of any other thread.
  *
  * SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 #ifndef GMPT_OFFCPU_RECORD_H
@@ -9,7 +10,10 @@ enum offcpu_type {
     OFFCPU_INTERVAL,
     OFFCPU_THREAD_START,
     OFFCPU_THREAD_EXIT,
-    OFFCPU_SLICE, /* another thread has lost a CPU for which one of the program's waits */
+    OFFCPU_SLICE,  /* another thread has lost a CPU for which one of the program's waits */
+    OFFCPU_SAMPLE, /* what a thread executes */
+    OFFCPU_FAULTS, /* pages that a thread needed, and did not have */
+    OFFCPU_CLOCK,  /* for the loader alone: a moment by the scheduler's clock, off_ns, and by CLOCK_MONOTONIC, on_ns */
     OFFCPU_TYPES
 };
 
@@ -20,19 +24,21 @@ enum offcpu_flag {
 
 #define OFFCPU_SLICE_NS 50000 /* shorter ones are not told */
 #define OFFCPU_NO_SYSCALL (-1)
-#define OFFCPU_CPUS 4096u /* higher ones share */
+#define OFFCPU_CPUS 4096u /* higher ones are not seen */
 #define OFFCPU_WORD_UNKNOWN 15 /* it could not be read */
 #define OFFCPU_NOBODY (~0u) /* no process has this id */
 
 /* A thread was not on a CPU: one record, as it comes back. In OFFCPU_THREAD_START and _EXIT only type, tid and on_ns
- * are set; in OFFCPU_SLICE the thief, who had cpu_to from off_ns to on_ns while one waited for it. */
+ * are set; in OFFCPU_SLICE the thief, who had cpu_to from off_ns to on_ns while one waited for it; in OFFCPU_SAMPLE
+ * tid, on_ns, word and syscall; in OFFCPU_FAULTS the same, the last one's address in argument, and in off_ns how many
+ * there were since the last such record of the thread. */
 struct offcpu_record {
     __u32 type; /* enum offcpu_type */
     __u32 tid;
     __u64 off_ns, on_ns;
     __u64 wake_ns;  /* when it became runnable; 0 = it was all the time */
     __u64 word;     /* of the thread, as it lost the CPU */
-    __u64 argument; /* the first of the system call: of futex(2), its address */
+    __u64 argument; /* the first of the system call, of futex(2) its address; in none, that of the page it needs, or 0 */
     __s32 syscall;  /* the system call that it was in, OFFCPU_NO_SYSCALL = none */
     __u32 flags;    /* enum offcpu_flag */
     /* Who had the CPU next; tid 0 = nobody, it was idle. */
@@ -45,9 +51,13 @@ struct offcpu_record {
     __u32 cpu_from, cpu_to;
 };
 
-/* Of a thread that blocked while its word said that it runs a G: what lay on top of its stack, and its frames by their
- * pointers, the first of which is where it was. Only of intervals of OFFCPU_STACK_NS or more. */
+/* Of a thread that blocked while its word said that it runs a G, or that executes something: what lay on top of its
+ * stack, and its frames by their pointers, the first of which is where it was. Of intervals, only of those of
+ * OFFCPU_STACK_NS or more; and a thread that blocks without end in short ones shows its stack now and then: in each
+ * OFFCPU_COPY_NS once, or OFFCPU_COPIES times at once when it has not for long. */
 #define OFFCPU_STACK_NS 100000
+#define OFFCPU_COPY_NS 50000
+#define OFFCPU_COPIES 16
 #define OFFCPU_TOP_WORDS 64
 #define OFFCPU_FRAMES 24
 struct offcpu_stack {
@@ -57,17 +67,58 @@ struct offcpu_stack {
     __u64 top[OFFCPU_TOP_WORDS];
 };
 
-/* What is in the ring: a record, or a record with a stack. */
+/* Where it is in the kernel, by addresses there, the innermost first: of intervals that are long, and of samples. */
+#define OFFCPU_KERNEL_FRAMES 32
+struct offcpu_kernel {
+    __u32 frame_count; /* 0 = not known */
+    __u32 reserved;
+    __u64 frame[OFFCPU_KERNEL_FRAMES];
+};
+
+/* What is in the ring for what is rare: a record, or one with stacks. */
 struct offcpu_stacked {
     struct offcpu_record record;
     struct offcpu_stack stack;
+    struct offcpu_kernel kernel;
 };
+
+/* What is not rare, intervals without stacks, goes through memory that both sides have mapped, a lane for each CPU,
+ * which alone writes there: number n of CPU c is entry c * lane_records + n % lane_records of the map `records`. `tail`
+ * is the loader's: so many it has taken. */
+struct offcpu_lane {
+    __u64 head; /* written with all that is before it */
+    __u64 tail;
+    __u64 intervals, dropped; /* that were written; that found no room */
+    __u64 clock_told_ns; /* when both clocks were told of last */
+    __u64 reserved[3];
+    /* Written by all CPUs: how many of the program's threads wait for this CPU, as far as they have not been moved
+     * meanwhile, and since when whoever has it has it, or they wait, whichever is later. */
+    __s32 waiting;
+    __u32 reserved_too;
+    __u64 slice_ns;
+    __u64 reserved_all[6];
+};
+
+/* A thread's, from when it is first seen until it ends: the program's own notes, of which the loader reads the
+ * faults. */
+#define OFFCPU_SLOTS 4096u
+struct offcpu_slot {
+    __u32 tid;       /* 0 = free */
+    __u32 waits_for; /* the CPU, plus 1; 0 = it does not wait for one */
+    __u64 word_at;   /* where its word lies, which never changes; 0 = not known yet */
+    __u64 copied_ns; /* when it had used up what it may show of its stack */
+    __u64 fault_ip, fault_address; /* of its last page fault */
+    __u64 faults, faults_told, faults_told_ns;
+    __u8 exiting; /* its memory is not, or not for long, mapped as it is switched out */
+    __u8 stacked; /* its stack was copied in this interval */
+    struct offcpu_record noted; /* valid while off_ns is not 0 */
+} __attribute__((aligned(256)));
 
 /* All since the program was loaded; the loader reads them while they change. */
 struct offcpu_counts {
-    __u64 records[OFFCPU_TYPES]; /* written to the ring */
+    __u64 records[OFFCPU_TYPES]; /* written to the ring, or the lanes */
     __u64 dropped[OFFCPU_TYPES]; /* found no room there */
-    __u64 unseen;                /* intervals that were not noted, for want of memory for their thread's state */
+    __u64 unseen;                /* intervals that were not noted, for want of room for their thread's state */
     __u64 unread;                /* words that could not be read */
 };
 

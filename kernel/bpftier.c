@@ -46,7 +46,7 @@ static int bpftier_open(void **state, struct kernelside_lack *lack)
         return -EOPNOTSUPP;
     }
     const char *what = "the BPF program cannot be read";
-    int result = offcpu_open(&tier->offcpu);
+    int result = offcpu_open(&tier->offcpu, 1000000);
     if (result == 0) {
         what = "the kernel does not take the BPF program";
         result = offcpu_load(tier->offcpu);
@@ -104,7 +104,7 @@ static void interval_fill(struct kernel_record *record, const struct offcpu_reco
     record->interval.cpu_to = from->cpu_to;
 }
 
-static int record_take(const struct offcpu_record *from, const struct offcpu_stack *stack, void *arg)
+static int record_take(const struct offcpu_record *from, const struct offcpu_stacked *stacked, void *arg)
 {
     struct bpftier *tier = arg;
     if (from->type == OFFCPU_SLICE)
@@ -112,9 +112,9 @@ static int record_take(const struct offcpu_record *from, const struct offcpu_sta
     struct kernel_record record = { .tid = from->tid, .at_ns = from->on_ns };
     if (from->type == OFFCPU_INTERVAL) {
         interval_fill(&record, from, &tier->slices);
-        if (stack)
+        if (stacked)
             record.interval.stack_count =
-                blockplace_find(tier->place, stack, from->syscall >= 0, record.interval.stack);
+                blockplace_find(tier->place, &stacked->stack, from->syscall >= 0, record.interval.stack);
     } else {
         record.type = KERNEL_THREAD;
         record.thread.ended = from->type == OFFCPU_THREAD_EXIT;
@@ -154,7 +154,7 @@ static int bpftier_poll(void *state, bool last, kernelside_take *take, void *arg
     tier->take = take;
     tier->arg = arg;
     int result = offcpu_poll(tier->offcpu, record_take, tier);
-    return result < 0 ? result : losses_tell(tier);
+    return result ? result : losses_tell(tier);
 }
 
 const struct kernelside_tier kernelside_bpf = {

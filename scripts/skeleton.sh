@@ -21,7 +21,7 @@ done
 temporary=$(mktemp -d)
 trap 'rm -rf "$temporary"' EXIT
 # Every target has the same members of the kernel's types: which of them there are is found out as it is loaded.
-"$clang" -O2 -g -Wall -Werror -target bpf -D__TARGET_ARCH_x86 -fdebug-compilation-dir=. -c ebpf/offcpu.bpf.c \
+"$clang" -O2 -g -Wall -Werror -target bpf -mcpu=v3 -D__TARGET_ARCH_x86 -fdebug-compilation-dir=. -c ebpf/offcpu.bpf.c \
     -o "$temporary/offcpu.o"
 bpftool gen object "$temporary/offcpu.bpf.o" "$temporary/offcpu.o" # without what is for debuggers only
 {
