@@ -91,6 +91,7 @@ struct export_offcpu {
     const struct kernel_interval *told; /* the whole; valid during the call */
     uint64_t g;                         /* that was on the thread; 0 = none, or not known */
     enum gmpt_kernel_doing doing;
+    int32_t p; /* that the thread had as this ended; -1 = none, or not known */
     struct export_thread *waker;        /* NULL = not known, or not the program's */
     int64_t begin_ns, able_ns, end_ns;
     bool ended; /* false: it went on when what is told ends */

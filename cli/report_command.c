@@ -159,6 +159,7 @@ static int event_take(struct taking *taking, const struct gmpt_event *event)
     int result = summary_add(report->load.summary, event);
     result = result ? result : heatmap_event(report->heatmap, event);
     result = result ? result : report_flame_event(report->flame, event);
+    result = result ? result : report_kernel_event(report->kernel, event, taking->intervals);
     return result ? result : analysis_add(report->analysis, event);
 }
 
@@ -214,12 +215,13 @@ static int parts_open(struct report *report, const struct report_options *option
     report->over = report_over_open(report);
     report->delays = report_delays_open();
     report->owners = report_owners_open();
+    report->kernel = report_kernel_open(report);
     if (report->load.summary)
         report->analysis =
             analysis_open(summary_intervals(report->load.summary), report->load.trace, &analysis_options);
     return report->names && report->load.summary && report->heatmap && report->overtime && report->flame &&
                    report->sites && report->waits && report->over && report->delays && report->owners &&
-                   report->analysis
+                   report->kernel && report->analysis
                ? 0
                : -ENOMEM;
 }
@@ -227,6 +229,7 @@ static int parts_open(struct report *report, const struct report_options *option
 static void parts_close(struct report *report)
 {
     analysis_close(report->analysis);
+    report_kernel_close(report->kernel);
     report_owners_close(report->owners);
     report_delays_close(report->delays);
     report_over_close(report->over);
@@ -246,7 +249,7 @@ static int page_write(struct report *report)
     static int (*const parts[])(struct report *) = {
         report_head_write,   report_findings_write, report_heat_write,  report_flame_write,
         report_sites_write, report_waits_write, report_over_write,
-        report_delays_write, report_owners_write, report_slices_write,
+        report_delays_write, report_owners_write, report_kernel_write, report_slices_write,
     };
     char title[PLACE_TEXT_BYTES];
     snprintf(title, sizeof title, "%s", report->path);

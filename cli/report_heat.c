@@ -5,8 +5,7 @@
  *   "rows": [{"p": number or -1, "wait": [ns, ...], "busy": [...], "begun": [...], "longest": [...],
  *             "hogs": [[column, TABLE], ...], "nodes": [[node, victims TABLE, wakers TABLE], ...]}, ...],
  *   "lengths": [[column, length, count, victims TABLE, wakers TABLE], ...], "floors": [ns, ...] }
- * TABLE: [floor, key, weight, error, key, weight, error, ...]. Keys are numbers of the lists, 0 the rest: those that
- * show the same are one, whose weights and errors add up. */
+ * TABLE: see report_topk.c; keys are numbers of the lists, 0 the rest. */
 #include "report_parts.h"
 
 #include "trace/keyset.h"
@@ -66,8 +65,9 @@ static bool parts_make(struct shown_key *parts, const int64_t numbers[6])
     return true;
 }
 
-static int64_t victim_number(struct heat *heat, uint32_t key)
+static int64_t victim_number(void *heat_arg, uint32_t key)
 {
+    struct heat *heat = heat_arg;
     int64_t known = shown_get(&heat->victims, key);
     if (known >= 0)
         return known;
@@ -81,8 +81,9 @@ static int64_t victim_number(struct heat *heat, uint32_t key)
     return shown_put(&heat->victims, key, key == HEATMAP_OTHERS ? NULL : &parts);
 }
 
-static int64_t waker_number(struct heat *heat, uint32_t key)
+static int64_t waker_number(void *heat_arg, uint32_t key)
 {
+    struct heat *heat = heat_arg;
     int64_t known = shown_get(&heat->wakers, key);
     if (known >= 0)
         return known;
@@ -95,8 +96,9 @@ static int64_t waker_number(struct heat *heat, uint32_t key)
     return shown_put(&heat->wakers, key, key == HEATMAP_OTHERS ? NULL : &parts);
 }
 
-static int64_t hog_number(struct heat *heat, uint32_t key)
+static int64_t hog_number(void *heat_arg, uint32_t key)
 {
+    struct heat *heat = heat_arg;
     int64_t known = shown_get(&heat->hogs, key);
     if (known >= 0)
         return known;
@@ -110,30 +112,6 @@ static int64_t hog_number(struct heat *heat, uint32_t key)
     if (!parts_make(&parts, numbers))
         return -ENOMEM;
     return shown_put(&heat->hogs, key, key == HEATMAP_OTHERS ? NULL : &parts);
-}
-
-static int table_write(struct heat *heat, const struct topk *topk, int64_t (*number)(struct heat *, uint32_t))
-{
-    FILE *out = heat->report->out;
-    struct topk merged = { 0 };
-    for (uint32_t i = 0; i < topk->used; i++) {
-        int64_t key = number(heat, topk->entries[i].key);
-        if (key < 0)
-            return -ENOMEM;
-        uint32_t k = 0;
-        while (k < merged.used && merged.entries[k].key != (uint32_t)key)
-            k++;
-        if (k == merged.used)
-            merged.entries[merged.used++] = (struct topk_entry){ .key = (uint32_t)key };
-        merged.entries[k].weight += topk->entries[i].weight;
-        merged.entries[k].error += topk->entries[i].error;
-    }
-    fprintf(out, "[%" PRId64, topk_floor(topk));
-    for (uint32_t i = 0; i < merged.used; i++)
-        fprintf(out, ",%u,%" PRId64 ",%" PRId64, merged.entries[i].key, merged.entries[i].weight,
-                merged.entries[i].error);
-    fputc(']', out);
-    return 0;
 }
 
 static void cells_write(const struct report *report, unsigned row, const char *name, int which)
@@ -164,7 +142,7 @@ static int row_write(struct heat *heat, unsigned row)
         if (!topk)
             continue;
         fprintf(out, "%s[%u,", comma ? "," : "", column);
-        result = table_write(heat, topk, hog_number);
+        result = report_topk_write(out, topk, hog_number, heat);
         fputc(']', out);
         comma = true;
     }
@@ -175,10 +153,10 @@ static int row_write(struct heat *heat, unsigned row)
         if (!node)
             continue;
         fprintf(out, "%s[%u,", comma ? "," : "", number);
-        result = table_write(heat, &node->victims, victim_number);
+        result = report_topk_write(out, &node->victims, victim_number, heat);
         fputc(',', out);
         if (!result)
-            result = table_write(heat, &node->wakers, waker_number);
+            result = report_topk_write(out, &node->wakers, waker_number, heat);
         fputc(']', out);
         comma = true;
     }
@@ -198,10 +176,10 @@ static int lengths_write(struct heat *heat)
             if (!cell)
                 continue;
             fprintf(report->out, "%s[%u,%u,%" PRIu64 ",", comma ? "," : "", column, length, cell->count);
-            result = table_write(heat, &cell->victims, victim_number);
+            result = report_topk_write(report->out, &cell->victims, victim_number, heat);
             fputc(',', report->out);
             if (!result)
-                result = table_write(heat, &cell->wakers, waker_number);
+                result = report_topk_write(report->out, &cell->wakers, waker_number, heat);
             fputc(']', report->out);
             comma = true;
         }

@@ -9,6 +9,7 @@
 #include "trace/heatmap.h"
 #include "trace/intervals.h"
 #include "trace/overtime.h"
+#include "trace/topk.h"
 
 #include <stdint.h>
 #include <stdio.h>
@@ -50,6 +51,7 @@ struct report {
     struct report_over *over;
     struct report_delays *delays;
     struct report_owners *owners;
+    struct report_kernel *kernel;
     struct analysis *analysis; /* for its findings */
     FILE *out;
 };
@@ -96,6 +98,17 @@ void report_owners_close(struct report_owners *owners);
 int report_owners_closed(struct report_owners *owners, const struct interval *interval, uint32_t site,
                          uint32_t owner_site);
 int report_owners_write(struct report *report);
+
+/* report_kernel.c: what the kernel did with threads, over time and by goroutine. An event comes after the intervals
+ * have had it. */
+struct report_kernel *report_kernel_open(struct report *report);
+void report_kernel_close(struct report_kernel *kernel);
+int report_kernel_event(struct report_kernel *kernel, const struct gmpt_event *event,
+                        const struct intervals *intervals);
+int report_kernel_write(struct report *report);
+
+/* report_topk.c: a table of the heaviest; number makes the page's of its keys, which are not negative. */
+int report_topk_write(FILE *out, const struct topk *topk, int64_t (*number)(void *arg, uint32_t key), void *arg);
 
 /* report_findings.c: what is wrong. */
 int report_findings_write(struct report *report);

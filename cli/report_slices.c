@@ -1,14 +1,18 @@
 /* "worst": [[G, P, begin, end, function, creation stack, stack, cause, waker], ...], the longest delays, longest first;
  * "windows": [{"from": ns, "to": ns, "whole": of the trace, "cut": it was to be longer,
  *              "slices": [G, state, reason, P, begin, length, stack, ...], "wakes": [G, waker, time, latency, ...],
- *              "holds": [thread, P, begin, length, ...], "gs": [G, function, parent, ...]}, ...]
- * All times but `from` and `to` are since `from`.
+ *              "holds": [thread, P, begin, length, ...], "gs": [G, function, parent, ...],
+ *              "offs": [thread, P, G, doing, why, call, begin, ns blocked, ns in queue or -1, who had the CPU, stack,
+ *                       waker's thread, waker's G, futex or 0, ...], "offs_cut": there were more}, ...]
+ * All times but `from` and `to` are since `from`. offs are times without a CPU, by the kernel: doing is enum
+ * gmpt_kernel_doing, why, call and who had the CPU are strings.
  *
  * A short trace is one window. Of a longer one there are windows around the longest delays, found in the first reading,
  * which a second one fills: no more slices than asked for, whatever the trace's length. */
 #include "report_parts.h"
 
 #include "export.h"
+#include "kernelwords.h"
 #include "timeline.h"
 
 #include "trace/table.h"
@@ -19,6 +23,7 @@
 #include <string.h>
 
 #define WINDOWS_MAX 4
+#define STREAMS 5
 #define LATE_NS 1000000 /* events come in the order of causes, and so may be this much late by their clocks */
 
 struct told_g {
@@ -33,9 +38,11 @@ struct window {
     uint32_t count, max;
     bool whole, cut, done;
     struct table gs; /* of struct told_g */
-    FILE *slices, *wakes, *holds, *gs_out;
-    char *text[4];
-    size_t bytes[4];
+    uint32_t offs_count;
+    bool offs_cut;
+    FILE *slices, *wakes, *holds, *gs_out, *offs;
+    char *text[STREAMS];
+    size_t bytes[STREAMS];
 };
 
 /* ---- The longest delays ------------------------------------------------------------------------------------------ */
@@ -156,11 +163,56 @@ static int window_hold(struct export *export, const struct export_hold *hold)
     return 0;
 }
 
+/* Who had the CPU: a string. */
+static int64_t by_string(struct window *window, const struct kernel_interval *told)
+{
+    uint32_t own_pid = gmpt_trace_info(window->export.trace)->pid;
+    const struct kernel_task *by = &told->most;
+    char program[KERNELWORDS_PROGRAM_BYTES];
+    if (!by->tid)
+        return 0;
+    if (by->g)
+        snprintf(program, sizeof program, "thread %" PRIu32 " with G%" PRIu64, by->tid, by->g);
+    else if (by->pid && by->pid == own_pid)
+        snprintf(program, sizeof program, "thread %" PRIu32, by->tid);
+    else
+        kernelwords_program(by->pid, by->name, own_pid, program);
+    return report_string(window->report->names, program);
+}
+
+/* As many as slices: more would make the page grow with them. */
+static int window_offcpu(struct export *export, struct export_thread *thread, const struct export_offcpu *off)
+{
+    struct window *window = export->state;
+    const struct kernel_interval *told = off->told;
+    char why[KERNELWORDS_CALL_BYTES];
+    if (off->begin_ns >= window->to_ns)
+        return 0;
+    if (window->offs_count >= window->max) {
+        window->offs_cut = true;
+        return 0;
+    }
+    int64_t call = report_string(window->report->names, kernelwords_why(told, why));
+    int64_t word = report_string(window->report->names, export_why_name(told->why));
+    int64_t by = by_string(window, told), stack = report_stack(window->report->names, told->stack);
+    if (call < 0 || word < 0 || by < 0 || stack < 0 || g_tell(window, off->g) || g_tell(window, told->waker.g))
+        return -ENOMEM;
+    int64_t able_ns = window_end(window, off->able_ns), end_ns = window_end(window, off->end_ns);
+    fprintf(window->offs, ",%" PRIu64 ",%d,%" PRIu64 ",%d,%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64,
+            thread->tid, off->p, off->g, (int)off->doing, word, call, off->begin_ns - window->from_ns,
+            able_ns - off->begin_ns, told->able_known ? end_ns - able_ns : -1);
+    fprintf(window->offs, ",%" PRId64 ",%" PRId64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64, by, stack,
+            off->waker ? off->waker->tid : 0, off->waker ? told->waker.g : 0, export_off_object(told));
+    window->offs_count++;
+    return 0;
+}
+
 static const struct export_format window_format = {
     .name = "report",
     .slice = window_slice,
     .wakeup = window_wakeup,
     .hold = window_hold,
+    .offcpu = window_offcpu,
 };
 
 /* ---- Which windows ----------------------------------------------------------------------------------------------- */
@@ -215,8 +267,8 @@ static int window_open(struct report *report, struct window *window, struct gmpt
     window->max = max;
     window->export = (struct export){ .trace = trace, .format = &window_format, .state = window };
     struct timeline_options options = { window->from_ns, window->to_ns, 0 };
-    FILE **streams[] = { &window->slices, &window->wakes, &window->holds, &window->gs_out };
-    for (int i = 0; i < 4; i++)
+    FILE **streams[] = { &window->slices, &window->wakes, &window->holds, &window->gs_out, &window->offs };
+    for (int i = 0; i < STREAMS; i++)
         if (!(*streams[i] = open_memstream(&window->text[i], &window->bytes[i])))
             return -ENOMEM;
     window->timeline = timeline_open(&window->export, &options);
@@ -225,10 +277,10 @@ static int window_open(struct report *report, struct window *window, struct gmpt
 
 static void window_close(struct window *window)
 {
-    FILE *streams[] = { window->slices, window->wakes, window->holds, window->gs_out };
+    FILE *streams[] = { window->slices, window->wakes, window->holds, window->gs_out, window->offs };
     timeline_close(window->timeline);
     table_clear(&window->gs);
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < STREAMS; i++) {
         if (streams[i])
             fclose(streams[i]);
         free(window->text[i]);
@@ -237,16 +289,17 @@ static void window_close(struct window *window)
 
 static int window_write(struct window *window, FILE *out)
 {
-    FILE *streams[] = { window->slices, window->wakes, window->holds, window->gs_out };
-    for (int i = 0; i < 4; i++)
+    FILE *streams[] = { window->slices, window->wakes, window->holds, window->gs_out, window->offs };
+    for (int i = 0; i < STREAMS; i++)
         if (fflush(streams[i]) || ferror(streams[i]))
             return -ENOMEM;
-    /* wakes and holds begin with a comma */
+    /* wakes, holds and offs begin with a comma */
     fprintf(out, "{\"from\":%" PRId64 ",\"to\":%" PRId64 ",\"whole\":%s,\"cut\":%s,\n\"slices\":[%s],\n",
             window->from_ns, window->to_ns, window->whole ? "true" : "false", window->cut ? "true" : "false",
             window->text[0]);
-    fprintf(out, "\"wakes\":[%s],\n\"holds\":[%s],\n\"gs\":[%s]}", window->bytes[1] ? window->text[1] + 1 : "",
-            window->bytes[2] ? window->text[2] + 1 : "", window->text[3]);
+    fprintf(out, "\"wakes\":[%s],\n\"holds\":[%s],\n\"gs\":[%s],\n\"offs\":[%s],\"offs_cut\":%s}",
+            window->bytes[1] ? window->text[1] + 1 : "", window->bytes[2] ? window->text[2] + 1 : "", window->text[3],
+            window->bytes[4] ? window->text[4] + 1 : "", window->offs_cut ? "true" : "false");
     return 0;
 }
 

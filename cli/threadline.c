@@ -87,6 +87,7 @@ static int off_tell(struct threadline *threads, struct known *known, const struc
         .told = told,
         .g = doing ? doing->g->id : told->g,
         .doing = kernelgs_did(told, doing),
+        .p = kernelgs_p(&threads->gs, told->tid),
         .begin_ns = between(begin_ns, threads->from_ns, threads->to_ns),
         .able_ns = between(able_ns, threads->from_ns, threads->to_ns),
         .end_ns = between(end_ns, threads->from_ns, threads->to_ns),
@@ -98,6 +99,8 @@ static int off_tell(struct threadline *threads, struct known *known, const struc
     known->on_ns = known->last_ns = end_ns;
     if (result || end_ns < threads->from_ns || begin_ns >= threads->to_ns || !threads->export->format->offcpu)
         return result;
+    if (threads->export->places && told->stack)
+        place_code(threads->export->places, told->stack);
     bool woken = told->why == GMPT_KERNEL_BLOCKED && told->able_known && able_ns >= threads->from_ns &&
                  able_ns < threads->to_ns;
     if (woken)

@@ -1,17 +1,5 @@
 // Goroutines from parent to child, those of one function and place of start together; and groups that look leaked.
 
-function stateBar(ns) {
-    const whole = sum(ns), bar = el("div", { class: "states", role: "img", "aria-label":
-        STATE_ORDER.filter((state) => ns[state]).map((state) => STATES[state][0] + " " + percent(ns[state], whole)).join(", ") });
-    for (const state of STATE_ORDER) {
-        const part = el("i", { title: STATES[state][0] + " " + duration(ns[state]) + ", " + percent(ns[state], whole) });
-        part.style.background = css(STATES[state][1]);
-        part.style.width = (whole ? ns[state] / whole * 100 : 0) + "%";
-        bar.append(part);
-    }
-    return bar;
-}
-
 const CHILDREN_SHOWN = 200;
 
 // Site -> [[child, how many, example], ...], those started most first.
@@ -38,7 +26,7 @@ function treeNode([site, number, example], map, path, expanded, chosen) {
     const head = [el("b", { class: "code" }, siteTitle(site)), " ", el("span", { class: "soft" }, (number === 1 ? "G" + example : count(number) + " times") +
         (alive ? ", " + count(alive) + " alive at the end" : "") + (again ? ", as above" : "")),
     leaks ? [" ", el("a", { class: "tag bad", href: address("leaks", {}) }, count(leaks) + " suspected of leaking")] : null];
-    const body = [stackElement(create, "started at"), stateBar(ns), el("div", { class: "bar" }, link("latency", "latency", { site }),
+    const body = [stackElement(create, "started at"), splitBar(ns, kernelOfSite(site)), el("div", { class: "bar" }, link("latency", "latency", { site }),
         windowsIn(0, D.meta.end + 1).length ? link("G" + example + " in the timeline", "timeline", { by: "g", g: example }) : null)];
     return el("li", { id: "site-" + site + "-" + path.length, class: site === chosen ? "chosen" : null },
         el("details", { open: path.length < 3 || site === chosen }, el("summary", {}, head), body,
@@ -52,11 +40,7 @@ views.push({
         const map = spawnMap(), roots = map.get(0) || [], expanded = new Set();
         put(main, el("p", { class: "hint" }, "Who starts whom. Goroutines of one function that were started at one place are one entry; " +
             "the bar is how their time went. Those whose parent is not in the trace come first."),
-        el("p", { class: "legend" }, STATE_ORDER.map((state) => {
-            const patch = el("i");
-            patch.style.background = css(STATES[state][1]);
-            return el("span", {}, patch, STATES[state][0]);
-        })),
+        splitLegend(),
         roots.length ? el("ul", { class: "tree root" }, roots.map((root) => treeNode(root, map, [], expanded, +params.site)))
             : el("p", { class: "soft" }, "none"));
     },

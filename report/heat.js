@@ -150,6 +150,9 @@ function heatScope(params) {
     return { c0, c1 };
 }
 
+// Whether it is the kernel's run queue.
+const kernelShown = (params) => KERNEL && (params.mode === "cpu" ? KERNEL.cpus : params.show === "queue" ? KERNEL.ps : []).length > 0;
+
 // The grid of a mode: how many lines, what a cell's value is, and how it is named. Line 0 is at the top.
 function heatGrid(params) {
     if (params.mode === "length") {
@@ -170,6 +173,8 @@ function heatGrid(params) {
             full: (line) => "delays of " + duration(D.heat.floors[lengthOf(line)]) + " to " +
                 duration(D.heat.floors[lengthOf(line) + 1] || 0) };
     }
+    if (kernelShown(params))
+        return kernelGrid(params.mode === "cpu" ? KERNEL.cpus : KERNEL.ps);
     const measure = MEASURES[params.show] || MEASURES.wait, rows = D.heat.rows;
     return { lines: rows.length, measure, words: measure.words, title: measure.title, linear: measure.linear,
         value: (line, c) => measure.value(rows[line], c), name: (line) => rowName(rows[line]),
@@ -239,6 +244,8 @@ function heatDraw(canvas, grid, scope, selection, hover) {
 }
 
 function heatCellWords(grid, line, c) {
+    if (grid.kernel)
+        return kernelCellWords(grid, line, c);
     const words = [grid.full(line) + ", " + rangeWords(heat.start(c), heat.start(c + 1))];
     if (grid.length)
         return words.concat(plural(grid.value(line, c), "delay")).join("\n");
@@ -260,6 +267,8 @@ function heatCellWords(grid, line, c) {
 function heatDetails(params, grid, scope, selection) {
     const area = selection || { c0: scope.c0, c1: scope.c1 - 1, l0: 0, l1: grid.lines - 1 };
     const from = heat.start(area.c0), to = Math.min(heat.start(area.c1 + 1), Math.max(D.meta.end, 1));
+    if (grid.kernel)
+        return kernelDetails(grid, area, from, to, selection);
     const panel = el("section", { class: "panel", id: "behind", "aria-live": "polite" });
     const title = (words) => el("h2", {}, words, " ", el("span", { class: "soft" }, "· " + rangeWords(from, to)));
     const rows = grid.length ? D.heat.rows : D.heat.rows.slice(area.l0, area.l1 + 1);
@@ -298,7 +307,8 @@ views.push({
     name: "heat", title: "Heat map", order: 2,
     show(main, params) {
         const grid = heatGrid(params), scope = heatScope(params), selection = heatSelection(params, grid);
-        const mode = params.mode === "length" ? "length" : "p", show = MEASURES[params.show] ? params.show : "wait";
+        const mode = params.mode === "length" ? "length" : grid.kernel && params.mode === "cpu" ? "cpu" : "p";
+        const show = grid.kernel ? "queue" : MEASURES[params.show] ? params.show : "wait";
         const canvas = el("canvas", { class: "pick", id: "heatmap", tabindex: "0", role: "application",
             "aria-label": "Heat map of " + grid.title + ". Arrow keys move, with Shift they extend the selection, plus and minus zoom, Escape clears.",
             "aria-describedby": "said" });
@@ -306,15 +316,19 @@ views.push({
         const bar = el("div", { class: "bar" },
             el("span", { class: "group", role: "group", "aria-label": "Rows" },
                 el("button", { type: "button", id: "mode-p", "aria-pressed": String(mode === "p"), onclick: () => go({ mode: "", s: "" }) }, "Time × P"),
-                el("button", { type: "button", id: "mode-length", "aria-pressed": String(mode === "length"), onclick: () => go({ mode: "length", s: "" }) }, "Time × delay")),
-            mode === "p" ? el("label", {}, "colour", el("select", { id: "show", onchange: (event) => go({ show: event.target.value }) },
-                Object.entries(MEASURES).map(([key, measure]) => el("option", { value: key, selected: key === show }, measure.title)))) : null,
+                el("button", { type: "button", id: "mode-length", "aria-pressed": String(mode === "length"), onclick: () => go({ mode: "length", s: "" }) }, "Time × delay"),
+                KERNEL && KERNEL.cpus.length ? el("button", { type: "button", id: "mode-cpu", "aria-pressed": String(mode === "cpu"), onclick: () => go({ mode: "cpu", s: "" }) }, "Time × CPU") : null),
+            mode === "p" ? el("label", {}, "colour", el("select", { id: "show", onchange: (event) => go({ show: event.target.value, s: "" }) },
+                Object.entries(MEASURES).map(([key, measure]) => el("option", { value: key, selected: key === show }, measure.title)),
+                KERNEL && KERNEL.ps.length ? el("option", { value: "queue", selected: show === "queue" }, "kernel's run queue") : null)) : null,
             el("button", { type: "button", id: "zoom", disabled: !selection, onclick: () => zoom(selection) }, "Zoom to selection"),
             el("button", { type: "button", id: "all", disabled: !params.t && !params.s, onclick: () => go({ t: "", s: "" }) }, "Show all"),
             legend);
         put(main, bar, el("div", { class: "chart" }, canvas), said,
             el("p", { class: "hint" }, "Drag or click, or use the arrow keys with Shift, to select cells and see what is behind them. " +
-                "A delay is the time from when a goroutine could run until it ran; it counts for the P it was queued at."),
+                (grid.kernel ? "In the kernel's run queue is a thread that could run and got no CPU; it counts for the " +
+                    (mode === "cpu" ? "CPU that it then got." : "P that it had, or for none.")
+                    : "A delay is the time from when a goroutine could run until it ran; it counts for the P it was queued at.")),
             heatDetails(params, grid, scope, selection));
         let current = selection, hover = null, drawn = null;
         const draw = () => { drawn = heatDraw(canvas, grid, scope, current, hover); };

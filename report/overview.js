@@ -47,7 +47,7 @@ views.push({
             tile(count(totals.created), "goroutines started"), tile(count(totals.alive), "alive at the end, at most " + count(totals.peak)),
             tile(percent(totals.p_busy, totals.p_room) || "0 %", "of " + plural(totals.p_count, "P") + " busy"),
             tile(duration(latency[1]), "scheduling delay, half are below"), tile(duration(latency[3]), "99 of 100 are below"),
-            tile(duration(latency[4]), "the longest")),
+            tile(duration(latency[4]), "the longest")), kernelHint(),
         el("h2", {}, "Findings"), findingsElement(D.findings.slice(0, 5)),
         D.findings.length > 5 ? el("p", {}, link("all " + count(D.findings.length), "findings", {})) : null,
         el("h2", {}, "Goroutines by state"), el("div", { class: "chart" }, canvas),

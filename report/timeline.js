@@ -1,11 +1,11 @@
 // The timeline by P, M and G: exact slices where the page has them, and elsewhere what is longest in each column.
 
-const TIMELINE_LEFT = 92, TIMELINE_ROWS = 40;
+const TIMELINE_LEFT = 92, TIMELINE_ROWS = 40, TIMELINE_THIN = 8; // thin: the row of the kernel's side
 
 function timelineScope(params) {
     if (timeRange(params.t))
         return timeRange(params.t);
-    const home = params.g ? D.windows.findIndex((_, i) => windowRead(i).ofG.has(+params.g)) : -1;
+    const home = params.k && offFind(params.k) ? offFind(params.k).window : params.g ? D.windows.findIndex((_, i) => windowRead(i).ofG.has(+params.g)) : -1;
     return home >= 0 ? { from: D.windows[home].from, to: D.windows[home].to } : timelineAll();
 }
 const timelineAll = () => ({ from: 0, to: Math.max(D.meta.end, 1) });
@@ -43,7 +43,7 @@ function timelineRows(by, scope, first, most, chosen) {
     const exact = sum(windowsIn(scope.from, scope.to).map((i) => Math.min(D.windows[i].to, scope.to) - Math.max(D.windows[i].from, scope.from)));
     if (by === "g" && exact < (scope.to - scope.from) * 0.3)
         return D.over.sites.rows.map((row) => ({ key: row[0], name: siteTitle(row[0]), list: [], site: row }));
-    const rows = sliceRows(by, scope.from, scope.to, first);
+    const exactRows = sliceRows(by, scope.from, scope.to, first), rows = KERNEL ? offsAdd(exactRows, by, scope.from, scope.to) : exactRows;
     if (by !== "g" || rows.length <= most)
         return rows;
     const { woken, woke } = chosen ? wakesAround(chosen) : { woken: [], woke: [] };
@@ -119,26 +119,31 @@ function arrowDraw(context, x0, y0, x1, y1, colour) {
     context.fill();
 }
 
-function timelineDraw(canvas, rows, scope, by, selected) {
-    const high = clamp(Math.floor(420 / Math.max(1, rows.length)), 13, 26), gap = 3, plot = rows.length * (high + gap);
+function timelineDraw(canvas, rows, scope, by, selected, off) {
+    const high = clamp(Math.floor(420 / Math.max(1, rows.length)), 13, 26), thin = KERNEL ? TIMELINE_THIN : 0, step = high + thin + 4;
+    const plot = rows.length * step;
     let geometry;
     canvasDraw(canvas, plot + 26, (context, width) => {
         const right = width - 4, x = (ns) => TIMELINE_LEFT + (ns - scope.from) / (scope.to - scope.from) * (right - TIMELINE_LEFT);
-        geometry = { right, high, gap, plot, at: (px) => scope.from + (px - TIMELINE_LEFT) / (right - TIMELINE_LEFT) * (scope.to - scope.from) };
+        geometry = { right, high, step, plot, at: (px) => scope.from + (px - TIMELINE_LEFT) / (right - TIMELINE_LEFT) * (scope.to - scope.from) };
         const line = (slice) => slice && rows.findIndex((row) => row.list.includes(slice));
         rows.forEach((row, i) => {
-            const y = i * (high + gap);
+            const y = i * step;
             context.fillStyle = css("--empty");
             context.fillRect(TIMELINE_LEFT, y, right - TIMELINE_LEFT, high);
             context.save();
             context.beginPath();
-            context.rect(TIMELINE_LEFT, y, right - TIMELINE_LEFT, high);
+            context.rect(TIMELINE_LEFT, y, right - TIMELINE_LEFT, high + thin);
             context.clip();
             if (row.site)
                 siteDraw(context, row, y, high, x);
             else if (by === "p")
                 overDraw(context, row, y, high, x);
             slicesDraw(context, row, y, high, x, by, right);
+            if (thin && by === "p")
+                offsOverDraw(context, row, y + high + 1, thin - 1, x, TIMELINE_LEFT);
+            if (thin)
+                offsDraw(context, row, y + high + 1, thin - 1, x, TIMELINE_LEFT, right, off);
             context.restore();
             context.fillStyle = css("--soft");
             context.textAlign = "right";
@@ -155,7 +160,7 @@ function timelineDraw(canvas, rows, scope, by, selected) {
         context.rect(TIMELINE_LEFT, 0, right - TIMELINE_LEFT, plot);
         context.clip();
         if (selected && line(selected) >= 0) {
-            const y = line(selected) * (high + gap), { woken, woke } = wakesAround(selected);
+            const y = line(selected) * step, { woken, woke } = wakesAround(selected);
             context.lineWidth = 2.5;
             context.strokeStyle = css("--focus");
             context.strokeRect(x(selected.from), y + 1, Math.max(3, x(selected.to) - x(selected.from)), high - 2);
@@ -163,9 +168,12 @@ function timelineDraw(canvas, rows, scope, by, selected) {
             for (const { wake, from, to } of [...woken, ...woke.slice(0, 60)]) {
                 const a = line(from), b = line(to);
                 if (a >= 0 && b >= 0 && from && to)
-                    arrowDraw(context, x(wake.at), a * (high + gap) + high / 2, x(wake.ran), b * (high + gap) + high / 2, css("--focus"));
+                    arrowDraw(context, x(wake.at), a * step + high / 2, x(wake.ran), b * step + high / 2, css("--focus"));
             }
         }
+        context.lineWidth = 1.5;
+        for (const { at, to, a, b } of offArrows(rows, by, selected, off))
+            arrowDraw(context, x(at), a * step + high / 2, x(to), b * step + high + thin / 2, css("--focus"));
         context.restore();
         context.lineWidth = 1;
         timeAxis(context, scope.from, scope.to, TIMELINE_LEFT, right, plot + 2);
@@ -194,7 +202,7 @@ function slicePanel(slice) {
     return el("section", { class: "panel", id: "slice", "aria-live": "polite" },
         el("h2", {}, who(slice.g) + " ", el("span", { class: "soft" }, sliceName(slice) + " for " + duration(slice.to - slice.from) + " · " +
             rangeWords(slice.from, Math.max(slice.to, slice.from + 1)) + (slice.p >= 0 ? " · P" + slice.p : ""))),
-        stackElement(slice.stack, slice.state === WAITING ? "waits at" : "at"),
+        stackElement(slice.stack, slice.state === WAITING ? "waits at" : "at"), splitOfG(slice.window, slice.g),
         el("p", {}, woken.map(({ wake, from }) => ["made runnable by ", sliceLink(from, who(wake.waker)), " ", duration(wake.ran - wake.at), " before it ran. "]),
             woke.length ? ["It made runnable: ", woke.slice(0, 12).map(({ wake, to }, i) => [i ? ", " : "", sliceLink(to, who(wake.g))]),
                 woke.length > 12 ? " and " + plural(woke.length - 12, "other") : "", "."] : null),
@@ -210,7 +218,7 @@ function sitePanel(site) {
     const [, create, started, alive, , ns] = D.sites[site];
     return el("section", { class: "panel", id: "site", "aria-live": "polite" },
         el("h2", {}, siteTitle(site) + " ", el("span", { class: "soft" }, count(started) + " started, " + count(alive) + " alive at the end")),
-        stackElement(create, "started at"), stateBar(ns),
+        stackElement(create, "started at"), splitBar(ns, kernelOfSite(site)),
         el("p", { class: "bar" }, link("goroutines", "goroutines", { site }), link("latency", "latency", { site })));
 }
 
@@ -234,16 +242,17 @@ views.push({
     name: "timeline", title: "Timeline", order: 3,
     show(main, params) {
         const by = ["p", "m", "g"].includes(params.by) ? params.by : "p", all = timelineAll(), most = +params.rows || TIMELINE_ROWS;
-        const scope = timelineScope(params), chosen = sliceFind(params.s), rows = timelineRows(by, scope, +params.g || -1, most, chosen);
+        const scope = timelineScope(params), chosen = sliceFind(params.s), off = chosen || !KERNEL ? null : offFind(params.k), rows = timelineRows(by, scope, +params.g || -1, most, chosen);
         const canvas = el("canvas", { class: "pick", id: "timeline", tabindex: "0", role: "application", "aria-describedby": "timeline-said",
-            "aria-label": "Timeline. Left and right go from slice to slice, up and down from row to row, with Shift they move the time shown; plus and minus zoom, W goes to the waker, Escape clears." });
-        const said = el("p", { class: "said", id: "timeline-said", "aria-live": "polite" }, chosen ? sliceWords(chosen).replace(/\n/g, "; ") : "");
+            "aria-label": "Timeline. Left and right go from slice to slice, up and down from row to row, with Shift they move the time shown; plus and minus zoom, W goes to the waker, " +
+                (KERNEL ? "K to the time without a CPU, " : "") + "Escape clears." });
+        const said = el("p", { class: "said", id: "timeline-said", "aria-live": "polite" }, chosen || off ? (chosen ? sliceWords(chosen) : offWords(off)).replace(/\n/g, "; ") : "");
         const button = (key, words) => el("button", { type: "button", id: "by-" + key, "aria-pressed": String(by === key), onclick: () => go({ by: key, rows: "" }) }, words);
         const exact = D.windows.some((w) => w.whole) ? null : el("span", { class: "bar" }, D.windows.length ? "exact around long delays:" : "no exact slices in this page (--slices)",
             D.windows.map((w) => link(moment(w.from, D.over.lanes.width), "timeline", { by, t: rangeText(w.from, w.to) })));
         const partly = windowsIn(scope.from, scope.to).length;
         put(main, el("div", { class: "bar" }, el("span", { class: "group", role: "group", "aria-label": "Rows" }, button("p", "P"), button("m", "M"), button("g", "G")),
-            el("button", { type: "button", id: "timeline-all", disabled: !params.t && !params.g, onclick: () => go({ t: "", s: "", g: "", site: "" }) }, "Show all"), exact),
+            el("button", { type: "button", id: "timeline-all", disabled: !params.t && !params.g && !params.k, onclick: () => go({ t: "", s: "", k: "", g: "", site: "" }) }, "Show all"), exact),
         rows.length ? null : el("p", { class: "soft" }, partly ? "nothing ran here" : "What threads did is only in the exact parts: choose one above."),
         el("div", { class: "chart" }, canvas),
         said, by === "g" ? el("p", { class: "legend" }, STATE_ORDER.map((state) => {
@@ -251,18 +260,22 @@ views.push({
             patch.style.background = css(STATES[state][1]);
             return el("span", {}, patch, STATES[state][0]);
         })) : colourLegend(scope),
+        KERNEL ? offLegend() : null,
         by === "g" && rows.length >= most ? el("p", {}, link("more goroutines", "timeline", { ...params, rows: most * 2 })) : null,
-        chosen ? slicePanel(chosen) : D.sites[+params.site] && +params.site > 0 ? sitePanel(+params.site) : el("p", { class: "hint" }, "Click a slice to see whose it is, where, and who woke it; drag over a time to zoom. " +
+        chosen ? slicePanel(chosen) : off ? offPanel(off) : D.sites[+params.site] && +params.site > 0 ? sitePanel(+params.site) : el("p", { class: "hint" }, "Click a slice to see whose it is, where, and who woke it; drag over a time to zoom. " +
             (by === "p" ? "Where there are no exact slices, a column has the colour of what ran longest on the P, as high as the P was busy."
                 : by === "g" ? "Where there are few exact slices, a row is a kind of goroutine, and its columns how many there were in each state."
                     : "Threads have exact slices only: of the times that are marked below them.")));
-        let geometry = timelineDraw(canvas, rows, scope, by, chosen), pressed = null;
-        const rowAt = ({ y }) => rows[Math.floor(y / (geometry.high + geometry.gap))];
-        const under = ({ x, y }) => {
-            const row = rowAt({ y }), at = geometry.at(x), slack = (scope.to - scope.from) / geometry.right * 2;
-            return row ? row.list.filter((slice) => slice.from - slack <= at && slice.to + slack >= at)
-                .sort((a, b) => (a.from <= at && a.to >= at ? 0 : 1) - (b.from <= at && b.to >= at ? 0 : 1))[0] : null;
+        let geometry = timelineDraw(canvas, rows, scope, by, chosen, off), pressed = null;
+        const rowAt = ({ y }) => rows[Math.floor(y / geometry.step)];
+        const isThin = ({ y }) => KERNEL && y % geometry.step >= geometry.high;
+        const nearest = (list, x) => {
+            const at = geometry.at(x), slack = (scope.to - scope.from) / geometry.right * 2;
+            return (list || []).filter((slice) => slice.from - slack <= at && slice.to + slack >= at)
+                .sort((a, b) => (a.from <= at && a.to >= at ? 0 : 1) - (b.from <= at && b.to >= at ? 0 : 1))[0] || null;
         };
+        const under = ({ x, y }) => rowAt({ y }) && !isThin({ y }) ? nearest(rowAt({ y }).list, x) : null;
+        const offUnder = ({ x, y }) => rowAt({ y }) && isThin({ y }) ? nearest(rowAt({ y }).offs, x) : null;
         const move = (from, to) => {
             const wide = Math.min(Math.max(to - from, 100), all.to), begin = clamp(from, 0, all.to - wide);
             go(begin <= 0 && wide >= all.to ? { t: "", g: "" } : { t: rangeText(begin, begin + wide) }, true);
@@ -270,27 +283,35 @@ views.push({
         pointerWatch(canvas, {
             down: (at) => { pressed = at; },
             move: (at, down) => {
-                const slice = down ? null : under(at), row = rowAt(at), site = row && !down && !slice ? siteUnder(row, geometry.at(at.x)) : -1;
-                tip(at.event, slice ? sliceWords(slice) : site >= 0 ? siteWords(row, site) : down && pressed ? rangeWords(...[pressed.x, at.x].map(geometry.at).sort((a, b) => a - b)) : "");
+                const slice = down ? null : under(at), stop = down ? null : offUnder(at), row = rowAt(at), site = row && !down && !slice && !stop ? siteUnder(row, geometry.at(at.x)) : -1;
+                tip(at.event, slice ? sliceWords(slice) : stop ? offWords(stop) : site >= 0 ? siteWords(row, site) : down && pressed ? rangeWords(...[pressed.x, at.x].map(geometry.at).sort((a, b) => a - b)) : "");
             },
             up: (at) => {
                 if (pressed && Math.abs(at.x - pressed.x) > 6) {
                     const [from, to] = [pressed.x, at.x].map((px) => clamp(geometry.at(px), 0, all.to)).sort((a, b) => a - b);
                     go({ t: rangeText(from, Math.max(to, from + 10)) });
                 } else {
-                    const slice = under(at);
-                    const row = rowAt(at), site = row && !slice ? siteUnder(row, geometry.at(at.x)) : -1;
-                    go({ s: slice ? sliceId(slice) : "", site: site > 0 ? site : "" });
+                    const slice = under(at), stop = offUnder(at);
+                    const row = rowAt(at), site = row && !slice && !stop ? siteUnder(row, geometry.at(at.x)) : -1;
+                    go({ s: slice ? sliceId(slice) : "", k: stop ? offId(stop) : "", site: site > 0 ? site : "" });
                 }
             },
         });
         canvas.addEventListener("keydown", (event) => {
-            const wide = scope.to - scope.from, middle = chosen ? clamp((chosen.from + chosen.to) / 2, scope.from, scope.to) : (scope.from + scope.to) / 2;
-            const line = chosen ? rows.findIndex((row) => row.list.includes(chosen)) : -1;
-            const choose = (slice) => slice && go({ s: sliceId(slice) }, true);
+            const wide = scope.to - scope.from, middle = chosen || off ? clamp(((chosen || off).from + (chosen || off).to) / 2, scope.from, scope.to) : (scope.from + scope.to) / 2;
+            const line = rows.findIndex((row) => chosen ? row.list.includes(chosen) : off && row.offs.includes(off));
+            const choose = (slice) => slice && go({ s: sliceId(slice), k: "" }, true);
+            const chooseOff = (stop) => stop && go({ s: "", k: offId(stop) }, true);
             const sideways = { ArrowLeft: -1, ArrowRight: 1 }[event.key], updown = { ArrowUp: -1, ArrowDown: 1 }[event.key];
             if (sideways && event.shiftKey) {
                 move(scope.from + sideways * wide / 4, scope.to + sideways * wide / 4);
+            } else if (off && sideways) {
+                chooseOff(rows[line] && rows[line].offs[rows[line].offs.indexOf(off) + sideways]);
+            } else if (event.key === "k" && KERNEL) {
+                const offs = ((rows[line] && rows[line].offs.length ? rows[line] : rows.find((row) => row.offs.length)) || { offs: [] }).offs;
+                chooseOff(offs.find((stop) => stop.to >= (chosen ? chosen.from : scope.from)) || offs[offs.length - 1]);
+            } else if (off && event.key === "ArrowUp") {
+                choose(rows[line] && rows[line].list.find((slice) => slice.to >= off.from));
             } else if (sideways || event.key === "Home" || event.key === "End") {
                 const list = (rows[line] || rows.find((row) => row.list.length) || { list: [] }).list, at = list.indexOf(chosen);
                 choose(event.key === "Home" ? list[0] : event.key === "End" ? list[list.length - 1]
@@ -308,7 +329,7 @@ views.push({
             } else if (event.key === "w" && chosen) {
                 choose((wakesAround(chosen).woken[0] || {}).from);
             } else if (event.key === "Escape") {
-                go({ s: "", site: "" });
+                go({ s: "", k: "", site: "" });
             } else {
                 return;
             }

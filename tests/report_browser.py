@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""report_browser.py PAGE HELD: looks at every view of a report in headless Chromium, selects a cell of the heat map by keys and
-by mouse, and reaches the line that delayed others; in the page HELD, who waits for whom is drawn. Fails on any error of the console and any request to the network.
+"""report_browser.py PAGE HELD KERNEL: looks at every view of a report in headless Chromium, selects a cell of the heat map by
+keys and by mouse, and reaches the line that delayed others; in the page HELD, who waits for whom is drawn; in the page KERNEL,
+made of tests/traces/kernel.txt, what the kernel did with threads. Fails on any error of the console and any request to the network.
 
 report_browser.py --shots PAGE FOLDER: pictures of every view, light and dark, 1280 and 480 wide, to be looked at.
 report_browser.py --time PAGE: how long it takes until the page shows its first view, and until each other view is shown.
@@ -78,6 +79,12 @@ class Browser:
         shutil.rmtree(self.profile, ignore_errors=True)
 
 
+# Of the times without a CPU in the first exact part, the longest of a thread that another one of the program woke; -1 = none.
+WOKEN = ("(() => { const d = JSON.parse(document.getElementById('data').textContent), o = d.kernel && d.windows.length ? d.windows[0].offs : [];"
+         " let best = -14; for (let i = 0; i < o.length; i += 14) if (o[i + 11] && (best < 0 || o[i + 7] > o[best + 7])) best = i;"
+         " return best / 14; })()")
+
+
 def want(condition, claim):
     if not condition:
         raise AssertionError(claim)
@@ -88,7 +95,7 @@ def show(browser, fragment):
 
 
 def timeline_look(browser):
-    """The longest run on P0 by keys and by mouse, whose it is, and by arrows the goroutines that it woke."""
+    """The longest run of a goroutine but the first, by keys and by mouse, whose it is, and by arrows those that it woke."""
     show(browser, "timeline")
     browser.value("document.getElementById('timeline').focus()")
     browser.key("Home")
@@ -101,8 +108,8 @@ def timeline_look(browser):
     browser.key("Escape")
     browser.value("document.getElementById('timeline-all').click()")
     place = browser.value(
-        "(() => { const d = JSON.parse(document.getElementById('data').textContent), s = d.windows[0].slices; let best = 0;"
-        " for (let i = 0; i < s.length; i += 7) if (s[i + 1] === 2 && s[i + 5] > s[best + 5] || s[best + 1] !== 2) best = i;"
+        "(() => { const d = JSON.parse(document.getElementById('data').textContent), s = d.windows[0].slices; let best = -1;"
+        " for (let i = 0; i < s.length; i += 7) if (s[i] !== 1 && s[i + 1] === 2 && (best < 0 || s[i + 5] > s[best + 5])) best = i;"
         " const b = document.getElementById('timeline').getBoundingClientRect(), at = (s[best + 4] + s[best + 5] / 2) / d.meta.end;"
         " return [b.left + 108 - 16 + at * (b.width - 4 - 92), b.top + 8]; })()")
     browser.mouse(place[0], place[1])
@@ -185,6 +192,10 @@ def look(browser, page):
     timeline_look(browser)
     others_look(browser)
 
+    quiet(browser)
+
+
+def quiet(browser):
     bad = [e for e in browser.events
            if e.get("method") in ("Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded")
            or e.get("method") == "Network.requestWillBeSent" and not e["params"]["request"]["url"].startswith(("file:", "data:", "about:"))]
@@ -203,6 +214,60 @@ def held_look(browser, page):
     want(browser.value("document.querySelectorAll('#wait-graph .arrow').length") == 3, "each waits for one")
     want(browser.value("document.querySelectorAll('#wait-graph .arrow.bad').length") == 2, "the circle has two arrows")
     want(browser.value("document.querySelector('#wait-graph .box').getBoundingClientRect().width") > 100, "boxes have a size")
+
+
+def kernel_look(browser, page):
+    """A G whose thread another program stopped, one that blocked its P until the other woke it, and how their time is split."""
+    inner = "document.getElementById('%s').innerText"
+    opened(browser, page)
+    show(browser, "heat?show=queue")
+    want("ffmpeg" in browser.value(inner % "behind") and "0x10" in browser.value(inner % "behind"), "the run queue has its thief and its victim")
+    browser.value("document.getElementById('heatmap').focus()")
+    browser.key("Home")
+    want("s=0-0,0-0" in browser.value("location.hash"), "its cells are chosen by keys")
+    columns = browser.value("JSON.parse(document.getElementById('data').textContent).heat.columns")
+    stopped = 110 * columns // 1000
+    show(browser, "heat?show=queue&s=%d-%d,0-0" % (stopped, stopped))
+    behind = browser.value(inner % "behind")
+    want("P0" in behind and "running, preempted" in behind and "ffmpeg (process 9)" in behind and "G1 then" in behind,
+         "a cell leads to the goroutine that was stopped, and for whom: " + behind)
+    want("threads in the kernel's run queue" in browser.value(inner % "said"), "the cell is told in words")
+    browser.value("document.getElementById('mode-cpu').click()")
+    want("mode=cpu" in browser.value("location.hash") and "CPU0 to CPU1" not in browser.value(inner % "behind"), "there is one by CPU")
+    browser.value("document.getElementById('mode-length').click()")
+    want("show=queue" in browser.value("location.hash"), "and back")
+
+    show(browser, "timeline?by=p")
+    browser.value("document.getElementById('timeline').focus()")
+    browser.key("k")
+    first = browser.value(inner % "off")
+    want("was preempted for 50" in first and "G1 0x10" in first and "ffmpeg (process 9)" in first, "K tells of the first stop of P0: " + first)
+    browser.key("ArrowRight")
+    second = browser.value(inner % "off")
+    want("blocked in read for 50" in second and "waited 10" in second and "in a blocking call" in second, "an arrow of the next: " + second)
+    browser.key("ArrowUp")
+    want("running" in browser.value(inner % "slice") or "call" in browser.value(inner % "slice"), "up goes to what the goroutine did")
+    split = browser.value(inner % "slice")
+    want("stopped by the kernel: could run, got no CPU 50" in split and "in blocking calls, off the CPU 60" in split,
+         "a goroutine's time is split: " + split)
+    browser.key("Escape")
+    want("k=" not in browser.value("location.hash") and "s=" not in browser.value("location.hash"), "Escape clears both")
+    show(browser, "timeline?by=m")
+    box = browser.value("(() => { const b = document.getElementById('timeline').getBoundingClientRect(); return [b.left, b.top, b.width]; })()")
+    row = 26 + 8 + 4  # M 71 is the second
+    browser.mouse(box[0] + 92 + 0.150 * (box[2] - 96), box[1] + row + 26 + 7)
+    woken = browser.value("(document.getElementById('off') || {}).innerText || ''")
+    want("Thread 71 blocked in futex" in woken and "woken by thread 70 with G1" in woken and "futex 0xf0" in woken and "0x1030" in woken,
+         "a click on a thin row tells of the block, and who ended it: " + woken)
+    show(browser, "goroutines")
+    bars = browser.value("[...document.querySelectorAll('.states')].map(bar => bar.getAttribute('aria-label')).join('; ')")
+    want("stopped by the kernel" in bars and "blocked its thread" in bars and "on a CPU" in bars, "bars are split by the kernel's side: " + bars)
+    browser.call("Emulation.setDeviceMetricsOverride", width=480, height=900, deviceScaleFactor=1, mobile=False)
+    for view in ("heat?show=queue", "heat?mode=cpu", "timeline?by=m&k=0.2", "goroutines"):
+        show(browser, view)
+        want(browser.value("document.documentElement.scrollWidth") <= 480, view + " is as wide as a small window")
+    browser.call("Emulation.clearDeviceMetricsOverride")
+    quiet(browser)
 
 
 def opened(browser, page):
@@ -226,13 +291,17 @@ def shots(page, folder):
             browser.call("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
             opened(browser, os.path.abspath(page))
             # The timeline by M and by G as well, and with what is behind a slice.
-            for view in views(browser) + ["timeline?by=m", "timeline?by=g", "timeline?s=0.0"]:
+            more = ["timeline?by=m", "timeline?by=g", "timeline?s=0.0"]
+            woken = browser.value(WOKEN)
+            if woken >= 0:
+                more += ["heat?show=queue", "heat?mode=cpu", "timeline?by=m&k=0.%d" % woken]
+            for view in views(browser) + more:
                 browser.value("location.hash = '#%s'" % view)
                 browser.value("new Promise(done => setTimeout(done, 200))")
                 height = min(int(browser.value("document.documentElement.scrollHeight")), 2400)
                 picture = browser.call("Page.captureScreenshot", captureBeyondViewport=True,
                                        clip={"x": 0, "y": 0, "width": width, "height": height, "scale": 1})
-                with open(os.path.join(folder, "%s-%s-%d.png" % (view.replace("?", "-"), theme, width)), "wb") as file:
+                with open(os.path.join(folder, "%s-%s-%d.png" % (view.replace("?", "-").replace("&", "-"), theme, width)), "wb") as file:
                     file.write(base64.b64decode(picture["data"]))
     browser.close()
 
@@ -253,6 +322,7 @@ def main():
     try:
         look(browser, os.path.abspath(sys.argv[1]))
         held_look(browser, os.path.abspath(sys.argv[2]))
+        kernel_look(browser, os.path.abspath(sys.argv[3]))
     except AssertionError as claim:
         print("not so:", claim)
         return 1

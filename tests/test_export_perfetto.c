@@ -190,7 +190,7 @@ TEST(export_perfetto, threads_on_cpus_and_off_and_who_woke_them)
     ck_assert_str_eq(text, "M71 CPU: in the run queue 40-60\n"
                            "M70 CPU: preempted 100-150 g=1 cpu=0 by=ffmpeg (process 9)\n"
                            "M71 CPU: on a CPU 60-120\n"
-                           "M71 CPU: futex 120-180 g=2 object=0xf0 woken_by=M70 at=0x1031\n"
+                           "M71 CPU: futex 120-180 g=2 object=0xf0 woken_by=M70 at=0x1030\n"
                            "M70 CPU: wakes 180 wakes=71 object=0xf0 ->1\n"
                            "M71 CPU: in the run queue 180-185 g=2 cpu=1\n"
                            "G1 0x10: runnable 10-20\n"

@@ -236,7 +236,7 @@ TEST(export_sqlite, what_the_kernel_did_with_threads)
     ROWS("SELECT * FROM oncpu", "71|-|60|120|60|1\n70|0|150|220|70|1\n70|0|280|1000|720|0\n71|1|185|1000|815|0\n");
     ck_assert_str_eq(documented("SELECT * FROM stopped_by LIMIT 10"), "ffmpeg|9|2|60|50|1\n-|-|1|5|5|1\n");
     ck_assert_str_eq(documented("SELECT * FROM blocked_at LIMIT 10"),
-                     "running|futex|0x20|0x1031|1|60|60\nblocking call|read|0x10|-|1|50|50\n");
+                     "running|futex|0x20|0x1030|1|60|60\nblocking call|read|0x10|-|1|50|50\n");
     ck_assert_str_eq(documented("SELECT * FROM thread_wakes LIMIT 10"),
                      "12|70|read|-|1|10|10|0\n70|71|futex|240|1|5|5|1\n");
     ck_assert_str_eq(documented("SELECT * FROM kernel_time ORDER BY run_queued_ns DESC LIMIT 10"),

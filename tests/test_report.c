@@ -55,8 +55,12 @@ TEST_TIMEOUT(report, browser_reaches_the_line_of_a_hog, 120)
     snprintf(command, sizeof command, "\"$GMPTRACE\" report %s -o %s/held.html >/dev/null 2>&1",
              tracefile_build(held_trace), directory);
     made = made && shell_holds(command);
-    snprintf(command, sizeof command, "python3 tests/report_browser.py %s/page.html %s/held.html", directory,
-             directory);
+    exported_golden("kernel");
+    snprintf(command, sizeof command, "\"$GMPTRACE\" report %s/gmptrace.data -o %s/kernel.html >/dev/null 2>&1",
+             harness_tmpdir(), directory);
+    made = made && shell_holds(command);
+    snprintf(command, sizeof command,
+             "python3 tests/report_browser.py %1$s/page.html %1$s/held.html %1$s/kernel.html", directory);
     bool seen = made && shell_holds(command);
     snprintf(command, sizeof command, "rm -rf %s", directory);
     bool removed = shell_holds(command);
@@ -166,6 +170,48 @@ TEST(report, an_attached_trace_makes_a_page)
                "  1 go_waited g=1 reason=sleep object=0x0 bounded=1 waited_ns=50 stack=0\n"
                "frame\nclock 2000 501000 1700000000000001000\nend 0 0\nring 0 0 0\nring 0 0 0\nring 2 0 0\n");
     exported_has(page_data("--columns 16"), "\"attached\":1");
+}
+
+TEST(report, what_the_kernel_did_is_cut_into_columns)
+{
+    exported_golden("kernel");
+    const char *data = page_data("--columns 16"); /* of 63 ns */
+    exported_has(data, "\"kernel\":{\"tier\":\"bpf\",\"lost\":0,\"error\":5");
+    /* P0: 50 ns in queue from 100 on, 50 ns blocked from 220 on, then 10 in queue. */
+    exported_has(data, "\"ps\":[{\"p\":0,\"cells\":[[1,26,0,1,50,1,[0,");
+    exported_has(data, "[2,24,0,0,50,1,[0,");
+    exported_has(data, "[3,0,32,1,0,0,[0]],[4,10,18,0,10,1,[0,");
+    exported_has(data, "\"cpus\":[{\"cpu\":0,");
+    /* G1: 50 ns in queue while it ran; 50 blocked and 10 in queue in its call. G2: 60 blocked, 5 in queue. */
+    exported_has(data, "[0,50,50,10,0]]");
+    exported_has(data, "[60,5,0,0,0]]");
+    exported_has(data, "\"offs\":[71,-1,0,0,");
+    exported_has(data, ",\"offs_cut\":false}");
+    exported_golden("hello"); /* the kernel was not asked */
+    data = page_data("--columns 16");
+    exported_has(data, "\"kernel\":null");
+    exported_has(data, "\"offs\":[],");
+}
+
+/* No more of them than slices, however many there were. */
+TEST(report, times_without_a_cpu_are_bounded_as_slices_are)
+{
+    char text[4096];
+    size_t used = (size_t)snprintf(text, sizeof text,
+                                   ONE_P_HEAD "events ring=0 sequence=0 offset=0 base=1000 g=0 seq=0 tid=70 lost=0\n"
+                                              "  0 proc_start tid=70\n"
+                                              "  10 go_create g=1 fn=0x10 stack=0\n"
+                                              "  10 go_start g=1 seq=2\n"
+                                              "events ring=2 sequence=0 offset=0 base=1000 g=0 seq=0 tid=0 lost=0\n"
+                                              "  0 kernel_tier tier=3 others=1 error_ns=5\n");
+    for (int i = 0; i < 10; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used,
+                                 "  50 kernel_off tid=70 g=1 doing=2 why=1 call=0 argument=0 off_ns=9 queue_ns=9\n");
+    snprintf(text + used, sizeof text - used,
+             "frame\nclock 2000 501000 1700000000000001000\nend 0 0\nring 3 0 0\nring 0 0 0\nring 11 0 0\n");
+    trace_from(text);
+    exported_has(page_data("--columns 16 --slices 4"), "\"offs_cut\":true}");
+    exported_has(page_data("--columns 16 --slices 10"), "\"offs_cut\":false}");
 }
 
 TEST(report, codes_of_events_are_those_of_the_table)

@@ -72,14 +72,22 @@ int kernelgs_add(struct kernelgs *gs, const struct gmpt_event *event, const stru
     }
 }
 
+int32_t kernelgs_p(const struct kernelgs *gs, uint32_t tid)
+{
+    for (int32_t p = 0; tid && p < KERNELGS_PS_MAX; p++)
+        if (gs->tid_of_p[p] == tid)
+            return p;
+    return -1;
+}
+
 const struct interval *kernelgs_doing(const struct kernelgs *gs, const struct kernel_interval *interval,
                                       const struct intervals *intervals)
 {
     if (interval->doing != GMPT_KERNEL_NOT_KNOWN || interval->g)
         return interval->g ? intervals_now(intervals, interval->g) : NULL;
-    for (int32_t p = 0; p < KERNELGS_PS_MAX; p++)
-        if (gs->tid_of_p[p] == interval->tid)
-            return intervals_on(intervals, p);
+    int32_t p = kernelgs_p(gs, interval->tid);
+    if (p >= 0)
+        return intervals_on(intervals, p);
     return alone_find(gs, interval->tid, intervals);
 }
 

@@ -27,6 +27,8 @@ const struct interval *kernelgs_doing(const struct kernelgs *gs, const struct ke
                                       const struct intervals *intervals);
 /* What the thread did, as far as it is known; doing is what kernelgs_doing has returned. */
 enum gmpt_kernel_doing kernelgs_did(const struct kernel_interval *interval, const struct interval *doing);
+/* The P that the thread holds by our own trace; -1 = none, or not known. */
+int32_t kernelgs_p(const struct kernelgs *gs, uint32_t tid);
 void kernelgs_clear(struct kernelgs *gs);
 
 #endif
