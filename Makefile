@@ -268,7 +268,8 @@ $(BUILD)/tests/leaks/leaks_hidden: $(LEAK_HIDDEN_OBJ)
 $(BUILD)/tests/leaks/leaks_random: $(LEAK_RANDOM_OBJ)
 $(BUILD)/tests/leaks/leaks_judge: $(BUILD)/tests/leaks/judge.o $(TRACE_OBJ)
 
-$(BUILD)/tests/leaks/%: $(BUILD)/tests/leaks/%.o $(LIB)
+# They have atomics of their own, and the library keeps its atomics.o to itself.
+$(BUILD)/tests/leaks/%: $(BUILD)/tests/leaks/%.o $(BUILD)/trace/atomics.o $(LIB)
 	$(if $(Q),@echo "  LINK  $@")
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lzstd
 

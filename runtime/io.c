@@ -21,7 +21,8 @@ static __attribute__((noinline)) ssize_t do_read(int fd, const void *arguments)
 {
     const struct bytes *bytes = arguments;
     int before = errno;
-    return io_settle(read(fd, bytes->at, bytes->size), before);
+    uint32_t arrivals = netpoll_arrivals(fd);
+    return io_settle_read(fd, read(fd, bytes->at, bytes->size), bytes->size, arrivals, before);
 }
 
 static __attribute__((noinline)) ssize_t do_write(int fd, const void *arguments)
@@ -79,44 +80,59 @@ ssize_t io_run_blocking(int fd, io_fn *fn, const void *arguments, enum netpoll_d
     return run(fd, fn, arguments, true, direction, deadline_ns, site);
 }
 
+ssize_t io_run_read(int fd, io_fn *fn, const void *arguments, int64_t deadline_ns, struct api_site site)
+{
+    int error = netpoll_await_arrival(fd, deadline_ns, site);
+    if (error && error != -ETIMEDOUT) /* after the deadline, too, what has come is read */
+        return error;
+    return run(fd, fn, arguments, false, NETPOLL_READ, deadline_ns, site);
+}
+
+static ssize_t read_until(int fd, const struct bytes *bytes, int64_t deadline_ns, struct api_site site)
+{
+    return io_run_read(fd, do_read, bytes, deadline_ns, site);
+}
+
 ssize_t gmpt_read_until(int fd, void *buffer, size_t size, int64_t deadline_ns)
 {
     API_ENTER();
-    struct bytes bytes = { buffer, size };
-    return io_run(fd, do_read, &bytes, NETPOLL_READ, deadline_ns, API_SITE(gmpt_read_until));
+    return read_until(fd, &(struct bytes){ buffer, size }, deadline_ns, API_SITE(gmpt_read_until));
 }
 
 ssize_t gmpt_read(int fd, void *buffer, size_t size)
 {
     API_ENTER();
-    struct bytes bytes = { buffer, size };
-    return io_run(fd, do_read, &bytes, NETPOLL_READ, GMPT_NEVER, API_SITE(gmpt_read));
+    return read_until(fd, &(struct bytes){ buffer, size }, GMPT_NEVER, API_SITE(gmpt_read));
+}
+
+static ssize_t write_until(int fd, const struct bytes *bytes, int64_t deadline_ns, struct api_site site)
+{
+    return io_run(fd, do_write, bytes, NETPOLL_WRITE, deadline_ns, site);
 }
 
 ssize_t gmpt_write_until(int fd, const void *buffer, size_t size, int64_t deadline_ns)
 {
     API_ENTER();
-    struct bytes bytes = { (void *)(uintptr_t)buffer, size };
-    return io_run(fd, do_write, &bytes, NETPOLL_WRITE, deadline_ns, API_SITE(gmpt_write_until));
+    return write_until(fd, &(struct bytes){ (void *)(uintptr_t)buffer, size }, deadline_ns, API_SITE(gmpt_write_until));
 }
 
 ssize_t gmpt_write(int fd, const void *buffer, size_t size)
 {
     API_ENTER();
-    struct bytes bytes = { (void *)(uintptr_t)buffer, size };
-    return io_run(fd, do_write, &bytes, NETPOLL_WRITE, GMPT_NEVER, API_SITE(gmpt_write));
+    return write_until(fd, &(struct bytes){ (void *)(uintptr_t)buffer, size }, GMPT_NEVER, API_SITE(gmpt_write));
 }
 
 /* ---- everything at once, or why not ---- */
 
-static int all(int fd, io_fn *fn, char *at, size_t size, size_t *done, enum netpoll_direction direction,
-               int64_t deadline_ns, struct api_site site)
+typedef ssize_t some_fn(int fd, const struct bytes *bytes, int64_t deadline_ns, struct api_site site);
+
+static int all(int fd, some_fn *fn, char *at, size_t size, size_t *done, int64_t deadline_ns, struct api_site site)
 {
     size_t count = 0;
     ssize_t result = 0;
     while (count < size) {
         struct bytes bytes = { at + count, size - count };
-        result = io_run(fd, fn, &bytes, direction, deadline_ns, site);
+        result = fn(fd, &bytes, deadline_ns, site);
         if (result <= 0)
             break;
         count += (size_t)result;
@@ -129,27 +145,25 @@ static int all(int fd, io_fn *fn, char *at, size_t size, size_t *done, enum netp
 int gmpt_read_full_until(int fd, void *buffer, size_t size, size_t *done, int64_t deadline_ns)
 {
     API_ENTER();
-    return all(fd, do_read, buffer, size, done, NETPOLL_READ, deadline_ns, API_SITE(gmpt_read_full_until));
+    return all(fd, read_until, buffer, size, done, deadline_ns, API_SITE(gmpt_read_full_until));
 }
 
 int gmpt_read_full(int fd, void *buffer, size_t size, size_t *done)
 {
     API_ENTER();
-    return all(fd, do_read, buffer, size, done, NETPOLL_READ, GMPT_NEVER, API_SITE(gmpt_read_full));
+    return all(fd, read_until, buffer, size, done, GMPT_NEVER, API_SITE(gmpt_read_full));
 }
 
 int gmpt_write_full_until(int fd, const void *buffer, size_t size, size_t *done, int64_t deadline_ns)
 {
     API_ENTER();
-    return all(fd, do_write, (char *)(uintptr_t)buffer, size, done, NETPOLL_WRITE, deadline_ns,
-               API_SITE(gmpt_write_full_until));
+    return all(fd, write_until, (char *)(uintptr_t)buffer, size, done, deadline_ns, API_SITE(gmpt_write_full_until));
 }
 
 int gmpt_write_full(int fd, const void *buffer, size_t size, size_t *done)
 {
     API_ENTER();
-    return all(fd, do_write, (char *)(uintptr_t)buffer, size, done, NETPOLL_WRITE, GMPT_NEVER,
-               API_SITE(gmpt_write_full));
+    return all(fd, write_until, (char *)(uintptr_t)buffer, size, done, GMPT_NEVER, API_SITE(gmpt_write_full));
 }
 
 /* ---- connections ---- */

@@ -21,10 +21,21 @@ static inline ssize_t io_settle(ssize_t result, int errno_before)
     return result;
 }
 
+/* The same for a call that reads a stream, without flags, into so many bytes; arrivals are netpoll_arrivals of before.
+ */
+static inline ssize_t io_settle_read(int fd, ssize_t result, size_t size, uint32_t arrivals, int errno_before)
+{
+    if (result > 0 && (size_t)result < size)
+        netpoll_drained(fd, arrivals);
+    return io_settle(result, errno_before);
+}
+
 /* Makes the call until it does not say EAGAIN, and waits for fd in between. What cannot be polled (a regular file) is
  * called once, in a blocking call. */
 ssize_t io_run(int fd, io_fn *fn, const void *arguments, enum netpoll_direction direction, int64_t deadline_ns,
                struct api_site site);
+/* The same for a call that ends with io_settle_read: where nothing can have come, it waits before the first try. */
+ssize_t io_run_read(int fd, io_fn *fn, const void *arguments, int64_t deadline_ns, struct api_site site);
 /* The same for a call that may also block the thread: each try is a blocking call. */
 ssize_t io_run_blocking(int fd, io_fn *fn, const void *arguments, enum netpoll_direction direction, int64_t deadline_ns,
                         struct api_site site);

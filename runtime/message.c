@@ -33,6 +33,14 @@ static __attribute__((noinline)) ssize_t do_recvfrom(int fd, const void *argumen
     return io_settle(recvfrom(fd, m->buffer, m->size, m->flags, m->address, m->length), before);
 }
 
+static __attribute__((noinline)) ssize_t do_recv(int fd, const void *arguments)
+{
+    const struct message *m = arguments;
+    int before = errno;
+    uint32_t arrivals = netpoll_arrivals(fd);
+    return io_settle_read(fd, recv(fd, m->buffer, m->size, 0), m->size, arrivals, before);
+}
+
 static __attribute__((noinline)) ssize_t do_sendto(int fd, const void *arguments)
 {
     const struct message *m = arguments;
@@ -58,7 +66,12 @@ static __attribute__((noinline)) ssize_t do_readv(int fd, const void *arguments)
 {
     const struct vector *v = arguments;
     int before = errno;
-    return io_settle(readv(fd, v->parts, v->count), before);
+    uint32_t arrivals = netpoll_arrivals(fd);
+    ssize_t result = readv(fd, v->parts, v->count);
+    size_t size = 0;
+    for (int i = 0; i < v->count && result > 0; i++)
+        size += v->parts[i].iov_len;
+    return io_settle_read(fd, result, size, arrivals, before);
 }
 
 static __attribute__((noinline)) ssize_t do_writev(int fd, const void *arguments)
@@ -77,6 +90,15 @@ static ssize_t run(int fd, io_fn *fn, const void *arguments, int flags, enum net
     return io_run(fd, fn, arguments, direction, deadline_ns, site);
 }
 
+/* Whatever its flags ask for besides, or the bytes of a stream. */
+static ssize_t run_recv(int fd, const struct message *message, int64_t deadline_ns, struct api_site site)
+{
+    if (message->flags)
+        return run(fd, do_recvfrom, message, message->flags, NETPOLL_READ, deadline_ns, site);
+    API_ENTER();
+    return io_run_read(fd, do_recv, message, deadline_ns, site);
+}
+
 ssize_t gmpt_recvfrom_until(int fd, void *buffer, size_t size, int flags, struct sockaddr *address, socklen_t *length,
                             int64_t deadline_ns)
 {
@@ -93,13 +115,13 @@ ssize_t gmpt_recvfrom(int fd, void *buffer, size_t size, int flags, struct socka
 ssize_t gmpt_recv_until(int fd, void *buffer, size_t size, int flags, int64_t deadline_ns)
 {
     struct message message = { buffer, size, flags, NULL, NULL };
-    return run(fd, do_recvfrom, &message, flags, NETPOLL_READ, deadline_ns, API_SITE(gmpt_recv_until));
+    return run_recv(fd, &message, deadline_ns, API_SITE(gmpt_recv_until));
 }
 
 ssize_t gmpt_recv(int fd, void *buffer, size_t size, int flags)
 {
     struct message message = { buffer, size, flags, NULL, NULL };
-    return run(fd, do_recvfrom, &message, flags, NETPOLL_READ, GMPT_NEVER, API_SITE(gmpt_recv));
+    return run_recv(fd, &message, GMPT_NEVER, API_SITE(gmpt_recv));
 }
 
 ssize_t gmpt_sendto_until(int fd, const void *buffer, size_t size, int flags, const struct sockaddr *address,
@@ -178,13 +200,15 @@ ssize_t gmpt_sendmsg(int fd, const struct msghdr *message, int flags)
 ssize_t gmpt_readv_until(int fd, const struct iovec *parts, int count, int64_t deadline_ns)
 {
     struct vector vector = { parts, count };
-    return run(fd, do_readv, &vector, 0, NETPOLL_READ, deadline_ns, API_SITE(gmpt_readv_until));
+    API_ENTER();
+    return io_run_read(fd, do_readv, &vector, deadline_ns, API_SITE(gmpt_readv_until));
 }
 
 ssize_t gmpt_readv(int fd, const struct iovec *parts, int count)
 {
     struct vector vector = { parts, count };
-    return run(fd, do_readv, &vector, 0, NETPOLL_READ, GMPT_NEVER, API_SITE(gmpt_readv));
+    API_ENTER();
+    return io_run_read(fd, do_readv, &vector, GMPT_NEVER, API_SITE(gmpt_readv));
 }
 
 ssize_t gmpt_writev_until(int fd, const struct iovec *parts, int count, int64_t deadline_ns)

@@ -3,17 +3,27 @@
  * Descriptors are found by fd in a table of two levels, whose leaves are never freed, so that an event that comes late
  * finds memory. A descriptor's lock covers all its fields; its waiters are taken out under the lock by whoever ends the
  * wait: the poller, the deadline's timer, or netpoll_close_begin. An event may belong to an earlier user of the same fd
- * number; it then only makes a G try its system call once more. */
+ * number; it then only makes a G try its system call once more.
+ *
+ * A read that finds less than it asks for has emptied a TCP socket, and whatever comes next is told by another edge
+ * (epoll(7), question 9): who reads again may wait at once, without a call that would only say EAGAIN. `drained` is
+ * what `arrivals` was before that read, so they are equal only while no edge has come since it began, and this is
+ * looked at under the lock, where arrivals change. Two readers and an edge that is told late do no harm: the late edge
+ * changes arrivals before anybody can wait on the strength of the earlier read. After an edge that says more than that
+ * there is data (the end, an error, urgent data, before whose mark a read stops short) the socket is no longer `exact`:
+ * its state is not told again. Arrivals are counted modulo 2^32. */
 #define _GNU_SOURCE
 #include "netpoll.h"
 
 #include "timers.h"
 
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define LEAF_FDS 1024
@@ -32,9 +42,12 @@ struct side {
 
 struct descriptor {
     struct lock lock;
-    ATOMIC(bool) registered; /* written under the lock; read without it, and then again under it before a wait */
-    bool closing;            /* somebody is about to close it, or has just done so */
-    struct side sides[2];    /* reading, writing */
+    ATOMIC(bool) registered;   /* written under the lock; read without it, and then again under it before a wait */
+    bool closing;              /* somebody is about to close it, or has just done so */
+    ATOMIC(bool) exact;        /* TCP, and no edge has told of anything but data; written under the lock */
+    ATOMIC(uint32_t) arrivals; /* edges for reading, and changes of user; written under the lock */
+    ATOMIC(uint32_t) drained;  /* arrivals before the last read that came short; by any reader */
+    struct side sides[2];      /* reading, writing */
 };
 
 typedef struct g *watched_fn(struct g *list);
@@ -81,6 +94,18 @@ static struct descriptor *find_or_make(int fd)
     return find(fd);
 }
 
+static void count_arrival_locked(struct descriptor *descriptor)
+{
+    store_relaxed(&descriptor->arrivals, load_relaxed(&descriptor->arrivals) + 1);
+}
+
+static bool is_tcp(int fd)
+{
+    int protocol;
+    socklen_t size = sizeof protocol;
+    return getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) == 0 && protocol == IPPROTO_TCP;
+}
+
 /* Returns false when somebody is closing the number. Never inlined into what may switch: it keeps errno, which is the
  * G's, and its address must be the one of this thread throughout. */
 static __attribute__((noinline)) bool try_register(struct descriptor *descriptor, int fd, int *error)
@@ -90,7 +115,8 @@ static __attribute__((noinline)) bool try_register(struct descriptor *descriptor
     lock_acquire(&descriptor->lock);
     bool closing = descriptor->closing;
     if (!closing && !load_relaxed(&descriptor->registered)) {
-        struct epoll_event event = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.fd = fd };
+        uint32_t interest = EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+        struct epoll_event event = { .events = interest, .data.fd = fd };
         int flags = fcntl(fd, F_GETFL);
         if (flags < 0 || (epoll_ctl(poller.epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 && errno != EEXIST))
             *error = -errno;
@@ -98,6 +124,8 @@ static __attribute__((noinline)) bool try_register(struct descriptor *descriptor
             *error = -errno;
         else
             store_release(&descriptor->registered, true);
+        count_arrival_locked(descriptor);
+        store_relaxed(&descriptor->exact, !*error && is_tcp(fd));
         for (int i = 0; i < 2; i++)
             descriptor->sides[i].ready = false;
     }
@@ -186,13 +214,19 @@ static int queue_locked(struct descriptor *descriptor, enum netpoll_direction di
     return -EINPROGRESS;
 }
 
-int netpoll_block(int fd, enum netpoll_direction direction, int64_t deadline_ns, struct api_site site)
+static bool is_drained(struct descriptor *descriptor)
 {
-    int result = netpoll_register(fd);
-    if (result)
-        return result;
+    return load_relaxed(&descriptor->drained) == load_relaxed(&descriptor->arrivals) &&
+           load_relaxed(&descriptor->exact);
+}
+
+/* only_drained: returns 0 instead of waiting unless the descriptor is drained. */
+static int block(int fd, struct descriptor *descriptor, enum netpoll_direction direction, bool only_drained,
+                 int64_t deadline_ns, struct api_site site)
+{
+    int result;
     struct g *g = g_self();
-    struct net_wait wait = { .descriptor = find(fd), .g = g };
+    struct net_wait wait = { .descriptor = descriptor, .g = g };
     bool bounded = deadline_ns != GMPT_NEVER;
     if (bounded) {
         if (deadline_ns <= clock_now_ns())
@@ -201,28 +235,62 @@ int netpoll_block(int fd, enum netpoll_direction direction, int64_t deadline_ns,
         if (result)
             return result;
     }
-    lock_acquire(&wait.descriptor->lock);
-    result = queue_locked(wait.descriptor, direction, g, wait.expired);
+    lock_acquire(&descriptor->lock);
+    bool drained = is_drained(descriptor);
+    if (drained)
+        descriptor->sides[0].ready = false; /* what that edge told of has been read */
+    result = only_drained && !drained ? 0 : queue_locked(descriptor, direction, g, wait.expired);
     if (result == -EINPROGRESS) {
         struct wait description = { .reason = direction == NETPOLL_WRITE ? GMPT_WAIT_net_write : GMPT_WAIT_net_read,
                                     .bounded = bounded,
                                     .object = (void *)(intptr_t)fd,
                                     .site = site };
-        result = scheduler_park(&description, scheduler_after_unlock, &wait.descriptor->lock);
+        result = scheduler_park(&description, scheduler_after_unlock, &descriptor->lock);
     } else {
-        lock_release(&wait.descriptor->lock);
+        lock_release(&descriptor->lock);
     }
     if (bounded)
         timers_stop(&wait.timer);
     return result;
 }
 
+int netpoll_block(int fd, enum netpoll_direction direction, int64_t deadline_ns, struct api_site site)
+{
+    int result = netpoll_register(fd);
+    return result ? result : block(fd, find(fd), direction, false, deadline_ns, site);
+}
+
+int netpoll_await_arrival(int fd, int64_t deadline_ns, struct api_site site)
+{
+    struct descriptor *descriptor = find(fd);
+    return descriptor && is_drained(descriptor) ? block(fd, descriptor, NETPOLL_READ, true, deadline_ns, site) : 0;
+}
+
+uint32_t netpoll_arrivals(int fd)
+{
+    struct descriptor *descriptor = find(fd);
+    return descriptor ? load_relaxed(&descriptor->arrivals) : 0;
+}
+
+void netpoll_drained(int fd, uint32_t arrivals)
+{
+    struct descriptor *descriptor = find(fd);
+    if (descriptor)
+        store_relaxed(&descriptor->drained, arrivals);
+}
+
+static void forget_locked(struct descriptor *descriptor)
+{
+    store_release(&descriptor->registered, false);
+    store_relaxed(&descriptor->exact, false);
+    descriptor->closing = false;
+}
+
 /* Forgets what was known of the descriptor. Returns who waited, linked by next; they have been told -ECANCELED. */
 static struct g *reset_locked(struct descriptor *descriptor)
 {
     struct g *list = NULL;
-    store_release(&descriptor->registered, false);
-    descriptor->closing = false;
+    forget_locked(descriptor);
     for (int i = 0; i < 2; i++) {
         struct g *g = release_waiter_locked(descriptor, i, -ECANCELED);
         descriptor->sides[i].ready = false;
@@ -277,8 +345,7 @@ void netpoll_renew(int fd)
     if (!descriptor)
         return;
     lock_acquire(&descriptor->lock);
-    store_release(&descriptor->registered, false);
-    descriptor->closing = false;
+    forget_locked(descriptor);
     lock_release(&descriptor->lock);
 }
 
@@ -332,8 +399,12 @@ static struct g *poll_once(int64_t timeout_ns)
         struct descriptor *descriptor = find(events[i].data.fd);
         uint32_t bits = events[i].events;
         lock_acquire(&descriptor->lock);
-        if (bits & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+        if (bits & (EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+            store_relaxed(&descriptor->exact, false);
+        if (bits & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
+            count_arrival_locked(descriptor);
             list = edge_locked(descriptor, 0, list);
+        }
         if (bits & (EPOLLOUT | EPOLLHUP | EPOLLERR))
             list = edge_locked(descriptor, 1, list);
         lock_release(&descriptor->lock);

@@ -16,6 +16,13 @@ int netpoll_start(void);
  * -EBUSY (another G waits there), or -errno of registering; -EPERM says that fd is of a kind that cannot be polled. */
 int netpoll_block(int fd, enum netpoll_direction direction, int64_t deadline_ns, struct api_site site);
 
+/* For who is about to read: when fd is known to have nothing to be read, waits for more as netpoll_block does; else
+ * returns 0. */
+int netpoll_await_arrival(int fd, int64_t deadline_ns, struct api_site site);
+/* To be asked before a read, and told when the read found less than it asked for. */
+uint32_t netpoll_arrivals(int fd);
+void netpoll_drained(int fd, uint32_t arrivals);
+
 /* Makes fd non-blocking and known to epoll, if it is not yet. Returns 0 or -errno, -EPERM as above. */
 int netpoll_register(int fd);
 /* fd was just made by the kernel: whatever was known of an earlier user of the number, closed behind our back, is void.
