@@ -41,7 +41,7 @@ struct analysis *analysis_open(struct intervals *intervals, const struct gmpt_tr
     chains_open(&analysis->chains, options->from_ns);
     processors_open(&analysis->processors, &options->limits, trace, intervals_present(intervals), options->from_ns,
                     options->to_ns);
-    kerneltime_open(&analysis->kernel, trace);
+    kerneltime_open(&analysis->kernel, trace, &options->limits);
     analysis->intervals = intervals;
     analysis->listener = (struct interval_listener){ .closed = interval_closed, .born = g_born, .arg = analysis };
     intervals_listen(intervals, &analysis->listener);

@@ -8,9 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-void kerneltime_open(struct kerneltime *kernel, const struct gmpt_trace *trace)
+void kerneltime_open(struct kerneltime *kernel, const struct gmpt_trace *trace, const struct finding_limits *limits)
 {
     kernel->pid = trace ? gmpt_trace_info(trace)->pid : 0;
+    crosswakes_open(&kernel->crosswakes, kernel->pid, limits);
 }
 
 void kerneltime_clear(struct kerneltime *kernel)
@@ -22,6 +23,7 @@ void kerneltime_clear(struct kerneltime *kernel)
         free(kernel->by_name.slots[i].entry);
     table_clear(&kernel->by_name);
     kernelgs_clear(&kernel->gs);
+    crosswakes_clear(&kernel->crosswakes);
     free(kernel->neighbours);
 }
 
@@ -148,6 +150,11 @@ static int interval_add(struct kerneltime *kernel, const struct kernel_interval 
                         struct stackalias *alias)
 {
     const struct interval *doing = kernelgs_doing(&kernel->gs, interval, intervals);
+    int result = 0;
+    if (interval->end_ns >= options->from_ns && interval->able_ns < options->to_ns)
+        result = crosswakes_add(&kernel->crosswakes, interval, intervals, alias);
+    if (result)
+        return result;
     if (options->filter && (!doing || !filter_match(options->filter, &options->names, doing)))
         return 0;
     if (interval->end_ns < options->from_ns || interval->begin_ns >= options->to_ns)
@@ -161,7 +168,6 @@ static int interval_add(struct kerneltime *kernel, const struct kernel_interval 
     timesum_add(&sum->queued_ns, queued_ns);
     if (!interval->able_known)
         timesum_add(&sum->unsplit_ns, blocked_ns);
-    int result = 0;
     if (part == KERNELTIME_RUNNING || part == KERNELTIME_IN_CALL)
         result = neighbour_add(kernel, interval, queued_ns, doing ? doing->g : NULL, alias);
     if (result || part != KERNELTIME_RUNNING)
@@ -341,5 +347,6 @@ int kerneltime_finish(struct kerneltime *kernel, const struct finding_limits *li
     noise_find(kernel, limits, running_ns, findings);
     throttling_find(kernel, limits, findings);
     result = queues_find(kernel, limits, findings);
+    result = result ? result : crosswakes_finish(&kernel->crosswakes, limits, findings);
     return result ? result : blocks_find(kernel, limits, findings);
 }

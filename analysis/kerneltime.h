@@ -12,6 +12,7 @@
 #ifndef GMPT_KERNELTIME_H
 #define GMPT_KERNELTIME_H
 
+#include "crosswakes.h"
 #include "distribution.h"
 #include "finding.h"
 
@@ -71,6 +72,7 @@ struct kerneltime {
     struct kerneltime_neighbour **neighbours; /* after kerneltime_finish: who took most first */
     size_t neighbour_count;
     struct kerneltime_usage usage;
+    struct crosswakes crosswakes;
 
     struct kernelintervals joined;
     struct table by_name;
@@ -80,7 +82,7 @@ struct kerneltime {
 
 struct analysis_options;
 
-void kerneltime_open(struct kerneltime *kernel, const struct gmpt_trace *trace);
+void kerneltime_open(struct kerneltime *kernel, const struct gmpt_trace *trace, const struct finding_limits *limits);
 /* Whether it says anything here: most do not. */
 static inline bool kerneltime_takes(enum gmpt_event_type type)
 {

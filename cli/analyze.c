@@ -92,6 +92,7 @@ static int limit_read(struct finding_limits *limits, const char *text)
         { finding_name(FINDING_QUEUED), &limits->queued_ns, NULL },
         { finding_name(FINDING_THROTTLED), &limits->throttled_ns, NULL },
         { finding_name(FINDING_NEIGHBOUR), &limits->neighbour_ns, NULL },
+        { finding_name(FINDING_CROSS), NULL, &limits->cross_wakes_per_s },
         { finding_name(FINDING_SPAWNING), NULL, &limits->spawned_gs },
         { "at_once", &limits->at_once_ns, NULL },
     };
@@ -324,7 +325,8 @@ const struct cli_command command_analyze = {
             "                    thundering_herd=8, lock_convoy=4,\n"
             "                    unbounded_spawning=1000, blocked_processor=5ms,\n"
             "                    kernel_starvation=20ms, quota_throttling=20ms,\n"
-            "                    noisy_neighbour=20ms; at_once=10us\n"
+            "                    noisy_neighbour=20ms, needless_cross_cpu_wakes=2000;\n"
+            "                    at_once=10us\n"
             "  --fail-on=KIND    exit status 1 when there is such a finding; any: of any kind\n"
             "  --stuck=T         a goroutine that waits for others for T or longer, without a\n"
             "                    deadline, counts as stuck: 500ms, 2s, 1m; the default is\n"

@@ -35,6 +35,7 @@ void analyze_finding_text(const struct analyze *analyze, const struct finding *f
     char a[32], b[32], c[32], call[KERNELWORDS_CALL_BYTES], program[KERNELWORDS_PROGRAM_BYTES], fn[PLACE_TEXT_BYTES],
         by[PLACE_TEXT_BYTES], at[PLACE_TEXT_BYTES];
     uint64_t value = (uint64_t)finding->value;
+    uint32_t quota = gmpt_trace_info(analyze->load.trace)->quota_cpus;
     strcpy(fn, "a goroutine");
     if (finding->fn)
         place_function(places, fn, finding->fn);
@@ -94,9 +95,12 @@ void analyze_finding_text(const struct analyze *analyze, const struct finding *f
                  cli_count(b, finding->times), cli_plural(finding->times), cli_duration(c, finding->threshold));
         return;
     case FINDING_NEIGHBOUR:
-        snprintf(text, size, "%s kept the CPU from goroutines that could run on, such as %s, for %s in all; %s time%s",
+        /* Who has the CPU of a thread that is stopped since a quota is used up took nothing from it. */
+        snprintf(text, size,
+                 "%s kept the CPU from goroutines that could run on, such as %s, for %s in all; %s time%s%s",
                  kernelwords_program(finding->by_pid, finding->by_name, analyze->analysis->kernel.pid, program), fn,
-                 cli_duration(a, finding->value), cli_count(b, finding->times), cli_plural(finding->times));
+                 cli_duration(a, finding->value), cli_count(b, finding->times), cli_plural(finding->times),
+                 quota ? "; or the CPU quota of the cgroup was used up, which looks the same here" : "");
         return;
     case FINDING_THROTTLED:
         snprintf(text, size,
@@ -108,6 +112,13 @@ void analyze_finding_text(const struct analyze *analyze, const struct finding *f
         snprintf(text, size, "%s ran, but the kernel gave its thread no CPU for up to %s; %s time%s over %s", fn,
                  cli_duration(a, finding->value), cli_count(b, finding->times), cli_plural(finding->times),
                  cli_duration(c, finding->threshold));
+        return;
+    case FINDING_CROSS:
+        snprintf(text, size,
+                 "%s woke threads on other CPUs up to %s times a second and slept at once, with its own CPU idle; %s "
+                 "time%s; on one CPU, or in one thread, both would need no way across",
+                 finding->fn ? fn : "a thread with no goroutine", cli_count(a, value), cli_count(b, finding->times),
+                 cli_plural(finding->times));
         return;
     case FINDING_KIND_COUNT:
         break;

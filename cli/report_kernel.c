@@ -159,7 +159,7 @@ static int64_t key_number(struct report_kernel *kernel, const struct kernel_inte
     struct stop_worst *worst = &kernel->worst[number];
     int64_t queued_ns = interval->end_ns - interval->able_ns;
     if (queued_ns > worst->ns || !worst->g)
-        *worst = (struct stop_worst){ doing ? doing->g->id : interval->g, queued_ns, interval->end_ns };
+        *worst = (struct stop_worst){ doing ? doing->g->id : 0, queued_ns, interval->end_ns };
     return number;
 }
 
@@ -232,7 +232,7 @@ static int interval_add(struct report_kernel *kernel, const struct kernel_interv
 {
     const struct interval *doing = kernelgs_doing(&kernel->gs, interval, intervals);
     int32_t p = kernelgs_p(&kernel->gs, interval->tid);
-    uint64_t g = doing ? doing->g->id : interval->g;
+    uint64_t g = doing ? doing->g->id : 0;
     if (interval->begin_ns > interval->end_ns || interval->able_ns > interval->end_ns)
         return 0; /* a damaged file's */
     int64_t key = key_number(kernel, interval, doing);

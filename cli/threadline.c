@@ -85,7 +85,7 @@ static int off_tell(struct threadline *threads, struct known *known, const struc
     int result = on_tell(threads, known, begin_ns, true);
     struct export_offcpu off = {
         .told = told,
-        .g = doing ? doing->g->id : told->g,
+        .g = doing ? doing->g->id : 0,
         .doing = kernelgs_did(told, doing),
         .p = kernelgs_p(&threads->gs, told->tid),
         .begin_ns = between(begin_ns, threads->from_ns, threads->to_ns),

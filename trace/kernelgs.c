@@ -93,6 +93,8 @@ const struct interval *kernelgs_doing(const struct kernelgs *gs, const struct ke
 
 enum gmpt_kernel_doing kernelgs_did(const struct kernel_interval *interval, const struct interval *doing)
 {
+    if (interval->g && !doing)
+        return GMPT_KERNEL_SCHEDULER;
     if (interval->doing != GMPT_KERNEL_NOT_KNOWN || !doing)
         return interval->doing;
     return doing->state == GMPT_G_SYSCALL ? GMPT_KERNEL_IN_CALL : GMPT_KERNEL_RUNNING_G;

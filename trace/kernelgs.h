@@ -25,7 +25,8 @@ int kernelgs_add(struct kernelgs *gs, const struct gmpt_event *event, const stru
  * thread had none, or it is not known. Valid until the next event. */
 const struct interval *kernelgs_doing(const struct kernelgs *gs, const struct kernel_interval *interval,
                                       const struct intervals *intervals);
-/* What the thread did, as far as it is known; doing is what kernelgs_doing has returned. */
+/* What the thread did, as far as it is known; doing is what kernelgs_doing has returned. A G that has ended by our own
+ * trace is none, though its thread still has its word. */
 enum gmpt_kernel_doing kernelgs_did(const struct kernel_interval *interval, const struct interval *doing);
 /* The P that the thread holds by our own trace; -1 = none, or not known. */
 int32_t kernelgs_p(const struct kernelgs *gs, uint32_t tid);

@@ -5,12 +5,15 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 static struct gmpt_waitgroup all = GMPT_WAITGROUP_INIT;
 static volatile uint64_t sink;
@@ -215,6 +218,48 @@ static int starve(bool fed)
     return pthread_join(taker, NULL);
 }
 
+/* ---- handoff: a call that blocks, and nobody was told so: the P blocks with it ----------------------------------- */
+
+static __attribute__((noinline)) void flush_to_disk(void)
+{
+    struct timespec a_while = { .tv_nsec = 10000000 };
+    nanosleep(&a_while, NULL); /* as slow as a disk */
+}
+
+static void flusher(void *args)
+{
+    (void)args;
+    for (int i = 0; i < 20; i++)
+        flush_to_disk();
+    gmpt_waitgroup_done(&all);
+}
+
+/* ---- crowded: another program computes on the only CPU ----------------------------------------------------------- */
+
+static bool neighbour_start(void)
+{
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(sched_getcpu(), &one);
+    if (sched_setaffinity(0, sizeof one, &one))
+        return false;
+    pid_t pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        prctl(PR_SET_NAME, "loudspeaker");
+        for (;;)
+            sink = sink * 3 + 1;
+    }
+    return pid > 0;
+}
+
+static void crowded(void *args)
+{
+    (void)args;
+    crunch(300000000);
+    gmpt_waitgroup_done(&all);
+}
+
 /* ---- none: work in reasonable pieces ----------------------------------------------------------------------------- */
 
 static void worker(void *args)
@@ -264,6 +309,10 @@ static int start(void *arg)
         start_many(late, 8);
     else if (strcmp(kind, "starved") == 0 || strcmp(kind, "fed") == 0)
         return starve(strcmp(kind, "fed") == 0);
+    else if (strcmp(kind, "handoff") == 0)
+        start_many(flusher, 1);
+    else if (strcmp(kind, "crowded") == 0)
+        start_many(crowded, 1);
     else if (strcmp(kind, "none") == 0)
         pool();
     else
@@ -272,4 +321,9 @@ static int start(void *arg)
     return 0;
 }
 
-int main(int argc, char **argv) { return argc == 2 ? gmpt_run(start, argv[1]) : 2; }
+int main(int argc, char **argv)
+{
+    if (argc != 2 || (strcmp(argv[1], "crowded") == 0 && !neighbour_start()))
+        return 2;
+    return gmpt_run(start, argv[1]);
+}

@@ -1,0 +1,266 @@
+/* What analyze finds wrong by the kernel's side, at each limit and just below: of traces made by hand, in which a G
+ * runs on thread 70 from 20 ns on to the end. */
+#include "exported.h"
+#include "harness.h"
+#include "tracefile.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define MS 1000000LL
+#define FFMPEG "  0 kernel_task tid=9 pid=9 a=0x6765706d6666 b=0x0 c=0x0\n"
+#define BY "  0 kernel_by next=%d next_g=0 waker=%d waker_g=%d most=%d most_g=0 cpu_from=%d cpu_to=%d\n"
+#define OFF "  %lld kernel_off tid=%d g=%d doing=%d why=%d call=%d argument=0 off_ns=%lld queue_ns=%lld\n"
+
+enum { BLOCKED, PREEMPTED };
+enum { SCHEDULER = 0, RUNNING = 2, IN_CALL = 4 };
+
+static char text[1 << 17];
+static size_t used;
+static const char *head = ""; /* more of the trace's head */
+static int64_t now_ns; /* of the last event of the kernel's */
+static unsigned own_count, kernel_count;
+
+static void put(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static void put(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    used += (size_t)vsnprintf(text + used, sizeof text - used, format, args);
+    va_end(args);
+    ck_assert_uint_lt(used, sizeof text);
+}
+
+/* The trace up to the events of the kernel's ring; `own` are further ones of the P's. */
+static void made_begin(int tier, const char *own)
+{
+    used = own_count = kernel_count = 0;
+    now_ns = 0;
+    put("pid 7\np_count 1\nclock_kind monotonic\n%sframe\nclock 1000 500000 1700000000000000000\n"
+        "stack 0 1 0x1010 0x1011\nstack 2 1 0x1030 0x1031\n"
+        "events ring=0 sequence=0 offset=0 base=1000 g=0 seq=0 tid=70 lost=0\n"
+        "  0 proc_start tid=70\n  10 go_create g=1 fn=0x10 stack=1\n  10 go_start g=1 seq=2\n%s",
+        head, own);
+    for (const char *line = own; *line; line++)
+        own_count += *line == '\n';
+    put("events ring=2 sequence=0 offset=0 base=1000 g=0 seq=0 tid=0 lost=0\n"
+        "  0 kernel_tier tier=%d others=1 error_ns=5\n" FFMPEG
+        "  0 kernel_task tid=70 pid=7 a=0x676f7270 b=0x0 c=0x0\n"
+        "  0 kernel_task tid=71 pid=7 a=0x676f7270 b=0x0 c=0x0\n",
+        tier);
+    kernel_count = 4;
+}
+
+/* Thread 70 with G1 has a CPU again at at_ns; who had it meanwhile is `by`, 0 nobody. */
+static void made_off(int64_t at_ns, int by, int doing, int why, int call, int64_t off_ns, int64_t queue_ns)
+{
+    put(BY OFF, by, 0, 0, by, 0, 0, (long long)(at_ns - now_ns), 70, doing == SCHEDULER ? 0 : 1, doing, why,
+        call, (long long)off_ns, (long long)queue_ns);
+    now_ns = at_ns;
+    kernel_count += 2;
+}
+
+static void made_end(int64_t length_ns)
+{
+    put("frame\nclock %lld %lld %lld\nend 1 0\nring %u 0 0\nring 0 0 0\nring %u 0 0\n", (long long)length_ns + 1000,
+        (long long)length_ns + 500000, 1700000000000000000 + (long long)length_ns, 3 + own_count, kernel_count);
+    ck_assert_int_eq(exported_run("mv %s gmptrace.data", tracefile_build(text)), 0);
+}
+
+static bool finds(const char *kind, const char *options)
+{
+    int status = exported_run("COLUMNS=80 $GMPTRACE analyze --fail-on %s %s --section findings", kind, options);
+    ck_assert_msg(status == 0 || status == 1, "%s", exported_err);
+    return status == 1;
+}
+
+/* ---- A thread that ran a goroutine waits in the kernel's queue -------------------------------------------------- */
+
+static void stopped_once(int64_t queue_ns, int by)
+{
+    made_begin(3, "");
+    made_off(100 * MS, by, RUNNING, PREEMPTED, 0, queue_ns, queue_ns);
+    made_end(1000 * MS);
+}
+
+TEST(kernelfindings, a_wait_for_a_cpu_is_starvation_from_20_ms_on)
+{
+    stopped_once(20 * MS, 9);
+    ck_assert(finds("kernel_starvation", ""));
+    exported_has(exported_out, "0x10 ran, but the kernel gave its thread no CPU for up to 20.0 ms;");
+    exported_has(exported_out, "started at 0x1011)");
+    stopped_once(20 * MS - 1, 9);
+    ck_assert(!finds("kernel_starvation", ""));
+    ck_assert(finds("kernel_starvation", "--limit kernel_starvation=19ms"));
+}
+
+/* It had announced that it would block, so its P was free for others. */
+TEST(kernelfindings, a_wait_in_a_blocking_call_is_no_starvation)
+{
+    made_begin(3, "  50 syscall_begin stack=1\n");
+    made_off(100 * MS, 9, IN_CALL, PREEMPTED, 0, 60 * MS, 60 * MS);
+    made_end(1000 * MS);
+    ck_assert(!finds("kernel_starvation", ""));
+}
+
+/* ---- A quota is used up ----------------------------------------------------------------------------------------- */
+
+static void throttled(int64_t queue_ns, int by)
+{
+    made_begin(3, "");
+    made_off(100 * MS, by, RUNNING, PREEMPTED, 0, 10 * MS, 10 * MS);
+    made_off(200 * MS, by, RUNNING, PREEMPTED, 0, queue_ns, queue_ns);
+    made_end(1000 * MS);
+}
+
+TEST(kernelfindings, stops_with_the_cpu_free_are_throttling_from_20_ms_in_all)
+{
+    throttled(10 * MS, 0);
+    ck_assert(finds("quota_throttling", ""));
+    exported_has(exported_out, "goroutines that ran were stopped for 20.0 ms in all with their CPU");
+    exported_has(exported_out, "a CPU quota was used up; 2 times");
+    throttled(10 * MS - 1, 0);
+    ck_assert(!finds("quota_throttling", ""));
+    ck_assert(finds("quota_throttling", "--limit quota_throttling=19ms"));
+    throttled(10 * MS, 9);
+    ck_assert(!finds("quota_throttling", ""));
+}
+
+/* Who had the CPU is not known to the tier perf: no reason to say that nobody had. */
+TEST(kernelfindings, a_tier_that_does_not_know_who_had_the_cpu_tells_of_no_quota)
+{
+    made_begin(2, "");
+    for (int i = 1; i <= 3; i++) {
+        put(OFF, 50 * MS, 70, 0, 15, PREEMPTED, 0, 19 * MS, 19 * MS);
+        kernel_count++;
+    }
+    made_end(1000 * MS);
+    ck_assert(!finds("quota_throttling,noisy_neighbour", ""));
+    ck_assert(finds("kernel_starvation", "--limit kernel_starvation=19ms"));
+}
+
+/* ---- Another program -------------------------------------------------------------------------------------------- */
+
+/* Of ran_ns that the goroutine ran, another program took queue_ns. */
+static void crowded(int64_t queue_ns, int64_t ran_ns)
+{
+    made_begin(3, "");
+    made_off(100 * MS, 9, RUNNING, PREEMPTED, 0, queue_ns, queue_ns);
+    made_end(20 + ran_ns);
+}
+
+TEST(kernelfindings, a_neighbour_is_noisy_from_20_ms_and_5_percent_on)
+{
+    crowded(20 * MS, 400 * MS);
+    ck_assert(finds("noisy_neighbour", ""));
+    exported_has(exported_out, "ffmpeg (process 9) kept the CPU from goroutines that could run on,");
+    exported_has(exported_out, "for 20.0 ms in all; 1 time");
+    crowded(20 * MS - 1, 400 * MS);
+    ck_assert(!finds("noisy_neighbour", ""));
+    crowded(20 * MS, 402 * MS); /* that is less than 5 % */
+    ck_assert(!finds("noisy_neighbour", ""));
+}
+
+TEST(kernelfindings, where_there_is_a_quota_a_neighbour_is_in_doubt)
+{
+    crowded(20 * MS, 400 * MS);
+    ck_assert(finds("noisy_neighbour", ""));
+    ck_assert_ptr_null(strstr(exported_out, "quota"));
+    head = "quota_cpus 1\n";
+    crowded(20 * MS, 400 * MS);
+    ck_assert(finds("noisy_neighbour", ""));
+    exported_has(exported_out, "or the CPU quota of the");
+}
+
+TEST(kernelfindings, other_threads_of_the_program_are_no_neighbours)
+{
+    made_begin(3, "");
+    made_off(100 * MS, 71, RUNNING, PREEMPTED, 0, 30 * MS, 30 * MS);
+    made_end(200 * MS);
+    ck_assert(!finds("noisy_neighbour,quota_throttling", ""));
+}
+
+/* ---- A call that blocks a P ------------------------------------------------------------------------------------- */
+
+static void blocked_once(int64_t blocked_ns, int64_t queue_ns)
+{
+    made_begin(3, "");
+    put("  0 kernel_stack stack=1\n");
+    kernel_count++;
+    made_off(100 * MS, 9, RUNNING, BLOCKED, 1, blocked_ns + queue_ns, queue_ns);
+    made_end(1000 * MS);
+}
+
+TEST(kernelfindings, a_call_blocks_a_processor_from_5_ms_on_without_the_queue_after_it)
+{
+    blocked_once(5 * MS, 0);
+    ck_assert(finds("blocked_processor", ""));
+    exported_has(exported_out, "a goroutine blocked its thread, and with it a P, in read at 0x1030");
+    blocked_once(5 * MS - 1, 15 * MS);
+    ck_assert(!finds("blocked_processor", ""));
+}
+
+/* ---- Wake-ups across CPUs --------------------------------------------------------------------------------------- */
+
+struct crossing {
+    int times;
+    int64_t every_ns;
+    int64_t slept_ns;  /* after the wake-up */
+    int cpu, next;     /* where the woken ran; who had the waker's CPU */
+    bool reversed;     /* the waker's sleep is told first */
+};
+
+/* G1 on thread 70 wakes thread 71, which runs 5 us later, and sleeps for a while. */
+static void crossed(const struct crossing *crossing)
+{
+    int64_t waker_back_ns = crossing->reversed ? 14000 : 60000, woken_ran_ns = crossing->reversed ? 15000 : 5000;
+    made_begin(3, "");
+    for (int i = 1; i <= crossing->times; i++) {
+        int64_t at_ns = i * crossing->every_ns, slept_ns = waker_back_ns - crossing->slept_ns;
+        for (int told = 0; told < 2; told++) {
+            bool woken = (told == 0) != crossing->reversed;
+            int64_t then_ns = at_ns + (woken ? woken_ran_ns : waker_back_ns);
+            if (woken)
+                put(BY OFF, 0, 70, 1, 0, crossing->cpu, crossing->cpu, (long long)(then_ns - now_ns), 71, 0,
+                    SCHEDULER, BLOCKED, 203, 50000LL, (long long)woken_ran_ns);
+            else
+                put(BY OFF, crossing->next, 0, 0, crossing->next, 0, 0, (long long)(then_ns - now_ns), 70, 1,
+                    RUNNING, BLOCKED, 1, (long long)slept_ns, 0LL);
+            now_ns = then_ns;
+            kernel_count += 2;
+        }
+    }
+    made_end(1000 * MS);
+}
+
+#define CROSS "needless_cross_cpu_wakes"
+
+TEST(kernelfindings, wakes_across_cpus_by_who_sleeps_at_once_are_needless_from_a_rate_on)
+{
+    crossed(&(struct crossing){ .times = 200, .every_ns = 450000, .slept_ns = 10000, .cpu = 1 });
+    ck_assert(finds(CROSS, ""));
+    exported_has(exported_out, "0x10 woke threads on other CPUs up to 2,000 times a second and slept");
+    exported_has(exported_out, "started at 0x1011");
+    crossed(&(struct crossing){ .times = 199, .every_ns = 450000, .slept_ns = 10000, .cpu = 1 });
+    ck_assert(!finds(CROSS, ""));
+    ck_assert(finds(CROSS, "--limit needless_cross_cpu_wakes=1990"));
+}
+
+TEST(kernelfindings, a_wake_across_cpus_counts_as_well_when_the_woken_is_told_of_last)
+{
+    crossed(&(struct crossing){ .times = 200, .every_ns = 450000, .slept_ns = 10000, .cpu = 1, .reversed = true });
+    ck_assert(finds(CROSS, ""));
+    exported_has(exported_out, "200 times;");
+}
+
+TEST(kernelfindings, a_wake_is_not_needless_where_the_waker_goes_on_or_its_cpu_is_wanted)
+{
+    crossed(&(struct crossing){ .times = 200, .every_ns = 450000, .slept_ns = 10001, .cpu = 1 });
+    ck_assert(!finds(CROSS, "--limit needless_cross_cpu_wakes=1"));
+    ck_assert(finds(CROSS, "--limit at_once=11us"));
+    crossed(&(struct crossing){ .times = 200, .every_ns = 450000, .slept_ns = 10000, .cpu = 0 });
+    ck_assert(!finds(CROSS, "--limit needless_cross_cpu_wakes=1"));
+    crossed(&(struct crossing){ .times = 200, .every_ns = 450000, .slept_ns = 10000, .cpu = 1, .next = 9 });
+    ck_assert(!finds(CROSS, "--limit needless_cross_cpu_wakes=1"));
+}
