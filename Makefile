@@ -77,7 +77,7 @@ TEST_PROGRAM_BIN := $(addprefix $(BUILD)/tests/programs/,$(TEST_PROGRAMS)) $(add
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all demo check check-aarch64 deps stress fuzz bench bench-http bench-trace bench-analysis bench-leaks lint skeleton format install uninstall clean help
+.PHONY: all demo check check-aarch64 deps stress fuzz bench bench-http bench-trace bench-analysis bench-leaks bench-kernel lint skeleton format install uninstall clean help
 
 all: $(LIB) $(TOOL) $(BLOCKCHECK) $(HEAP) $(EXAMPLE_BIN)
 
@@ -127,6 +127,9 @@ bench-trace: all $(BENCH_BIN)
 
 bench-analysis: all $(BENCH_BIN)
 	$(Q)BUILD=$(BUILD) bench/analysis.sh
+
+bench-kernel: all $(BENCH_BIN)
+	$(Q)BUILD=$(BUILD) bench/kernel.sh $(ROWS)
 
 bench-leaks: all $(BENCH_BIN)
 	$(Q)BUILD=$(BUILD) bench/leak_stop.sh
@@ -246,9 +249,11 @@ $(BUILD)/bench/emit $(BUILD)/bench/leak_stop: $(BUILD)/bench/%: $(BUILD)/bench/%
 	$(if $(Q),@echo "  LINK  $@")
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^
 
+$(BUILD)/bench/kernel_runs: BENCH_LIBS = -lbpf
+
 $(BUILD)/bench/%: $(BUILD)/bench/%.o $(LIB)
 	$(if $(Q),@echo "  LINK  $@")
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lzstd
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(BENCH_LIBS) -lzstd
 
 # Its calls of these can be made to fail.
 FAILABLE := malloc calloc realloc aligned_alloc strdup mmap munmap madvise mprotect pthread_create epoll_create1 \
@@ -340,6 +345,7 @@ help:
 	@echo 'make bench-trace    what tracing costs, beside Go and LTTng; ROWS="emit yield_2" ROUNDS=3 PS="1 2" KERNEL=bpf'
 	@echo 'make bench-analysis how fast a trace of 20 million events is read, beside Go; EVENTS=20000000 ROUNDS=3'
 	@echo 'make bench-leaks    how long proofs of leaks stop a program, beside Go; GOROUTINES="10000 1000000" HEAPS_MB="100 1024"'
+	@echo 'make bench-kernel   what the kernel'"'"'s side costs, by each tier; ROWS="storm_futex echo_64" ROUNDS=3 TIERS="perf bpf"'
 	@echo 'make lint           include rules and house rules'
 	@echo 'make skeleton       compile the BPF program again, by clang and bpftool, into ebpf/offcpu.skel.h'
 	@echo 'make format         clang-format on everything'

@@ -1,6 +1,7 @@
-# What bench/run.sh and bench/trace.sh share, which include it with $table naming their table of rows and $BUILD, $rounds
-# and $scratch set: the rows' names are checked, Go's peer is built, commands are run and their "ROW VALUE" lines
-# collected, and medians are taken. Loops over rounds are theirs, so that what is compared is measured in turn.
+# What bench/run.sh, bench/trace.sh and bench/kernel.sh share, which include it with $table naming their table of rows,
+# and $BUILD set: the rows' names are checked, Go's peer is built unless $no_peer is set, commands are run and their
+# "ROW VALUE" lines collected, and medians are taken. $rounds and $scratch come of it. Loops over rounds are theirs, so
+# that what is compared is measured in turn.
 
 rounds=${ROUNDS:-3}
 scratch=$(mktemp -d)
@@ -16,10 +17,12 @@ for row in "$@"; do
 done
 
 peer=""
-if command -v go >/dev/null 2>&1; then
+if [ -n "${no_peer:-}" ]; then
+    :
+elif command -v go >/dev/null 2>&1; then
     (cd bench/go && GOFLAGS=-mod=mod go build -o "$scratch/peer" .) && peer=$scratch/peer
 fi
-[ -n "$peer" ] || echo "SKIP Go's columns: there is no go here, or it does not build bench/go" >&2
+[ -n "$peer${no_peer:-}" ] || echo "SKIP Go's columns: there is no go here, or it does not build bench/go" >&2
 
 # value ROW P COLUMN VALUE
 value() { echo "$*" >>"$scratch/values"; }

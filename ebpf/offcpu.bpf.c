@@ -429,7 +429,10 @@ static __always_inline void switch_in(__u64 now_ns, __u32 cpu, struct task_struc
     slot->noted.cpu_to = cpu;
     if (slot->waits_for)
         waiting_end(slot);
-    if ((slot->stacked && lasted_ns >= OFFCPU_STACK_NS) || (kernel_stack_ns && lasted_ns >= kernel_stack_ns))
+    bool shows = slot->stacked && lasted_ns >= OFFCPU_STACK_NS;
+    if (shows)
+        slot->copied_ns -= OFFCPU_COPY_NS; /* that look was not in vain */
+    if (shows || (kernel_stack_ns && lasted_ns >= kernel_stack_ns))
         long_write(next, slot, lasted_ns);
     else if (lane_write(cpu, &slot->noted))
         lanes[cpu & (OFFCPU_CPUS - 1)].intervals++;

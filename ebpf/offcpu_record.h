@@ -38,7 +38,7 @@ struct offcpu_record {
     __u64 off_ns, on_ns;
     __u64 wake_ns;  /* when it became runnable; 0 = it was all the time */
     __u64 word;     /* of the thread, as it lost the CPU */
-    __u64 argument; /* the first of the system call, of futex(2) its address; in none, that of the page it needs, or 0 */
+    __u64 argument; /* the first of the system call, of futex(2) its address; in none, of the page it needs, or 0 */
     __s32 syscall;  /* the system call that it was in, OFFCPU_NO_SYSCALL = none */
     __u32 flags;    /* enum offcpu_flag */
     /* Who had the CPU next; tid 0 = nobody, it was idle. */
@@ -53,11 +53,11 @@ struct offcpu_record {
 
 /* Of a thread that blocked while its word said that it runs a G, or that executes something: what lay on top of its
  * stack, and its frames by their pointers, the first of which is where it was. Of intervals, only of those of
- * OFFCPU_STACK_NS or more; and a thread that blocks without end in short ones shows its stack now and then: in each
- * OFFCPU_COPY_NS once, or OFFCPU_COPIES times at once when it has not for long. */
+ * OFFCPU_STACK_NS or more; and of a thread that blocks without end in shorter ones the stack is looked at in each
+ * OFFCPU_COPY_NS once, or OFFCPU_COPIES times at once when it has not been for long. */
 #define OFFCPU_STACK_NS 100000
-#define OFFCPU_COPY_NS 50000
-#define OFFCPU_COPIES 16
+#define OFFCPU_COPY_NS 200000
+#define OFFCPU_COPIES 32
 #define OFFCPU_TOP_WORDS 64
 #define OFFCPU_FRAMES 24
 struct offcpu_stack {
