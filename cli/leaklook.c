@@ -155,16 +155,24 @@ const char *leak_proof_failure(uint32_t status)
 int leak_look_notes(struct leak_report *report, const struct segment *segment)
 {
     static const struct {
-        uint32_t bit;
+        uint32_t all, set; /* of all these bits */
         const char *note;
     } notes[] = {
-        { PROOF_HEAP_ROOT, "all memory of malloc counted as reachable: leaks that it points to are not proven" },
-        { PROOF_NETWORK_UNREAD, "the proof assumes that bytes on their way through network sockets hold no pointers" },
-        { PROOF_REGISTERS_UNREAD, "the proof assumes that threads of the program's own, which take no signals, hold no "
-                                  "pointers to goroutines in registers" },
-        { PROOF_OWNERS_UNLOCK, "a cycle assumes that a lock is unlocked by the goroutine that has locked it" },
-        { PROOF_KERNEL_UNREAD, "something that the kernel keeps for the program could not be read: what might have "
-                               "been proven counts as alive" },
+        { PROOF_HEAP_ROOT | PROOF_HEAP_TRACED, PROOF_HEAP_ROOT,
+          "all memory of malloc counted as reachable: leaks that it points to are not proven" },
+        { PROOF_HEAP_ROOT | PROOF_HEAP_TRACED, PROOF_HEAP_ROOT | PROOF_HEAP_TRACED,
+          "some memory of malloc could not be followed block by block, and counted as reachable: leaks that it "
+          "points to are not proven" },
+        { PROOF_NETWORK_UNREAD, PROOF_NETWORK_UNREAD,
+          "the proof assumes that bytes on their way through network sockets hold no pointers" },
+        { PROOF_REGISTERS_UNREAD, PROOF_REGISTERS_UNREAD,
+          "the proof assumes that threads of the program's own, which take no signals, hold no pointers to goroutines "
+          "in registers" },
+        { PROOF_OWNERS_UNLOCK, PROOF_OWNERS_UNLOCK,
+          "a cycle assumes that a lock is unlocked by the goroutine that has locked it" },
+        { PROOF_KERNEL_UNREAD, PROOF_KERNEL_UNREAD,
+          "something that the kernel keeps for the program could not be read: what might have been proven counts as "
+          "alive" },
     };
     const struct segment_header *header = segment->header;
     uint32_t status = load_acquire(&header->proof_status), assumptions = load_relaxed(&header->proof_assumptions);
@@ -175,7 +183,7 @@ int leak_look_notes(struct leak_report *report, const struct segment *segment)
                                  "memory: gmpt_leak_pin tells of those that it encodes, counts out, or has elsewhere"))
         return -ENOMEM;
     for (size_t i = 0; i < sizeof notes / sizeof notes[0]; i++)
-        if ((assumptions & notes[i].bit) && leak_report_note(report, "%s", notes[i].note))
+        if ((assumptions & notes[i].all) == notes[i].set && leak_report_note(report, "%s", notes[i].note))
             return -ENOMEM;
     return 0;
 }

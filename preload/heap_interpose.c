@@ -335,7 +335,7 @@ static bool main_arena(struct heap_range *arena)
     return arena->bytes > 0;
 }
 
-/* The first arena of a thread that does not begin below `from`, nor as high as `until`. */
+/* The first arena of a thread that ends above `from`, but does not begin as high as `until`. */
 static bool thread_arena(uint64_t from, uint64_t until, struct heap_range *arena)
 {
     struct heap_range chunk;
@@ -345,7 +345,8 @@ static bool thread_arena(uint64_t from, uint64_t until, struct heap_range *arena
     for (uint64_t at = from; heap_map_next(&map, &at, &chunk) && chunk.start < until;) {
         uint64_t base = chunk.start & ~(GLIBC_HEAP_BYTES - 1);
         uint64_t word = *((const uint64_t *)(uintptr_t)chunk.start - 1);
-        if (base < from || word & GLIBC_MMAPPED || !(word & GLIBC_NOT_MAIN) || !is_glibc_heap(base, chunk.start))
+        if (base + GLIBC_HEAP_BYTES <= from || word & GLIBC_MMAPPED || !(word & GLIBC_NOT_MAIN) ||
+            !is_glibc_heap(base, chunk.start))
             continue;
         *arena = (struct heap_range){ base, GLIBC_HEAP_BYTES };
         return true;
@@ -355,7 +356,7 @@ static bool thread_arena(uint64_t from, uint64_t until, struct heap_range *arena
 
 static void nearer_take(struct heap_range *nearest, uint64_t from, const struct heap_range *other)
 {
-    if (other->start >= from && other->start < nearest->start)
+    if (other->start + other->bytes > from && other->start < nearest->start)
         *nearest = *other;
 }
 

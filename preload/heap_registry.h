@@ -52,12 +52,12 @@ struct gmpt_heap_registry {
      * order of their addresses. False: there are no more. */
     bool (*chunk_next)(uint64_t *cursor, struct heap_range *chunk);
 
-    /* Likewise the allocator's arenas, and what this object has for itself: memory where what lies in no chunk is free
-     * or their own affair, and no place of the program's pointers. Arenas are known of the GNU C library's allocator
-     * only, and those that have a chunk in use; what else there is of heaps is like any other mapping. Chunks may lie
-     * outside of all arenas. It reads the allocator's words before chunks: only while the program stands still, or in
-     * a child. A call may go over many chunks, so do not ask again before the cursor is behind the arena that was told
-     * last. */
+    /* The first that ends above *cursor of the allocator's arenas, and of what this object has for itself; moves
+     * *cursor to its end. Memory there that lies in no chunk is free or their own affair, and no place of the program's
+     * pointers. Arenas are known of the GNU C library's allocator only, and those that have a chunk in use; what else
+     * there is of heaps is like any other mapping. Chunks may lie outside of all arenas. It reads the allocator's words
+     * before chunks: only while the program stands still, or in a child. A call may go over many chunks, so do not ask
+     * again before the cursor is behind the arena that was told last. */
     bool (*arena_next)(uint64_t *cursor, struct heap_range *arena);
 
     /* How many threads are within realloc: see 2. */

@@ -236,7 +236,8 @@ static bool add_mapping(const char *line, struct proof_input *input, struct give
         return true;
     /* What cannot be written now may have been written before. */
     struct proof_range range = { .start = start, .end = end, .of_file = inode != 0, .hidden = !readable };
-    range.of_libc = strstr(at, "/libc.so.6") || strstr(at, "/libc-2.");
+    range.of_libc = writable && (strstr(at, "/libc.so.6") || strstr(at, "/libc-2."));
+    range.of_brk = strncmp(at, "[heap]", 6) == 0;
     if (permissions[3] != 's')
         return add_root(input, range, 0) && add_stack_holes(input, start, end);
     if (is_own_shared(start, end, given) || (!writable && !is_shared_memory(at)))

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "proof.h"
 
+#include "heapwalk.h"
 #include "kernelroots.h"
 #include "memcheck.h"
 #include "memorymap.h"
@@ -38,12 +39,19 @@ static struct {
     int64_t go_ns, stop_ns; /* when the threads went on, and how long they stood */
     struct proof_shared *shared;
     const struct gmpt_heap_registry *heap;
-    bool heap_looked_for;
+    bool heap_looked_for, heap_is_root, heap_is_libcs;
     uint32_t assumptions;
     bool sleepers; /* there were threads that could not be stopped, but slept */
 } proof;
 
 /* ---- what is asked for ---- */
+
+static void close_pagemap(void)
+{
+    if (proof.pagemap_fd > 0)
+        close(proof.pagemap_fd);
+    proof.pagemap_fd = -1;
+}
 
 static void end(enum proof_status status)
 {
@@ -56,18 +64,20 @@ static void end(enum proof_status status)
     if (proof.shared)
         munmap(proof.shared, sizeof *proof.shared + GIVEN_BYTES);
     proof.shared = NULL;
-    if (proof.pagemap_fd > 0)
-        close(proof.pagemap_fd);
-    proof.pagemap_fd = -1;
+    close_pagemap();
 }
 
 /* The registry of chunks is preloaded or not there: looked up by name, as there may be none. */
 static void find_heap(void)
 {
     const char *wish = getenv("GMPT_LEAK_HEAP");
-    if (proof.heap_looked_for || (wish && strcmp(wish, "root") == 0))
+    if (proof.heap_looked_for)
         return;
     proof.heap_looked_for = true;
+    proof.heap_is_libcs = heapwalk_is_possible();
+    proof.heap_is_root = wish && strcmp(wish, "root") == 0;
+    if (proof.heap_is_root)
+        return;
     const struct gmpt_heap_registry *(*find)(void);
     *(void **)&find = dlsym(RTLD_DEFAULT, HEAP_REGISTRY_FUNCTION);
     const struct gmpt_heap_registry *heap = find ? find() : NULL;
@@ -145,6 +155,9 @@ static enum proof_status snapshot(struct proof_input *input, struct memory_map *
         if (proof.tries + 1 < STOP_TRIES)
             return PROOF_NO_ANSWER;
     }
+    input->heap_is_root = proof.heap_is_root;
+    input->heap_is_libcs = proof.heap_is_libcs;
+    input->heap_may_wait = proof.tries + 1 < STOP_TRIES;
     struct given given = { .bytes = proof.shared->bytes, .room = GIVEN_BYTES };
     int error = memory_map_read(map, input, &given);
     if (!error)
@@ -169,6 +182,18 @@ static enum proof_status snapshot(struct proof_input *input, struct memory_map *
     store_release(&proof.shared->given, given.overflowed ? 2 : 1);
     store_release(&proof.shared->pagemap_fd, proof.pagemap_fd);
     return stopworld_slept_on() ? PROOF_COMPLETE : PROOF_NO_ANSWER;
+}
+
+/* At the next look, unless that was the last try. */
+static bool try_again(void)
+{
+    if (++proof.tries == STOP_TRIES)
+        return false;
+    munmap(proof.shared, sizeof *proof.shared + GIVEN_BYTES);
+    proof.shared = NULL;
+    close_pagemap();
+    proof.number = 0;
+    return true;
 }
 
 static void kill_copy(void)
@@ -207,27 +232,21 @@ static void begin(uint32_t asked)
     }
     proof.go_ns = clock_now_ns();
     proof.stop_ns = proof.go_ns - stopped_ns;
-    proof.assumptions |= input.heap ? PROOF_HEAP_TRACED : PROOF_HEAP_ROOT;
     stackcopy_free();
     free_input(&input);
     memory_map_free(&map);
     if (status == PROOF_COMPLETE)
         return;
     kill_copy();
-    if (status == PROOF_NO_ANSWER && ++proof.tries < STOP_TRIES) {
-        munmap(proof.shared, sizeof *proof.shared + GIVEN_BYTES);
-        proof.shared = NULL;
-        proof.number = 0;
-        return; /* the next look tries again */
-    }
-    end(status);
+    if (status != PROOF_NO_ANSWER || !try_again())
+        end(status);
 }
 
 static void finish(bool ended_well)
 {
     struct segment_header *header = trace_segment.header;
     const struct proof_shared *shared = proof.shared;
-    uint32_t assumptions = proof.assumptions;
+    uint32_t assumptions = proof.assumptions | shared->heap;
     assumptions |= PROOF_OWNERS_UNLOCK * (shared->cycles > 0);
     assumptions |= PROOF_REGISTERS_UNREAD * proof.sleepers;
     assumptions |= PROOF_KERNEL_UNREAD * (shared->kernel_unread != 0);
@@ -250,7 +269,9 @@ static void look_at_copy(int64_t now_ns)
     if (ended == 0)
         kill_copy();
     proof.copy = 0;
-    finish(ended > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    bool well = ended > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    if (!well || proof.shared->status != PROOF_NO_ANSWER || !try_again())
+        finish(well);
 }
 
 void proof_look(int64_t now_ns)

@@ -23,8 +23,9 @@
  *  R4  A channel that is reached gives its buffer and all its waiters; a select is lost only with all its channels.
  *  R5  A pointer may lie at any byte, have a tag in its upper 17 bits, and point into an object or just past it.
  *  R6  All writable memory is a root but the runtime's pools and stacks that are not in use: of a G that is not live
- *      none of it is, of one that is, from its stack pointer up. malloc's blocks are roots as well, unless the preload
- *      registry says where they lie (preload/heap_registry.h): then those are followed that something points into.
+ *      none of it is, of one that is, from its stack pointer up. malloc's blocks are followed where it is known where
+ *      they lie, those that something points into: the preload registry says so (preload/heap_registry.h), or the heaps
+ *      of the C library are walked (heapwalk.h). Other blocks are roots, as are all on request.
  *  R7  What a copy shares with the program or does not get (MAP_SHARED, MADV_DONTFORK, MADV_WIPEONFORK) is read before
  *      the threads go on.
  *  R8  The kernel keeps pointers for the program: data of epoll, values of timers, bytes in pipes and sockets. They are
@@ -33,7 +34,7 @@
  *  R10 Nothing is done about a G that is found lost.
  *
  * An object inside a larger block is reached by pointers to any place of that block; where its bounds are not known,
- * which is so for malloc's blocks without the registry and for memory that is mapped, the object counts as reached. So
+ * which is so for memory that is mapped and for blocks of a malloc that nothing is known of, it counts as reached. So
  * does what lies in the program's static data, to which code needs no pointer. A stack that something points into is
  * read as memory, though its G is not live by that: the object in a frame is then reached, too.
  *

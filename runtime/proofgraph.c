@@ -3,6 +3,7 @@
 #include "proofgraph.h"
 
 #include "chan.h"
+#include "heapwalk.h"
 #include "owners.h"
 #include "seat.h"
 #include "stackcopy.h"
@@ -291,14 +292,17 @@ void graph_reach(uint64_t address)
             reach_stack(place);
         return;
     }
-    const struct gmpt_heap_registry *heap = graph.scan->input->heap;
-    if (heap) {
-        reach_chunk(heap, address, address);
-        if (!heap->chunks_apart) /* lengths are whole granules, which may end where the next chunk begins */
-            reach_chunk(heap, address - 1, address);
-    }
-    if (page_has_objects(address))
+    const struct gmpt_heap_registry *heap = graph.scan->heap;
+    bool has_objects = page_has_objects(address);
+    if (has_objects)
         reach_chans_at(address);
+    if (!heap || (graph.scan->heap_is_root && !has_objects))
+        return;
+    reach_chunk(heap, address, address);
+    if (!heap->chunks_apart) /* lengths are whole granules, which may end where the next chunk begins */
+        reach_chunk(heap, address - 1, address);
+    if (heap == &heapwalk_registry && !graph.scan->in_libc && heapwalk_begins_behind(address))
+        reach_chunk(heap, address + HEAPWALK_HEADER_BYTES, address);
 }
 
 /* ---- following ---- */
@@ -340,7 +344,8 @@ void graph_follow(void)
             break;
         case ITEM_CHUNK:
             graph.weight += item.end - item.start;
-            scan_range(item.start, item.end);
+            if (!graph.scan->heap_is_root)
+                scan_range(item.start, item.end);
             reach_objects_in(item.start, item.end);
             break;
         }
@@ -485,6 +490,11 @@ static void sort_waits(void)
     }
 }
 
+static bool chunk_of(const struct object *object, struct heap_range *chunk)
+{
+    return graph.scan->heap && graph.scan->heap->chunk_find(object->start, chunk);
+}
+
 /* Whether pointers of the program's are what leads to the object; if not, it counts as reached. */
 static bool has_known_bounds(const struct object *object)
 {
@@ -494,10 +504,19 @@ static bool has_known_bounds(const struct object *object)
         if (offset < graph.made[class] * stride)
             return g_at(place_of(class, (uint32_t)(offset / stride)))->context.sp != NULL;
     }
-    const struct gmpt_heap_registry *heap = graph.scan->input->heap;
-    if (heap)
-        return heap->chunk_find(object->start, &chunk);
-    return object->is_chan;
+    return object->is_chan || chunk_of(object, &chunk);
+}
+
+/* Notes where pointers may lead to it, but for what is followed block by block anyway. */
+static void note_object(const struct object *object)
+{
+    struct heap_range chunk;
+    if (!chunk_of(object, &chunk)) {
+        if (object->is_chan)
+            note_pages(object->start, object->end);
+    } else if (graph.scan->heap_is_root) {
+        note_pages(chunk.start - HEAPWALK_HEADER_BYTES, chunk.start + chunk.bytes);
+    }
 }
 
 static void make_object(uint32_t first, uint32_t count)
@@ -513,9 +532,8 @@ static void make_object(uint32_t first, uint32_t count)
         object.end = object.start + sizeof *chan + chan->capacity * chan->value_bytes;
         hide_links(&chan->senders, sizeof chan->senders + sizeof chan->receivers);
         hide_links(chan->buffer, chan->capacity * chan->value_bytes);
-        if (!graph.scan->input->heap)
-            note_pages(object.start, object.end);
     }
+    note_object(&object);
     if (!proof_table_reserve(&graph.objects, 1, sizeof object))
         scan_fail(PROOF_NO_MEMORY);
     ((struct object *)graph.objects.items)[graph.objects.count++] = object;
@@ -542,8 +560,8 @@ static void make_objects(void)
 void graph_build(struct scan *scan)
 {
     graph.scan = scan;
-    if (scan->input->heap)
-        scan->input->heap->marks_clear();
+    if (scan->heap)
+        scan->heap->marks_clear();
     find_gs();
     sort_waits();
     make_objects();
@@ -641,7 +659,7 @@ static uint64_t weigh(seat_place place)
     uint64_t pages = (end + (1u << PAGE_SHIFT) - 1) / (1u << PAGE_SHIFT) - low / (1u << PAGE_SHIFT);
     uint64_t stack = pages << PAGE_SHIFT, all = seat_stack_bytes(class_of(place));
     graph.weight = 0;
-    if (graph.scan->input->heap) {
+    if (graph.scan->heap && !graph.scan->heap_is_root) {
         follow_stack(place);
         graph_follow();
     }

@@ -20,6 +20,8 @@ struct scan {
     struct proof_table hole_table;
     const struct proof_range *holes; /* once settled: by address, apart from each other */
     size_t hole_count;
+    const struct gmpt_heap_registry *heap; /* malloc's blocks; NULL: it is not known where they lie */
+    bool heap_is_root;
     uint64_t bytes_read;
     bool kernel_unread; /* nothing is to be proven */
     bool in_libc;       /* what is being read is libc's static data */

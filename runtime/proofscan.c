@@ -7,6 +7,7 @@
 #define _GNU_SOURCE
 #include "proofscan.h"
 
+#include "heapwalk.h"
 #include "proofgraph.h"
 #include "seat.h"
 
@@ -249,7 +250,7 @@ static void find_fifths(void)
 /* With the registry the allocator's memory is no root: its chunks are read when something points into them. */
 static void scan_root_outside_heap(const struct proof_range *root)
 {
-    const struct gmpt_heap_registry *heap = scan.input->heap;
+    const struct gmpt_heap_registry *heap = scan.heap;
     struct proof_range part = *root;
     struct heap_range inner;
     struct heap_range arena = { 0, 0 };
@@ -302,7 +303,7 @@ static void scan_roots(void)
     scan_given();
     for (size_t i = 0; i < scan.input->roots.count; i++) {
         scan.in_libc = roots[i].of_libc;
-        if (scan.input->heap)
+        if (scan.heap && !scan.heap_is_root)
             scan_root_outside_heap(&roots[i]);
         else
             scan_root(&roots[i]);
@@ -395,6 +396,31 @@ static void hide_tables(const struct proof_input *input)
     hide_table(&input->ignored, sizeof(uint64_t));
 }
 
+static bool page_is_there(uint64_t address)
+{
+    uint64_t entry;
+    read_pagemap(&entry, address / PAGE_BYTES, 1);
+    return entry & PAGEMAP_THERE;
+}
+
+static void find_heap(const struct proof_input *input)
+{
+    scan.heap_is_root = input->heap_is_root;
+    scan.heap = input->heap;
+    enum heapwalk_result walked = HEAPWALK_NONE;
+    if (!scan.heap && input->heap_is_libcs) {
+        walked = heapwalk_find(&input->roots, page_is_there);
+        if (walked == HEAPWALK_BUSY && input->heap_may_wait)
+            scan_fail(PROOF_NO_ANSWER);
+        if (walked != HEAPWALK_NONE)
+            scan.heap = &heapwalk_registry;
+    }
+    if (scan.heap && !scan.heap_is_root)
+        scan.shared->heap |= PROOF_HEAP_TRACED;
+    if (!scan.shared->heap || (scan.heap == &heapwalk_registry && walked != HEAPWALK_ALL))
+        scan.shared->heap |= PROOF_HEAP_ROOT;
+}
+
 void proofscan_run(const struct proof_input *input, struct proof_shared *shared)
 {
     scan.input = input;
@@ -406,6 +432,7 @@ void proofscan_run(const struct proof_input *input, struct proof_shared *shared)
     for (size_t i = 0; i < input->holes.count; i++)
         scan_hole(holes[i].start, holes[i].end);
     find_fifths();
+    find_heap(input);
     graph_build(&scan);
     settle_holes();
     graph_follow();

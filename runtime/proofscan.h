@@ -9,7 +9,8 @@ struct proof_range {
     uint64_t start, end;
     bool of_file; /* only the pages count that are no longer the file's */
     bool hidden;  /* it cannot be read as it is mapped; the copy changes that for itself */
-    bool of_libc; /* malloc's own words are among it */
+    bool of_libc; /* libc's static data: malloc's own words are among it */
+    bool of_brk;  /* it begins with the heap that grows by brk */
 };
 
 /* Growing memory without malloc, of the process that grows it. Zero is empty. */
@@ -28,7 +29,10 @@ struct proof_input {
     struct proof_table holes;  /* struct proof_range: the parts of them that are the runtime's own */
     struct proof_table values; /* uint64_t: what was found outside of memory, and what is pinned */
     struct proof_table ignored; /* uint64_t: functions and places of creation */
-    const struct gmpt_heap_registry *heap; /* NULL: all of the heap is a root */
+    const struct gmpt_heap_registry *heap; /* NULL: nobody notes blocks, they have to be found */
+    bool heap_is_root;  /* what is in malloc's blocks counts as reachable, whether anything points to them or not */
+    bool heap_is_libcs; /* malloc's heaps can be walked */
+    bool heap_may_wait; /* when they cannot be just now, another try is to be made */
     bool kernel_unread;
 };
 
@@ -40,6 +44,7 @@ struct proof_shared {
     /* the copy; valid once it has ended with status 0 */
     uint32_t status; /* enum proof_status */
     uint32_t kernel_unread;
+    uint32_t heap; /* enum proof_assumption: PROOF_HEAP_ROOT, PROOF_HEAP_TRACED or both */
     uint64_t bytes_read, gs, proven, cycles;
     _Alignas(64) uint8_t bytes[]; /* what the copy has not got (R7) */
 };

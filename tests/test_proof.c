@@ -2,8 +2,10 @@
 #define _GNU_SOURCE
 #include "proofs.h"
 
+#include "runtime/heapwalk.h"
 #include "runtime/runtime.h"
 
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
@@ -84,7 +86,62 @@ static void put_heap(uint64_t word)
     *in_heap = word;
 }
 static void clear_heap(void) { *in_heap = 0; }
-PLACE_TEST(r6_without_a_registry_the_heap_is_a_root, put_heap, clear_heap)
+static void lose_heap(void) { in_heap = NULL; } /* the word remains */
+PLACE_TEST(r6_a_block_of_malloc_is_read_when_something_points_to_it, put_heap, clear_heap)
+
+TEST(proof, r6_a_block_of_malloc_is_not_read_when_nothing_points_to_it)
+{
+    proofs_skip_unless_exact();
+    if (!heapwalk_is_possible())
+        SKIP("malloc is not that of a known version of the GNU C library");
+    check_place(put_heap, lose_heap);
+}
+
+TEST(proof, r6_the_heap_is_a_root_on_request)
+{
+    proofs_skip_unless_exact();
+    setenv("GMPT_LEAK_HEAP", "root", 1);
+    check_place(put_heap, clear_heap);
+}
+
+static int keep_in_lost_block(void *arg)
+{
+    (void)arg;
+    struct hidden hidden = hide();
+    put_hidden(hidden);
+    lose_heap();
+    proofs_clear_stack();
+    EXPECT_EQ(proofs_make(), PROOF_COMPLETE);
+    EXPECT_EQ(proofs_verdict(hidden.waiter), VERDICT_LIVE);
+    return 0;
+}
+
+TEST(proof, r6_with_the_heap_as_root_each_block_counts)
+{
+    proofs_skip_unless_exact();
+    setenv("GMPT_LEAK_HEAP", "root", 1);
+    place = &(struct place){ put_heap, NULL };
+    RUN(2, keep_in_lost_block);
+}
+
+TEST(proof, r6_a_heap_that_is_not_malloc_s_alone_is_a_root)
+{
+    proofs_skip_unless_exact();
+    mallopt(M_ARENA_MAX, 1); /* no thread has another */
+    ck_assert_ptr_ne(sbrk(PAGE_BYTES), (void *)-1);
+    place = &(struct place){ put_heap, NULL };
+    RUN(1, keep_in_lost_block);
+}
+
+static uint64_t *in_break;
+static void put_break(uint64_t word)
+{
+    in_break = sbrk(PAGE_BYTES);
+    *in_break = word;
+    in_break = NULL;
+}
+static void clear_break(void) { ((uint64_t *)sbrk(0))[-PAGE_BYTES / (int)sizeof(uint64_t)] = 0; }
+PLACE_TEST(r6_what_the_program_gets_by_sbrk_is_a_root, put_break, clear_break)
 
 static uint8_t *in_map;
 static int map_flags = MAP_PRIVATE, map_advice = -1;

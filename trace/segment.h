@@ -187,8 +187,8 @@ enum proof_status {
 /* What the verdicts of a proof rest on, beside what always holds: that pointers are kept as pointers, in memory of this
  * process, or pinned. */
 enum proof_assumption {
-    PROOF_HEAP_ROOT = 1,        /* all of malloc's memory counted as reachable: leaks that it points to go unseen */
-    PROOF_HEAP_TRACED = 2,      /* it was followed block by block */
+    PROOF_HEAP_ROOT = 1,        /* malloc's memory counted as reachable: leaks that it points to go unseen */
+    PROOF_HEAP_TRACED = 2,      /* it was followed block by block; with PROOF_HEAP_ROOT: some of it was not */
     PROOF_OWNERS_UNLOCK = 4,    /* verdicts of VERDICT_CYCLE: a lock is unlocked by the G that has locked it */
     PROOF_NETWORK_UNREAD = 8,   /* bytes on their way through network sockets hold no pointers */
     PROOF_REGISTERS_UNREAD = 16, /* threads of the program's own that take no signals hold none in registers */

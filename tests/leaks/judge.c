@@ -23,6 +23,8 @@
 #define PROOFS_TRIED 3
 #define WAIT_SECONDS 60
 
+const char *const judge_heap_words[JUDGE_HEAPS] = { "root", "walked", "noted" };
+
 enum truth { LIVE, LEAKED, ENCODED, OTHER };
 
 /* What the program tells: of one G, or of all that were started with a function. */
@@ -57,7 +59,7 @@ static void complain(struct judged *judged, const char *format, ...)
     int length =
         snprintf(judged->text + used, judged->size - used, "%s %s%s%s, heap %s, P = %d: ", judged->job->program,
                  argument, judged->job->second ? " " : "", judged->job->second ? judged->job->second : "",
-                 judged->job->traced ? "traced" : "as root", judged->job->procs);
+                 judge_heap_words[judged->job->heap], judged->job->procs);
     va_list args;
     va_start(args, format);
     if (length > 0 && used + (size_t)length < judged->size)
@@ -77,10 +79,9 @@ static void child_exec(const struct judge_job *job, int input, int output)
     snprintf(preload, sizeof preload, "%s/libgmptrace-heap.so", build);
     snprintf(procs, sizeof procs, "%d", job->procs);
     setenv("GMPT_MAXPROCS", procs, 1);
-    if (job->traced) {
+    setenv("GMPT_LEAK_HEAP", job->heap == JUDGE_ROOT ? "root" : "trace", 1);
+    if (job->heap == JUDGE_NOTED)
         setenv("LD_PRELOAD", preload, 1);
-        setenv("GMPT_LEAK_HEAP", "trace", 1);
-    }
     dup2(input, STDIN_FILENO);
     dup2(output, STDOUT_FILENO);
     execl(path, job->program, job->argument, job->second, job->second ? "hold" : NULL, NULL);
@@ -200,8 +201,10 @@ static bool proof_make(struct judged *judged)
         if (!segment_proof_is_done(&judged->segment, judged->proof))
             return false;
         judged->assumptions = load_relaxed(&header->proof_assumptions);
-        if (load_relaxed(&header->proof_status) == PROOF_COMPLETE)
+        if (load_relaxed(&header->proof_status) == PROOF_COMPLETE) {
+            judged->count.unfollowed += judged->job->heap != JUDGE_ROOT && judged->assumptions & PROOF_HEAP_ROOT;
             return true;
+        }
     }
     return false;
 }

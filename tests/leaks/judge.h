@@ -9,10 +9,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* How the program's proofs take malloc's memory. */
+enum judge_heap {
+    JUDGE_ROOT,     /* all of it as reachable */
+    JUDGE_WALKED,   /* block by block, which they find by themselves */
+    JUDGE_NOTED,    /* block by block, as the preloaded registry has noted them */
+    JUDGE_HEAPS
+};
+extern const char *const judge_heap_words[JUDGE_HEAPS];
+
 struct judge_job {
     const char *program;           /* leaks_corpus, leaks_hidden, leaks_random or leaks_churn, in $BUILD/tests/leaks */
     const char *argument, *second; /* second: leak or repaired, or NULL */
-    bool traced;                   /* the heap is followed block by block, and not a root */
+    enum judge_heap heap;
     int procs;
     int proofs; /* not 0: so many of a program in which all moves, and nothing leaks */
 };
@@ -21,6 +30,7 @@ struct judge_job {
 struct judge_count {
     uint64_t proofs;               /* that were complete */
     uint64_t inconclusive;         /* proofs that were not, also when asked again */
+    uint64_t unfollowed;           /* of those that were, the ones that took some of the heap as reachable after all */
     uint64_t leaked;               /* that there were */
     uint64_t proven, cycle, stuck; /* of these, by what was found; stuck: no verdict, but no deadline either */
     uint64_t missed;               /* of these, what nothing was found of */

@@ -1,9 +1,9 @@
 #!/bin/sh
-# tests/leaks/judge_all.sh [ROUNDS [SEEDS [PROOFS]]]: the long form of the suite leaks_corpus, with BUILD naming the build. So
-# many rounds of every known leak and its twin, of every hidden handle, random programs of the seeds from 1 on, and
-# proofs of a program that never stands still; each with the heap as root and traced, on one P and on two (HEAP=root or
-# traced and PROCS=1 or 2 choose). Then gmptrace check of every known leak and its twin, once. Prints what was found and
-# ends with 1 when anything was found wrongly.
+# tests/leaks/judge_all.sh [ROUNDS [SEEDS [PROOFS]]]: the long form of the suite leaks_corpus, with BUILD naming the build.
+# So many rounds of every known leak and its twin, of every hidden handle, random programs of the seeds from 1 on, and
+# proofs of a program that never stands still; each with the heap as root, walked and noted (judge.h), on one P and on
+# two (HEAP=root, walked or noted and PROCS=1 or 2 choose). Then gmptrace check of every known leak and its twin, once.
+# Prints what was found, and ends with 1 when anything was found wrongly.
 set -u
 cd "$(dirname "$0")/../.." || exit 2
 BUILD=${BUILD:-build/gcc}

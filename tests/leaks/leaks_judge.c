@@ -1,6 +1,7 @@
 /* leaks_judge corpus|hidden [ROUNDS [NAME...]], leaks_judge random FIRST LAST, leaks_judge churn PROOFS: runs the
- * programs of known leaks with the heap as root and traced, on one P and on two, and prints what was found, what was
- * not, and what was found wrongly. HEAP and PROCS in the environment choose some of these: HEAP=root PROCS=2.
+ * programs of known leaks with the heap as root, walked and noted (judge.h), on one P and on two, and prints what was
+ * found, what was not, and what was found wrongly. HEAP and PROCS in the environment choose some of these: HEAP=root
+ * PROCS=2.
  *
  * Status 1 when a G that goes on was said to have leaked, or a program is not what it says it is. */
 #define _GNU_SOURCE
@@ -13,12 +14,13 @@
 #include <string.h>
 
 #define NAMES_MAX 256
+#define WAYS (2 * JUDGE_HEAPS)
 #define TEXT_BYTES 16384
 
 struct runs {
     const char *program;
     const char *second; /* of the job */
-    bool traced;
+    enum judge_heap heap;
     int procs;
     struct judge_count count;
     uint64_t changing; /* jobs that said something else in another round */
@@ -50,7 +52,7 @@ static size_t names_read(const char *program, char names[][64])
 /* The same program again and again: what it says in each round is to be the same. */
 static int rounds_run(struct runs *runs, const char *name, int rounds)
 {
-    struct judge_job job = { runs->program, name, runs->second, runs->traced, runs->procs, 0 };
+    struct judge_job job = { runs->program, name, runs->second, runs->heap, runs->procs, 0 };
     bool changes = false;
     for (int i = 0; i < rounds; i++) {
         int result = judge_run(&job, &runs->count, text, sizeof text);
@@ -71,11 +73,12 @@ static void runs_print(const struct runs *runs)
 {
     const struct judge_count *count = &runs->count;
     uint64_t found = count->proven + count->cycle;
-    printf("%-12s %-8s heap %-7s P=%d: %5" PRIu64 " proofs (%" PRIu64 " inconclusive), %6" PRIu64 " leaked: %" PRIu64
+    printf("%-12s %-8s heap %-6s P=%d: %5" PRIu64 " proofs (%" PRIu64 " inconclusive, %" PRIu64
+           " unfollowed), %6" PRIu64 " leaked: %" PRIu64
            " proven, %" PRIu64 " in cycles (%.1f %%), %" PRIu64 " stuck, %" PRIu64 " missed; %" PRIu64 " live: %" PRIu64
            " WRONG, %" PRIu64 " assumed; %" PRIu64 " change, %" PRIu64 " broken\n",
-           runs->program, runs->second ? runs->second : "", runs->traced ? "traced" : "as root", runs->procs,
-           count->proofs, count->inconclusive, count->leaked, count->proven, count->cycle,
+           runs->program, runs->second ? runs->second : "", judge_heap_words[runs->heap], runs->procs,
+           count->proofs, count->inconclusive, count->unfollowed, count->leaked, count->proven, count->cycle,
            count->leaked ? 100.0 * (double)found / (double)count->leaked : 0.0, count->stuck, count->missed,
            count->live, count->wrong, count->assumed, runs->changing, count->broken);
     fflush(stdout);
@@ -85,9 +88,9 @@ static void runs_print(const struct runs *runs)
 static bool names_run(const char *program, const char *second, char names[][64], size_t count, int rounds)
 {
     bool bad = false;
-    for (int way = 0; way < 4; way++) {
-        struct runs runs = { .program = program, .second = second, .traced = way & 1, .procs = 1 + (way >> 1) };
-        if (!chosen("HEAP", runs.traced ? "traced" : "root") || !chosen("PROCS", runs.procs == 1 ? "1" : "2"))
+    for (int way = 0; way < WAYS; way++) {
+        struct runs runs = { .program = program, .second = second, .heap = way / 2, .procs = 1 + way % 2 };
+        if (!chosen("HEAP", judge_heap_words[runs.heap]) || !chosen("PROCS", runs.procs == 1 ? "1" : "2"))
             continue;
         for (size_t i = 0; i < count; i++)
             if (rounds_run(&runs, names[i], rounds))
@@ -101,12 +104,12 @@ static bool names_run(const char *program, const char *second, char names[][64],
 static bool churn_run(int proofs)
 {
     bool bad = false;
-    for (int way = 0; way < 4; way++) {
-        struct runs runs = { .program = "leaks_churn", .traced = way & 1, .procs = 1 + (way >> 1) };
+    for (int way = 0; way < WAYS; way++) {
+        struct runs runs = { .program = "leaks_churn", .heap = way / 2, .procs = 1 + way % 2 };
         struct judge_job job = {
-            .program = runs.program, .traced = runs.traced, .procs = runs.procs, .proofs = proofs
+            .program = runs.program, .heap = runs.heap, .procs = runs.procs, .proofs = proofs
         };
-        if (!chosen("HEAP", runs.traced ? "traced" : "root") || !chosen("PROCS", runs.procs == 1 ? "1" : "2"))
+        if (!chosen("HEAP", judge_heap_words[runs.heap]) || !chosen("PROCS", runs.procs == 1 ? "1" : "2"))
             continue;
         if (judge_run(&job, &runs.count, text, sizeof text))
             return true;
@@ -120,9 +123,9 @@ static bool churn_run(int proofs)
 static bool seeds_run(uint64_t first, uint64_t last)
 {
     bool bad = false;
-    for (int way = 0; way < 4; way++) {
-        struct runs runs = { .program = "leaks_random", .traced = way & 1, .procs = 1 + (way >> 1) };
-        if (!chosen("HEAP", runs.traced ? "traced" : "root") || !chosen("PROCS", runs.procs == 1 ? "1" : "2"))
+    for (int way = 0; way < WAYS; way++) {
+        struct runs runs = { .program = "leaks_random", .heap = way / 2, .procs = 1 + way % 2 };
+        if (!chosen("HEAP", judge_heap_words[runs.heap]) || !chosen("PROCS", runs.procs == 1 ? "1" : "2"))
             continue;
         for (uint64_t seed = first; seed <= last; seed++) {
             char name[32];
