@@ -167,6 +167,8 @@ static __attribute__((noinline)) int interval_closed_rarely(struct analysis *ana
     bool chosen = !options->filter || filter_match(options->filter, &options->names, whole);
     if (!result && chosen)
         result = piece_take(analysis, piece);
+    if (!result && chosen && whole->ended_by == INTERVAL_TRACE_END)
+        result = kerneltime_unfinished(&analysis->kernel, piece);
     if (!result && whole->ended_by == GMPT_EVENT_go_exit)
         result = lives_end(&analysis->lives, piece, chosen && whole->end_ns == piece->end_ns);
     return result;

@@ -24,6 +24,9 @@ void kerneltime_clear(struct kerneltime *kernel)
     table_clear(&kernel->by_name);
     kernelgs_clear(&kernel->gs);
     crosswakes_clear(&kernel->crosswakes);
+    for (size_t i = 0; kernel->threads.slots && i <= kernel->threads.mask; i++)
+        free(kernel->threads.slots[i].entry);
+    table_clear(&kernel->threads);
     free(kernel->neighbours);
 }
 
@@ -74,6 +77,53 @@ static int neighbour_add(struct kerneltime *kernel, const struct kernel_interval
         neighbour->worst_fn = g ? g->fn : 0;
         neighbour->worst_create_stack = g ? stackalias_of(alias, g->create_stack) : 0;
     }
+    return 0;
+}
+
+/* ---- Threads ----------------------------------------------------------------------------------------------------- */
+
+struct thread {
+    int64_t told_ns; /* up to where it is known what it did */
+    bool ended;
+};
+
+/* NULL: ENOMEM. There are no more than numbers of threads. */
+static struct thread *thread_get(struct kerneltime *kernel, uint32_t tid)
+{
+    struct thread *thread = table_find(&kernel->threads, table_mix(tid), NULL, NULL);
+    if (thread)
+        return thread;
+    thread = calloc(1, sizeof *thread);
+    if (!thread || table_insert(&kernel->threads, table_mix(tid), thread)) {
+        free(thread);
+        return NULL;
+    }
+    thread->told_ns = kernel->since_ns;
+    return thread;
+}
+
+static int thread_tell(struct kerneltime *kernel, uint32_t tid, int64_t told_ns, bool ended)
+{
+    struct thread *thread = thread_get(kernel, tid);
+    if (!thread)
+        return -ENOMEM;
+    *thread = (struct thread){ told_ns, ended };
+    return 0;
+}
+
+int kerneltime_unfinished(struct kerneltime *kernel, const struct piece *piece)
+{
+    enum gmpt_g_state state = piece->interval->state;
+    bool runs = state == GMPT_G_RUNNING || state == GMPT_G_PREEMPTED;
+    uint32_t tid = runs || state == GMPT_G_SYSCALL ? kernelgs_tid(&kernel->gs, piece->interval) : 0;
+    if (!tid || kernel->tier < GMPT_KERNEL_PERF)
+        return 0;
+    const struct thread *thread = thread_get(kernel, tid);
+    if (!thread)
+        return -ENOMEM;
+    int64_t begin_ns = thread->told_ns > piece->begin_ns ? thread->told_ns : piece->begin_ns;
+    if (piece->end_ns > begin_ns)
+        timesum_add(runs ? &kernel->open.running_ns : &kernel->open.in_call_ns, piece->end_ns - begin_ns);
     return 0;
 }
 
@@ -180,10 +230,12 @@ static int interval_add(struct kerneltime *kernel, const struct kernel_interval 
 /* At most what can be added up. */
 static int64_t bounded(uint64_t ns) { return ns < INT64_MAX ? (int64_t)ns : INT64_MAX; }
 
-static void told_add(struct kerneltime *kernel, const struct gmpt_event *event)
+static int told_add(struct kerneltime *kernel, const struct gmpt_event *event)
 {
     switch (event->type) {
     case GMPT_EVENT_kernel_tier:
+        if (!kernel->seen)
+            kernel->since_ns = event->time_ns;
         kernel->seen = true;
         kernel->tier = kernelintervals_tier(event);
         kernel->others = event->kernel_tier.others != 0;
@@ -201,9 +253,12 @@ static void told_add(struct kerneltime *kernel, const struct gmpt_event *event)
         timesum_add(&kernel->usage.queue_ns, bounded(event->kernel_usage.queue_ns));
         kernel->usage.slices += event->kernel_usage.slices;
         break;
+    case GMPT_EVENT_kernel_thread:
+        return thread_tell(kernel, (uint32_t)event->kernel_thread.tid, event->time_ns, event->kernel_thread.ended);
     default:
         break;
     }
+    return 0;
 }
 
 int kerneltime_add(struct kerneltime *kernel, const struct gmpt_event *event, const struct analysis_options *options,
@@ -211,10 +266,12 @@ int kerneltime_add(struct kerneltime *kernel, const struct gmpt_event *event, co
 {
     struct kernel_interval interval;
     int result = kernelgs_add(&kernel->gs, event, intervals);
+    result = result ? result : told_add(kernel, event);
     if (result)
         return result;
-    told_add(kernel, event);
     int complete = kernelintervals_add(&kernel->joined, event, &interval);
+    if (complete > 0)
+        complete = thread_tell(kernel, interval.tid, interval.end_ns, false) ? -ENOMEM : 1;
     return complete > 0 ? interval_add(kernel, &interval, options, intervals, alias) : complete;
 }
 
@@ -344,6 +401,10 @@ int kerneltime_finish(struct kerneltime *kernel, const struct finding_limits *li
     int result = neighbours_sort(kernel);
     if (result)
         return result;
+    for (size_t i = 0; kernel->threads.slots && i <= kernel->threads.mask; i++) {
+        const struct thread *thread = kernel->threads.slots[i].entry;
+        kernel->open.threads += thread && !thread->ended;
+    }
     noise_find(kernel, limits, running_ns, findings);
     throttling_find(kernel, limits, findings);
     result = queues_find(kernel, limits, findings);

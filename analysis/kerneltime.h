@@ -7,14 +7,18 @@
  *
  * An interval belongs to what its thread did as it lost the CPU (trace/kernelgs.h). From `begin` to `able` it is
  * blocked, from `able` to `end` in the kernel's run queue: of one that could have run on, all of it is queue. A tier
- * that does not know `able` leaves all of it blocked, and unsplit. What is under way as the recording ends is not told
- * of. A window cuts intervals; a filter chooses those of Gs that it chooses, by what they do then. */
+ * that does not know `able` leaves all of it blocked, and unsplit. A window cuts intervals; a filter chooses those of
+ * Gs that it chooses, by what they do then.
+ *
+ * An interval is told when it is over. So of a thread that has not ended nobody knows what it did since it last got a
+ * CPU: of the time that its G ran since then, any part may have been without one. */
 #ifndef GMPT_KERNELTIME_H
 #define GMPT_KERNELTIME_H
 
 #include "crosswakes.h"
 #include "distribution.h"
 #include "finding.h"
+#include "piece.h"
 
 #include "trace/filter.h"
 #include "trace/intervals.h"
@@ -55,6 +59,12 @@ struct kerneltime_usage {
     int64_t span_ns, ran_ns, queue_ns; /* span: of all threads together */
 };
 
+/* Threads that had not ended, and for how long their Gs ran, or were in calls, after what is told of them. */
+struct kerneltime_open {
+    uint64_t threads;
+    int64_t running_ns, in_call_ns;
+};
+
 struct kerneltime {
     enum gmpt_kernel_tier tier;
     bool seen; /* there is a kernel's ring */
@@ -73,10 +83,13 @@ struct kerneltime {
     size_t neighbour_count;
     struct kerneltime_usage usage;
     struct crosswakes crosswakes;
+    struct kerneltime_open open;
 
     struct kernelintervals joined;
     struct table by_name;
     struct kernelgs gs;
+    struct table threads; /* by tid */
+    int64_t since_ns;     /* when the kernel's side began */
     uint32_t pid;
 };
 
@@ -91,6 +104,8 @@ static inline bool kerneltime_takes(enum gmpt_event_type type)
 /* Such an event, after the intervals have had it. Returns 0 or -ENOMEM. */
 int kerneltime_add(struct kerneltime *kernel, const struct gmpt_event *event, const struct analysis_options *options,
                    struct intervals *intervals, struct stackalias *alias);
+/* What a G did as the trace ended, cut to the window. Returns 0 or -ENOMEM. */
+int kerneltime_unfinished(struct kerneltime *kernel, const struct piece *piece);
 /* running_ns: for how long Gs ran in all. */
 int kerneltime_finish(struct kerneltime *kernel, const struct finding_limits *limits, int64_t running_ns,
                       struct findings *findings);

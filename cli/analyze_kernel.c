@@ -19,13 +19,42 @@ void analyze_kernel_look(const struct analyze *analyze)
             place_code(analyze->load.places, blocked->list[i]->key.stack);
 }
 
-static uint64_t lost_sum(const struct kerneltime *kernel)
+/* "0", or each kind apart: an interval of which a half is lost is one that nobody has counted. */
+static const char *lost_words(const struct kerneltime *kernel, char *words, size_t size)
 {
-    uint64_t sum = 0;
-    for (int what = 0; what < GMPT_KERNEL_LOSSES; what++)
-        if (what != GMPT_KERNEL_LOST_WORDS && what != GMPT_KERNEL_LOST_USAGES)
-            sum += kernel->lost[what];
-    return sum;
+    const struct {
+        uint64_t count;
+        const char *one, *many;
+    } kinds[] = {
+        { kernel->lost[GMPT_KERNEL_LOST_INTERVALS] + kernel->lost[GMPT_KERNEL_LOST_NOTES], "interval", "intervals" },
+        { kernel->lost[GMPT_KERNEL_LOST_HALVES], "half of one", "halves of such" },
+        { kernel->lost[GMPT_KERNEL_LOST_STARTS] + kernel->lost[GMPT_KERNEL_LOST_ENDS], "start or end of a thread",
+          "starts and ends of threads" },
+        { kernel->lost[GMPT_KERNEL_LOST_SLICES], "turn of who had a CPU", "turns of who had a CPU" },
+    };
+    char count[32];
+    size_t used = 0;
+    snprintf(words, size, "0");
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0] && used < size; i++)
+        if (kinds[i].count)
+            used += (size_t)snprintf(words + used, size - used, "%s%s %s", used ? ", " : "",
+                                     cli_count(count, kinds[i].count),
+                                     kinds[i].count == 1 ? kinds[i].one : kinds[i].many);
+    return words;
+}
+
+/* A time without a CPU is told when it is over. */
+static void open_print(const struct kerneltime *kernel)
+{
+    const struct kerneltime_open *open = &kernel->open;
+    char a[32], b[16], c[16], of_gs[96] = "";
+    if (!open->threads)
+        return;
+    if (open->running_ns || open->in_call_ns)
+        snprintf(of_gs, sizeof of_gs, "; so of the times on a CPU up to %s, and %s of calls, may have been without one",
+                 cli_duration(b, open->running_ns), cli_duration(c, open->in_call_ns));
+    cli_wrap(2, "  not told: what %s thread%s that had not ended did after %s last got a CPU%s",
+             cli_count(a, open->threads), cli_plural(open->threads), open->threads == 1 ? "it" : "they", of_gs);
 }
 
 static void sum_print(const char *name, const struct kerneltime_sum *sum, int64_t whole_ns)
@@ -90,15 +119,16 @@ void analyze_kernel(const struct analyze *analyze)
 {
     const struct analysis *analysis = analyze->analysis;
     const struct kerneltime *kernel = &analysis->kernel;
-    char a[32], b[16];
+    char lost[256], b[16];
     if (!kernel->seen && !analyze->rows)
         return;
     if (!kernel->seen) {
         puts("\nThe kernel's side: not recorded (gmptrace record --kernel)");
         return;
     }
-    printf("\nThe kernel's side, by %s; %s lost, times within %s\n", kernelwords_tier(kernel->tier),
-           cli_count(a, lost_sum(kernel)), cli_duration(b, kernel->error_ns));
+    putchar('\n');
+    cli_wrap(2, "The kernel's side, by %s; %s lost, times within %s", kernelwords_tier(kernel->tier),
+             lost_words(kernel, lost, sizeof lost), cli_duration(b, kernel->error_ns));
     if (kernel->usage.span_ns)
         usage_print(kernel);
     if (kernel->tier < GMPT_KERNEL_PERF) {
@@ -112,6 +142,7 @@ void analyze_kernel(const struct analyze *analyze)
     sum_print("threads with no goroutine", &kernel->sums[KERNELTIME_SCHEDULER], -1);
     if (kernel->sums[KERNELTIME_NOT_KNOWN].times)
         sum_print("not known", &kernel->sums[KERNELTIME_NOT_KNOWN], -1);
+    open_print(kernel);
     neighbours_print(analyze);
     if (kernel->tier < GMPT_KERNEL_BPF)
         puts("  not known: how long who was blocked was in queue then, the system calls, who had\n"
@@ -206,6 +237,8 @@ void analyze_kernel_json(const struct analyze *analyze)
     sum_json("not_known", &kernel->sums[KERNELTIME_NOT_KNOWN]);
     sum_json("preempted", &kernel->preempted);
     sum_json("throttled", &kernel->throttled);
+    printf(", \"open\": {\"threads\": %" PRIu64 ", \"running_ns\": %" PRId64 ", \"in_calls_ns\": %" PRId64 "}",
+           kernel->open.threads, kernel->open.running_ns, kernel->open.in_call_ns);
     printf(",\n   \"usage\": {\"span_ns\": %" PRId64 ", \"ran_ns\": %" PRId64 ", \"queued_ns\": %" PRId64
            ", \"slices\": %" PRIu64 "}",
            kernel->usage.span_ns, kernel->usage.ran_ns, kernel->usage.queue_ns, kernel->usage.slices);

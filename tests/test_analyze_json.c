@@ -30,7 +30,8 @@ static void valid(const char *arguments)
 
 TEST(analyze_json, is_as_its_schema_says)
 {
-    static const char *const traces[] = { "hello", "contention", "export", "loss", "preempt", "retake", "user" };
+    static const char *const traces[] = { "hello",  "contention", "export", "kernel", "loss",
+                                          "preempt", "retake",     "user" };
     if (!prepare())
         SKIP("no python3-jsonschema here that knows drafts of 2020-12");
     for (size_t i = 0; i < sizeof traces / sizeof traces[0]; i++) {

@@ -264,3 +264,56 @@ TEST(kernelfindings, a_wake_is_not_needless_where_the_waker_goes_on_or_its_cpu_i
     crossed(&(struct crossing){ .times = 200, .every_ns = 450000, .slept_ns = 10000, .cpu = 1, .next = 9 });
     ck_assert(!finds(CROSS, "--limit needless_cross_cpu_wakes=1"));
 }
+
+/* ---- What is not told -------------------------------------------------------------------------------------------- */
+
+static void section(void) { ck_assert_int_eq(exported_run("COLUMNS=80 $GMPTRACE analyze --section kernel"), 0); }
+
+TEST(kernelfindings, what_goes_on_at_the_end_is_said_not_to_be_known)
+{
+    made_begin(3, "");
+    made_off(400 * MS, 9, RUNNING, PREEMPTED, 0, 100 * MS, 100 * MS);
+    made_end(1000 * MS);
+    section();
+    exported_has(exported_out, "  not told: what 1 thread that had not ended did after it last got a CPU; so of");
+    exported_has(exported_out, "  the times on a CPU up to 600 ms, and 0 ns of calls, may have been without one\n");
+    ck_assert_int_eq(exported_run("$GMPTRACE analyze --json"), 0);
+    exported_has(exported_out, "\"open\": {\"threads\": 1, \"running_ns\": 600000000, \"in_calls_ns\": 0}");
+}
+
+TEST(kernelfindings, a_call_that_never_ends_is_not_known_since_it_began)
+{
+    made_begin(3, "  399999980 syscall_begin stack=1\n"); /* at 400 ms */
+    made_off(100 * MS, 9, RUNNING, PREEMPTED, 0, MS, MS);
+    made_end(1000 * MS);
+    ck_assert_int_eq(exported_run("$GMPTRACE analyze --json"), 0);
+    exported_has(exported_out, "\"open\": {\"threads\": 1, \"running_ns\": 0, \"in_calls_ns\": 600000000}");
+}
+
+TEST(kernelfindings, a_thread_that_has_ended_leaves_nothing_open)
+{
+    made_begin(3, "  50 go_exit\n  10 proc_stop\n");
+    made_off(100 * MS, 9, SCHEDULER, BLOCKED, 203, 50 * MS, 0);
+    put("  5 kernel_thread tid=70 ended=1\n");
+    kernel_count++;
+    made_end(1000 * MS);
+    ck_assert_int_eq(exported_run("$GMPTRACE analyze --json"), 0);
+    exported_has(exported_out, "\"open\": {\"threads\": 0, \"running_ns\": 0, \"in_calls_ns\": 0}");
+    section();
+    ck_assert_ptr_null(strstr(exported_out, "had not ended"));
+}
+
+TEST(kernelfindings, what_was_lost_is_said_apart)
+{
+    made_begin(2, "");
+    put("  5 kernel_lost what=0 count=2\n  5 kernel_lost what=3 count=1\n  5 kernel_lost what=5 count=7\n"
+        "  5 kernel_lost what=5 count=1\n");
+    kernel_count += 4;
+    made_end(1000 * MS);
+    section();
+    exported_has(exported_out, "The kernel's side, by perf; 3 intervals, 8 halves of such lost, times within\n");
+    made_begin(3, "");
+    made_end(1000 * MS);
+    section();
+    exported_has(exported_out, "The kernel's side, by bpf; 0 lost, times within 5 ns");
+}

@@ -47,7 +47,7 @@ static void refused(const char *sed)
 
 TEST(schemas, graphs)
 {
-    static const char *const traces[] = { "hello", "contention", "export", "loss", "user" };
+    static const char *const traces[] = { "hello", "contention", "export", "kernel", "loss", "user" };
     static const char *const kinds[] = { "communication", "contention", "spawn", "wait" };
     char command[64];
     WANTS("graph.schema.json");

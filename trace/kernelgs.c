@@ -6,6 +6,7 @@
 
 /* The G that was on a thread as its P was taken, and is, as long as it does what it did. */
 struct alone {
+    uint32_t tid;
     uint64_t g;
     int64_t begin_ns; /* of that */
 };
@@ -23,7 +24,7 @@ static int alone_put(struct kernelgs *gs, uint32_t tid, uint64_t g, const struct
             return -ENOMEM;
         }
     }
-    *alone = (struct alone){ g, now->begin_ns };
+    *alone = (struct alone){ tid, g, now->begin_ns };
     return 0;
 }
 
@@ -78,6 +79,16 @@ int32_t kernelgs_p(const struct kernelgs *gs, uint32_t tid)
         if (gs->tid_of_p[p] == tid)
             return p;
     return -1;
+}
+
+uint32_t kernelgs_tid(const struct kernelgs *gs, const struct interval *interval)
+{
+    for (size_t i = 0; gs->alone.slots && i <= gs->alone.mask && interval->state != GMPT_G_RUNNING; i++) {
+        const struct alone *alone = gs->alone.slots[i].entry;
+        if (alone && alone->g == interval->g->id && alone->begin_ns == interval->begin_ns)
+            return alone->tid;
+    }
+    return interval->p >= 0 && interval->p < KERNELGS_PS_MAX ? gs->tid_of_p[interval->p] : 0;
 }
 
 const struct interval *kernelgs_doing(const struct kernelgs *gs, const struct kernel_interval *interval,

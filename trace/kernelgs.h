@@ -30,6 +30,8 @@ const struct interval *kernelgs_doing(const struct kernelgs *gs, const struct ke
 enum gmpt_kernel_doing kernelgs_did(const struct kernel_interval *interval, const struct interval *doing);
 /* The P that the thread holds by our own trace; -1 = none, or not known. */
 int32_t kernelgs_p(const struct kernelgs *gs, uint32_t tid);
+/* The thread that a G was on, of an interval in which it ran or was in a call, as that ends; 0 = not known. */
+uint32_t kernelgs_tid(const struct kernelgs *gs, const struct interval *interval);
 void kernelgs_clear(struct kernelgs *gs);
 
 #endif
