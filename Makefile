@@ -88,15 +88,22 @@ demo: deps
 	$(Q)BUILD=$(BUILD) scripts/demo.sh
 
 check: deps
+	$(Q)scripts/schemas.sh $(SCHEMAS)
 	$(Q)$(MAKE) --no-print-directory run-check lint
 
 deps:
 	$(Q)scripts/deps.sh
 
+# Of the reports; tests of forms that are held to one skip without.
+SCHEMAS := build/schemas
+SARIF_SCHEMA ?= $(abspath $(wildcard $(SCHEMAS)/sarif.json))
+JUNIT_XSD ?= $(abspath $(wildcard $(SCHEMAS)/junit.xsd))
+
 .PHONY: run-check
 run-check: all $(CHECKER) $(TEST_PROGRAM_BIN)
 	$(Q)BUILD=$(abspath $(BUILD)) GMPTRACE=$(abspath $(TOOL)) GATEWAY=$(abspath $(BUILD)/examples/gateway) \
-		GMPTRACE_KERNEL=off TSAN_OPTIONS=$${TSAN_OPTIONS:-atexit_sleep_ms=0} SAN=$(SAN) SUITE=$(SUITE) CASE=$(CASE) $(EMULATOR) $(CHECKER)
+		SARIF_SCHEMA=$(SARIF_SCHEMA) JUNIT_XSD=$(JUNIT_XSD) GMPTRACE_KERNEL=off \
+		TSAN_OPTIONS=$${TSAN_OPTIONS:-atexit_sleep_ms=0} SAN=$(SAN) SUITE=$(SUITE) CASE=$(CASE) $(EMULATOR) $(CHECKER)
 
 check-aarch64:
 	+$(Q)MAKE=$(MAKE) scripts/check-aarch64.sh
