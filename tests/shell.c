@@ -26,3 +26,8 @@ void shell_has(const char *text, const char *part)
 {
     ck_assert_msg(strstr(text, part) != NULL, "'%s' is not in:\n%.2000s", part, text);
 }
+
+void shell_has_not(const char *text, const char *part)
+{
+    ck_assert_msg(!strstr(text, part), "'%s' is in:\n%.2000s", part, text);
+}

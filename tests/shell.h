@@ -8,7 +8,8 @@ extern char shell_out[1 << 18], shell_err[1 << 16]; /* what the last one wrote, 
  * and D for the test's, in which it begins. Returns its status. */
 int shell_run(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Fails the test unless part is in text. */
+/* Fail the test unless part is in text; or when it is. */
 void shell_has(const char *text, const char *part);
+void shell_has_not(const char *text, const char *part);
 
 #endif

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "harness.h"
 #include "sample.h"
+#include "shell.h"
 
 #include "cli/cli.h"
 
@@ -26,11 +27,6 @@ __attribute__((format(printf, 1, 2))) static int run(const char *format, ...)
     return harness_shell(command, out, sizeof out, err, sizeof err);
 }
 
-static void has(const char *text, const char *part)
-{
-    ck_assert_msg(strstr(text, part), "'%s' is not in:\n%s", part, text);
-}
-
 static const char *const names[] = { "record", "analyze", "leaks", "pprof", "script" };
 static const char *const readers[] = { "analyze", "leaks", "script", "analyze --json", "leaks --json" };
 
@@ -42,7 +38,7 @@ TEST(cli, help_lists_every_command)
     for (int i = 0; i < 5; i++) {
         char line[32];
         snprintf(line, sizeof line, "\n  %s ", names[i]);
-        has(out, line);
+        shell_has(out, line);
     }
     ck_assert_str_eq(err, "");
 }
@@ -50,14 +46,14 @@ TEST(cli, help_lists_every_command)
 TEST(cli, help_alone_is_the_overview)
 {
     ck_assert_int_eq(run("$GMPTRACE help"), CLI_OK);
-    has(out, "Usage: gmptrace COMMAND");
+    shell_has(out, "Usage: gmptrace COMMAND");
 }
 
 TEST(cli, no_arguments_is_wrong_usage)
 {
     ck_assert_int_eq(run("$GMPTRACE"), CLI_USAGE);
     ck_assert_str_eq(out, "");
-    has(err, "Usage: gmptrace COMMAND");
+    shell_has(err, "Usage: gmptrace COMMAND");
 }
 
 TEST(cli, version_is_one_line)
@@ -100,7 +96,7 @@ TEST(cli, help_fits_80_columns)
 TEST(cli, help_of_help_is_the_overview)
 {
     ck_assert_int_eq(run("$GMPTRACE help --help"), CLI_OK);
-    has(out, "Usage: gmptrace COMMAND");
+    shell_has(out, "Usage: gmptrace COMMAND");
     ck_assert_int_eq(run("$GMPTRACE help --version"), CLI_OK);
     ck_assert_str_eq(out, "gmptrace 0.1.0\n");
 }
@@ -109,8 +105,8 @@ TEST(cli, every_help_tells_the_exit_statuses)
 {
     for (int i = 0; i < 5; i++) {
         ck_assert_int_eq(run("$GMPTRACE help %s", names[i]), CLI_OK);
-        has(out, "Exit status: ");
-        has(out, "--help");
+        shell_has(out, "Exit status: ");
+        shell_has(out, "--help");
     }
 }
 
@@ -126,18 +122,18 @@ TEST(cli, help_after_other_arguments)
 {
     for (int i = 0; i < 5; i++) {
         ck_assert_int_eq(run("$GMPTRACE %s somefile --help", readers[i]), CLI_OK);
-        has(out, "Usage: gmptrace");
+        shell_has(out, "Usage: gmptrace");
     }
 }
 
 TEST(cli, an_unknown_command_suggests_the_nearest)
 {
     ck_assert_int_eq(run("$GMPTRACE analize"), CLI_USAGE);
-    has(err, "did you mean 'analyze'?");
+    shell_has(err, "did you mean 'analyze'?");
     ck_assert_int_eq(run("$GMPTRACE leak"), CLI_USAGE);
-    has(err, "did you mean 'leaks'?");
+    shell_has(err, "did you mean 'leaks'?");
     ck_assert_int_eq(run("$GMPTRACE rec"), CLI_USAGE);
-    has(err, "did you mean 'record'?");
+    shell_has(err, "did you mean 'record'?");
     ck_assert_str_eq(out, "");
 }
 
@@ -146,7 +142,7 @@ TEST(cli, nothing_is_suggested_for_nonsense)
     static const char *const words[] = { "xyzzyplugh", "frob", "top", "x" };
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
         ck_assert_int_eq(run("$GMPTRACE %s", words[i]), CLI_USAGE);
-        has(err, "is not a command");
+        shell_has(err, "is not a command");
         ck_assert_ptr_null(strstr(err, "did you mean"));
     }
 }
@@ -154,7 +150,7 @@ TEST(cli, nothing_is_suggested_for_nonsense)
 TEST(cli, help_for_an_unknown_command_is_wrong_usage)
 {
     ck_assert_int_eq(run("$GMPTRACE help skript"), CLI_USAGE);
-    has(err, "did you mean 'script'?");
+    shell_has(err, "did you mean 'script'?");
 }
 
 TEST(cli, a_command_name_from_a_hostile_script_is_printed_safely)
@@ -166,17 +162,17 @@ TEST(cli, a_command_name_from_a_hostile_script_is_printed_safely)
 TEST(cli, an_unknown_option_before_the_command)
 {
     ck_assert_int_eq(run("$GMPTRACE --frobnicate"), CLI_USAGE);
-    has(err, "unknown option '--frobnicate'");
+    shell_has(err, "unknown option '--frobnicate'");
 }
 
 TEST(cli, unknown_options_are_named)
 {
     for (int i = 0; i < 5; i++) {
         ck_assert_int_eq(run("$GMPTRACE %s --frobnicate", readers[i]), CLI_USAGE);
-        has(err, "'--frobnicate'");
-        has(err, "--help");
+        shell_has(err, "'--frobnicate'");
+        shell_has(err, "--help");
         ck_assert_int_eq(run("$GMPTRACE %s -zq", readers[i]), CLI_USAGE);
-        has(err, "'-z'");
+        shell_has(err, "'-z'");
         ck_assert_str_eq(out, "");
     }
 }
@@ -185,7 +181,7 @@ TEST(cli, one_file_at_a_time)
 {
     for (int i = 0; i < 5; i++) {
         ck_assert_int_eq(run("$GMPTRACE %s one two", readers[i]), CLI_USAGE);
-        has(err, "'two'");
+        shell_has(err, "'two'");
     }
 }
 
@@ -194,10 +190,10 @@ TEST(cli, stuck_takes_a_time)
     static const char *const wrong[] = { "5", "s", "-1s", "1x", "1.s", "99999999999999s", "''" };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         ck_assert_int_eq(run("$GMPTRACE leaks --stuck %s", wrong[i]), CLI_USAGE);
-        has(err, "--stuck takes a time");
+        shell_has(err, "--stuck takes a time");
     }
     ck_assert_int_eq(run("$GMPTRACE leaks --stuck"), CLI_USAGE);
-    has(err, "'--stuck' needs a value");
+    shell_has(err, "'--stuck' needs a value");
 }
 
 TEST(cli, a_goroutine_is_a_number)
@@ -205,7 +201,7 @@ TEST(cli, a_goroutine_is_a_number)
     static const char *const wrong[] = { "x", "0", "-3", "G", "1x", "99999999999999999999" };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         ck_assert_int_eq(run("$GMPTRACE script -g %s", wrong[i]), CLI_USAGE);
-        has(err, "-g takes a goroutine's number");
+        shell_has(err, "-g takes a goroutine's number");
     }
 }
 
@@ -215,8 +211,8 @@ static void refused(const char *file, const char *part)
 {
     for (int i = 0; i < 5; i++) {
         ck_assert_int_eq(run("$GMPTRACE %s %s", readers[i], file), CLI_INPUT);
-        has(err, file);
-        has(err, part);
+        shell_has(err, file);
+        shell_has(err, part);
         ck_assert_str_eq(out, "");
         ck_assert_int_eq(strncmp(err, "gmptrace ", 9), 0);
     }
@@ -227,7 +223,7 @@ TEST(cli, a_missing_file_is_named) { refused("/nonexistent/x.data", "o such file
 TEST(cli, a_missing_default_file_is_named)
 {
     ck_assert_int_eq(run("cd %s && $GMPTRACE analyze", harness_tmpdir()), CLI_INPUT);
-    has(err, "gmptrace.data");
+    shell_has(err, "gmptrace.data");
 }
 
 TEST(cli, a_directory_is_no_trace) { refused("/", ""); }
@@ -253,7 +249,7 @@ TEST(cli, text_is_no_trace) { refused("/etc/passwd", ""); }
 TEST(cli, output_that_does_not_arrive_is_said)
 {
     ck_assert_int_eq(run("$GMPTRACE --help > /dev/full"), CLI_MACHINE);
-    has(err, "cannot write the output");
+    shell_has(err, "cannot write the output");
     ck_assert_int_eq(run("$GMPTRACE help leaks > /dev/full"), CLI_MACHINE);
 }
 

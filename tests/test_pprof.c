@@ -3,6 +3,7 @@
 #include "gentrace.h"
 #include "harness.h"
 #include "sample.h"
+#include "shell.h"
 #include "tracefile.h"
 
 #include "pprof/profile.pb-c.h"
@@ -30,11 +31,6 @@ static void sample(const struct sample_options *options)
     char path[512];
     snprintf(path, sizeof path, "%s/gmptrace.data", harness_tmpdir());
     sample_write(path, options);
-}
-
-static void has(const char *text, const char *part)
-{
-    ck_assert_msg(strstr(text, part) != NULL, "'%s' is not in:\n%s", part, text);
 }
 
 static Perftools__Profiles__Profile *profile_read(const char *name)
@@ -138,7 +134,7 @@ TEST(pprof, no_leak_is_an_empty_profile_and_no_finding)
 {
     Perftools__Profiles__Profile *profile = profile_of(&(struct sample_options){ .healthy = 3 }, "leak");
     ck_assert_uint_eq(profile->n_sample, 0);
-    has(err, "0 suspected leaks in 0 samples");
+    shell_has(err, "0 suspected leaks in 0 samples");
     profile_free(profile);
 }
 
@@ -146,7 +142,7 @@ TEST(pprof, no_leak_in_what_is_left_of_a_trace_proves_nothing)
 {
     sample(&(struct sample_options){ .healthy = 3, .no_end = true });
     ck_assert_int_eq(run("$GMPTRACE pprof --type=leak"), 3);
-    has(err, "cannot tell whether goroutines leaked\n");
+    shell_has(err, "cannot tell whether goroutines leaked\n");
     profile_free(profile_read("leak.pb.gz"));
     sample(&(struct sample_options){ .leaks = 15, .no_end = true });
     ck_assert_int_eq(run("$GMPTRACE pprof --type=leak"), 0);
@@ -362,7 +358,7 @@ TEST(pprof, goroutines_of_a_moment)
     ck_assert_int_eq(total(profile), 2);
     profile_free(profile);
     ck_assert_int_eq(run_text(lock_trace, "--at 201ns"), 2);
-    has(err, "the trace ends after 200 ns, before --at 201 ns");
+    shell_has(err, "the trace ends after 200 ns, before --at 201 ns");
 }
 
 TEST(pprof, a_filter_chooses)
@@ -372,7 +368,7 @@ TEST(pprof, a_filter_chooses)
     ck_assert_int_eq(run_text(lock_trace, "--type=wall --format=folded --filter 'dur>40ns and label.tenant=acme'"), 0);
     ck_assert_str_eq(out, "0x1040;0x1030;[mutex lock] 60\n0x2000;[running] 105\n0x3000;[running] 80\n");
     ck_assert_int_eq(run_text(lock_trace, "--type=wall --filter 'name=worker and'"), 2);
-    has(err, "--filter, column 16: a comparison is missing at the end");
+    shell_has(err, "--filter, column 16: a comparison is missing at the end");
 }
 
 TEST(pprof, folded_shows_the_users_functions)
@@ -383,7 +379,7 @@ TEST(pprof, folded_shows_the_users_functions)
     ck_assert_str_eq(err, "");
     ck_assert_int_eq(run("$GMPTRACE pprof --type=block --format=folded -o f.txt && cat f.txt"), 0);
     ck_assert_str_eq(out, "sample_worker;gmpt_sample_send 5399934000\n");
-    has(err, "wrote 3 waits of 5.40 s in 1 sample -> f.txt ]\n");
+    shell_has(err, "wrote 3 waits of 5.40 s in 1 sample -> f.txt ]\n");
     ck_assert_int_eq(run("$GMPTRACE pprof --type=block --format=folded --filter 'function~_send and g!=2'"), 0);
     ck_assert_str_eq(out, "sample_worker;gmpt_sample_send 3499946000\n");
     ck_assert_int_eq(run("$GMPTRACE pprof --type=block --format=folded --filter 'function=other'"), 0);
@@ -399,7 +395,7 @@ TEST(pprof, text_is_a_table)
                           "    5.40 s 100.0%     5.40 s 100.0%  gmpt_sample_send\n"
                           "      0 ns   0.0%     5.40 s 100.0%  sample_worker\n");
     ck_assert_int_eq(run("$GMPTRACE pprof --type=leak --format=text --stuck=100ms"), 0);
-    has(out, "goroutineleak: 3 in all\n");
+    shell_has(out, "goroutineleak: 3 in all\n");
 }
 
 TEST(pprof, speedscope_is_json_with_files)
@@ -407,9 +403,9 @@ TEST(pprof, speedscope_is_json_with_files)
     sample(&(struct sample_options){ .leaks = 3 });
     ck_assert_int_eq(run("$GMPTRACE pprof --type=block --format=speedscope"), 0);
     ck_assert(sample_json_valid(out));
-    has(out, "\"weights\":[5399934000]");
-    has(out, "{\"name\":\"sample_worker\",\"file\":\"");
-    has(out, "tests/sample.c\",\"line\":");
+    shell_has(out, "\"weights\":[5399934000]");
+    shell_has(out, "{\"name\":\"sample_worker\",\"file\":\"");
+    shell_has(out, "tests/sample.c\",\"line\":");
 }
 
 static bool have_go_pprof(void)
@@ -450,9 +446,9 @@ TEST_TIMEOUT(pprof, go_takes_every_type_without_a_warning, 300)
         const char *go = i % 2 ? "go tool pprof -symbolize=none" : "go tool pprof";
         go_shows(go, "-top");
         snprintf(wanted, sizeof wanted, "Type: %s\n", type ? type->values[type->shown].type : "goroutineleak");
-        has(out, wanted);
+        shell_has(out, wanted);
         go_shows(go, "-raw");
-        has(out, "[dflt]");
+        shell_has(out, "[dflt]");
         bool empty = !strstr(out, "Locations\n     1: ");
         go_shows(go, "-traces");
         if (!empty)
@@ -471,8 +467,8 @@ TEST(pprof, go_lists_the_line_that_waits)
     sample(&(struct sample_options){ .leaks = 15 });
     ck_assert_int_eq(run("$GMPTRACE pprof --type=block -o go.pb.gz"), 0);
     go_shows("go tool pprof", "-list=sample_worker");
-    has(out, "ROUTINE ======================== sample_worker in ");
-    has(out, "tests/sample.c");
+    shell_has(out, "ROUTINE ======================== sample_worker in ");
+    shell_has(out, "tests/sample.c");
 }
 
 /* On a port of its own choice, which it says once it listens or is about to: both are waited for. */
@@ -514,7 +510,7 @@ TEST(pprof, dash_writes_the_same_bytes_to_standard_output)
 {
     sample(&(struct sample_options){ .leaks = 15 });
     ck_assert_int_eq(run("$GMPTRACE pprof -o file && $GMPTRACE pprof -o - > pipe && cmp file pipe"), 0);
-    has(err, "-> standard output ]\n");
+    shell_has(err, "-> standard output ]\n");
 }
 
 TEST(pprof, failed_run_leaves_the_old_file_alone)
@@ -526,7 +522,7 @@ TEST(pprof, failed_run_leaves_the_old_file_alone)
     ck_assert_int_eq(run("words=$(ulimit -f 0; trap '' XFSZ; exec $GMPTRACE pprof -o old 2>&1); status=$?; "
                          "echo \"$words\" >&2; exit $status"),
                      4);
-    has(err, "cannot write old: File too large");
+    shell_has(err, "cannot write old: File too large");
     ck_assert_int_eq(run("cat old; ls"), 0);
     ck_assert_str_eq(out, "precious\ngmptrace.data\nold\n");
 }
@@ -559,7 +555,7 @@ TEST(pprof, full_disk_is_the_machines_fault)
 {
     sample(&(struct sample_options){ .leaks = 15 });
     ck_assert_int_eq(run("test -c /dev/full && $GMPTRACE pprof -o - > /dev/full"), 4);
-    has(err, "cannot write standard output: No space left on device");
+    shell_has(err, "cannot write standard output: No space left on device");
 }
 
 /* ---- Usage ------------------------------------------------------------------------------------------------------- */
@@ -570,15 +566,15 @@ TEST(pprof, the_trace_is_never_its_own_output)
     ck_assert_int_eq(run("cp gmptrace.data before && ln -s gmptrace.data link"), 0);
     ck_assert_int_eq(run("$GMPTRACE pprof -o gmptrace.data"), 2);
     ck_assert_int_eq(run("$GMPTRACE pprof link -o ./gmptrace.data"), 2);
-    has(err, "would take the place of the trace");
+    shell_has(err, "would take the place of the trace");
     ck_assert_int_eq(run("cmp gmptrace.data before"), 0);
 }
 
 TEST(pprof, missing_trace_is_unusable_input)
 {
     ck_assert_int_eq(run("$GMPTRACE pprof nowhere.data; s=$?; ls; exit $s"), 3);
-    has(err, "gmptrace pprof: ");
-    has(err, "nowhere.data");
+    shell_has(err, "gmptrace pprof: ");
+    shell_has(err, "nowhere.data");
     ck_assert_str_eq(out, "");
 }
 
@@ -605,14 +601,14 @@ TEST(pprof, wrong_arguments_are_usage_errors)
         char command[256];
         snprintf(command, sizeof command, "$GMPTRACE pprof %s", arguments[i]);
         ck_assert_msg(run(command) == 2, "%s", arguments[i]);
-        has(err, "; see gmptrace pprof --help\n");
+        shell_has(err, "; see gmptrace pprof --help\n");
     }
 }
 
 TEST(pprof, help_goes_to_standard_output)
 {
     ck_assert_int_eq(run("$GMPTRACE pprof --help"), 0);
-    has(out, "Usage: gmptrace pprof");
-    has(out, "--type=leak");
+    shell_has(out, "Usage: gmptrace pprof");
+    shell_has(out, "--type=leak");
     ck_assert_str_eq(err, "");
 }

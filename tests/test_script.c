@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "harness.h"
 #include "sample.h"
+#include "shell.h"
 #include "tracefile.h"
 
 #include <stdio.h>
@@ -17,11 +18,6 @@ static int script(const struct sample_options *options, const char *arguments)
     sample_write(path, options);
     snprintf(command, sizeof command, "$GMPTRACE script %s %s", path, arguments);
     return harness_shell(command, out, sizeof out, err, sizeof err);
-}
-
-static void has(const char *text, const char *part)
-{
-    ck_assert_msg(strstr(text, part), "'%s' is not in:\n%s", part, text);
 }
 
 static int lines(const char *text)
@@ -43,11 +39,11 @@ TEST(script, every_event_is_a_line)
 TEST(script, fields_have_names_and_words)
 {
     ck_assert_int_eq(script(&(struct sample_options){ .leaks = 1 }, ""), 0);
-    has(out, "    0.100012000  P1   G2        go_block        reason=\"chan send\" object=0xabc002 bounded=0 "
+    shell_has(out, "    0.100012000  P1   G2        go_block        reason=\"chan send\" object=0xabc002 bounded=0 "
              "stack=\"sample_worker sample.c:");
-    has(out, "go_create       fn=sample_worker stack=\"sample_starter sample.c:");
-    has(out, "\" by=G1\n");
-    has(out, "proc_start      tid=4002");
+    shell_has(out, "go_create       fn=sample_worker stack=\"sample_starter sample.c:");
+    shell_has(out, "\" by=G1\n");
+    shell_has(out, "proc_start      tid=4002");
 }
 
 TEST(script, cause_comes_before_effect)
@@ -72,7 +68,7 @@ TEST(script, a_goroutine_that_is_not_there_has_no_lines)
 {
     ck_assert_int_eq(script(&(struct sample_options){ .leaks = 5 }, "-g 300"), 0);
     ck_assert_str_eq(out, "");
-    has(err, "there is no goroutine 300 in this trace");
+    shell_has(err, "there is no goroutine 300 in this trace");
     ck_assert_int_eq(script(&(struct sample_options){ .leaks = 5 }, "-g 3"), 0);
     ck_assert_str_eq(err, "");
 }
@@ -82,7 +78,7 @@ TEST(script, raw_has_no_names_of_the_program)
     struct sample_options options = { .leaks = 5 };
     ck_assert_int_eq(script(&options, "--raw"), 0);
     ck_assert_ptr_null(strstr(out, "sample_worker"));
-    has(out, "chan_send");
+    shell_has(out, "chan_send");
 }
 
 TEST(script, head_ends_it_quietly)
@@ -106,7 +102,7 @@ TEST(script, a_closed_pipe_with_sigpipe_ignored_is_quiet_too)
 TEST(script, a_full_disk_is_said)
 {
     ck_assert_int_eq(script(&(struct sample_options){ .leaks = 1000 }, "> /dev/full"), 4);
-    has(err, "cannot write the output");
+    shell_has(err, "cannot write the output");
 }
 
 TEST(script, a_trace_without_its_end_is_printed_as_far_as_it_goes)
@@ -120,7 +116,7 @@ TEST(script, a_trace_without_its_end_is_printed_as_far_as_it_goes)
 TEST(script, losses_are_events_too)
 {
     ck_assert_int_eq(script(&(struct sample_options){ .leaks = 5, .lost = 42 }, ""), 0);
-    has(out, " lost            count=42");
+    shell_has(out, " lost            count=42");
 }
 
 /* ---- What the program says of itself ---- */
@@ -138,11 +134,11 @@ static int script_user(const char *arguments)
 TEST(script, names_labels_and_messages_are_in_words)
 {
     ck_assert_int_eq(script_user(""), 0);
-    has(out, "G1        go_labels       labels={tenant=\"acme \\ sons?\"}\n");
-    has(out, "G2        go_name         name=\"  \xc3\xbcnder spaces\"\n");
-    has(out, "G1        user_task_begin task=1 parent=0 name=\"request\"\n");
-    has(out, "G2        user_region_end name=\"request\"\n");
-    has(out, "G2        user_log        task=2 category=\"request\" bytes=10 text=\"ello worl");
+    shell_has(out, "G1        go_labels       labels={tenant=\"acme \\ sons?\"}\n");
+    shell_has(out, "G2        go_name         name=\"  \xc3\xbcnder spaces\"\n");
+    shell_has(out, "G1        user_task_begin task=1 parent=0 name=\"request\"\n");
+    shell_has(out, "G2        user_region_end name=\"request\"\n");
+    shell_has(out, "G2        user_log        task=2 category=\"request\" bytes=10 text=\"ello worl");
     ck_assert_ptr_null(strstr(out, "user_log_text"));
     ck_assert_str_eq(err, "");
 }
@@ -150,15 +146,17 @@ TEST(script, names_labels_and_messages_are_in_words)
 TEST(script, raw_has_the_parts_of_messages)
 {
     ck_assert_int_eq(script_user("--raw"), 0);
-    has(out, "user_log_text a=0x6f77206f6c6c65 b=0x646c72 c=0x0 d=0x0");
+    shell_has(out, "user_log_text a=0x6f77206f6c6c65 b=0x646c72 c=0x0 d=0x0");
 }
 
 TEST(script, json_has_an_object_a_line)
 {
     ck_assert_int_eq(script_user("--json"), 0);
-    has(out, "\"g\": 1, \"event\": \"go_labels\", \"fields\": {\"g\": 1, \"labels\": {\"tenant\": \"acme \\\\ sons");
-    has(out, "\"event\": \"user_task_begin\", \"fields\": {\"task\": 1, \"parent\": 0, \"name\": \"request\"}}\n");
-    has(out, "\"bytes\": 10}, \"text\": \"ello worl");
+    shell_has(out, "\"g\": 1, \"event\": \"go_labels\", "
+                   "\"fields\": {\"g\": 1, \"labels\": {\"tenant\": \"acme \\\\ sons");
+    shell_has(out, "\"event\": \"user_task_begin\", "
+                   "\"fields\": {\"task\": 1, \"parent\": 0, \"name\": \"request\"}}\n");
+    shell_has(out, "\"bytes\": 10}, \"text\": \"ello worl");
     ck_assert_ptr_null(strstr(out, "user_log_text"));
     ck_assert_int_eq(script_user("--json --raw"), 2);
 }
