@@ -3,7 +3,8 @@
  *              "slices": [G, state, reason, P, begin, length, stack, ...], "wakes": [G, waker, time, latency, ...],
  *              "holds": [thread, P, begin, length, ...], "gs": [G, function, parent, ...],
  *              "offs": [thread, P, G, doing, why, call, begin, ns blocked, ns in queue or -1, who had the CPU, stack,
- *                       waker's thread, waker's G, futex or 0, ...], "offs_cut": there were more}, ...]
+ *                       waker's thread, waker's G, futex or 0, ...],
+ *              "offs_to": all of them that ended before are told; -1 = all}, ...]
  * All times but `from` and `to` are since `from`. offs are times without a CPU, by the kernel: doing is enum
  * gmpt_kernel_doing, why, call and who had the CPU are strings.
  *
@@ -39,7 +40,7 @@ struct window {
     bool whole, cut, done;
     struct table gs; /* of struct told_g */
     uint32_t offs_count;
-    bool offs_cut;
+    int64_t offs_to_ns; /* no further ones are told than those that ended before; -1 = all are */
     FILE *slices, *wakes, *holds, *gs_out, *offs;
     char *text[STREAMS];
     size_t bytes[STREAMS];
@@ -189,7 +190,8 @@ static int window_offcpu(struct export *export, struct export_thread *thread, co
     if (off->begin_ns >= window->to_ns)
         return 0;
     if (window->offs_count >= window->max) {
-        window->offs_cut = true;
+        if (window->offs_to_ns < 0)
+            window->offs_to_ns = off->end_ns;
         return 0;
     }
     int64_t call = report_string(window->report->names, kernelwords_why(told, why));
@@ -265,6 +267,7 @@ static int window_open(struct report *report, struct window *window, struct gmpt
 {
     window->report = report;
     window->max = max;
+    window->offs_to_ns = -1;
     window->export = (struct export){ .trace = trace, .format = &window_format, .state = window };
     struct timeline_options options = { window->from_ns, window->to_ns, 0 };
     FILE **streams[] = { &window->slices, &window->wakes, &window->holds, &window->gs_out, &window->offs };
@@ -297,9 +300,10 @@ static int window_write(struct window *window, FILE *out)
     fprintf(out, "{\"from\":%" PRId64 ",\"to\":%" PRId64 ",\"whole\":%s,\"cut\":%s,\n\"slices\":[%s],\n",
             window->from_ns, window->to_ns, window->whole ? "true" : "false", window->cut ? "true" : "false",
             window->text[0]);
-    fprintf(out, "\"wakes\":[%s],\n\"holds\":[%s],\n\"gs\":[%s],\n\"offs\":[%s],\"offs_cut\":%s}",
+    int64_t offs_to_ns = window->offs_to_ns < 0 ? -1 : window->offs_to_ns - window->from_ns;
+    fprintf(out, "\"wakes\":[%s],\n\"holds\":[%s],\n\"gs\":[%s],\n\"offs\":[%s],\"offs_to\":%" PRId64 "}",
             window->bytes[1] ? window->text[1] + 1 : "", window->bytes[2] ? window->text[2] + 1 : "", window->text[3],
-            window->bytes[4] ? window->text[4] + 1 : "", window->offs_cut ? "true" : "false");
+            window->bytes[4] ? window->text[4] + 1 : "", offs_to_ns);
     return 0;
 }
 

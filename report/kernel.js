@@ -41,6 +41,9 @@ function offFind(words) {
     return parts && D.windows[+parts[1]] ? offsRead(+parts[1])[+parts[2]] || null : null;
 }
 
+// Until when all of the window's are there.
+const offsTo = (w) => w.offs_to < 0 ? w.to : w.from + w.offs_to;
+
 // The row's times without a CPU in [from, to), in order.
 function offsAdd(rows, by, from, to) {
     const groups = new Map(), keyOf = { p: (off) => off.p, m: (off) => off.tid, g: (off) => off.g }[by];
@@ -104,12 +107,12 @@ function offsDraw(context, row, y, high, x, left, right, chosen) {
     }
 }
 
-// Where there are no exact times: how much of each column the P's threads were off the CPU.
+// Where there are no exact times, or not all: how much of each column the P's threads were off the CPU.
 function offsOverDraw(context, row, y, high, x, left) {
     const lane = KERNEL.ps.find((list) => list.p === row.key), wide = D.heat.width;
     for (const [column, queued, blocked] of lane ? lane.cells : []) {
         const a = x(column * wide), b = x((column + 1) * wide);
-        if (b < left || D.windows.some((w) => w.from <= column * wide && w.to >= (column + 1) * wide))
+        if (b < left || D.windows.some((w) => w.from <= column * wide && offsTo(w) >= (column + 1) * wide))
             continue;
         const tall = (ns) => Math.min(high, Math.max(ns ? 1 : 0, high * ns / wide));
         context.fillStyle = css("--off-queued");
@@ -151,7 +154,7 @@ function offLegend() {
         const patch = el("i");
         patch.style.background = css(colour);
         return el("span", {}, patch, words);
-    }), D.windows.some((w) => w.offs_cut) ? el("span", {}, "(there were more than this page has)") : null);
+    }), D.windows.filter((w) => w.offs_to >= 0).map((w) => el("span", {}, "(exact to " + moment(offsTo(w), D.heat.width) + ", as this page has room for no more)")));
 }
 
 function offLink(off, words, by) {
@@ -241,9 +244,12 @@ function kernelGrid(rows) {
         value: (line, c) => (cells[line].get(c) || [0, 0])[1] / D.heat.width };
 }
 
+// Whose thread it was.
+const whose = (fn, doing) => fn ? text(fn) : doing === 0 ? "no goroutine" : "a thread: with which goroutine is not known";
+
 function stopWho(key) {
-    const [fn, , , by] = KERNEL.keys[key];
-    return [fn ? text(fn) : "no goroutine", text(by)];
+    const [fn, , , by, doing] = KERNEL.keys[key];
+    return [whose(fn, doing), text(by)];
 }
 
 function kernelCellWords(grid, line, c) {
@@ -267,7 +273,7 @@ function stopElement(key) {
     if (key === 0)
         return [el("div", {}, "others")];
     const whys = ["after it had blocked", "preempted", "as it started"], margin = Math.max(ns, D.heat.width);
-    return [el("div", {}, el("b", { class: "code" }, fn ? text(fn) : "no goroutine"), el("span", { class: "soft" }, " " + [doing === 0 ? "" : DOING.get(doing), whys[why]].filter(Boolean).join(", "))),
+    return [el("div", {}, el("b", { class: "code" }, whose(fn, doing)), el("span", { class: "soft" }, " " + [doing === 0 ? "" : DOING.get(doing), whys[why]].filter(Boolean).join(", "))),
         el("div", {}, by ? ["the CPU had ", el("b", {}, text(by))] : el("span", { class: "soft" }, "who had the CPU is not known")),
         stackElement(stack, "at"), stackElement(create, "started at"),
         ns ? el("div", { class: "bar" }, el("span", { class: "soft" }, "longest " + duration(ns)),

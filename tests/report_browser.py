@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""report_browser.py PAGE HELD KERNEL: looks at every view of a report in headless Chromium, selects a cell of the heat map by
+"""report_browser.py PAGE HELD KERNEL PERF: looks at every view of a report in headless Chromium, selects a cell of the heat map by
 keys and by mouse, and reaches the line that delayed others; in the page HELD, who waits for whom is drawn; in the page KERNEL,
-made of tests/traces/kernel.txt, what the kernel did with threads. Fails on any error of the console and any request to the network.
+made of tests/traces/kernel.txt, what the kernel did with threads, and in PERF as much of that as a lesser tier has. Fails on any
+error of the console and any request to the network.
 
 report_browser.py --shots PAGE FOLDER: pictures of every view, light and dark, 1280 and 480 wide, to be looked at.
 report_browser.py --time PAGE: how long it takes until the page shows its first view, and until each other view is shown.
@@ -270,6 +271,25 @@ def kernel_look(browser, page):
     quiet(browser)
 
 
+def perf_look(browser, page):
+    """The same where less is known: which is said."""
+    inner = "document.getElementById('%s').innerText"
+    opened(browser, page)
+    want("recorded by perf" in browser.value(inner % "view") and "who had the CPU, and who woke a thread are not known" in browser.value(inner % "view"),
+         "the overview says what is not known")
+    show(browser, "heat?show=queue")
+    behind = browser.value(inner % "behind")
+    want("0x10" in behind and "running, preempted" in behind and "who had the CPU is not known" in behind, "the goroutine is found, the thief not: " + behind)
+    want(browser.value("document.getElementById('mode-cpu') === null"), "there are no CPUs")
+    show(browser, "timeline?by=m")
+    browser.value("document.getElementById('timeline').focus()")
+    browser.key("k")
+    browser.key("ArrowRight")
+    told = browser.value(inner % "off")
+    want("blocked (an unknown call) for 60" in told and "some of it perhaps in the run queue" in told, "so is what a thread blocked in: " + told)
+    quiet(browser)
+
+
 def opened(browser, page):
     """Loads the page; returns the milliseconds from the beginning until its first view was drawn."""
     browser.call("Page.navigate", url="file://" + page)
@@ -293,8 +313,8 @@ def shots(page, folder):
             # The timeline by M and by G as well, and with what is behind a slice.
             more = ["timeline?by=m", "timeline?by=g", "timeline?s=0.0"]
             woken = browser.value(WOKEN)
-            if woken >= 0:
-                more += ["heat?show=queue", "heat?mode=cpu", "timeline?by=m&k=0.%d" % woken]
+            if browser.value("!!JSON.parse(document.getElementById('data').textContent).kernel"):
+                more += ["heat?show=queue", "heat?mode=cpu", "timeline?by=m&k=0.%d" % max(woken, 0)]
             for view in views(browser) + more:
                 browser.value("location.hash = '#%s'" % view)
                 browser.value("new Promise(done => setTimeout(done, 200))")
@@ -323,6 +343,7 @@ def main():
         look(browser, os.path.abspath(sys.argv[1]))
         held_look(browser, os.path.abspath(sys.argv[2]))
         kernel_look(browser, os.path.abspath(sys.argv[3]))
+        perf_look(browser, os.path.abspath(sys.argv[4]))
     except AssertionError as claim:
         print("not so:", claim)
         return 1

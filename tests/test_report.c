@@ -38,6 +38,22 @@ static const char held_trace[] = "pid 7\np_count 1\nclock_kind monotonic\nframe\
                                  "frame\nclock 2000 501000 1700000000000001000\nend 0 0\nring 13 0 0\n"
                                  "ring 0 0 0\n";
 
+/* tests/traces/kernel.txt as the tier perf has it. */
+static char *perf_trace(void)
+{
+    char *text = malloc(8192);
+    ck_assert_int_eq(
+        harness_shell("awk '/kernel_task|kernel_by|kernel_stack/ { left += $1; next } "
+                      "/kernel_off/ { $1 += left; left = 0; sub(/g=[0-9]+/, \"g=0\"); "
+                      "sub(/doing=[0-9]+/, \"doing=15\"); "
+                      "sub(/call=[0-9]+/, \"call=0\"); sub(/argument=[0-9]+/, \"argument=0\"); "
+                      "if (/why=0/) sub(/queue_ns=[0-9]+/, \"queue_ns=18446744073709551615\") } "
+                      "{ sub(/tier=3/, \"tier=2\"); sub(/^ring 12/, \"ring 6\"); print }' tests/traces/kernel.txt",
+                      text, 8192, NULL, 0),
+        0);
+    return text;
+}
+
 /* Of a program in which one goroutine delays others, down to its line. */
 TEST_TIMEOUT(report, browser_reaches_the_line_of_a_hog, 120)
 {
@@ -59,8 +75,14 @@ TEST_TIMEOUT(report, browser_reaches_the_line_of_a_hog, 120)
     snprintf(command, sizeof command, "\"$GMPTRACE\" report %s/gmptrace.data -o %s/kernel.html >/dev/null 2>&1",
              harness_tmpdir(), directory);
     made = made && shell_holds(command);
+    char *perf = perf_trace();
+    snprintf(command, sizeof command, "\"$GMPTRACE\" report %s -o %s/perf.html >/dev/null 2>&1",
+             tracefile_build(perf), directory);
+    free(perf);
+    made = made && shell_holds(command);
     snprintf(command, sizeof command,
-             "python3 tests/report_browser.py %1$s/page.html %1$s/held.html %1$s/kernel.html", directory);
+             "python3 tests/report_browser.py %1$s/page.html %1$s/held.html %1$s/kernel.html %1$s/perf.html",
+             directory);
     bool seen = made && shell_holds(command);
     snprintf(command, sizeof command, "rm -rf %s", directory);
     bool removed = shell_holds(command);
@@ -186,7 +208,7 @@ TEST(report, what_the_kernel_did_is_cut_into_columns)
     exported_has(data, "[0,50,50,10,0]]");
     exported_has(data, "[60,5,0,0,0]]");
     exported_has(data, "\"offs\":[71,-1,0,0,");
-    exported_has(data, ",\"offs_cut\":false}");
+    exported_has(data, ",\"offs_to\":-1}");
     exported_golden("hello"); /* the kernel was not asked */
     data = page_data("--columns 16");
     exported_has(data, "\"kernel\":null");
@@ -210,8 +232,8 @@ TEST(report, times_without_a_cpu_are_bounded_as_slices_are)
     snprintf(text + used, sizeof text - used,
              "frame\nclock 2000 501000 1700000000000001000\nend 0 0\nring 3 0 0\nring 0 0 0\nring 11 0 0\n");
     trace_from(text);
-    exported_has(page_data("--columns 16 --slices 4"), "\"offs_cut\":true}");
-    exported_has(page_data("--columns 16 --slices 10"), "\"offs_cut\":false}");
+    exported_has(page_data("--columns 16 --slices 4"), "\"offs_to\":250}");
+    exported_has(page_data("--columns 16 --slices 10"), "\"offs_to\":-1}");
 }
 
 TEST(report, codes_of_events_are_those_of_the_table)
