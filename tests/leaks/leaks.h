@@ -55,7 +55,7 @@ struct leak_family {
     }
 
 extern const struct leak_family leak_micro, leak_common, leak_cockroach, leak_etcd, leak_grpc, leak_kubernetes,
-    leak_moby, leak_others;
+    leak_moby, leak_others, leak_goker;
 
 /* How many times a pattern repeats what the original repeats. */
 #define LEAK_TIMES 3

@@ -14,7 +14,8 @@
 #include <unistd.h>
 
 static const struct leak_family *const families[] = { &leak_micro, &leak_common,     &leak_cockroach, &leak_etcd,
-                                                      &leak_grpc,  &leak_kubernetes, &leak_moby,      &leak_others };
+                                                      &leak_grpc,  &leak_kubernetes, &leak_moby,      &leak_others,
+                                                      &leak_goker };
 #define FAMILIES (sizeof families / sizeof families[0])
 
 struct run {
