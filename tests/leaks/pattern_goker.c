@@ -1,4 +1,4 @@
-/* More leaks of the GoKer collection, by the numbers of their issues: what the projects' own files have nothing like. */
+/* More leaks of the GoKer collection, by the numbers of their issues: what the other files have nothing like. */
 #include "leaks.h"
 
 #include <errno.h>
