@@ -52,8 +52,8 @@ static struct doer *doer_get(struct crosswakes *wakes, uint32_t tid)
 /* Counts the wake-up, if it was for nothing. */
 static int pair_judge(struct crosswakes *wakes, struct doer *doer, const struct wake *wake)
 {
-    int64_t after_ns = doer->slept_ns - wake->at_ns;
-    if (!doer->slept || after_ns < 0 || after_ns > wakes->at_once_ns || doer->cpu == wake->cpu)
+    uint64_t after_ns = (uint64_t)doer->slept_ns - (uint64_t)wake->at_ns; /* before it, that is a large number */
+    if (!doer->slept || after_ns > (uint64_t)wakes->at_once_ns || doer->cpu == wake->cpu)
         return 0;
     struct distribution *waker = distributions_get(&wakes->wakers, &wake->key);
     if (!waker)

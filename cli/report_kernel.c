@@ -233,8 +233,6 @@ static int interval_add(struct report_kernel *kernel, const struct kernel_interv
     const struct interval *doing = kernelgs_doing(&kernel->gs, interval, intervals);
     int32_t p = kernelgs_p(&kernel->gs, interval->tid);
     uint64_t g = doing ? doing->g->id : 0;
-    if (interval->begin_ns > interval->end_ns || interval->able_ns > interval->end_ns)
-        return 0; /* a damaged file's */
     int64_t key = key_number(kernel, interval, doing);
     int result = key < 0 ? (int)key : row_add(kernel, &kernel->ps[p < 0 ? NO_P : p], interval, (uint32_t)key, g);
     if (!result && interval->by_known && interval->cpu_to < CPUS_MAX) {

@@ -43,6 +43,13 @@ static struct kernel_task task_of(const struct kernelintervals *intervals, uint6
     return copy;
 }
 
+/* So long before, as far as that can be said of a damaged file. */
+static int64_t before(int64_t ns, uint64_t length_ns)
+{
+    int64_t length = length_ns < INT64_MAX / 4 ? (int64_t)length_ns : INT64_MAX / 4;
+    return ns > INT64_MIN + length ? ns - length : INT64_MIN;
+}
+
 int kernelintervals_add(struct kernelintervals *intervals, const struct gmpt_event *event,
                         struct kernel_interval *interval)
 {
@@ -76,9 +83,9 @@ int kernelintervals_add(struct kernelintervals *intervals, const struct gmpt_eve
                 : intervals->by_known                       ? -1
                                                             : KERNEL_CALL_NOT_KNOWN, /* one source tells both */
         .argument = off->argument,
-        /* A damaged file's moments wrap. */
-        .begin_ns = (int64_t)((uint64_t)event->time_ns - off->off_ns),
-        .able_ns = (int64_t)((uint64_t)event->time_ns - (able_known ? off->queue_ns : 0)),
+        .begin_ns = before(event->time_ns, off->off_ns),
+        .able_ns = able_known ? before(event->time_ns, off->queue_ns < off->off_ns ? off->queue_ns : off->off_ns)
+                              : event->time_ns,
         .end_ns = event->time_ns,
         .able_known = able_known,
         .by_known = intervals->by_known,

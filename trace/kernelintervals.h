@@ -26,7 +26,8 @@ struct kernel_interval {
     enum gmpt_kernel_why why;
     int32_t call; /* the system call; -1 = none, or KERNEL_CALL_NOT_KNOWN */
     uint64_t argument;
-    int64_t begin_ns, able_ns, end_ns; /* lost the CPU, could run, had one again; before the trace's start it is < 0 */
+    /* Lost the CPU, could run, had one again: in this order, whatever the file says. Before the start they are < 0. */
+    int64_t begin_ns, able_ns, end_ns;
     bool able_known;                   /* else it could run at some time from begin_ns to able_ns, which is end_ns */
     bool by_known;                     /* next, most, waker and the CPUs are */
     struct kernel_task next, most, waker;
