@@ -36,8 +36,8 @@ static const char *const headers[EXPORT_TABLES] = {
     [EXPORT_MESSAGES] = "time_ns,g,task,category,text",
     [EXPORT_THREADS] = "tid,p,begin_ns,end_ns,duration_ns",
     [EXPORT_SAMPLES] = "time_ns,g,function,tid,p,site,place,cpu_ns",
-    [EXPORT_OFFCPU] = "tid,g,function,doing,why,call,object,begin_ns,able_ns,end_ns,duration_ns,queued_ns,ended,"
-                      "cpu_from,cpu_to,by,by_pid,waker,waker_g,site,place",
+    [EXPORT_OFFCPU] = ("tid,g,function,doing,why,call,object,begin_ns,able_ns,end_ns,duration_ns,queued_ns,ended,"
+                       "cpu_from,cpu_to,by,by_pid,waker,waker_g,site,place"),
     [EXPORT_ONCPU] = "tid,cpu,begin_ns,end_ns,duration_ns,ended",
 };
 
