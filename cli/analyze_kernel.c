@@ -107,9 +107,9 @@ static void usage_print(const struct kerneltime *kernel)
     const struct kerneltime_usage *usage = &kernel->usage;
     uint64_t unknown = kernel->lost[GMPT_KERNEL_LOST_USAGES];
     char a[16], b[16], c[16], d[32];
-    printf("  all threads together, in %s: on a CPU %s, in the kernel's queue %s, %s times\n",
-           cli_duration(a, usage->span_ns), cli_duration(b, usage->ran_ns), cli_duration(c, usage->queue_ns),
-           cli_count(d, usage->slices));
+    cli_wrap(2, "  all threads together, in %s: on a CPU %s, in the kernel's queue %s, %s times",
+             cli_duration(a, usage->span_ns), cli_duration(b, usage->ran_ns), cli_duration(c, usage->queue_ns),
+             cli_count(d, usage->slices));
     if (unknown)
         printf("  what %s thread%s did between the last figure and the end is not known\n", cli_count(d, unknown),
                cli_plural(unknown));
@@ -132,7 +132,7 @@ void analyze_kernel(const struct analyze *analyze)
     if (kernel->usage.span_ns)
         usage_print(kernel);
     if (kernel->tier < GMPT_KERNEL_PERF) {
-        puts("  not known: which goroutines that met, each time without a CPU, and who had it then");
+        puts("  not known: which goroutines that met, each time without a CPU, and who had it");
         return;
     }
     printf("  %-32s %9s %11s %9s %9s\n", "", "on a CPU", "times off", "blocked", "in queue");
@@ -145,8 +145,8 @@ void analyze_kernel(const struct analyze *analyze)
     open_print(kernel);
     neighbours_print(analyze);
     if (kernel->tier < GMPT_KERNEL_BPF)
-        puts("  not known: how long who was blocked was in queue then, the system calls, who had\n"
-             "  the CPU next, and who woke a thread; goroutines are those of our own trace");
+        puts("  not known: how long who was blocked was in queue then, the system calls, who\n"
+             "  had the CPU, and who woke a thread; goroutines are those of our own trace");
     if (analyze->rows)
         blocked_print(analyze);
 }

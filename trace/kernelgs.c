@@ -40,8 +40,11 @@ static const struct interval *alone_find(const struct kernelgs *gs, uint32_t tid
 
 static void holder_set(struct kernelgs *gs, uint64_t p, uint64_t tid)
 {
-    if (p < KERNELGS_PS_MAX)
-        gs->tid_of_p[p] = (uint32_t)tid;
+    if (p >= KERNELGS_PS_MAX)
+        return;
+    gs->tid_of_p[p] = (uint32_t)tid;
+    if ((int32_t)p > gs->p_top)
+        gs->p_top = (int32_t)p;
 }
 
 /* Whoever held the P goes on without it. */
@@ -75,7 +78,7 @@ int kernelgs_add(struct kernelgs *gs, const struct gmpt_event *event, const stru
 
 int32_t kernelgs_p(const struct kernelgs *gs, uint32_t tid)
 {
-    for (int32_t p = 0; tid && p < KERNELGS_PS_MAX; p++)
+    for (int32_t p = 0; tid && p <= gs->p_top; p++)
         if (gs->tid_of_p[p] == tid)
             return p;
     return -1;

@@ -15,6 +15,7 @@
 /* Zero-initialised is empty. */
 struct kernelgs {
     uint32_t tid_of_p[KERNELGS_PS_MAX]; /* who holds it by our own trace; 0 = nobody, or not known */
+    int32_t p_top;                      /* no higher P than that was held */
     struct table alone;                 /* by tid: threads whose P was taken while a G was on them */
 };
 
