@@ -317,3 +317,38 @@ TEST(kernelfindings, what_was_lost_is_said_apart)
     section();
     exported_has(exported_out, "The kernel's side, by bpf; 0 lost, times within 5 ns");
 }
+
+/* ---- Nonsense ---------------------------------------------------------------------------------------------------- */
+
+TEST(kernelfindings, lengths_and_numbers_that_cannot_be_do_no_harm)
+{
+    static const char *const commands[] = {
+        "analyze --json",
+        "analyze --section kernel",
+        "export --format=perfetto -o -",
+        "export --format=chrome -o -",
+        "export --format=csv --table=offcpu",
+        "export --format=csv --table=oncpu",
+        "export --format=sqlite -o -",
+        "report -o - --columns 16",
+    };
+    made_begin(9, "");
+    put("  0 kernel_task tid=0 pid=0 a=0xffffffffffffffff b=0xffffffffffffffff c=0xffffffffffffffff\n"
+        "  5 kernel_off tid=70 g=1 doing=2 why=0 call=1 argument=0 off_ns=18446744073709551614 queue_ns=5\n"
+        "  5 kernel_off tid=70 g=1 doing=2 why=1 call=0 argument=0 off_ns=5 queue_ns=18446744073709551614\n"
+        "  0 kernel_by next=4294967295 next_g=77 waker=4294967295 waker_g=99 most=0 most_g=9 cpu_from=4294967295 "
+        "cpu_to=18446744073709551615\n"
+        "  5 kernel_off tid=0 g=999 doing=99 why=99 call=18446744073709551615 argument=18446744073709551615 off_ns=0 "
+        "queue_ns=0\n"
+        "  5 kernel_by next=1 next_g=0 waker=70 waker_g=1 most=70 most_g=1 cpu_from=0 cpu_to=5000\n"
+        "  0 kernel_off tid=70 g=1 doing=4 why=0 call=203 argument=1 off_ns=9223372036854775807 "
+        "queue_ns=9223372036854775807\n"
+        "  5 kernel_lost what=99 count=18446744073709551615\n  5 kernel_lost what=0 count=18446744073709551615\n"
+        "  5 kernel_lost what=3 count=18446744073709551615\n  5 kernel_thread tid=0 ended=9\n"
+        "  5 kernel_usage tid=70 span_ns=18446744073709551615 ran_ns=18446744073709551615 "
+        "queue_ns=18446744073709551615 slices=18446744073709551615\n");
+    kernel_count += 11;
+    made_end(1000 * MS);
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
+        ck_assert_msg(exported_run("$GMPTRACE %s > out", commands[i]) == 0, "%s: %s", commands[i], exported_err);
+}
