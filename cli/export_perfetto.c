@@ -375,6 +375,13 @@ static void draft_number(struct draft *draft, enum note note, uint64_t number)
     annotation->uint_value = number;
 }
 
+static void draft_object(struct draft *draft, uint64_t object)
+{
+    Perfetto__Protos__DebugAnnotation *annotation = draft_note(draft, NOTE_OBJECT);
+    annotation->has_pointer_value = true;
+    annotation->pointer_value = object;
+}
+
 /* Says where, by the stack's number once its text was told. */
 static int draft_place(struct export *export, struct draft *draft, uint32_t stack)
 {
@@ -457,11 +464,8 @@ static int slice_write(struct export *export, struct export_g *g, const struct e
         draft_number(&draft, NOTE_P, (uint64_t)slice->p);
     if (!result)
         result = draft_place(export, &draft, slice->stack);
-    if (waits && slice->object) {
-        Perfetto__Protos__DebugAnnotation *annotation = draft_note(&draft, NOTE_OBJECT);
-        annotation->has_pointer_value = true;
-        annotation->pointer_value = slice->object;
-    }
+    if (waits && slice->object)
+        draft_object(&draft, slice->object);
     if (waits && slice->bounded) {
         Perfetto__Protos__DebugAnnotation *annotation = draft_note(&draft, NOTE_BOUNDED);
         annotation->has_bool_value = annotation->bool_value = true;
@@ -699,11 +703,8 @@ static int wake_write(struct export *export, struct export_thread *thread, const
     thread->flow = ++perfetto->flows;
     draft_init(&draft, off->able_ns, track(TRACK_CPU, off->waker->tid, 0), TYPE_INSTANT, CATEGORY_WAKE);
     draft_number(&draft, NOTE_WAKES, thread->tid);
-    if (object) {
-        Perfetto__Protos__DebugAnnotation *annotation = draft_note(&draft, NOTE_OBJECT);
-        annotation->has_pointer_value = true;
-        annotation->pointer_value = object;
-    }
+    if (object)
+        draft_object(&draft, object);
     draft.flow = thread->flow;
     draft.event.n_flow_ids = 1;
     draft.event.flow_ids = &draft.flow;
@@ -723,11 +724,8 @@ static int perfetto_offcpu(struct export *export, struct export_thread *thread, 
     draft_init(&draft, off->begin_ns, uuid, TYPE_BEGIN, CATEGORY_OFFCPU);
     if (off->g)
         draft_number(&draft, NOTE_G, off->g);
-    if (object) {
-        Perfetto__Protos__DebugAnnotation *annotation = draft_note(&draft, NOTE_OBJECT);
-        annotation->has_pointer_value = true;
-        annotation->pointer_value = object;
-    }
+    if (object)
+        draft_object(&draft, object);
     if (off->told->able_known)
         draft_task(export, &draft, NOTE_WOKEN_BY, &off->told->waker, by);
     result = draft_place(export, &draft, off->told->stack);

@@ -21,7 +21,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define CPUS_MAX 1024
 #define NO_P KERNELGS_PS_MAX
@@ -103,20 +102,6 @@ void report_kernel_close(struct report_kernel *kernel)
     free(kernel);
 }
 
-/* Room for one with this number, zeroed. NULL: ENOMEM. */
-static void *room_make(void *list, uint32_t *room, uint32_t number, size_t size)
-{
-    if (number < *room)
-        return list;
-    uint32_t more = number * 2 + 64;
-    uint8_t *bigger = reallocarray(list, more, size);
-    if (!bigger)
-        return NULL;
-    memset(bigger + (size_t)*room * size, 0, (size_t)(more - *room) * size);
-    *room = more;
-    return bigger;
-}
-
 /* ---- Times without a CPU ----------------------------------------------------------------------------------------- */
 
 /* Who had the CPU for most of the time in queue. */
@@ -152,7 +137,7 @@ static int64_t key_number(struct report_kernel *kernel, const struct kernel_inte
     int64_t number = by < 0 ? by : keyset_put(&kernel->keys, &key);
     if (number < 0)
         return number;
-    void *bigger = room_make(kernel->worst, &kernel->worst_room, (uint32_t)number, sizeof *kernel->worst);
+    void *bigger = report_room(kernel->worst, &kernel->worst_room, (uint32_t)number, sizeof *kernel->worst);
     if (!bigger)
         return -ENOMEM;
     kernel->worst = bigger;
@@ -213,8 +198,9 @@ static int site_add(struct report_kernel *kernel, const struct kernel_interval *
     if (!doing || (did != GMPT_KERNEL_RUNNING_G && did != GMPT_KERNEL_IN_CALL))
         return 0;
     int64_t number = report_sites_number(kernel->report->sites, doing->g);
-    void *bigger = number < 0 ? NULL
-                              : room_make(kernel->sites, &kernel->sites_room, (uint32_t)number, sizeof *kernel->sites);
+    if (number < 0)
+        return (int)number;
+    void *bigger = report_room(kernel->sites, &kernel->sites_room, (uint32_t)number, sizeof *kernel->sites);
     if (!bigger)
         return -ENOMEM;
     kernel->sites = bigger;

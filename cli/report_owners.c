@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define OWNERS_MAX 16384
 #define OWNERS_SHOWN 500
@@ -58,15 +57,10 @@ void report_owners_close(struct report_owners *owners)
 
 static struct ownership *ownership_at(struct report_owners *owners, uint32_t number)
 {
-    if (number >= owners->room) {
-        uint32_t room = number * 2 + 64;
-        struct ownership *bigger = reallocarray(owners->list, room, sizeof *bigger);
-        if (!bigger)
-            return NULL;
-        memset(bigger + owners->room, 0, (room - owners->room) * sizeof *bigger);
-        owners->list = bigger;
-        owners->room = room;
-    }
+    struct ownership *bigger = report_room(owners->list, &owners->room, number, sizeof *bigger);
+    if (!bigger)
+        return NULL;
+    owners->list = bigger;
     return &owners->list[number];
 }
 

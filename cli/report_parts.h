@@ -107,6 +107,10 @@ int report_kernel_event(struct report_kernel *kernel, const struct gmpt_event *e
                         const struct intervals *intervals);
 int report_kernel_write(struct report *report);
 
+/* report_room.c: the list, longer when it has no room for this number, what is new being zero. NULL: memory is short,
+ * and the list is as it was. */
+void *report_room(void *list, uint32_t *room, uint32_t number, size_t size);
+
 /* report_topk.c: a table of the heaviest; number makes the page's of its keys, which are not negative. */
 int report_topk_write(FILE *out, const struct topk *topk, int64_t (*number)(void *arg, uint32_t key), void *arg);
 

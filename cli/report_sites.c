@@ -59,27 +59,13 @@ void report_sites_close(struct report_sites *sites)
     free(sites);
 }
 
-static void *room_make(void *list, uint32_t *room, uint32_t number, size_t size)
-{
-    if (number < *room)
-        return list;
-    uint32_t more = number * 2 + 64;
-    uint8_t *bigger = reallocarray(list, more, size);
-    if (!bigger)
-        return NULL;
-    for (size_t i = (size_t)*room * size; i < (size_t)more * size; i++)
-        bigger[i] = 0;
-    *room = more;
-    return bigger;
-}
-
 int64_t report_sites_number(struct report_sites *sites, const struct interval_g *g)
 {
     struct site_key key = { g->fn, g->create_stack, 0 };
     int64_t number = keyset_put(&sites->keys, &key);
     if (number < 0)
         return number;
-    void *bigger = room_make(sites->sites, &sites->sites_room, (uint32_t)number, sizeof *sites->sites);
+    void *bigger = report_room(sites->sites, &sites->sites_room, (uint32_t)number, sizeof *sites->sites);
     if (!bigger)
         return -ENOMEM;
     sites->sites = bigger;
@@ -100,7 +86,7 @@ int report_sites_begun(struct report_sites *sites, const struct intervals *inter
     struct spawn_key key = { (uint32_t)of_parent, (uint32_t)site };
     int64_t number = keyset_put(&sites->spawn_keys, &key);
     void *bigger =
-        number < 0 ? NULL : room_make(sites->spawns, &sites->spawns_room, (uint32_t)number, sizeof *sites->spawns);
+        number < 0 ? NULL : report_room(sites->spawns, &sites->spawns_room, (uint32_t)number, sizeof *sites->spawns);
     if (!bigger)
         return -ENOMEM;
     sites->spawns = bigger;

@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define WAITS_MAX 65536
 #define WAITS_SHOWN 1000
@@ -64,15 +63,10 @@ int report_waits_closed(struct report_waits *waits, const struct interval *inter
     int64_t number = keyset_put(&waits->keys, &key);
     if (number < 0)
         return -ENOMEM;
-    if (number >= waits->room) {
-        uint32_t room = (uint32_t)number * 2 + 64;
-        struct wait *bigger = reallocarray(waits->waits, room, sizeof *bigger);
-        if (!bigger)
-            return -ENOMEM;
-        memset(bigger + waits->room, 0, (room - waits->room) * sizeof *bigger);
-        waits->waits = bigger;
-        waits->room = room;
-    }
+    struct wait *bigger = report_room(waits->waits, &waits->room, (uint32_t)number, sizeof *bigger);
+    if (!bigger)
+        return -ENOMEM;
+    waits->waits = bigger;
     struct wait *wait = &waits->waits[number];
     int64_t length_ns = interval->end_ns - interval->begin_ns;
     wait->times++;
