@@ -2,6 +2,9 @@
 
 const SEVERITIES = ["note", "warning", "error"];
 
+// Whose time is that of the kernel's run queue.
+const QUEUE_KINDS = ["noisy_neighbour", "quota_throttling", "kernel_starvation"];
+
 // Of the goroutines of this function, and of this place of their start, if that is known; -1 = none.
 function siteOf(fn, create) {
     return fn ? D.sites.findIndex((site, i) => i > 0 && site[0] === fn && (!create || site[1] === create)) : -1;
@@ -13,7 +16,7 @@ function findingElement([kind, severity, words, begin, end, fn, create, stack, g
     return el("li", { class: "finding" }, el("span", { class: severity ? "tag bad" : "tag" }, SEVERITIES[severity] || "note"), " ",
         el("span", {}, text(words)), stackElement(stack, "at"), stackElement(create, "started at"),
         el("div", { class: "bar" }, el("code", { class: "soft" }, text(kind)),
-            t ? [link("when: " + moment(begin, end - begin), "heat", { t, show: "longest" }), link("timeline", "timeline", { t, by: g ? "g" : "p", g: g || "" }),
+            t ? [link("when: " + moment(begin, end - begin), "heat", { t, show: KERNEL && QUEUE_KINDS.includes(text(kind)) ? "queue" : "longest" }), link("timeline", "timeline", { t, by: g ? "g" : "p", g: g || "" }),
                 link("flame graph", "flame", { a: t, type: "sched" })] : null,
             site > 0 ? [link("goroutines", "goroutines", { site }), link("latency", "latency", { site })] : null));
 }

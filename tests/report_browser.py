@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""report_browser.py PAGE HELD KERNEL PERF: looks at every view of a report in headless Chromium, selects a cell of the heat map by
+"""report_browser.py PAGE HELD KERNEL PERF NOISE: looks at every view of a report in headless Chromium, selects a cell of the heat map by
 keys and by mouse, and reaches the line that delayed others; in the page HELD, who waits for whom is drawn; in the page KERNEL,
-made of tests/traces/kernel.txt, what the kernel did with threads, and in PERF as much of that as a lesser tier has. Fails on any
-error of the console and any request to the network.
+made of tests/traces/kernel.txt, what the kernel did with threads, and in PERF as much of that as a lesser tier has; in NOISE
+another program is found to be noisy. Fails on any error of the console and any request to the network.
 
 report_browser.py --shots PAGE FOLDER: pictures of every view, light and dark, 1280 and 480 wide, to be looked at.
 report_browser.py --time PAGE: how long it takes until the page shows its first view, and until each other view is shown.
@@ -290,6 +290,19 @@ def perf_look(browser, page):
     quiet(browser)
 
 
+def noise_look(browser, page):
+    """From a finding to who was stopped then, and for whom."""
+    opened(browser, page)
+    show(browser, "findings")
+    found = browser.value("[...document.querySelectorAll('.finding')].find(finding => /ffmpeg/.test(finding.innerText)).innerText")
+    want("kept the CPU from goroutines that could run on, such as 0x10" in found, "the neighbour is named: " + found)
+    browser.value("[...[...document.querySelectorAll('.finding')].find(finding => /ffmpeg/.test(finding.innerText)).querySelectorAll('a')]"
+                  ".find(a => a.innerText.startsWith('when')).click(); new Promise(done => setTimeout(done, 50))")
+    behind = browser.value("document.getElementById('behind').innerText")
+    want("ffmpeg (process 9)" in behind and "0x10" in behind and "running, preempted" in behind, "and leads to whom it stopped: " + behind)
+    quiet(browser)
+
+
 def opened(browser, page):
     """Loads the page; returns the milliseconds from the beginning until its first view was drawn."""
     browser.call("Page.navigate", url="file://" + page)
@@ -344,6 +357,7 @@ def main():
         held_look(browser, os.path.abspath(sys.argv[2]))
         kernel_look(browser, os.path.abspath(sys.argv[3]))
         perf_look(browser, os.path.abspath(sys.argv[4]))
+        noise_look(browser, os.path.abspath(sys.argv[5]))
     except AssertionError as claim:
         print("not so:", claim)
         return 1
