@@ -4,6 +4,7 @@
 
 #include "runtime/heapwalk.h"
 #include "runtime/memorymap.h"
+#include "runtime/tracepoint.h"
 
 #include <fcntl.h>
 #include <malloc.h>
@@ -316,4 +317,55 @@ TEST(heapwalk, a_heap_that_the_program_goes_on_with_by_itself_is_not_followed)
     void *large = malloc(100000); /* malloc goes on behind it */
     ck_assert_int_eq(look_in_copy(look_whether_any), HEAPWALK_NONE);
     free(large);
+}
+
+/* ---- what a leak holds ---- */
+
+static uint64_t bytes_of_blocks;
+
+static __attribute__((noinline)) void **make_two(void)
+{
+    void **first = malloc(1000), **second = calloc(1, 3000);
+    memset(first, 0, 1000);
+    first[10] = second;
+    bytes_of_blocks = malloc_usable_size(first) + malloc_usable_size(second) + 2 * sizeof(size_t);
+    return first;
+}
+
+static void hold_two(void *args)
+{
+    void **volatile first = make_two();
+    gmpt_chan_recv(*(struct gmpt_chan **)args, NULL);
+    free(first);
+}
+
+static __attribute__((noinline)) int64_t start_holder(void)
+{
+    struct gmpt_chan *chan = gmpt_chan_new(0, 0);
+    int64_t id = gmpt_go(hold_two, &chan, sizeof chan);
+    run_until_waiting(id);
+    bytes_of_blocks += malloc_usable_size(chan) + sizeof(size_t);
+    return id;
+}
+
+static int weigh_holder(void *arg)
+{
+    (void)arg;
+    int64_t id = start_holder();
+    proofs_clear_stack();
+    EXPECT_EQ(proofs_make(), PROOF_COMPLETE);
+    EXPECT_EQ(proofs_verdict(id), VERDICT_PROVEN);
+    for (uint32_t i = 0; i < load_acquire(&trace_segment.header->registry_used); i++)
+        if (load_relaxed(&trace_segment.registry[i].id) == (uint64_t)id) {
+            uint64_t of_stack = trace_segment.held[i] - bytes_of_blocks;
+            EXPECT(of_stack >= PAGE_BYTES && of_stack <= 4 * PAGE_BYTES && of_stack % PAGE_BYTES == 0);
+            return 0;
+        }
+    return 1;
+}
+
+TEST(heapwalk, what_a_leak_holds_is_pages_of_its_stack_and_blocks_to_the_byte)
+{
+    NEED_LIBCS_HEAP();
+    RUN(2, weigh_holder);
 }

@@ -299,7 +299,8 @@ struct segment {
     struct g_slot *registry;
     struct segment_module *modules;
     /* Of each slot whose G is lost, the bytes that it holds, written before its verdict: of its stack the pages in use,
-     * and if PROOF_HEAP_TRACED, of malloc's blocks those that only lost Gs reach, each with one G. NULL = not known. */
+     * and if PROOF_HEAP_TRACED, of malloc's blocks that were followed (heapwalk.h: none of 128 KiB and more) those that
+     * only lost Gs reach, each with one G. NULL = not known. */
     uint64_t *held;
     /* Copies that the other side cannot change: */
     uint64_t *stacks;

@@ -51,8 +51,7 @@ checked() {
     elif grep -q 'did not use the runtime' "$scratch/err"; then
         result=unused
     fi
-    unjudged=$(number_json unjudged)
-    echo "$round $name $result $(($(number_json processes) - unjudged)) $unjudged" >>"$record"
+    echo "$round $name $result $(number_json processes) $(number_json unjudged)" >>"$record"
 }
 
 # served SERVER PATH ARG...: a server of examples/, while forty requests are answered; it is ended by SIGTERM.
