@@ -87,15 +87,17 @@ struct thread {
     bool ended;
 };
 
-/* NULL: ENOMEM. There are no more than numbers of threads. */
+/* NULL with errno 0 = there are too many of them. */
 static struct thread *thread_get(struct kerneltime *kernel, uint32_t tid)
 {
     struct thread *thread = table_find(&kernel->threads, table_mix(tid), NULL, NULL);
-    if (thread)
+    errno = 0;
+    if (thread || kernel->threads.count == KERNELTIME_THREADS_MAX)
         return thread;
     thread = calloc(1, sizeof *thread);
     if (!thread || table_insert(&kernel->threads, table_mix(tid), thread)) {
         free(thread);
+        errno = ENOMEM;
         return NULL;
     }
     thread->told_ns = kernel->since_ns;
@@ -106,7 +108,7 @@ static int thread_tell(struct kerneltime *kernel, uint32_t tid, int64_t told_ns,
 {
     struct thread *thread = thread_get(kernel, tid);
     if (!thread)
-        return -ENOMEM;
+        return -errno;
     *thread = (struct thread){ told_ns, ended };
     return 0;
 }
@@ -120,7 +122,7 @@ int kerneltime_unfinished(struct kerneltime *kernel, const struct piece *piece)
         return 0;
     const struct thread *thread = thread_get(kernel, tid);
     if (!thread)
-        return -ENOMEM;
+        return -errno;
     int64_t begin_ns = thread->told_ns > piece->begin_ns ? thread->told_ns : piece->begin_ns;
     if (piece->end_ns > begin_ns)
         timesum_add(runs ? &kernel->open.running_ns : &kernel->open.in_call_ns, piece->end_ns - begin_ns);

@@ -27,6 +27,7 @@
 #include "trace/stackalias.h"
 
 #define KERNELTIME_NEIGHBOURS_MAX 4096
+#define KERNELTIME_THREADS_MAX 65536
 
 /* What a thread did that lost its CPU. */
 enum kerneltime_part {

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#define THREADS_MAX 65536
+
 struct known {
     struct export_thread thread;
     bool has_cpu; /* since on_ns, as far as it is told */
@@ -26,15 +28,17 @@ void threadline_close(struct threadline *threads)
     kernelgs_clear(&threads->gs);
 }
 
-/* NULL: ENOMEM. */
+/* NULL with errno 0 = there are too many of them: only a damaged file has so many. */
 static struct known *known_get(struct threadline *threads, uint32_t tid)
 {
     struct known *known = table_find(&threads->threads, table_mix(tid), NULL, NULL);
-    if (known)
+    errno = 0;
+    if (known || threads->threads.count == THREADS_MAX)
         return known;
     known = calloc(1, sizeof *known);
     if (!known || table_insert(&threads->threads, table_mix(tid), known)) {
         free(known);
+        errno = ENOMEM;
         return NULL;
     }
     known->thread.tid = tid;
@@ -71,7 +75,7 @@ static int waker_find(struct threadline *threads, const struct kernel_task *wake
         return 0;
     struct known *known = known_get(threads, waker->tid);
     if (!known)
-        return -ENOMEM;
+        return -errno;
     *thread = &known->thread;
     return 0;
 }
@@ -129,7 +133,7 @@ int threadline_add(struct threadline *threads, const struct gmpt_event *event, c
     if (result <= 0)
         return result;
     struct known *known = known_get(threads, told.tid);
-    return known ? off_tell(threads, known, &told, kernelgs_doing(&threads->gs, &told, intervals)) : -ENOMEM;
+    return known ? off_tell(threads, known, &told, kernelgs_doing(&threads->gs, &told, intervals)) : -errno;
 }
 
 static int known_compare(const void *a_arg, const void *b_arg)

@@ -5,7 +5,7 @@
  *
  * Between two times without a CPU a thread had one. Before the first it had one, too, but since when nobody tells; and
  * after the last nobody tells until when: it may be without one to the end, as a time without a CPU is told when it is
- * over. Memory is bounded by the numbers of threads. */
+ * over. Memory is bounded by the number of threads. */
 #ifndef GMPT_THREADLINE_H
 #define GMPT_THREADLINE_H
 
