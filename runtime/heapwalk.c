@@ -64,7 +64,7 @@ struct heap {
 };
 
 static struct {
-    struct heap heaps[HEAPS_MAX]; /* by address */
+    struct heap *heaps; /* by address */
     uint32_t count;
     const struct proof_range *roots;
     size_t root_count;
@@ -382,7 +382,7 @@ static void strike_caches(const struct heap *heap)
 enum heapwalk_result heapwalk_find(const struct proof_table *roots, bool (*is_there)(uint64_t address))
 {
     uint32_t walked = 0;
-    scan_hole((uint64_t)(uintptr_t)&found, (uint64_t)(uintptr_t)(&found + 1)); /* full of addresses */
+    found.heaps = scan_memory(HEAPS_MAX * sizeof *found.heaps); /* not static, and so a root: it is full of addresses */
     found.roots = roots->items;
     found.root_count = roots->count;
     found.is_there = is_there;
