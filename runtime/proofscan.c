@@ -247,7 +247,7 @@ static void find_fifths(void)
     }
 }
 
-/* With the registry the allocator's memory is no root: its chunks are read when something points into them. */
+/* Where it is known where malloc's blocks lie, they are read by themselves. */
 static void scan_root_outside_heap(const struct proof_range *root)
 {
     const struct gmpt_heap_registry *heap = scan.heap;
@@ -293,6 +293,16 @@ static void scan_seam(const struct proof_range *before, const struct proof_range
         scan_range(seam - 7, seam + 7);
 }
 
+/* All that are in use: with the heap as root what has been freed is none. */
+static void scan_blocks(void)
+{
+    struct heap_range chunk;
+    for (uint64_t cursor = 0; scan.heap->chunk_next(&cursor, &chunk);) {
+        scan_range(chunk.start, chunk.start + chunk.bytes);
+        graph_follow();
+    }
+}
+
 static void scan_roots(void)
 {
     const struct proof_range *roots = scan.input->roots.items;
@@ -303,7 +313,7 @@ static void scan_roots(void)
     scan_given();
     for (size_t i = 0; i < scan.input->roots.count; i++) {
         scan.in_libc = roots[i].of_libc;
-        if (scan.heap && !scan.heap_is_root)
+        if (scan.heap)
             scan_root_outside_heap(&roots[i]);
         else
             scan_root(&roots[i]);
@@ -312,6 +322,8 @@ static void scan_roots(void)
         scan.in_libc = false;
         graph_follow();
     }
+    if (scan.heap && scan.heap_is_root)
+        scan_blocks();
 }
 
 /* ---- holes ---- */
