@@ -8,8 +8,8 @@
 
 #define NEIGHBOURS_SHOWN 4
 
-static const char *const loss_names[] = { "intervals", "starts", "ends",   "notes",
-                                          "words",     "halves", "usages", "slices" };
+static const char *const loss_names[GMPT_KERNEL_LOSSES] = { "intervals", "starts", "ends",   "notes",   "words",
+                                                            "halves",    "usages", "slices", "samples", "faults" };
 
 void analyze_kernel_look(const struct analyze *analyze)
 {

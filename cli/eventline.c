@@ -130,7 +130,8 @@ static char *line_value(struct eventlines *lines, char *to, const struct gmpt_ev
         return line_hex(to, value);
     case EVENT_KIND_stack: {
         uint32_t stack = value > UINT32_MAX ? 0 : (uint32_t)value;
-        bool code = event->type == GMPT_EVENT_cpu_sample || event->type == GMPT_EVENT_kernel_stack;
+        bool code = event->type == GMPT_EVENT_cpu_sample || event->type == GMPT_EVENT_kernel_stack ||
+                    event->type == GMPT_EVENT_kernel_faults;
         const char *text = code ? captions_code(lines->captions, stack) : captions_stack(lines->captions, stack);
         if (!text)
             return NULL;

@@ -539,6 +539,7 @@ const struct cli_command command_pprof = {
             "  --type=steal      Ps that took goroutines from others\n"
             "  --type=offcpu     where their threads lost the CPU, as the kernel told\n"
             "  --type=runqueue   and waited for one though they could run\n"
+            "  --type=kernel     the same, and where in the kernel they were\n"
             "  --type=wall       all time of all goroutines, by what they did\n"
             "  --type=cpu        what was executed, by the samples of record --sample\n"
             "  --from=T, --to=T  only what lies between; T is since the start, such as 1.5s\n"

@@ -508,8 +508,11 @@ static int run_whole(struct run *run)
     int opened = file_open(run);
     if (opened)
         return opened;
+    run->kernel.sample_hz = run->wanted.sample_hz;
     if ((run->status = recordkernel_open(&run->kernel)))
         goto out;
+    if (recordkernel_samples(&run->kernel))
+        run->wanted.sample_hz = 0;
     child_signals_take(&run->child, run->flight.bytes > 0);
     if ((run->status = target_start(run)))
         goto out;
@@ -552,6 +555,7 @@ enum {
     OPTION_SAMPLE,
     OPTION_KERNEL,
     OPTION_NO_OTHERS,
+    OPTION_KERNEL_STACKS,
 };
 
 static int flight_parse(const char *text, struct flight_limits *limits)
@@ -601,6 +605,12 @@ static int option_take(struct wishes *wishes, int option)
     case OPTION_KERNEL:
         wishes->kernel_text = optarg ? optarg : "auto";
         break;
+    case OPTION_KERNEL_STACKS:
+        if (strcmp(optarg, "off") == 0)
+            wishes->kernel.stack_ns = 0;
+        else if (cli_parse_duration(optarg, &wishes->kernel.stack_ns) || wishes->kernel.stack_ns == 0)
+            return cli_usage("'%s' is neither off nor a duration such as 1ms or 100us", optarg);
+        break;
     case OPTION_NO_OTHERS:
         wishes->kernel.others_hidden = true;
         break;
@@ -637,6 +647,7 @@ static int record_run(int argc, char **argv)
         { "events", required_argument, NULL, OPTION_EVENTS },
         { "sample", required_argument, NULL, OPTION_SAMPLE },
         { "kernel", optional_argument, NULL, OPTION_KERNEL },
+        { "kernel-stacks", required_argument, NULL, OPTION_KERNEL_STACKS },
         { "no-others", no_argument, NULL, OPTION_NO_OTHERS },
         { "max-size", required_argument, NULL, OPTION_MAX_SIZE },
         { "keep", required_argument, NULL, OPTION_KEEP },
@@ -646,7 +657,11 @@ static int record_run(int argc, char **argv)
         { "help", no_argument, NULL, 'h' },
         { NULL, 0, NULL, 0 },
     };
-    struct wishes wishes = { .path = CLI_DEFAULT_PATH, .triggers = { .pause_ns = TRIGGER_PAUSE_USUAL_NS } };
+    struct wishes wishes = {
+        .path = CLI_DEFAULT_PATH,
+        .triggers = { .pause_ns = TRIGGER_PAUSE_USUAL_NS },
+        .kernel = { .stack_ns = RECORDKERNEL_STACK_NS },
+    };
     int option, status;
     optind = 0;
     opterr = 0;
@@ -736,6 +751,9 @@ const struct cli_command command_record = {
             "      --kernel[=auto|bpf|perf|proc|off]\n"
             "                     what the kernel does with the program's threads: the most\n"
             "                     that is allowed here (auto, the default), or just so\n"
+            "      --kernel-stacks TIME|off\n"
+            "                     and where in the kernel a thread was that had no CPU for so\n"
+            "                     long (default: 1ms)\n"
             "      --no-others    other programs that take CPUs are not named\n"
             "      --max-size SIZE\n"
             "                     go on in FILE.1, FILE.2, ... as the file reaches this size\n"

@@ -80,13 +80,19 @@ static void capabilities_drop(unsigned but)
 int recordkernel_open(struct recordkernel *kernel)
 {
     struct kernelside_lack lack;
+    struct kernelside_options options = { (uint64_t)kernel->stack_ns, kernel->sample_hz };
     if (kernel->wanted == GMPT_KERNEL_OFF)
         return CLI_OK;
-    if (kernelside_open(&kernel->side, kernel->wanted, &lack))
+    if (kernelside_open(&kernel->side, kernel->wanted, &options, &lack))
         return refused(&lack);
     /* Perf events are opened on the program itself. */
     capabilities_drop(kernelside_tier_now(kernel->side) == GMPT_KERNEL_PERF ? CAP_TO_MASK(CAP_PERFMON) : 0);
     return CLI_OK;
+}
+
+bool recordkernel_samples(const struct recordkernel *kernel)
+{
+    return kernel->side && kernel->sample_hz && !(kernelside_unable(kernel->side) & KERNELSIDE_UNSAMPLED);
 }
 
 struct taking {
@@ -99,6 +105,7 @@ static int record_take(void *arg, const struct kernel_record *record)
     const struct taking *taking = arg;
     taking->kernel->intervals += record->type == KERNEL_INTERVAL;
     taking->kernel->figures += record->type == KERNEL_USAGE;
+    taking->kernel->samples += record->type == KERNEL_SAMPLE;
     if (record->type == KERNEL_LOST &&
         (record->lost.what < GMPT_KERNEL_LOST_WORDS || record->lost.what == GMPT_KERNEL_LOST_HALVES))
         taking->kernel->lost += record->lost.count;
@@ -157,6 +164,9 @@ void recordkernel_tell(const struct recordkernel *kernel, const struct recorder 
     else if (tier == GMPT_KERNEL_PROC)
         fprintf(stderr, "[ gmptrace record: the kernel's side by %s: %s figures of threads%s ]\n", names[tier],
                 cli_count(intervals, kernel->figures), unknown[tier]);
+    if (tier == GMPT_KERNEL_BPF && kernel->stack_ns && kernelside_unable(kernel->side) & KERNELSIDE_UNNAMED)
+        fprintf(stderr, "[ gmptrace record: not known: where in the kernel, which does not show where its functions "
+                        "lie; to have it: CAP_SYSLOG ]\n");
     const struct kernelside_lack *lack = kernelside_better(kernel->side);
     if (lack)
         lack_tell(lack, tier == GMPT_KERNEL_OFF ? "nothing of the kernel's side, not even by " : "not by ");

@@ -148,7 +148,8 @@ static __always_inline void slot_free(struct offcpu_slot *slot)
 
 /* ---- The time --------------------------------------------------------------------------------------------------- */
 
-#define CLOCK_TELL_NS 1000000
+/* Both clocks are told of so often at most; by the loader. */
+volatile __u64 clock_tell_ns = 1;
 
 /* Of a switch or wake-up of this thread that is under way, for which the scheduler has just read its clock. */
 static __always_inline __u64 clock_ns(struct task_struct *task)
@@ -452,7 +453,7 @@ int BPF_PROG(on_switch, bool preempted, struct task_struct *prev, struct task_st
         return 0;
     __u64 now_ns = clock_ns(prev);
     struct offcpu_slot *slot = to ? slot_of(next, true) : 0;
-    if (now_ns - lanes[cpu & (OFFCPU_CPUS - 1)].clock_told_ns >= CLOCK_TELL_NS)
+    if (now_ns - lanes[cpu & (OFFCPU_CPUS - 1)].clock_told_ns >= clock_tell_ns)
         clocks_tell(cpu, now_ns);
     if (awaited)
         slice_write(cpu, now_ns, prev);
@@ -538,8 +539,91 @@ int BPF_PROG(on_exit, struct task_struct *task)
     if ((__u32)task->tgid != target_pid)
         return 0;
     struct offcpu_slot *slot = slot_of(task, true);
-    if (slot)
+    if (slot) {
         slot->exiting = true;
+        if (slot->faults != slot->faults_told) {
+            struct offcpu_record faults = {
+                .type = OFFCPU_FAULTS,
+                .tid = (__u32)task->pid,
+                .on_ns = bpf_ktime_get_ns(),
+                .off_ns = slot->faults - slot->faults_told,
+                .argument = slot->fault_address,
+                .word = OFFCPU_WORD_UNKNOWN,
+            };
+            slot->faults_told = slot->faults;
+            record_write(&faults);
+        }
+    }
     thread_tell(OFFCPU_THREAD_EXIT, task);
+    return 0;
+}
+
+/* ---- Samples and page faults ------------------------------------------------------------------------------------ */
+
+static __always_inline void place_copy(void *context, struct task_struct *task, struct offcpu_slot *slot,
+                                       struct offcpu_record *record)
+{
+    struct pt_regs *registers = (void *)bpf_task_pt_regs(task);
+    struct pt_regs___arm64 *arm = (void *)registers;
+    __s32 call = OFFCPU_NO_SYSCALL;
+    if (bpf_core_field_exists(registers->orig_ax))
+        call = (__s32)registers->orig_ax;
+    else if (bpf_core_field_exists(arm->syscallno))
+        call = arm->syscallno;
+    record->tid = (__u32)task->pid;
+    record->on_ns = bpf_ktime_get_ns();
+    record->word = word_read(task, slot);
+    record->syscall = call < 0 ? OFFCPU_NO_SYSCALL : call;
+}
+
+/* At a clock of this CPU's, many times a second. */
+SEC("perf_event")
+int on_sample(void *context)
+{
+    struct task_struct *task = bpf_get_current_task_btf();
+    if ((__u32)task->tgid != target_pid)
+        return 0;
+    struct offcpu_slot *slot = slot_of(task, true);
+    struct offcpu_stacked *stacked = slot ? stacked_reserve(OFFCPU_SAMPLE) : 0;
+    if (!stacked)
+        return 0;
+    stacked->record.type = OFFCPU_SAMPLE;
+    place_copy(context, task, slot, &stacked->record);
+    if (!slot->exiting)
+        stack_copy(context, task, &stacked->stack);
+    long bytes = bpf_get_stack(context, stacked->kernel.frame, sizeof stacked->kernel.frame, 0);
+    stacked->kernel.frame_count = bytes > 0 ? (__u32)bytes / sizeof stacked->kernel.frame[0] : 0;
+    bpf_ringbuf_submit(stacked, BPF_RB_NO_WAKEUP);
+    return 0;
+}
+
+/* In user mode. Few are told of by themselves: the next one tells how many there were, once a while has passed. */
+SEC("tp_btf/page_fault_user")
+int BPF_PROG(on_fault, unsigned long address, struct pt_regs *registers)
+{
+    struct task_struct *task = bpf_get_current_task_btf();
+    if ((__u32)task->tgid != target_pid)
+        return 0;
+    struct offcpu_slot *slot = slot_of(task, true);
+    if (!slot)
+        return 0;
+    slot->fault_ip = instruction_of(registers);
+    slot->fault_address = address;
+    slot->faults++;
+    __u64 now_ns = bpf_ktime_get_ns();
+    if (now_ns - slot->faults_told_ns < OFFCPU_FAULTS_NS)
+        return 0;
+    struct offcpu_stacked *stacked = stacked_reserve(OFFCPU_FAULTS);
+    if (!stacked)
+        return 0;
+    stacked->record.type = OFFCPU_FAULTS;
+    place_copy(ctx, task, slot, &stacked->record);
+    stacked->record.syscall = OFFCPU_NO_SYSCALL;
+    stacked->record.argument = address;
+    stacked->record.off_ns = slot->faults - slot->faults_told;
+    slot->faults_told = slot->faults;
+    slot->faults_told_ns = now_ns;
+    stack_copy(ctx, task, &stacked->stack);
+    bpf_ringbuf_submit(stacked, BPF_RB_NO_WAKEUP);
     return 0;
 }

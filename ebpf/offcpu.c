@@ -7,17 +7,24 @@
 #include <bpf/btf.h>
 
 #include <errno.h>
-#include <stdbool.h>
+#include <linux/perf_event.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/timex.h>
+#include <time.h>
 #include <unistd.h>
 
 #define RECORDS_MOST 131072u /* in all lanes together; but in one at least: */
 #define LANE_RECORDS_LEAST 8192u
 #define LANE_RECORDS_MOST 65536u
-#define DRIFT_PER_MILLION 100 /* that the scheduler's clock may run slower than CLOCK_MONOTONIC */
+#define CLOCK_TELL_NS 1000000
+#define CLOCK_SLEEPS 64 /* in which the clocks are set beside each other, 60 microseconds each */
+#define DRIFT_MORE 2 /* millionths by which clocks may drift apart, beside what CLOCK_MONOTONIC is adjusted by */
+#define CLOCK_STEPPED_NS 20000 /* further apart than expected, in so many polls, they have been set anew */
+#define CLOCK_STEPPED_POLLS 8
 
 struct offcpu {
     struct offcpu_bpf *skeleton;
@@ -29,7 +36,11 @@ struct offcpu {
     /* What the scheduler's clock is behind CLOCK_MONOTONIC, as far as is known; clock_at_ns: as of when by the former,
      * 0 = nothing is. */
     uint64_t clock_at_ns;
-    int64_t behind_ns;
+    int64_t behind_ns, adjusted_by;
+    int64_t least_behind_ns; /* of the last polls that said that they are further apart; INT64_MAX = none did */
+    unsigned stepped_polls;
+    uint32_t sample_hz;
+    struct bpf_link **samplers; /* of each CPU that is there; NULL until they are attached */
     /* Of the poll that is under way. */
     offcpu_take *fn;
     void *arg;
@@ -53,19 +64,45 @@ static bool scheduler_clock(void)
     return false;
 }
 
+/* The millionths by which CLOCK_MONOTONIC is made to run faster than the scheduler's clock. */
+static int64_t adjusted_by(void)
+{
+    struct timex state = { 0 };
+    if (adjtimex(&state) < 0)
+        return 0;
+    return state.freq / 65536 + (state.tick - 1000000 / sysconf(_SC_CLK_TCK)) * sysconf(_SC_CLK_TCK);
+}
+
 /* Both clocks at a moment: the scheduler had read its own a little before, mostly 0.2 microseconds, and at times it is
  * busy in between. So they are never further apart than this says, and what rises is only what a clock can drift. */
 static void clock_take(struct offcpu *offcpu, const struct offcpu_record *both)
 {
     int64_t behind_ns = (int64_t)(both->on_ns - both->off_ns), drift_ns = 0;
     if (offcpu->clock_at_ns && both->off_ns > offcpu->clock_at_ns)
-        drift_ns = (int64_t)((both->off_ns - offcpu->clock_at_ns) / 1000000 * DRIFT_PER_MILLION);
+        drift_ns = (int64_t)((both->off_ns - offcpu->clock_at_ns) / 1000) * (offcpu->adjusted_by + DRIFT_MORE) / 1000;
     if (offcpu->clock_at_ns == 0 || behind_ns < offcpu->behind_ns + drift_ns)
         offcpu->behind_ns = behind_ns;
     else
         offcpu->behind_ns += drift_ns;
     if (offcpu->clock_at_ns == 0 || drift_ns)
         offcpu->clock_at_ns = both->off_ns;
+    if (behind_ns < offcpu->least_behind_ns)
+        offcpu->least_behind_ns = behind_ns;
+}
+
+/* After those of a poll: when even the best of several polls in a row says that they are further apart, they are. */
+static void clock_check(struct offcpu *offcpu)
+{
+    bool any = offcpu->least_behind_ns != INT64_MAX;
+    if (any && offcpu->least_behind_ns <= offcpu->behind_ns + CLOCK_STEPPED_NS)
+        offcpu->stepped_polls = 0;
+    else if (any && ++offcpu->stepped_polls == CLOCK_STEPPED_POLLS) {
+        offcpu->behind_ns = offcpu->least_behind_ns;
+        offcpu->stepped_polls = 0;
+    }
+    if (offcpu->stepped_polls == 0)
+        offcpu->least_behind_ns = INT64_MAX;
+    offcpu->adjusted_by = adjusted_by();
 }
 
 static uint64_t monotonic(const struct offcpu *offcpu, uint64_t ns)
@@ -96,16 +133,13 @@ static int record_take(void *context, void *data, size_t size)
 
 /* ---- Its life --------------------------------------------------------------------------------------------------- */
 
-/* Whether BPF programs may call this function of the kernel's. */
-static bool kernel_has(const char *function)
+/* Whether the kernel has a function, or a tracepoint's type, of this name. */
+static bool kernel_has(const struct btf *types, const char *name, uint32_t kind)
 {
-    struct btf *types = btf__load_vmlinux_btf();
-    bool has = types && btf__find_by_name_kind(types, function, BTF_KIND_FUNC) > 0;
-    btf__free(types);
-    return has;
+    return types && btf__find_by_name_kind(types, name, kind) > 0;
 }
 
-int offcpu_open(struct offcpu **offcpu, uint64_t kernel_stack_ns)
+int offcpu_open(struct offcpu **offcpu, const struct offcpu_options *options)
 {
     struct offcpu *new = calloc(1, sizeof *new);
     int cpus = libbpf_num_possible_cpus();
@@ -118,14 +152,22 @@ int offcpu_open(struct offcpu **offcpu, uint64_t kernel_stack_ns)
         free(new);
         return -error;
     }
+    new->least_behind_ns = INT64_MAX;
     new->cpu_count = (uint32_t)cpus < OFFCPU_CPUS ? (uint32_t)cpus : OFFCPU_CPUS;
     new->lane_records = LANE_RECORDS_LEAST;
     while (new->lane_records < LANE_RECORDS_MOST && new->lane_records * 2 * new->cpu_count <= RECORDS_MOST)
         new->lane_records *= 2;
     new->skeleton->rodata->lane_records = new->lane_records;
-    new->skeleton->rodata->kernel_stack_ns = kernel_stack_ns;
+    new->skeleton->rodata->kernel_stack_ns = options->kernel_stack_ns;
     new->skeleton->rodata->scheduler_clock = scheduler_clock();
-    new->skeleton->rodata->has_cast = kernel_has("bpf_rdonly_cast");
+    new->sample_hz = options->sample_hz;
+    struct btf *types = btf__load_vmlinux_btf();
+    new->skeleton->rodata->has_cast = kernel_has(types, "bpf_rdonly_cast", BTF_KIND_FUNC);
+    bpf_program__set_autoload(new->skeleton->progs.on_fault,
+                              kernel_has(types, "btf_trace_page_fault_user", BTF_KIND_TYPEDEF));
+    bpf_program__set_autoload(new->skeleton->progs.on_sample, options->sample_hz > 0);
+    bpf_program__set_autoattach(new->skeleton->progs.on_sample, false);
+    btf__free(types);
     *offcpu = new;
     return 0;
 }
@@ -156,16 +198,40 @@ int offcpu_load(struct offcpu *offcpu)
     return offcpu->ring ? 0 : -errno;
 }
 
-int offcpu_attach(struct offcpu *offcpu) { return offcpu_bpf__attach(offcpu->skeleton); }
-
-void offcpu_aim(struct offcpu *offcpu, const struct offcpu_target *target)
+/* A clock for each CPU: it is only looked at who runs there. */
+int offcpu_sample(struct offcpu *offcpu)
 {
-    struct offcpu_bpf *skeleton = offcpu->skeleton;
-    skeleton->bss->thread_m_offset = target->thread_m_offset;
-    skeleton->bss->m_word_offset = target->m_word_offset;
-    /* The program looks at the others only for the process that this names. */
-    __atomic_store_n(&skeleton->data->target_pid, (uint32_t)target->pid, __ATOMIC_RELEASE);
+    struct perf_event_attr clock = {
+        .type = PERF_TYPE_SOFTWARE,
+        .size = sizeof clock,
+        .config = PERF_COUNT_SW_CPU_CLOCK,
+        .sample_freq = offcpu->sample_hz,
+        .freq = 1,
+    };
+    offcpu->samplers = calloc(offcpu->cpu_count, sizeof *offcpu->samplers);
+    if (!offcpu->samplers)
+        return -ENOMEM;
+    for (uint32_t cpu = 0; cpu < offcpu->cpu_count; cpu++) {
+        int fd = (int)syscall(SYS_perf_event_open, &clock, -1, (int)cpu, -1, PERF_FLAG_FD_CLOEXEC);
+        if (fd < 0 && (errno == ENODEV || errno == ENXIO))
+            continue; /* that CPU is off */
+        offcpu->samplers[cpu] = fd < 0 ? NULL : bpf_program__attach_perf_event(offcpu->skeleton->progs.on_sample, fd);
+        if (!offcpu->samplers[cpu]) {
+            int error = errno;
+            if (fd >= 0)
+                close(fd);
+            return -error;
+        }
+    }
+    return 0;
 }
+
+
+bool offcpu_tells_faults(const struct offcpu *offcpu)
+{
+    return bpf_program__autoload(offcpu->skeleton->progs.on_fault);
+}
+
 
 /* ---- What comes ------------------------------------------------------------------------------------------------- */
 
@@ -203,10 +269,72 @@ int offcpu_poll(struct offcpu *offcpu, offcpu_take *fn, void *arg)
         heads[cpu] = __atomic_load_n(&offcpu->skeleton->bss->lanes[cpu].head, __ATOMIC_ACQUIRE);
     for (uint32_t cpu = 0; cpu < offcpu->cpu_count; cpu++)
         lane_clocks_take(offcpu, cpu, heads[cpu]);
+    clock_check(offcpu);
     int result = ring_buffer__consume(offcpu->ring);
     for (uint32_t cpu = 0; result >= 0 && cpu < offcpu->cpu_count; cpu++)
         result = lane_take(offcpu, cpu, heads[cpu]);
     return result < 0 ? result : 0;
+}
+
+static int record_drop(const struct offcpu_record *record, const struct offcpu_stacked *stacked, void *arg)
+{
+    (void)record;
+    (void)stacked;
+    (void)arg;
+    return 0;
+}
+
+/* Both clocks, often, by switches of this thread, before there are others; no record of them stays. */
+static void clocks_compare(struct offcpu *offcpu)
+{
+    struct offcpu_bpf *skeleton = offcpu->skeleton;
+    __atomic_store_n(&skeleton->data->target_pid, (uint32_t)getpid(), __ATOMIC_RELEASE);
+    for (int i = 0; i < CLOCK_SLEEPS; i++)
+        nanosleep(&(struct timespec){ .tv_nsec = 1 }, NULL);
+    __atomic_store_n(&skeleton->data->target_pid, OFFCPU_NOBODY, __ATOMIC_RELEASE);
+    skeleton->data->clock_tell_ns = CLOCK_TELL_NS;
+    offcpu_poll(offcpu, record_drop, NULL);
+    for (uint32_t cpu = 0; cpu < offcpu->cpu_count; cpu++)
+        skeleton->bss->lanes[cpu].intervals = 0;
+    memset(&skeleton->bss->counts, 0, sizeof skeleton->bss->counts);
+}
+
+int offcpu_attach(struct offcpu *offcpu)
+{
+    int result = offcpu_bpf__attach(offcpu->skeleton);
+    if (result == 0)
+        clocks_compare(offcpu);
+    return result;
+}
+
+void offcpu_aim(struct offcpu *offcpu, const struct offcpu_target *target)
+{
+    struct offcpu_bpf *skeleton = offcpu->skeleton;
+    skeleton->bss->thread_m_offset = target->thread_m_offset;
+    skeleton->bss->m_word_offset = target->m_word_offset;
+    /* The program looks at the others only for the process that this names. */
+    __atomic_store_n(&skeleton->data->target_pid, (uint32_t)target->pid, __ATOMIC_RELEASE);
+}
+
+int offcpu_finish(struct offcpu *offcpu, offcpu_take *fn, void *arg)
+{
+    struct timespec now;
+    int result = 0;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    for (uint32_t i = 0; result == 0 && i < OFFCPU_SLOTS; i++) {
+        const volatile struct offcpu_slot *slot = &offcpu->skeleton->bss->slots[i];
+        struct offcpu_record record = {
+            .type = OFFCPU_FAULTS,
+            .tid = slot->tid,
+            .on_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec,
+            .off_ns = slot->faults - slot->faults_told,
+            .argument = slot->fault_address,
+            .word = OFFCPU_WORD_UNKNOWN,
+        };
+        if (record.tid && record.off_ns)
+            result = fn(&record, NULL, arg);
+    }
+    return result;
 }
 
 void offcpu_counts_read(const struct offcpu *offcpu, struct offcpu_counts *counts)
@@ -223,6 +351,9 @@ void offcpu_close(struct offcpu *offcpu)
 {
     if (!offcpu)
         return;
+    for (uint32_t cpu = 0; offcpu->samplers && cpu < offcpu->cpu_count; cpu++)
+        bpf_link__destroy(offcpu->samplers[cpu]);
+    free(offcpu->samplers);
     ring_buffer__free(offcpu->ring);
     if (offcpu->records)
         munmap((void *)offcpu->records, offcpu->records_bytes);

@@ -12,6 +12,7 @@
 #define GMPT_OFFCPU_H
 
 #include <linux/types.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -26,23 +27,34 @@ struct offcpu_target {
 
 struct offcpu;
 
-/* kernel_stack_ns: with an interval of this length or more comes the stack in the kernel; 0 = with none. Returns 0, or
- * -errno with nothing left open. */
-int offcpu_open(struct offcpu **offcpu, uint64_t kernel_stack_ns);
+struct offcpu_options {
+    uint64_t kernel_stack_ns; /* with an interval of this length or more comes the stack in the kernel; 0 = with none */
+    uint32_t sample_hz;       /* so often a second offcpu_sample has each CPU looked at; 0 = there is no such thing */
+};
+
+/* Returns 0, or -errno with nothing left open. */
+int offcpu_open(struct offcpu **offcpu, const struct offcpu_options *options);
 /* Returns 0 or -errno: -EPERM without the capabilities; gmptrace doctor tells the causes apart. */
 int offcpu_load(struct offcpu *offcpu);
 /* Returns 0 or -errno. */
 int offcpu_attach(struct offcpu *offcpu);
+/* If it was opened to sample, after offcpu_attach: takes CAP_PERFMON. Returns 0 or -errno; what was attached stays. */
+int offcpu_sample(struct offcpu *offcpu);
 /* From here on it watches this program; once. */
 void offcpu_aim(struct offcpu *offcpu, const struct offcpu_target *target);
 
 /* stacked is NULL, or the record with stacks that this one is of. */
 typedef int offcpu_take(const struct offcpu_record *record, const struct offcpu_stacked *stacked, void *arg);
 
+/* Whether it tells of page faults: not all kernels have that tracepoint. */
+bool offcpu_tells_faults(const struct offcpu *offcpu);
+
 /* Hands all records that have come to fn, oldest first within a CPU, but those with stacks before the others, until it
  * returns other than 0. Does not wait: up to 8 CPUs have room for 32768 intervals each, more for 8192, which is 27 ms
  * of 300,000 switches a second. Returns 0, or what fn returned, or -errno. */
 int offcpu_poll(struct offcpu *offcpu, offcpu_take *fn, void *arg);
+/* After the last one: page faults that no record told of yet. Returns as offcpu_poll. */
+int offcpu_finish(struct offcpu *offcpu, offcpu_take *fn, void *arg);
 
 /* Since offcpu_load. */
 void offcpu_counts_read(const struct offcpu *offcpu, struct offcpu_counts *counts);

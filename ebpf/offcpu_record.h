@@ -23,6 +23,7 @@ enum offcpu_flag {
 };
 
 #define OFFCPU_SLICE_NS 50000 /* shorter ones are not told */
+#define OFFCPU_FAULTS_NS 1000000 /* a thread tells of its page faults so often at most, and as it ends */
 #define OFFCPU_NO_SYSCALL (-1)
 #define OFFCPU_CPUS 4096u /* higher ones are not seen */
 #define OFFCPU_WORD_UNKNOWN 15 /* it could not be read */

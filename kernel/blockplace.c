@@ -6,10 +6,12 @@
 #include "trace/table.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #define RANGES_MAX 1024
 #define ADDRESSES_MAX 65536 /* that are remembered */
@@ -19,6 +21,8 @@
 struct range {
     uint64_t start, end;
     bool library; /* the C library's, or the dynamic linker's */
+    char *path;   /* NULL = not of a file */
+    uint64_t file_offset;
 };
 
 /* A word that was looked at. */
@@ -33,22 +37,32 @@ struct blockplace {
     struct table words;
 };
 
+static void ranges_forget(struct blockplace *place)
+{
+    for (size_t i = 0; i < place->range_count; i++)
+        free(place->ranges[i].path);
+    place->range_count = 0;
+}
+
 static void ranges_read(struct blockplace *place)
 {
     char path[64], line[4352];
     snprintf(path, sizeof path, "/proc/%d/maps", (int)place->pid);
     FILE *file = fopen(path, "re");
-    place->range_count = 0;
+    ranges_forget(place);
     while (file && fgets(line, sizeof line, file) && place->range_count < RANGES_MAX) {
-        unsigned long long start, end;
+        unsigned long long start, end, file_offset;
         char rights[8];
         int name = 0;
-        if (sscanf(line, "%llx-%llx %7s %*s %*s %*s %n", &start, &end, rights, &name) < 3 || rights[2] != 'x')
+        if (sscanf(line, "%llx-%llx %7s %llx %*s %*s %n", &start, &end, rights, &file_offset, &name) < 4 ||
+            rights[2] != 'x')
             continue;
+        line[strcspn(line, "\n")] = 0;
         const char *slash = strrchr(line, '/'), *base = slash ? slash + 1 : line + name;
         bool library = strncmp(base, "libc.so", 7) == 0 || strncmp(base, "libc-", 5) == 0 ||
                        strncmp(base, "libpthread", 10) == 0 || strncmp(base, "ld-", 3) == 0 || base[0] == '[';
-        place->ranges[place->range_count++] = (struct range){ start, end, library };
+        char *file_path = line[name] == '/' ? strdup(line + name) : NULL;
+        place->ranges[place->range_count++] = (struct range){ start, end, library, file_path, file_offset };
     }
     if (file)
         fclose(file);
@@ -71,6 +85,7 @@ void blockplace_close(struct blockplace *place)
     for (size_t i = 0; place->words.slots && i <= place->words.mask; i++)
         free(place->words.slots[i].entry);
     table_clear(&place->words);
+    ranges_forget(place);
     free(place);
 }
 
@@ -103,6 +118,16 @@ static bool call_precedes(const uint8_t before[CALL_BYTES])
 #endif
 }
 
+static bool file_read(const struct range *range, uint64_t address, uint8_t before[CALL_BYTES])
+{
+    int fd = range->path ? open(range->path, O_RDONLY | O_CLOEXEC) : -1;
+    off_t at = (off_t)(address - range->start + range->file_offset);
+    bool read = fd >= 0 && pread(fd, before, CALL_BYTES, at) == CALL_BYTES;
+    if (fd >= 0)
+        close(fd);
+    return read;
+}
+
 static bool is_call_looked(struct blockplace *place, uint64_t address)
 {
     uint8_t before[CALL_BYTES];
@@ -111,7 +136,9 @@ static bool is_call_looked(struct blockplace *place, uint64_t address)
         return false;
     struct iovec local = { before, sizeof before };
     struct iovec remote = { (void *)(uintptr_t)(address - CALL_BYTES), sizeof before };
-    return process_vm_readv(place->pid, &local, 1, &remote, 1, 0) == (ssize_t)sizeof before && call_precedes(before);
+    bool read = process_vm_readv(place->pid, &local, 1, &remote, 1, 0) == (ssize_t)sizeof before ||
+                file_read(range, address - CALL_BYTES, before); /* it has ended */
+    return read && call_precedes(before);
 }
 
 static bool is_call(struct blockplace *place, uint64_t address)

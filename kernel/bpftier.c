@@ -1,6 +1,7 @@
 /* The tier bpf: a program in the kernel notes each switch of each thread (ebpf/offcpu.h). */
 #include "blockplace.h"
 #include "cpuslices.h"
+#include "kernelnames.h"
 #include "kernelside.h"
 
 #include "ebpf/offcpu.h"
@@ -17,6 +18,8 @@ struct bpftier {
     struct offcpu *offcpu;
     struct blockplace *place; /* NULL until it is aimed */
     struct cpuslices slices;
+    struct kernelnames *names; /* NULL: the kernel does not show them */
+    uint32_t sample_hz;        /* 0 = it does not sample */
     uint64_t lost_told[GMPT_KERNEL_LOSSES];
     kernelside_take *take;     /* of the poll that is under way */
     void *arg;
@@ -28,10 +31,11 @@ static void bpftier_close(void *state)
     offcpu_close(tier->offcpu);
     blockplace_close(tier->place);
     cpuslices_clear(&tier->slices);
+    kernelnames_close(tier->names);
     free(tier);
 }
 
-static int bpftier_open(void **state, struct kernelside_lack *lack)
+static int bpftier_open(void **state, const struct kernelside_options *options, struct kernelside_lack *lack)
 {
     struct bpftier *tier = calloc(1, sizeof *tier);
     struct stat namespace;
@@ -46,7 +50,9 @@ static int bpftier_open(void **state, struct kernelside_lack *lack)
         return -EOPNOTSUPP;
     }
     const char *what = "the BPF program cannot be read";
-    int result = offcpu_open(&tier->offcpu, 1000000);
+    tier->names = kernelnames_open();
+    int result = offcpu_open(&tier->offcpu, &(struct offcpu_options){ tier->names ? options->kernel_stack_ns : 0,
+                                                                      options->sample_hz });
     if (result == 0) {
         what = "the kernel does not take the BPF program";
         result = offcpu_load(tier->offcpu);
@@ -60,8 +66,17 @@ static int bpftier_open(void **state, struct kernelside_lack *lack)
         bpftier_close(tier);
         return result;
     }
+    if (options->sample_hz && offcpu_sample(tier->offcpu) == 0)
+        tier->sample_hz = options->sample_hz;
     *state = tier;
     return 0;
+}
+
+static unsigned bpftier_unable(const void *state)
+{
+    const struct bpftier *tier = state;
+    return (tier->names ? 0 : KERNELSIDE_UNNAMED) | (tier->sample_hz ? 0 : KERNELSIDE_UNSAMPLED) |
+           (offcpu_tells_faults(tier->offcpu) ? 0 : KERNELSIDE_UNFAULTED);
 }
 
 static int bpftier_aim(void *state, const struct kernelside_target *target, struct kernelside_lack *lack)
@@ -104,21 +119,45 @@ static void interval_fill(struct kernel_record *record, const struct offcpu_reco
     record->interval.cpu_to = from->cpu_to;
 }
 
+/* What it executed, or where it was. */
+static void stacks_fill(struct bpftier *tier, struct kernel_record *record, const struct offcpu_stacked *stacked)
+{
+    const struct offcpu_kernel *kernel = &stacked->kernel;
+    record->stack_count =
+        blockplace_find(tier->place, &stacked->stack, stacked->record.syscall >= 0, record->stack);
+    for (uint32_t i = 0; tier->names && i < kernel->frame_count && i < OFFCPU_KERNEL_FRAMES; i++)
+        record->kernel[record->kernel_count++] = kernelnames_find(tier->names, kernel->frame[i]);
+}
+
 static int record_take(const struct offcpu_record *from, const struct offcpu_stacked *stacked, void *arg)
 {
     struct bpftier *tier = arg;
-    if (from->type == OFFCPU_SLICE)
-        return cpuslices_add(&tier->slices, from);
     struct kernel_record record = { .tid = from->tid, .at_ns = from->on_ns };
-    if (from->type == OFFCPU_INTERVAL) {
+    switch (from->type) {
+    case OFFCPU_SLICE:
+        return cpuslices_add(&tier->slices, from);
+    case OFFCPU_INTERVAL:
         interval_fill(&record, from, &tier->slices);
-        if (stacked)
-            record.interval.stack_count =
-                blockplace_find(tier->place, &stacked->stack, from->syscall >= 0, record.interval.stack);
-    } else {
+        break;
+    case OFFCPU_SAMPLE:
+        if (!tier->sample_hz)
+            return 0;
+        record.type = KERNEL_SAMPLE;
+        record.sample.word = from->word;
+        record.sample.cpu_ns = 1000000000 / tier->sample_hz;
+        break;
+    case OFFCPU_FAULTS:
+        record.type = KERNEL_FAULTS;
+        record.faults.word = from->word;
+        record.faults.count = from->off_ns;
+        record.faults.address = from->argument;
+        break;
+    default:
         record.type = KERNEL_THREAD;
         record.thread.ended = from->type == OFFCPU_THREAD_EXIT;
     }
+    if (stacked)
+        stacks_fill(tier, &record, stacked);
     return tier->take(tier->arg, &record);
 }
 
@@ -133,6 +172,8 @@ static int losses_tell(struct bpftier *tier)
         [GMPT_KERNEL_LOST_NOTES] = counts.unseen,
         [GMPT_KERNEL_LOST_WORDS] = counts.unread,
         [GMPT_KERNEL_LOST_SLICES] = counts.dropped[OFFCPU_SLICE],
+        [GMPT_KERNEL_LOST_SAMPLES] = counts.dropped[OFFCPU_SAMPLE],
+        [GMPT_KERNEL_LOST_FAULTS] = counts.dropped[OFFCPU_FAULTS],
     };
     int result = 0;
     for (int what = 0; result == 0 && what < GMPT_KERNEL_LOSSES; what++) {
@@ -150,10 +191,11 @@ static int losses_tell(struct bpftier *tier)
 static int bpftier_poll(void *state, bool last, kernelside_take *take, void *arg)
 {
     struct bpftier *tier = state;
-    (void)last;
     tier->take = take;
     tier->arg = arg;
     int result = offcpu_poll(tier->offcpu, record_take, tier);
+    if (result == 0 && last)
+        result = offcpu_finish(tier->offcpu, record_take, tier);
     return result ? result : losses_tell(tier);
 }
 
@@ -162,6 +204,7 @@ const struct kernelside_tier kernelside_bpf = {
     .name = "bpf",
     .call = SYS_bpf,
     .open = bpftier_open,
+    .unable = bpftier_unable,
     .aim = bpftier_aim,
     .poll = bpftier_poll,
     .close = bpftier_close,

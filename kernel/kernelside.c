@@ -21,6 +21,7 @@ static const struct kernelside_tier *const tiers[] = { &kernelside_bpf, &kernels
 
 struct kernelside {
     bool automatic;
+    struct kernelside_options options;
     size_t tier; /* of tiers; TIERS = off */
     void *state; /* of the tier */
     bool lacking;
@@ -52,10 +53,11 @@ static bool call_kills(long call)
     return pid > 0 && WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS;
 }
 
-static int tier_open(const struct kernelside_tier *tier, void **state, struct kernelside_lack *lack)
+static int tier_open(struct kernelside *side, struct kernelside_lack *lack)
 {
+    const struct kernelside_tier *tier = tiers[side->tier];
     if (!call_kills(tier->call))
-        return tier->open(state, lack);
+        return tier->open(&side->state, &side->options, lack);
     kernelside_refuse(lack, "a filter of system calls (seccomp) kills who tries it");
     return -EPERM;
 }
@@ -65,14 +67,15 @@ static void tier_descend(struct kernelside *side)
 {
     for (; side->tier < TIERS; side->tier++) {
         struct kernelside_lack lack = { .tier = tiers[side->tier]->tier };
-        if (tier_open(tiers[side->tier], &side->state, &lack) == 0)
+        if (tier_open(side, &lack) == 0)
             return;
         side->better = lack;
         side->lacking = true;
     }
 }
 
-int kernelside_open(struct kernelside **out, int wanted, struct kernelside_lack *lack)
+int kernelside_open(struct kernelside **out, int wanted, const struct kernelside_options *options,
+                    struct kernelside_lack *lack)
 {
     struct kernelside *side = calloc(1, sizeof *side);
     int result = 0;
@@ -81,6 +84,7 @@ int kernelside_open(struct kernelside **out, int wanted, struct kernelside_lack 
         kernelside_refuse(lack, "out of memory");
         return -ENOMEM;
     }
+    side->options = *options;
     side->automatic = wanted == KERNELSIDE_AUTO;
     if (side->automatic) {
         tier_descend(side);
@@ -88,7 +92,7 @@ int kernelside_open(struct kernelside **out, int wanted, struct kernelside_lack 
         while (side->tier < TIERS && (int)tiers[side->tier]->tier != wanted)
             side->tier++;
         if (side->tier < TIERS)
-            result = tier_open(tiers[side->tier], &side->state, lack);
+            result = tier_open(side, lack);
     }
     if (result) {
         free(side);
@@ -117,6 +121,13 @@ int kernelside_aim(struct kernelside *side, const struct kernelside_target *targ
 enum gmpt_kernel_tier kernelside_tier_now(const struct kernelside *side)
 {
     return side->tier < TIERS ? tiers[side->tier]->tier : GMPT_KERNEL_OFF;
+}
+
+unsigned kernelside_unable(const struct kernelside *side)
+{
+    if (side->tier < TIERS && tiers[side->tier]->unable)
+        return tiers[side->tier]->unable(side->state);
+    return KERNELSIDE_UNNAMED | KERNELSIDE_UNSAMPLED | KERNELSIDE_UNFAULTED;
 }
 
 const struct kernelside_lack *kernelside_better(const struct kernelside *side)

@@ -32,6 +32,19 @@ struct kernelside_target {
     uint32_t m_word_offset;
 };
 
+/* What is wanted of it beside that; a tier that cannot do it goes without. */
+struct kernelside_options {
+    uint64_t kernel_stack_ns; /* of what lasts this long, where in the kernel the thread was; 0 = of nothing */
+    uint32_t sample_hz;       /* CPU samples, for each second of CPU time; 0 = none */
+};
+
+/* What a tier that was opened does not do of what it could. */
+enum kernelside_unable {
+    KERNELSIDE_UNNAMED = 1,  /* where in the kernel: it does not show where its functions lie */
+    KERNELSIDE_UNSAMPLED = 2, /* CPU samples */
+    KERNELSIDE_UNFAULTED = 4, /* page faults */
+};
+
 /* Why a tier is not to be had: a sentence without a full stop. What would change that is for `gmptrace doctor` to say,
  * which tries the same. */
 struct kernelside_lack {
@@ -46,7 +59,8 @@ struct kernelside_tier {
     const char *name;
     long call; /* the system call that it is made of, which a filter may kill for; -1 = nothing special */
     /* Takes what privileges it needs. Returns 0 with *state, or -errno with *lack filled and nothing left open. */
-    int (*open)(void **state, struct kernelside_lack *lack);
+    int (*open)(void **state, const struct kernelside_options *options, struct kernelside_lack *lack);
+    unsigned (*unable)(const void *state); /* after open; NULL: it does nothing of all that */
     /* From here on it watches this program. Returns 0, or -errno with *lack filled; it is then to be closed. */
     int (*aim)(void *state, const struct kernelside_target *target, struct kernelside_lack *lack);
     /* Tells all that has come by now, in any order; losses that came since the last poll, too. Does not wait. last: as
@@ -65,11 +79,13 @@ struct kernelside; /* one thread at a time may use it */
 
 /* wanted: enum gmpt_kernel_tier, or KERNELSIDE_AUTO. Returns 0, or, when the tier that was asked for is not to be had,
  * or for want of memory, -errno with *lack filled. */
-int kernelside_open(struct kernelside **side, int wanted, struct kernelside_lack *lack);
+int kernelside_open(struct kernelside **side, int wanted, const struct kernelside_options *options,
+                    struct kernelside_lack *lack);
 /* With auto, a tier that cannot be aimed gives way to the next one. Returns as kernelside_open. */
 int kernelside_aim(struct kernelside *side, const struct kernelside_target *target, struct kernelside_lack *lack);
 
 enum gmpt_kernel_tier kernelside_tier_now(const struct kernelside *side);
+unsigned kernelside_unable(const struct kernelside *side); /* a set of enum kernelside_unable */
 /* What keeps it from the next better tier; NULL = nothing is better, or that was not tried. */
 const struct kernelside_lack *kernelside_better(const struct kernelside *side);
 

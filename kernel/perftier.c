@@ -59,8 +59,9 @@ static void perftier_close(void *state)
     free(tier);
 }
 
-static int perftier_open(void **state, struct kernelside_lack *lack)
+static int perftier_open(void **state, const struct kernelside_options *options, struct kernelside_lack *lack)
 {
+    (void)options;
     int result = switchevents_try(lack);
     if (result)
         return result;

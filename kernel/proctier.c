@@ -17,8 +17,9 @@ static void proctier_close(void *state)
     free(tier);
 }
 
-static int proctier_open(void **state, struct kernelside_lack *lack)
+static int proctier_open(void **state, const struct kernelside_options *options, struct kernelside_lack *lack)
 {
+    (void)options;
     struct proctier *tier = calloc(1, sizeof *tier);
     int result = threadusage_try(lack);
     if (!tier || result) {

@@ -4,6 +4,7 @@
 
 #include "trace/cpusamples.h"
 #include "trace/kernelintervals.h"
+#include "trace/kernelsymbols.h"
 #include "trace/syscallname.h"
 #include "trace/timesum.h"
 
@@ -26,7 +27,8 @@ struct row {
     uint8_t scheduler; /* a CPU sample of no G */
     uint8_t held;      /* of mutex: nobody had released it */
     uint8_t why;       /* of offcpu and runqueue: enum gmpt_kernel_why */
-    uint8_t padding;
+    uint8_t padding[5];
+    uint32_t frames;   /* of cpu and kernel: where in the kernel; 0 = not known, or it was not there */
     int32_t call;      /* likewise: the system call; -1 = none, or not known */
     uint32_t by_pid;   /* likewise, when preempted: who had the CPU; 0 = nobody, or not known */
     char by[KERNEL_COMM_BYTES];
@@ -39,6 +41,8 @@ struct tally {
     size_t values_room;
     int64_t period_ns; /* of CPU samples; 0 = none yet */
     struct kernelintervals kernel;
+    struct kernelsymbols symbols;
+    uint32_t frames; /* of the CPU sample that comes next */
     const struct intervals *intervals; /* NULL until tally_follow */
 };
 
@@ -88,6 +92,15 @@ static const struct tally_type types[] = {
       1,
       false,
       "the part of these times in which the threads could run, but waited in the kernel's queue" },
+    { "kernel",
+      TALLY_KERNEL,
+      "time",
+      { { "times", COUNT }, { "delay", NS } },
+      2,
+      1,
+      false,
+      "times that threads which ran goroutines, or were in blocking calls of theirs, were without a CPU; of the long "
+      "ones (record --kernel-stacks) with the functions of the kernel's that they were in" },
 };
 #define TYPES (sizeof types / sizeof types[0])
 
@@ -115,6 +128,7 @@ void tally_close(struct tally *tally)
         return;
     intern_free(&tally->rows);
     kernelintervals_clear(&tally->kernel);
+    kernelsymbols_clear(&tally->symbols);
     free(tally->values);
     free(tally);
 }
@@ -154,7 +168,10 @@ static bool is_lock(enum gmpt_wait_reason reason)
     return reason == GMPT_WAIT_mutex || reason == GMPT_WAIT_rwmutex_read || reason == GMPT_WAIT_rwmutex_write;
 }
 
-static bool is_off(enum tally_kind kind) { return kind == TALLY_OFFCPU || kind == TALLY_RUNQUEUE; }
+static bool is_off(enum tally_kind kind)
+{
+    return kind == TALLY_OFFCPU || kind == TALLY_RUNQUEUE || kind == TALLY_KERNEL;
+}
 
 static bool is_preemption(enum gmpt_event_type event)
 {
@@ -333,6 +350,8 @@ static int add_cpu(struct tally *tally, const struct gmpt_event *event)
     struct interval_g g;
     struct interval interval = sample_interval(tally, event, &g);
     int64_t cpu_ns = (int64_t)event->cpu_sample.cpu_ns;
+    uint32_t frames = tally->frames;
+    tally->frames = 0;
     if (interval.end_ns < options->from_ns || interval.end_ns >= options->to_ns ||
         (options->filter && !filter_match(options->filter, &options->names, &interval)))
         return 0;
@@ -343,7 +362,8 @@ static int add_cpu(struct tally *tally, const struct gmpt_event *event)
                        .labels = g.labels,
                        .name = g.name,
                        .state = (uint8_t)interval.state,
-                       .scheduler = g.id == 0 };
+                       .scheduler = g.id == 0,
+                       .frames = frames };
     return row_add(tally, &row, 1, cpu_ns);
 }
 
@@ -369,6 +389,7 @@ static int add_off(struct tally *tally, const struct kernel_interval *off)
         .name = doing->g->name,
         .why = (uint8_t)off->why,
         .call = off->call,
+        .frames = options->type->kind == TALLY_KERNEL ? off->frames : 0,
     };
     if (off->by_known && (preempted || queue)) {
         row.by_pid = off->most.pid;
@@ -381,7 +402,21 @@ static int add_kernel(struct tally *tally, const struct gmpt_event *event)
 {
     struct kernel_interval off;
     int complete = kernelintervals_takes(event->type) ? kernelintervals_add(&tally->kernel, event, &off) : 0;
+    if (complete == 0)
+        return kernelsymbols_add(&tally->symbols, event);
     return complete > 0 ? add_off(tally, &off) : complete;
+}
+
+/* What tells of CPU samples. */
+static int add_sample(struct tally *tally, const struct gmpt_event *event)
+{
+    if (event->type == GMPT_EVENT_kernel_frames)
+        tally->frames = (uint32_t)event->kernel_frames.stack;
+    else if (event->type == GMPT_EVENT_kernel_off || event->type == GMPT_EVENT_kernel_faults)
+        tally->frames = 0; /* they were its */
+    else if (event->type == GMPT_EVENT_cpu_sample)
+        return add_cpu(tally, event);
+    return kernelsymbols_add(&tally->symbols, event);
 }
 
 int tally_event(struct tally *tally, const struct gmpt_event *event)
@@ -389,7 +424,7 @@ int tally_event(struct tally *tally, const struct gmpt_event *event)
     if (is_off(tally->options.type->kind))
         return add_kernel(tally, event);
     if (tally->options.type->kind == TALLY_CPU)
-        return event->type == GMPT_EVENT_cpu_sample ? add_cpu(tally, event) : 0;
+        return add_sample(tally, event);
     if (tally->options.type->kind != TALLY_STEAL || event->type != GMPT_EVENT_proc_steal ||
         event->time_ns < tally->options.from_ns || event->time_ns >= tally->options.to_ns)
         return 0;
@@ -446,7 +481,7 @@ struct sample {
     struct profile *profile;
     struct profile_label labels[LABELS_MAX];
     size_t label_count;
-    const char *pseudo[2];
+    const char *pseudo[KERNEL_STACK_MAX + 2];
     size_t pseudo_count;
     char text[2][512];
 };
@@ -535,6 +570,9 @@ static int row_fill(struct sample *sample, const struct row *row, const int64_t 
                  waits ? gmpt_wait_reason_words((enum gmpt_wait_reason)row->reason) : state_words(row->state));
         sample->pseudo[sample->pseudo_count++] = state;
     }
+    struct gmpt_stack frames = gmpt_trace_stack(sample->trace, row->frames);
+    for (uint32_t i = 0; i < frames.count && i < KERNEL_STACK_MAX; i++)
+        sample->pseudo[sample->pseudo_count++] = kernelsymbols_name(&sample->tally->symbols, frames.pc[i]);
     if (is_off(kind)) {
         off_words(row, state, sizeof state);
         sample->pseudo[sample->pseudo_count++] = state;

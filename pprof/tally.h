@@ -15,6 +15,7 @@
  *     cpu        (events, no intervals)                samples, cpu               what was executed
  *     offcpu     (events of the kernel's side)         times, delay               where the thread of a G lost its CPU
  *     runqueue   (the same)                            times, delay               likewise; only while it could run
+ *     kernel     (the same)                            times, delay               as offcpu, and where in the kernel
  *
  * block, net and sleep have each wait once, so with sched, syscall and what runs they make up wall. Where no stack is
  * known the G's function stands for it. Times are cut to the window, exactly; an interval counts when any of it is in
@@ -23,7 +24,7 @@
  * A CPU sample is, for a filter, an interval that ends when it was taken and is as long as the CPU time that it stands
  * for; it is in the window when its end is. Its state is running, preempted or in a call, and its p the one that was
  * held. Those of the scheduler itself have no G. The profile's period is the least that a sample
- * stands for.
+ * stands for. Samples that the kernel took have the functions of the kernel's that they were in, above the program's.
  *
  * As in Go's profile of that name, mutex shows the wait where the lock was released that ended it, and the label
  * waited_by names the function of the G that waited. A wait that no release ended, since it goes on or its deadline
@@ -53,7 +54,8 @@ enum tally_kind {
     TALLY_STEAL,
     TALLY_CPU,
     TALLY_OFFCPU,
-    TALLY_RUNQUEUE
+    TALLY_RUNQUEUE,
+    TALLY_KERNEL
 };
 
 struct tally_type {

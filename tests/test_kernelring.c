@@ -5,6 +5,7 @@
 #include "kernel/cpuslices.h"
 #include "trace/kernelintervals.h"
 #include "trace/kernelring.h"
+#include "trace/kernelsymbols.h"
 #include "trace/segment.h"
 
 #include <fcntl.h>
@@ -151,9 +152,9 @@ TEST(kernelring, losses_stacks_and_the_largest_error_are_told)
     unsigned stacks = 0;
     ring = kernelring_open(KERNEL_RING, GMPT_KERNEL_BPF, OWN_PID, true);
     struct kernel_record stacked = interval(72, 3000, 500);
-    stacked.interval.stack_count = 2;
-    stacked.interval.stack[0] = 0x1111;
-    stacked.interval.stack[1] = 0x2222;
+    stacked.stack_count = 2;
+    stacked.stack[0] = 0x1111;
+    stacked.stack[1] = 0x2222;
     take(stacked);
     take((struct kernel_record){ .type = KERNEL_LOST, .lost = { GMPT_KERNEL_LOST_INTERVALS, 12 } });
     round_do(0, 4000);
@@ -177,6 +178,74 @@ TEST(kernelring, losses_stacks_and_the_largest_error_are_told)
     ck_assert_uint_eq(lost, 12);
     ck_assert_uint_eq(error_ns, 35);
     ck_assert_uint_eq(stacks, 1);
+    read_whole(trace);
+}
+
+static struct kernel_record in_the_kernel(struct kernel_record record)
+{
+    record.kernel_count = 2;
+    record.kernel[0] = "schedule";
+    record.kernel[1] = "a_name_that_has_more_than_the_forty_nine_bytes_of_which_it_consists";
+    return record;
+}
+
+TEST(kernelring, functions_of_the_kernel_are_told_by_name_with_what_they_are_of)
+{
+    struct gmpt_event event;
+    struct kernelintervals joined = { 0 };
+    struct kernelsymbols symbols = { 0 };
+    struct kernel_interval off;
+    unsigned named = 0, offs = 0, samples = 0, faults = 0;
+    ring = kernelring_open(KERNEL_RING, GMPT_KERNEL_BPF, OWN_PID, true);
+    take(in_the_kernel(interval(72, 1000, 500)));
+    take(in_the_kernel((struct kernel_record){ .type = KERNEL_SAMPLE,
+                                               .tid = 72,
+                                               .at_ns = 5000002000,
+                                               .sample = { m_word_make(3, G_RUNNING), 1000000 },
+                                               .stack_count = 1,
+                                               .stack = { 0x1111 } }));
+    take(interval(72, 3000, 500));
+    take((struct kernel_record){ .type = KERNEL_FAULTS,
+                                 .tid = 72,
+                                 .at_ns = 5000003500,
+                                 .faults = { m_word_make(3, G_RUNNING), 17, 0x7000 },
+                                 .stack_count = 1,
+                                 .stack = { 0x2222 } });
+    round_do(0, 4000);
+    struct gmpt_trace *trace = written(4000);
+    while (gmpt_trace_next(trace, &event) > 0) {
+        ck_assert_int_eq(kernelsymbols_add(&symbols, &event), 0);
+        named += event.type == GMPT_EVENT_kernel_symbol;
+        for (int i = 0; i <= GMPT_EVENT_FIELDS_MAX && event.type != GMPT_EVENT_kernel_frames; i++)
+            ck_assert_uint_lt(event.field[i] & ~UINT64_MAX >> 1, 1); /* no address of the kernel's */
+        if (event.type == GMPT_EVENT_cpu_sample) {
+            samples++;
+            ck_assert_uint_eq(event.cpu_sample.cpu_ns, 1000000);
+            ck_assert_uint_eq(event.cpu_sample.held, 0); /* nobody holds a P in this trace */
+        }
+        if (event.type == GMPT_EVENT_kernel_faults) {
+            faults++;
+            ck_assert_uint_eq(event.kernel_faults.count, 17);
+            ck_assert_uint_eq(event.kernel_faults.address, 0x7000);
+            ck_assert_uint_eq(gmpt_trace_stack(trace, (uint32_t)event.kernel_faults.stack).pc[0], 0x2222);
+        }
+        if (!kernelintervals_add(&joined, &event, &off))
+            continue;
+        struct gmpt_stack frames = gmpt_trace_stack(trace, off.frames);
+        ck_assert_uint_eq(frames.count, offs++ ? 0 : 2); /* those of the sample are none of the second's */
+        if (frames.count) {
+            ck_assert_str_eq(kernelsymbols_name(&symbols, frames.pc[0]), "schedule");
+            ck_assert_str_eq(kernelsymbols_name(&symbols, frames.pc[1]),
+                             "a_name_that_has_more_than_the_forty_nine_bytes_of");
+        }
+    }
+    ck_assert_uint_eq(named, 2);
+    ck_assert_uint_eq(offs, 2);
+    ck_assert_uint_eq(samples, 1);
+    ck_assert_uint_eq(faults, 1);
+    ck_assert_str_eq(kernelsymbols_name(&symbols, GMPT_KERNEL_FRAME | 3), "?");
+    kernelsymbols_clear(&symbols);
+    kernelintervals_clear(&joined);
     read_whole(trace);
 }
 

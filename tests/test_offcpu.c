@@ -244,7 +244,7 @@ static const char *watched(void (*run)(void), bool polls)
     ck_assert_int_gt(child, 0);
     ck_assert_int_eq(read(told[0], &report, sizeof report), sizeof report);
     struct offcpu_target target = { child, report.thread_m_offset, report.m_word_offset };
-    ck_assert_int_eq(offcpu_open(&watch, 0), 0);
+    ck_assert_int_eq(offcpu_open(&watch, &(struct offcpu_options){ 0 }), 0);
     int result = offcpu_load(watch);
     if (result == 0)
         result = offcpu_attach(watch);
@@ -411,7 +411,7 @@ TEST(offcpu, leaves_nothing_behind)
 {
     unsigned before = descriptors_count();
     for (int i = 0; i < 20; i++) {
-        ck_assert_int_eq(offcpu_open(&watch, 0), 0);
+        ck_assert_int_eq(offcpu_open(&watch, &(struct offcpu_options){ 0 }), 0);
         int result = offcpu_load(watch);
         if (result == 0)
             result = i % 2 ? 0 : offcpu_attach(watch);

@@ -216,6 +216,9 @@ static int tier_see(void *arg, const struct kernel_record *record)
     case KERNEL_LOST:
         all->lost[record->lost.what] += record->lost.count;
         break;
+    case KERNEL_SAMPLE:
+    case KERNEL_FAULTS:
+        ck_abort_msg("the tier bpf alone tells of these");
     }
     return 0;
 }
@@ -224,7 +227,7 @@ static int tier_see(void *arg, const struct kernel_record *record)
 static const char *tier_watch(void **tier, void (*fn)(long), long argument, uint64_t *switches)
 {
     static struct kernelside_lack lack;
-    if (kernelside_perf.open(tier, &lack))
+    if (kernelside_perf.open(tier, &(struct kernelside_options){ 0 }, &lack))
         return lack.why;
     child_start(fn, argument);
     await(told[0]);

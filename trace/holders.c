@@ -32,3 +32,11 @@ void holders_elsewhere(struct holders *holders, uint64_t here, uint64_t tid, int
             holders->absent_ns[i] == INT64_MAX && now_ns < INT64_MAX - SLACK_NS)
             holders->absent_ns[i] = now_ns + SLACK_NS;
 }
+
+uint32_t holders_find(const struct holders *holders, uint64_t tid)
+{
+    for (uint32_t i = 0; tid && i < holders->top; i++)
+        if (holders->tid[i] == tid)
+            return i + 1;
+    return 0;
+}

@@ -26,6 +26,9 @@ void holders_set(struct holders *holders, uint64_t p, uint64_t tid, int64_t now_
 /* The M is at this moment on no P but here, an index (SECTION_RINGS_MAX = none). */
 void holders_elsewhere(struct holders *holders, uint64_t here, uint64_t tid, int64_t now_ns);
 
+/* The P that this M holds, plus 1; 0 = none. */
+uint32_t holders_find(const struct holders *holders, uint64_t tid);
+
 /* Whether the P's holder had gone by then. */
 static inline bool holders_absent(const struct holders *holders, uint32_t p, int64_t now_ns)
 {

@@ -63,6 +63,13 @@ int kernelintervals_add(struct kernelintervals *intervals, const struct gmpt_eve
     case GMPT_EVENT_kernel_stack:
         intervals->stack = (uint32_t)event->kernel_stack.stack;
         return 0;
+    case GMPT_EVENT_kernel_frames:
+        intervals->frames = (uint32_t)event->kernel_frames.stack;
+        return 0;
+    case GMPT_EVENT_cpu_sample:
+    case GMPT_EVENT_kernel_faults:
+        intervals->frames = 0; /* they were its */
+        return 0;
     case GMPT_EVENT_kernel_off:
         break;
     default:
@@ -90,6 +97,7 @@ int kernelintervals_add(struct kernelintervals *intervals, const struct gmpt_eve
         .able_known = able_known,
         .by_known = intervals->by_known,
         .stack = intervals->stack,
+        .frames = intervals->frames,
     };
     if (intervals->by_known) {
         interval->next = task_of(intervals, by->next, by->next_g);
@@ -99,7 +107,7 @@ int kernelintervals_add(struct kernelintervals *intervals, const struct gmpt_eve
         interval->cpu_to = (uint32_t)by->cpu_to;
     }
     intervals->by_known = false;
-    intervals->stack = 0;
+    intervals->stack = intervals->frames = 0;
     return 1;
 }
 

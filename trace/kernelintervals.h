@@ -1,5 +1,5 @@
 /* The times that threads of the program were without a CPU, put together from the events that tell of each: what
- * kernel_by, kernel_stack and kernel_task say before a kernel_off. */
+ * kernel_by, kernel_stack, kernel_frames and kernel_task say before a kernel_off. */
 #ifndef GMPT_KERNELINTERVALS_H
 #define GMPT_KERNELINTERVALS_H
 
@@ -32,21 +32,23 @@ struct kernel_interval {
     bool by_known;                     /* next, most, waker and the CPUs are */
     struct kernel_task next, most, waker;
     uint32_t cpu_from, cpu_to;
-    uint32_t stack; /* 0 = not known */
+    uint32_t stack;  /* 0 = not known */
+    uint32_t frames; /* likewise, in the kernel: its addresses are for kernelsymbols_name */
 };
 
 /* Zero-initialised is empty. */
 struct kernelintervals {
     struct gmpt_event_kernel_by by;
     bool by_known;
-    uint32_t stack;
+    uint32_t stack, frames;
     struct table tasks; /* by tid; bounded as tids are */
 };
 
-/* Whether an event may be one of these. */
+/* Whether an event may be one of these, or one that the frames before it are of. */
 static inline bool kernelintervals_takes(enum gmpt_event_type type)
 {
-    return type >= GMPT_EVENT_kernel_task && type <= GMPT_EVENT_kernel_off;
+    return (type >= GMPT_EVENT_kernel_task && type <= GMPT_EVENT_kernel_off) || type == GMPT_EVENT_kernel_frames ||
+           type == GMPT_EVENT_cpu_sample || type == GMPT_EVENT_kernel_faults;
 }
 
 /* Of a kernel_tier: the tier, GMPT_KERNEL_OFF when it is none of ours. */

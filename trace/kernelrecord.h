@@ -25,7 +25,7 @@
  * say so; by the time alone, the reader's own state machine tells which G the M ran.
  *
  * What is lost is counted by whoever lost it, and told as a record, exactly. Nothing of the kernel's memory, and no
- * address in it, gets into a file. */
+ * address in it, gets into a file: its functions are told by their names. */
 #ifndef GMPT_KERNELRECORD_H
 #define GMPT_KERNELRECORD_H
 
@@ -37,6 +37,7 @@
 #define KERNEL_WORD_UNKNOWN ((uint64_t)GMPT_KERNEL_NOT_KNOWN)
 #define KERNEL_COMM_BYTES 16
 #define KERNEL_STACK_MAX 32
+#define KERNEL_NAME_MAX 49 /* bytes of a function's name that are told */
 #define KERNEL_TID_HIDDEN UINT32_MAX /* a thread of another program, which is not to be told of */
 
 enum kernel_record_type {
@@ -44,6 +45,8 @@ enum kernel_record_type {
     KERNEL_USAGE,
     KERNEL_THREAD,
     KERNEL_LOST,
+    KERNEL_SAMPLE, /* cpu_sample */
+    KERNEL_FAULTS,
 };
 
 /* A thread that did something to one of ours. */
@@ -68,8 +71,6 @@ struct kernel_record {
             bool by_known; /* next, most, waker and the CPUs are */
             struct kernel_other next, most, waker; /* most: who had the CPU for most of queue_ns */
             uint32_t cpu_from, cpu_to;
-            uint32_t stack_count; /* 0 = not known */
-            uint64_t stack[KERNEL_STACK_MAX]; /* as of a cpu_sample */
         } interval;
         struct {
             uint64_t span_ns, ran_ns, queue_ns, slices;
@@ -81,7 +82,18 @@ struct kernel_record {
             enum gmpt_kernel_loss what;
             uint64_t count; /* since it was told last */
         } lost;
+        struct {
+            uint64_t word, cpu_ns;
+        } sample;
+        struct {
+            uint64_t word, count, address;
+        } faults;
     };
+    /* Of intervals, samples and faults. */
+    uint32_t stack_count; /* 0 = not known */
+    uint64_t stack[KERNEL_STACK_MAX]; /* as of a cpu_sample */
+    uint32_t kernel_count; /* likewise */
+    const char *kernel[KERNEL_STACK_MAX]; /* functions by their names, which live as long as the tier */
 };
 
 #endif

@@ -10,9 +10,10 @@
 #include <string.h>
 
 #define PART_BYTES (256u << 10) /* a part becomes an events section */
-#define EVENTS_OF_RECORD 6      /* at most */
+#define EVENTS_OF_RECORD (8 + KERNEL_STACK_MAX) /* at most */
 #define WORDS_OF_EVENT (1 + GMPT_EVENT_FIELDS_MAX)
 #define TASKS_MAX 65536
+#define SYMBOLS_MAX 65536
 
 /* A record's events: words from `at` on, of each event its code and then its fields. */
 struct waiting {
@@ -24,6 +25,13 @@ struct waiting {
 /* What was told of a thread. */
 struct task {
     uint64_t field[5]; /* of kernel_task */
+};
+
+/* A function of the kernel's. */
+struct symbol {
+    uint32_t number;
+    bool told;
+    char name[KERNEL_NAME_MAX + 1];
 };
 
 struct part {
@@ -54,6 +62,9 @@ struct kernelring {
     struct stackset stacks;
     uint32_t stacks_put;
     struct table tasks;
+    struct table symbols;    /* by name */
+    struct symbol **by_number; /* from 1 on */
+    size_t symbol_count, symbol_room;
 };
 
 struct kernelring *kernelring_open(uint32_t ring, enum gmpt_kernel_tier tier, uint32_t pid, bool others)
@@ -69,6 +80,14 @@ struct kernelring *kernelring_open(uint32_t ring, enum gmpt_kernel_tier tier, ui
     return new;
 }
 
+static void symbols_forget(struct kernelring *kernelring)
+{
+    for (size_t i = 0; i < kernelring->symbol_count; i++)
+        free(kernelring->by_number[i]);
+    free(kernelring->by_number);
+    table_clear(&kernelring->symbols);
+}
+
 static void tasks_forget(struct kernelring *kernelring)
 {
     for (size_t i = 0; kernelring->tasks.slots && i <= kernelring->tasks.mask; i++)
@@ -82,6 +101,7 @@ void kernelring_close(struct kernelring *kernelring)
     if (!kernelring)
         return;
     tasks_forget(kernelring);
+    symbols_forget(kernelring);
     stackset_clear(&kernelring->stacks);
     free(kernelring->waiting);
     free(kernelring->words);
@@ -95,6 +115,8 @@ void kernelring_begin(struct kernelring *kernelring, bool file)
     kernelring->tier_due = true;
     kernelring->stacks_put = 0;
     tasks_forget(kernelring);
+    for (size_t i = 0; i < kernelring->symbol_count; i++)
+        kernelring->by_number[i]->told = false;
     if (file)
         kernelring->sequence = kernelring->events = 0;
 }
@@ -127,12 +149,13 @@ static void event_add(struct kernelring *kernelring, enum gmpt_event_type code, 
     kernelring->word_count += 1u + event_field_counts[code];
 }
 
-static uint64_t text_of(const char *comm, size_t at, size_t bytes)
+/* So many bytes of a name of at most `most`, from `at` on, as a field. */
+static uint64_t text_of(const char *name, size_t most, size_t at, size_t bytes)
 {
     uint64_t text = 0;
-    size_t length = strnlen(comm, KERNEL_COMM_BYTES);
+    size_t length = strnlen(name, most);
     for (size_t i = 0; i < bytes && at + i < length; i++)
-        text |= (uint64_t)(uint8_t)comm[at + i] << (8 * i);
+        text |= (uint64_t)(uint8_t)name[at + i] << (8 * i);
     return text;
 }
 
@@ -144,12 +167,98 @@ static uint64_t other_add(struct kernelring *kernelring, const struct kernel_oth
     if (!kernelring->others && other->pid != kernelring->pid)
         return KERNEL_TID_HIDDEN;
     event_add(kernelring, GMPT_EVENT_kernel_task,
-              (uint64_t[]){ other->tid, other->pid, text_of(other->comm, 0, 7), text_of(other->comm, 7, 7),
-                            text_of(other->comm, 14, 2) });
+              (uint64_t[]){ other->tid, other->pid, text_of(other->comm, KERNEL_COMM_BYTES, 0, 7),
+                            text_of(other->comm, KERNEL_COMM_BYTES, 7, 7),
+                            text_of(other->comm, KERNEL_COMM_BYTES, 14, 2) });
     return other->tid;
 }
 
+static bool symbol_equals(const void *entry, const void *key)
+{
+    return strcmp(((const struct symbol *)entry)->name, key) == 0;
+}
+
+/* Returns its number, which kernel_symbol introduces; 0 = there are too many; or -ENOMEM. */
+static int64_t symbol_add(struct kernelring *kernelring, const char *told_name)
+{
+    char name[KERNEL_NAME_MAX + 1] = "";
+    uint64_t hash = 0;
+    for (size_t i = 0; i < KERNEL_NAME_MAX && told_name[i]; i++)
+        hash = table_mix(hash + (uint8_t)(name[i] = told_name[i]));
+    struct symbol *symbol = table_find(&kernelring->symbols, hash, symbol_equals, name);
+    if (!symbol) {
+        if (kernelring->symbol_count == SYMBOLS_MAX)
+            return 0;
+        symbol = calloc(1, sizeof *symbol);
+        if (!symbol || room_make(&kernelring->by_number, &kernelring->symbol_room, kernelring->symbol_count, 1,
+                                 sizeof *kernelring->by_number) ||
+            table_insert(&kernelring->symbols, hash, symbol)) {
+            free(symbol);
+            return -ENOMEM;
+        }
+        memcpy(symbol->name, name, sizeof name);
+        kernelring->by_number[kernelring->symbol_count++] = symbol;
+        symbol->number = (uint32_t)kernelring->symbol_count;
+    }
+    uint64_t fields[GMPT_EVENT_FIELDS_MAX] = { symbol->number };
+    for (size_t i = 0; i < KERNEL_NAME_MAX / 7; i++)
+        fields[1 + i] = text_of(name, KERNEL_NAME_MAX, 7 * i, 7);
+    event_add(kernelring, GMPT_EVENT_kernel_symbol, fields);
+    return symbol->number;
+}
+
+/* What comes before an event that has stacks. Returns 0 or -ENOMEM. */
+static int kernel_add(struct kernelring *kernelring, const struct kernel_record *record)
+{
+    uint64_t frames[KERNEL_STACK_MAX];
+    uint32_t index;
+    for (uint32_t i = 0; i < record->kernel_count; i++) {
+        int64_t number = symbol_add(kernelring, record->kernel[i]);
+        if (number < 0)
+            return (int)number;
+        frames[i] = GMPT_KERNEL_FRAME | (uint64_t)number;
+    }
+    int result = record->kernel_count
+                     ? stackset_intern(&kernelring->stacks, frames, record->kernel_count, &index)
+                     : 0;
+    if (record->kernel_count && result == 0)
+        event_add(kernelring, GMPT_EVENT_kernel_frames, (uint64_t[]){ index });
+    return result;
+}
+
 static uint64_t word_g(uint64_t word) { return word >> 4; }
+
+/* Its stack, 0 = not known. Returns 0 or -ENOMEM. */
+static int stack_of(struct kernelring *kernelring, const struct kernel_record *record, uint32_t *index)
+{
+    *index = 0;
+    return record->stack_count ? stackset_intern(&kernelring->stacks, record->stack, record->stack_count, index) : 0;
+}
+
+static int sample_add(struct kernelring *kernelring, const struct kernel_record *record)
+{
+    uint64_t word = record->sample.word, doing = word & 15;
+    uint32_t stack;
+    int result = stack_of(kernelring, record, &stack);
+    if (result == 0)
+        result = kernel_add(kernelring, record);
+    if (result == 0)
+        event_add(kernelring, GMPT_EVENT_cpu_sample,
+                  (uint64_t[]){ word_g(word), doing == GMPT_KERNEL_IN_CALL ? 0 : UINT32_MAX, record->tid, 0,
+                                record->sample.cpu_ns, stack });
+    return result;
+}
+
+static int faults_add(struct kernelring *kernelring, const struct kernel_record *record)
+{
+    uint32_t stack;
+    int result = stack_of(kernelring, record, &stack);
+    if (result == 0)
+        event_add(kernelring, GMPT_EVENT_kernel_faults,
+                  (uint64_t[]){ record->tid, word_g(record->faults.word), record->faults.word & 15,
+                                record->faults.count, record->faults.address, stack });
+    return result;
+}
 
 static int interval_add(struct kernelring *kernelring, const struct kernel_record *record)
 {
@@ -163,14 +272,14 @@ static int interval_add(struct kernelring *kernelring, const struct kernel_recor
                                 most, word_g(record->interval.most.word), record->interval.cpu_from,
                                 record->interval.cpu_to });
     }
-    if (record->interval.stack_count) {
-        uint32_t index;
-        int result =
-            stackset_intern(&kernelring->stacks, record->interval.stack, record->interval.stack_count, &index);
-        if (result)
-            return result;
-        event_add(kernelring, GMPT_EVENT_kernel_stack, (uint64_t[]){ index });
-    }
+    uint32_t stack;
+    int result = stack_of(kernelring, record, &stack);
+    if (result == 0 && stack)
+        event_add(kernelring, GMPT_EVENT_kernel_stack, (uint64_t[]){ stack });
+    if (result == 0)
+        result = kernel_add(kernelring, record);
+    if (result)
+        return result;
     event_add(kernelring, GMPT_EVENT_kernel_off,
               (uint64_t[]){ record->tid, word_g(record->interval.word), record->interval.word & 15,
                             record->interval.why, (uint64_t)((int64_t)record->interval.call + 1),
@@ -199,6 +308,12 @@ int kernelring_take(struct kernelring *kernelring, const struct kernel_record *r
         break;
     case KERNEL_THREAD:
         event_add(kernelring, GMPT_EVENT_kernel_thread, (uint64_t[]){ record->tid, record->thread.ended });
+        break;
+    case KERNEL_SAMPLE:
+        result = sample_add(kernelring, record);
+        break;
+    case KERNEL_FAULTS:
+        result = faults_add(kernelring, record);
         break;
     case KERNEL_LOST:
         event_add(kernelring, GMPT_EVENT_kernel_lost, (uint64_t[]){ record->lost.what, record->lost.count });
@@ -240,6 +355,15 @@ static bool task_told(struct kernelring *kernelring, const uint64_t *field)
     if (task)
         memcpy(task->field, field, sizeof task->field);
     return false;
+}
+
+/* Likewise. */
+static bool symbol_told(struct kernelring *kernelring, uint64_t number)
+{
+    struct symbol *symbol = kernelring->by_number[number - 1];
+    bool told = symbol->told;
+    symbol->told = true;
+    return told;
 }
 
 static int event_encode_at(struct kernelring *kernelring, uint64_t ticks, unsigned code, const uint64_t *fields)
@@ -287,7 +411,8 @@ static int waiting_encode(struct kernelring *kernelring, const struct waiting *w
     const uint64_t *word = kernelring->words + waiting->at, *end = word + waiting->words;
     int result = 0;
     for (; result == 0 && word < end; word += 1 + event_field_counts[*word])
-        if (*word != GMPT_EVENT_kernel_task || !task_told(kernelring, word + 1))
+        if ((*word != GMPT_EVENT_kernel_task || !task_told(kernelring, word + 1)) &&
+            (*word != GMPT_EVENT_kernel_symbol || !symbol_told(kernelring, word[1])))
             result = event_encode_at(kernelring, ticks, (unsigned)*word, word + 1);
     return result;
 }

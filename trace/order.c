@@ -601,6 +601,14 @@ static inline __attribute__((always_inline)) int head_accept(struct order *order
         event->kernel_stack.stack = stackset_index(order->stacks, lane->index, event->kernel_stack.stack);
         event->g = 0;
         return 0;
+    case GMPT_EVENT_kernel_frames:
+        event->kernel_frames.stack = stackset_index(order->stacks, lane->index, event->kernel_frames.stack);
+        event->g = 0;
+        return 0;
+    case GMPT_EVENT_kernel_faults:
+        event->kernel_faults.stack = stackset_index(order->stacks, lane->index, event->kernel_faults.stack);
+        event->g = gtable_find(&order->gs, event->kernel_faults.g) ? event->kernel_faults.g : 0;
+        return 0;
     case GMPT_EVENT_kernel_off:
         ownwords_off(order, event);
         return 0;

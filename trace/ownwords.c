@@ -34,6 +34,8 @@ void ownwords_sample(struct order *order, const struct order_lane *lane, struct 
     sample->stack = stackset_index(order->stacks, lane->index, sample->stack);
     if (sample->cpu_ns > INT64_MAX)
         sample->cpu_ns = INT64_MAX;
+    if (sample->held == UINT32_MAX)
+        sample->held = holders_find(&order->holders, sample->tid);
     if (sample->held > order->p_count)
         sample->held = 0;
 }

@@ -116,8 +116,12 @@ enum gmpt_kernel_loss {
     GMPT_KERNEL_LOST_HALVES = 5, /* of the tier perf: beginnings and ends of intervals, and of threads */
     GMPT_KERNEL_LOST_USAGES = 6, /* threads that ended, or could not be read: what is after their last kernel_usage */
     GMPT_KERNEL_LOST_SLICES = 7, /* times that others had a CPU for which a thread waited: some may not be named */
+    GMPT_KERNEL_LOST_SAMPLES = 8, /* cpu_sample of the kernel's */
+    GMPT_KERNEL_LOST_FAULTS = 9,  /* kernel_faults, each with all that it counts */
 };
-#define GMPT_KERNEL_LOSSES 8
+#define GMPT_KERNEL_LOSSES 10
+
+#define GMPT_KERNEL_FRAME (UINT64_C(1) << 63) /* is set in the addresses of kernel_frames, which are numbers */
 
 #define GMPT_KERNEL_NS_NOT_KNOWN UINT64_MAX /* of queue_ns of kernel_off, which is at most off_ns else */
 

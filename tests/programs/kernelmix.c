@@ -1,6 +1,7 @@
-/* kernelmix [-1] compute COUNT MS | exchange ROUNDS | block COUNT MS | futex COUNT MS: a program whose threads lose
- * their CPU in known ways. With -1 all of it runs on one CPU. Prints what the kernel counts of its threads before and
- * after: "begin|end NS", NS being CLOCK_MONOTONIC, and for each thread "begin|end TID RAN_NS QUEUED_NS TIMES NS". */
+/* kernelmix [-1] compute COUNT MS | exchange ROUNDS | block COUNT MS | futex COUNT MS | faults COUNT: a program whose
+ * threads lose their CPU in known ways. With -1 all of it runs on one CPU. Prints what the kernel counts of its threads
+ * before and after: "begin|end NS", NS being CLOCK_MONOTONIC, and for each thread "begin|end TID RAN_NS QUEUED_NS TIMES
+ * NS"; with faults also "faults COUNTED ADDRESS", of which the pages are. */
 #define _GNU_SOURCE
 #include <gmptrace/gmpt.h>
 
@@ -11,6 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -120,6 +123,24 @@ __attribute__((noinline)) static void wait_plainly(long ms)
     pthread_mutex_unlock(&mutex);
 }
 
+/* Needs one page after the other that it does not have: the 16 M that it uses are given back each time. */
+__attribute__((noinline)) static void need_pages(long count)
+{
+    enum { PAGE = 4096, PAGES = 4096 };
+    volatile char *memory = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct rusage before, after;
+    if (memory == MAP_FAILED || madvise((void *)memory, PAGES * PAGE, MADV_NOHUGEPAGE))
+        abort();
+    getrusage(RUSAGE_SELF, &before);
+    for (long i = 0; i < count; i++) {
+        if (i % PAGES == 0 && madvise((void *)memory, PAGES * PAGE, MADV_DONTNEED))
+            abort();
+        memory[i % PAGES * PAGE] = 1;
+    }
+    getrusage(RUSAGE_SELF, &after);
+    printf("faults %ld %p\n", after.ru_minflt + after.ru_majflt - before.ru_minflt - before.ru_majflt, (void *)memory);
+}
+
 static int mix(void *arg)
 {
     char **words = arg;
@@ -133,6 +154,8 @@ static int mix(void *arg)
     } else if (strcmp(words[0], "exchange") == 0) {
         rounds = a;
         exchange();
+    } else if (strcmp(words[0], "faults") == 0) {
+        need_pages(a);
     } else if (strcmp(words[0], "block") == 0) {
         for (long i = 0; i < a; i++)
             sleep_plainly(b);
