@@ -70,7 +70,8 @@ static void capabilities_drop(unsigned but)
     struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3];
     if (geteuid() == 0 || syscall(SYS_capget, &head, sets))
         return;
-    uint32_t dropped = CAP_TO_MASK(CAP_BPF) | CAP_TO_MASK(CAP_PERFMON), set = CAP_TO_INDEX(CAP_BPF);
+    uint32_t dropped = CAP_TO_MASK(CAP_BPF) | CAP_TO_MASK(CAP_PERFMON) | CAP_TO_MASK(CAP_SYSLOG);
+    uint32_t set = CAP_TO_INDEX(CAP_BPF);
     sets[set].effective &= ~dropped | but;
     sets[set].permitted &= ~dropped | but;
     sets[set].inheritable &= ~dropped; /* so that the program has none of them */

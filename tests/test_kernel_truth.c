@@ -516,3 +516,45 @@ TEST_TIMEOUT(kernel_truth, attaching_again_and_again_leaves_nothing_behind, 600)
         SKIP("the kernel may not be watched here: %s", strstr(err, "no --"));
     ck_assert_msg(status == 0, "%s%s", out, err);
 }
+
+TEST_TIMEOUT(kernel_truth, who_was_given_capabilities_gives_them_up_before_the_program_starts, 60)
+{
+    char command[2048];
+    snprintf(command, sizeof command,
+             "[ \"$(id -u)\" = 0 ] && command -v setcap && command -v setpriv || exit 5; chmod 755 '%1$s'; "
+             "mkdir '%1$s/c' && chmod 777 '%1$s/c' && cd '%1$s/c' && cp \"$GMPTRACE\" g && "
+             "cp \"$BUILD/tests/programs/kernelmix\" k && "
+             "setcap cap_bpf,cap_perfmon,cap_syslog+ep g || exit 5; "
+             "setpriv --reuid=65534 --regid=65534 --clear-groups ./g record --kernel=bpf -o d -- sh -c "
+             "'grep -h -E \"Cap(Eff|Prm|Inh)\" /proc/$PPID/status /proc/self/status; exec ./k block 5 10'",
+             harness_tmpdir());
+    int status = harness_shell(command, out, sizeof out, err, sizeof err);
+    if (status == 5)
+        SKIP("it takes root, setcap and setpriv");
+    if (status == 4 && strstr(err, "no --kernel=bpf: "))
+        SKIP("the kernel may not be watched here: %s", strstr(err, "no --"));
+    ck_assert_msg(status == 0, "%s", err);
+    unsigned none = 0, all = 0;
+    for (const char *line = out; (line = strstr(line, "Cap")); line += 3) {
+        all++;
+        none += strtoull(line + 7, NULL, 16) == 0;
+    }
+    ck_assert_msg(all == 6 && none == 6, "%s", out);
+}
+
+TEST_TIMEOUT(kernel_truth, without_btf_another_tier_is_taken_and_it_is_said_why, 60)
+{
+    char command[1024];
+    snprintf(command, sizeof command,
+             "cd '%s'; unshare -m sh -c 'mount --bind /dev/null /sys/kernel/btf/vmlinux || exit 5; "
+             "for tier in bpf auto; do \"$GMPTRACE\" record --kernel=$tier -o d -- "
+             "\"$BUILD/tests/programs/kernelmix\" block 5 10; echo status $?; done' || exit 5",
+             harness_tmpdir());
+    int status = harness_shell(command, out, sizeof out, err, sizeof err);
+    if (status == 5)
+        SKIP("/sys/kernel/btf/vmlinux cannot be hidden here");
+    ck_assert_int_eq(status, 0);
+    ck_assert_msg(strstr(out, "status 4\n") != NULL && strstr(out, "status 0\n") != NULL, "%s%s", out, err);
+    ck_assert_msg(strstr(err, "no --kernel=bpf: ") != NULL && strstr(err, "BTF") != NULL, "%s", err);
+    ck_assert_msg(strstr(err, "the kernel's side by bpf") == NULL && strstr(err, "not by bpf: ") != NULL, "%s", err);
+}

@@ -291,7 +291,7 @@ TEST(tally, types_are_found_by_name)
         ck_assert_ptr_eq(tally_type_find(type->name), type);
         ck_assert_uint_lt(type->shown, type->value_count);
     }
-    ck_assert_uint_eq(count, 14);
+    ck_assert_uint_eq(count, 15);
     ck_assert_ptr_null(tally_type_find("heap"));
     ck_assert_ptr_null(tally_type_find(""));
 }
