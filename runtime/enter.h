@@ -66,22 +66,25 @@ static inline void enter_end(const struct api_call *call)
     store_release(&m_self()->in_runtime, call->was_inside); /* E3 */
 }
 
-/* Enters the runtime without a call; false, and not entered, if attention has a bit that matters to the caller. */
-static inline bool enter_quick(struct m *m, uint32_t matters, struct api_call *call)
+static inline void leave_quick(struct m *m)
 {
-    call->was_inside = load_relaxed(&m->in_runtime);
+    store_release(&m->in_runtime, 0); /* E3 */
+    compiler_fence();
+}
+
+/* Enters the runtime without a call; false, and not entered, for who is inside already, and if attention has a bit that
+ * matters to the caller. What is stored then is the same each time: were it what was loaded before, one call after the
+ * other would wait for that. */
+static inline bool enter_quick(struct m *m, uint32_t matters)
+{
+    if (unlikely(load_relaxed(&m->in_runtime)))
+        return false;
     store_relaxed(&m->in_runtime, 1); /* E1 */
     compiler_fence();
     if (likely(!(load_acquire(&m->attention) & matters))) /* E2 */
         return true;
-    store_release(&m->in_runtime, call->was_inside); /* E3 */
+    leave_quick(m);
     return false;
-}
-
-static inline void leave_quick(struct m *m, const struct api_call *call)
-{
-    store_release(&m->in_runtime, call->was_inside); /* E3 */
-    compiler_fence();
 }
 
 /* In builds that hunt for races: what follows uses the P, so the M must be inside. */

@@ -96,14 +96,15 @@ static inline uint64_t waiters_flag_locked(const struct mutex *mutex) { return m
 
 static inline bool try_alone(struct mutex *mutex, struct m *m)
 {
-    struct api_call call;
-    if (unlikely(!enter_quick(m, ~(uint32_t)ATTENTION_LOCKED, &call)))
+    if (unlikely(!enter_quick(m, ~(uint32_t)ATTENTION_LOCKED)))
         return false;
     uint64_t word = load_acquire(&mutex->word); /* A: with the unlock of a G that lost its P */
     bool taken = who_holds(word) == 0;
-    if (taken)
+    if (likely(word == 0)) /* what is stored does not wait for what was loaded */
+        store_relaxed(&mutex->word, held_by(m->current));
+    else if (taken)
         store_relaxed(&mutex->word, word | held_by(m->current));
-    leave_quick(m, &call);
+    leave_quick(m);
     return taken;
 }
 
@@ -260,14 +261,15 @@ static bool free_unless_waited_for(struct mutex *mutex)
 
 static inline bool free_alone(struct mutex *mutex, struct m *m)
 {
-    struct api_call call;
-    if (unlikely(!enter_quick(m, ATTENTION_TAKING | ATTENTION_TAKEN, &call)))
+    if (unlikely(!enter_quick(m, ATTENTION_TAKING | ATTENTION_TAKEN)))
         return false;
-    uint64_t word = load_relaxed(&mutex->word);
-    bool freed = who_holds(word) != 0 && (word & FLAGS) != WAITERS;
-    if (freed)
-        store_release(&mutex->word, word & FLAGS); /* A */
-    leave_quick(m, &call);
+    uint64_t word = load_relaxed(&mutex->word), flags = word & FLAGS;
+    bool freed = who_holds(word) != 0 && flags != WAITERS;
+    if (likely(freed && flags == 0)) /* as in try_alone */
+        store_release(&mutex->word, 0); /* A */
+    else if (freed)
+        store_release(&mutex->word, flags); /* A */
+    leave_quick(m);
     return freed;
 }
 
