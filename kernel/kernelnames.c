@@ -16,7 +16,7 @@ struct function {
 };
 
 struct kernelnames {
-    FILE *file; /* NULL once it has been read */
+    FILE *file;                 /* NULL once it has been read */
     struct function *functions; /* in the order of their addresses */
     size_t count, room;
     char *text;
@@ -59,26 +59,29 @@ struct kernelnames *kernelnames_open(void)
     return names;
 }
 
-/* Makes room for `more` behind `used` of an array. */
-static bool room_make(void **array, size_t *room, size_t used, size_t more, size_t size)
+/* The array with room for `more` behind `used`, where it lies now; NULL: there is no memory, and it stays. */
+static void *room_make(void *array, size_t *room, size_t used, size_t more, size_t size)
 {
     if (used + more <= *room)
-        return true;
+        return array;
     size_t new_room = *room ? 2 * *room : 65536;
-    void *new = reallocarray(*array, new_room, size);
-    if (!new)
-        return false;
-    *array = new;
-    *room = new_room;
-    return true;
+    void *new = reallocarray(array, new_room, size);
+    if (new)
+        *room = new_room;
+    return new;
 }
 
 static bool function_add(struct kernelnames *names, uint64_t address, const char *name)
 {
     size_t bytes = strlen(name) + 1;
-    if (!room_make((void **)&names->functions, &names->room, names->count, 1, sizeof *names->functions) ||
-        !room_make((void **)&names->text, &names->text_room, names->text_bytes, bytes, 1))
+    struct function *functions = room_make(names->functions, &names->room, names->count, 1, sizeof *functions);
+    if (!functions)
         return false;
+    names->functions = functions;
+    char *text = room_make(names->text, &names->text_room, names->text_bytes, bytes, 1);
+    if (!text)
+        return false;
+    names->text = text;
     names->functions[names->count++] = (struct function){ address, names->text_bytes };
     memcpy(names->text + names->text_bytes, name, bytes);
     names->text_bytes += bytes;
@@ -91,14 +94,16 @@ static int function_compare(const void *a_arg, const void *b_arg)
     return a->address < b->address ? -1 : a->address > b->address;
 }
 
-/* What there is no memory for has no name. */
+/* Without memory for all of them there are none: what is missing would bear the name of what lies before it. */
 static void names_read(struct kernelnames *names)
 {
     char line[512], name[128];
     uint64_t address;
     while (fgets(line, sizeof line, names->file))
-        if (line_parse(line, &address, name) && !function_add(names, address, name))
+        if (line_parse(line, &address, name) && !function_add(names, address, name)) {
+            names->count = 0;
             break;
+        }
     fclose(names->file);
     names->file = NULL;
     if (names->count)

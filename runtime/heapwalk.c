@@ -52,12 +52,12 @@ struct heap_info {
 
 /* Bits stand for granules from `start` on, where the first block's own bytes begin. */
 struct heap {
-    uint64_t low, high;   /* all of it, malloc's own words at its beginning included */
+    uint64_t low, high; /* all of it, malloc's own words at its beginning included */
     uint64_t start, end;
-    uint64_t arena;       /* its address; 0: brk's */
-    uint64_t last;        /* the block at the top, by its header; 0: it ends with the fences */
-    uint64_t *starts;     /* a block begins */
-    uint64_t *in_use;     /* likewise, if the program has it */
+    uint64_t arena;   /* its address; 0: brk's */
+    uint64_t last;    /* the block at the top, by its header; 0: it ends with the fences */
+    uint64_t *starts; /* a block begins */
+    uint64_t *in_use; /* likewise, if the program has it */
     uint64_t *marks;
     uint32_t *last_before; /* of each word of bits, the last granule before it with a start */
     bool walked;
@@ -94,6 +94,10 @@ static PEEK uint64_t word_at(uint64_t address) { return *(const volatile uint64_
 
 static bool bit_get(const uint64_t *bits, uint64_t at) { return bits[at / 64] >> at % 64 & 1; }
 static void bit_set(uint64_t *bits, uint64_t at) { bits[at / 64] |= UINT64_C(1) << at % 64; }
+static void bit_clear(uint64_t *bits, uint64_t at) { bits[at / 64] &= ~(UINT64_C(1) << at % 64); }
+
+/* The number of the bit that stands for this place. */
+static uint64_t granule_of(const struct heap *heap, uint64_t at) { return (at - heap->start) / GRANULE_BYTES; }
 
 static struct heap *heap_of(uint64_t address)
 {
@@ -176,13 +180,13 @@ static bool note_blocks(struct heap *heap)
         return false;
     for (uint64_t header = heap->start - HEADER_BYTES, length; header < heap->end; header += length) {
         length = word_at(header + 8) & LENGTH_MASK;
-        uint64_t granule = (header + HEADER_BYTES - heap->start) / GRANULE_BYTES;
+        uint64_t granule = granule_of(heap, header + HEADER_BYTES);
         bit_set(heap->starts, granule);
         if (word_at(header + length + 8) & BEFORE_IN_USE)
             bit_set(heap->in_use, granule);
     }
     /* What is behind the last block is no part of it. */
-    bit_set(heap->starts, (heap->end + HEADER_BYTES - heap->start) / GRANULE_BYTES);
+    bit_set(heap->starts, granule_of(heap, heap->end + HEADER_BYTES));
     uint32_t last = NO_BLOCK;
     for (uint64_t i = 0, words = words_of(heap); i < words; i++) {
         heap->last_before[i] = last;
@@ -330,7 +334,7 @@ static struct heap *heap_with_block(uint64_t start)
 {
     struct heap *heap = heap_of(start);
     bool there = heap && start % GRANULE_BYTES == 0 && start >= heap->start && start < heap->end &&
-                 bit_get(heap->in_use, (start - heap->start) / GRANULE_BYTES);
+                 bit_get(heap->in_use, granule_of(heap, start));
     return there ? heap : NULL;
 }
 
@@ -349,8 +353,7 @@ static bool cache_list(uint64_t start, uint32_t count, uint64_t length, uint64_t
             return false;
         *key = its_key;
         if (strike)
-            heap->in_use[(start - heap->start) / GRANULE_BYTES / 64] &=
-                ~(UINT64_C(1) << (start - heap->start) / GRANULE_BYTES % 64);
+            bit_clear(heap->in_use, granule_of(heap, start));
         start = word_at(start) ^ start >> 12;
         count--;
     }
@@ -406,7 +409,7 @@ static bool block_at(const struct heap *heap, uint64_t address, uint64_t *start)
 {
     if (address < heap->start || address >= heap->end + HEADER_BYTES)
         return false;
-    uint64_t granule = (address - heap->start) / GRANULE_BYTES;
+    uint64_t granule = granule_of(heap, address);
     uint64_t bits = heap->starts[granule / 64] & ~UINT64_C(0) >> (63 - granule % 64);
     uint64_t at = bits ? granule / 64 * 64 + 63 - (unsigned)__builtin_clzll(bits) : heap->last_before[granule / 64];
     *start = heap->start + at * GRANULE_BYTES;
@@ -419,7 +422,7 @@ static bool chunk_find(uint64_t address, struct heap_range *chunk)
 {
     const struct heap *heap = heap_of(address);
     uint64_t start;
-    if (!heap || !block_at(heap, address, &start) || !bit_get(heap->in_use, (start - heap->start) / GRANULE_BYTES))
+    if (!heap || !block_at(heap, address, &start) || !bit_get(heap->in_use, granule_of(heap, start)))
         return false;
     *chunk = (struct heap_range){ start, length_of(start) };
     return true;
@@ -440,7 +443,7 @@ static bool chunk_next(uint64_t *cursor, struct heap_range *chunk)
         if (start < heap->start)
             start = heap->start;
         for (; start < heap->end; start += GRANULE_BYTES)
-            if (bit_get(heap->in_use, (start - heap->start) / GRANULE_BYTES)) {
+            if (bit_get(heap->in_use, granule_of(heap, start))) {
                 *chunk = (struct heap_range){ start, length_of(start) };
                 *cursor = start + GRANULE_BYTES;
                 return true;
@@ -466,7 +469,7 @@ static bool arena_next(uint64_t *cursor, struct heap_range *arena)
 static bool mark_change(uint64_t start, bool set)
 {
     const struct heap *heap = heap_of(start);
-    uint64_t granule = heap ? (start - heap->start) / GRANULE_BYTES : 0;
+    uint64_t granule = heap ? granule_of(heap, start) : 0;
     bool was = heap && bit_get(heap->marks, granule);
     if (heap && set)
         bit_set(heap->marks, granule);

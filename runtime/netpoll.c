@@ -11,7 +11,9 @@
  * looked at under the lock, where arrivals change. Two readers and an edge that is told late do no harm: the late edge
  * changes arrivals before anybody can wait on the strength of the earlier read. After an edge that says more than that
  * there is data (the end, an error, urgent data, before whose mark a read stops short) the socket is no longer `exact`:
- * its state is not told again. Arrivals are counted modulo 2^32. */
+ * its state is not told again. Arrivals are counted modulo 2^32. One stop is not told by epoll at all: with the
+ * kernel's TLS on the socket a read ends before a record that is no data, and the next gmpt_read then waits for more to
+ * come before it fails as it would have; gmpt_recvmsg, which such records are read by, never waits so. */
 #define _GNU_SOURCE
 #include "netpoll.h"
 
