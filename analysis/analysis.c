@@ -241,7 +241,7 @@ int analysis_finish(struct analysis *analysis)
         &analysis->waits.sites,    &analysis->waits.locks,    &analysis->wakeups.futile,
         &analysis->wakeups.herds,  &analysis->runs.preempted, &analysis->lateness.starts,
         &analysis->lateness.lines, &analysis->calls.sites,    &analysis->lives.starts,
-        &analysis->kernel.stopped, &analysis->kernel.blocked,
+        &analysis->kernel.stopped, &analysis->kernel.blocked, &analysis->kernel.faults.sites,
     };
     for (size_t i = 0; i < sizeof sorted / sizeof sorted[0] && !result; i++)
         if (distributions_sort(sorted[i], false) < 0)

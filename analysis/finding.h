@@ -21,6 +21,7 @@
     KIND(THROTTLED, "quota_throttling", "ns")                                                                          \
     KIND(QUEUED, "kernel_starvation", "ns")                                                                            \
     KIND(CROSS, "needless_cross_cpu_wakes", "wakes_per_s")                                                             \
+    KIND(FAULTS, "page_fault_storm", "faults_per_s")                                                                   \
     KIND(STARVATION, "p_starvation", "ns")                                                                             \
     KIND(LATE, "long_scheduling_wait", "ns")
 
@@ -71,6 +72,7 @@ struct finding_limits {
     int64_t neighbour_ns;    /* another program took so much from Gs that ran, in all, */
     uint64_t neighbour_percent; /* and this part of the time that they ran */
     uint64_t cross_wakes_per_s; /* threads woken on other CPUs by who slept at once, for a tenth of a second */
+    uint64_t faults_per_s;      /* page faults of one place, for a second */
     int64_t at_once_ns; /* who runs less than that before it waits again for the same was woken in vain; who runs less
                            after it woke a thread slept at once */
 };
@@ -80,7 +82,7 @@ struct finding_limits {
         .hog_ns = 20000000, .late_ns = 5000000, .starved_ns = 10000000, .switches_per_s = 2000, .calls_per_s = 10000,  \
         .herd_gs = 8, .convoy_waiters = 4, .spawned_gs = 1000, .at_once_ns = 10000, .blocked_ns = 5000000,             \
         .queued_ns = 20000000, .throttled_ns = 20000000, .neighbour_ns = 20000000, .neighbour_percent = 5,             \
-        .cross_wakes_per_s = 2000                                                                                      \
+        .cross_wakes_per_s = 2000, .faults_per_s = 20000                                                               \
     }
 
 /* Of a kind the FINDINGS_EACH worst are kept. */

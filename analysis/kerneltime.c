@@ -24,6 +24,7 @@ void kerneltime_clear(struct kerneltime *kernel)
     table_clear(&kernel->by_name);
     kernelgs_clear(&kernel->gs);
     crosswakes_clear(&kernel->crosswakes);
+    pagefaults_clear(&kernel->faults);
     for (size_t i = 0; kernel->threads.slots && i <= kernel->threads.mask; i++)
         free(kernel->threads.slots[i].entry);
     table_clear(&kernel->threads);
@@ -227,6 +228,18 @@ static int interval_add(struct kerneltime *kernel, const struct kernel_interval 
     return running_add(kernel, interval, doing, blocked_ns, queued_ns, &options->limits, alias);
 }
 
+static int faults_add(struct kerneltime *kernel, const struct gmpt_event *event,
+                      const struct analysis_options *options, const struct intervals *intervals,
+                      struct stackalias *alias)
+{
+    const struct interval *doing = event->g ? intervals_now(intervals, event->g) : NULL;
+    if (event->time_ns < options->from_ns || event->time_ns >= options->to_ns)
+        return 0;
+    if (options->filter && (!doing || !filter_match(options->filter, &options->names, doing)))
+        return 0;
+    return pagefaults_add(&kernel->faults, event, doing ? doing->g : NULL, alias);
+}
+
 /* ---- Events ------------------------------------------------------------------------------------------------------ */
 
 /* At most what can be added up. */
@@ -269,6 +282,10 @@ int kerneltime_add(struct kerneltime *kernel, const struct gmpt_event *event, co
     struct kernel_interval interval;
     int result = kernelgs_add(&kernel->gs, event, intervals);
     result = result ? result : told_add(kernel, event);
+    if (result)
+        return result;
+    if (event->type == GMPT_EVENT_kernel_faults)
+        result = faults_add(kernel, event, options, intervals, alias);
     if (result)
         return result;
     int complete = kernelintervals_add(&kernel->joined, event, &interval);
@@ -411,5 +428,6 @@ int kerneltime_finish(struct kerneltime *kernel, const struct finding_limits *li
     throttling_find(kernel, limits, findings);
     result = queues_find(kernel, limits, findings);
     result = result ? result : crosswakes_finish(&kernel->crosswakes, limits, findings);
+    result = result ? result : pagefaults_finish(&kernel->faults, limits, findings);
     return result ? result : blocks_find(kernel, limits, findings);
 }

@@ -18,6 +18,7 @@
 #include "crosswakes.h"
 #include "distribution.h"
 #include "finding.h"
+#include "pagefaults.h"
 #include "piece.h"
 
 #include "trace/filter.h"
@@ -84,6 +85,7 @@ struct kerneltime {
     size_t neighbour_count;
     struct kerneltime_usage usage;
     struct crosswakes crosswakes;
+    struct pagefaults faults;
     struct kerneltime_open open;
 
     struct kernelintervals joined;

@@ -13,16 +13,23 @@ struct rate {
     int64_t peak_begin_ns; /* when that one began */
 };
 
-static inline void rate_add(struct rate *rate, int64_t time_ns, int64_t window_ns)
+static inline void rate_add_many(struct rate *rate, int64_t time_ns, int64_t window_ns, uint64_t count)
 {
     if (rate->count == 0 || time_ns - rate->begin_ns >= window_ns) {
         rate->begin_ns = time_ns;
         rate->count = 0;
     }
-    if (++rate->count > rate->peak_count) {
+    if (__builtin_add_overflow(rate->count, count, &rate->count))
+        rate->count = UINT64_MAX;
+    if (rate->count > rate->peak_count) {
         rate->peak_count = rate->count;
         rate->peak_begin_ns = rate->begin_ns;
     }
+}
+
+static inline void rate_add(struct rate *rate, int64_t time_ns, int64_t window_ns)
+{
+    rate_add_many(rate, time_ns, window_ns, 1);
 }
 
 static inline uint64_t rate_peak(const struct rate *rate, int64_t window_ns)

@@ -93,6 +93,7 @@ static int limit_read(struct finding_limits *limits, const char *text)
         { finding_name(FINDING_THROTTLED), &limits->throttled_ns, NULL },
         { finding_name(FINDING_NEIGHBOUR), &limits->neighbour_ns, NULL },
         { finding_name(FINDING_CROSS), NULL, &limits->cross_wakes_per_s },
+        { finding_name(FINDING_FAULTS), NULL, &limits->faults_per_s },
         { finding_name(FINDING_SPAWNING), NULL, &limits->spawned_gs },
         { "at_once", &limits->at_once_ns, NULL },
     };
@@ -199,6 +200,7 @@ static int trace_read(struct analyze *analyze, const struct analyze_options *opt
     int result, failed = 0;
     reading_begin(&reading, load->trace);
     while (!failed && (result = gmpt_trace_next(load->trace, &event)) > 0) {
+        place_code_event(load->places, &event); /* before the sections ask which stacks mean the same */
         failed = summary_add(load->summary, &event);
         if (!failed)
             failed = analysis_add(analyze->analysis, &event);
@@ -286,7 +288,6 @@ static int analyze_run(int argc, char **argv)
     if (status == CLI_OK)
         status = trace_read(&analyze, &options);
     if (status == CLI_OK) {
-        analyze_kernel_look(&analyze);
         if (options.load.json)
             analyze_json(&analyze);
         else
@@ -325,8 +326,8 @@ const struct cli_command command_analyze = {
             "                    thundering_herd=8, lock_convoy=4,\n"
             "                    unbounded_spawning=1000, blocked_processor=5ms,\n"
             "                    kernel_starvation=20ms, quota_throttling=20ms,\n"
-            "                    noisy_neighbour=20ms, needless_cross_cpu_wakes=2000;\n"
-            "                    at_once=10us\n"
+            "                    noisy_neighbour=20ms, needless_cross_cpu_wakes=2000,\n"
+            "                    page_fault_storm=20000; at_once=10us\n"
             "  --fail-on=KIND    exit status 1 when there is such a finding; any: of any kind\n"
             "  --stuck=T         a goroutine that waits for others for T or longer, without a\n"
             "                    deadline, counts as stuck: 500ms, 2s, 1m; the default is\n"

@@ -33,7 +33,6 @@ void analyze_own(const struct analyze *analyze);
 void analyze_cpu(const struct analyze *analyze);
 void analyze_suspects(const struct analyze *analyze);
 void analyze_kernel(const struct analyze *analyze);
-void analyze_kernel_look(const struct analyze *analyze); /* before anything of the kernel's side is printed */
 
 /* The sentence of a finding, without where and when. */
 void analyze_finding_text(const struct analyze *analyze, const struct finding *finding, char *text, size_t size);

@@ -120,6 +120,13 @@ void analyze_finding_text(const struct analyze *analyze, const struct finding *f
                  finding->fn ? fn : "a thread with no goroutine", cli_count(a, value), cli_count(b, finding->times),
                  cli_plural(finding->times));
         return;
+    case FINDING_FAULTS:
+        snprintf(text, size,
+                 "up to %s page faults a second %s, %s in all; memory that is used again, touched before it matters "
+                 "(MAP_POPULATE) or of huge pages (MADV_HUGEPAGE) has fewer",
+                 cli_count(a, value), place_of_stack(places, at, finding->stack, finding->fn),
+                 cli_count(b, finding->times));
+        return;
     case FINDING_KIND_COUNT:
         break;
     }

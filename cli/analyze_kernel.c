@@ -11,14 +11,6 @@
 static const char *const loss_names[GMPT_KERNEL_LOSSES] = { "intervals", "starts", "ends",   "notes",   "words",
                                                             "halves",    "usages", "slices", "samples", "faults" };
 
-void analyze_kernel_look(const struct analyze *analyze)
-{
-    const struct distributions *blocked = &analyze->analysis->kernel.blocked;
-    for (size_t i = 0; i < blocked->table.count; i++)
-        if (!blocked->list[i]->key.fn)
-            place_code(analyze->load.places, blocked->list[i]->key.stack);
-}
-
 /* "0", or each kind apart: an interval of which a half is lost is one that nobody has counted. */
 static const char *lost_words(const struct kerneltime *kernel, char *words, size_t size)
 {
@@ -102,6 +94,21 @@ static void blocked_print(const struct analyze *analyze)
     }
 }
 
+static void faults_print(const struct analyze *analyze)
+{
+    const struct pagefaults *faults = &analyze->analysis->kernel.faults;
+    char a[32], b[32], at[PLACE_TEXT_BYTES], text[CLI_COLUMNS * 4 + 1];
+    if (faults->count)
+        printf("  %-53s %10s\n", "page faults", cli_count(a, faults->count));
+    for (size_t i = 0; i < faults->sites.table.count && i < analyze->rows; i++) {
+        const struct distribution *site = faults->sites.list[i];
+        place_of_stack(analyze->load.places, at, site->key.fn ? 0 : site->key.stack, site->key.fn);
+        printf("    %-51s %10s  up to %s a second\n", cli_text(text, sizeof text, at, 51),
+               cli_count(a, (uint64_t)site->histogram.total),
+               cli_count(b, rate_peak(&site->rate, PAGEFAULTS_WINDOW_NS)));
+    }
+}
+
 static void usage_print(const struct kerneltime *kernel)
 {
     const struct kerneltime_usage *usage = &kernel->usage;
@@ -144,6 +151,7 @@ void analyze_kernel(const struct analyze *analyze)
         sum_print("not known", &kernel->sums[KERNELTIME_NOT_KNOWN], -1);
     open_print(kernel);
     neighbours_print(analyze);
+    faults_print(analyze);
     if (kernel->tier < GMPT_KERNEL_BPF)
         puts("  not known: how long who was blocked was in queue then, the system calls, who\n"
              "  had the CPU, and who woke a thread; goroutines are those of our own trace");
@@ -219,6 +227,27 @@ static void stopped_json(const struct analyze *analyze)
     fputs(stopped->table.count ? "\n   ]" : "]", stdout);
 }
 
+static void faults_json(const struct analyze *analyze)
+{
+    const struct pagefaults *faults = &analyze->analysis->kernel.faults;
+    struct places *places = analyze->load.places;
+    printf(",\n   \"page_faults\": {\"count\": %" PRIu64 ", \"places\": [", faults->count);
+    for (size_t i = 0; i < faults->sites.table.count; i++) {
+        const struct distribution *site = faults->sites.list[i];
+        printf("%s\n    {\"count\": %" PRId64 ", \"most_per_s\": %" PRIu64 ", \"most_begin_ns\": %" PRId64
+               ", \"goroutine\": %" PRIu64 ", \"address\": \"0x%" PRIx64 "\", \"function\": ",
+               i ? "," : "", site->histogram.total, rate_peak(&site->rate, PAGEFAULTS_WINDOW_NS),
+               site->rate.peak_begin_ns, site->worst_g, site->worst_object);
+        place_function_json(places, stdout, site->key.fn);
+        fputs(", \"stack\": ", stdout);
+        place_json(places, stdout, site->key.fn ? 0 : site->key.stack);
+        fputs(", \"create_stack\": ", stdout);
+        place_json(places, stdout, site->key.fn ? site->key.stack : 0);
+        putchar('}');
+    }
+    fputs(faults->sites.table.count ? "\n   ]}" : "]}", stdout);
+}
+
 void analyze_kernel_json(const struct analyze *analyze)
 {
     const struct kerneltime *kernel = &analyze->analysis->kernel;
@@ -245,5 +274,6 @@ void analyze_kernel_json(const struct analyze *analyze)
     neighbours_json(kernel);
     stopped_json(analyze);
     blocked_json(analyze);
+    faults_json(analyze);
     fputs("},\n", stdout);
 }

@@ -68,6 +68,14 @@ void place_code(struct places *places, uint32_t stack)
     places->code[stack / 8] |= (uint8_t)(1 << stack % 8);
 }
 
+void place_code_event(struct places *places, const struct gmpt_event *event)
+{
+    if (event->type == GMPT_EVENT_kernel_stack)
+        place_code(places, (uint32_t)event->kernel_stack.stack);
+    else if (event->type == GMPT_EVENT_kernel_faults)
+        place_code(places, (uint32_t)event->kernel_faults.stack);
+}
+
 static bool stack_is_code(const struct places *places, uint32_t stack)
 {
     return stack / 8 < places->code_room && places->code[stack / 8] & 1 << stack % 8;

@@ -36,6 +36,8 @@ size_t place_frames(struct places *places, uint32_t stack, struct place_frame fr
 /* This stack is one of code that was executed, not of a call of the runtime: its innermost frames are shown, too. To be
  * said before the stack is first asked for. When memory is short nothing happens. */
 void place_code(struct places *places, uint32_t stack);
+/* The same of the stacks that an event of the kernel's side has, if it has some. */
+void place_code_event(struct places *places, const struct gmpt_event *event);
 
 /* The G function that begins at this address, with the line where it begins. */
 struct place_frame place_function_frame(struct places *places, uint64_t fn);

@@ -168,6 +168,8 @@ void recordkernel_tell(const struct recordkernel *kernel, const struct recorder 
     if (tier == GMPT_KERNEL_BPF && kernel->stack_ns && kernelside_unable(kernel->side) & KERNELSIDE_UNNAMED)
         fprintf(stderr, "[ gmptrace record: not known: where in the kernel, which does not show where its functions "
                         "lie; to have it: CAP_SYSLOG ]\n");
+    if (tier == GMPT_KERNEL_BPF && kernelside_unable(kernel->side) & KERNELSIDE_UNFAULTED)
+        fputs("[ gmptrace record: not known: page faults, of which this kernel does not tell ]\n", stderr);
     const struct kernelside_lack *lack = kernelside_better(kernel->side);
     if (lack)
         lack_tell(lack, tier == GMPT_KERNEL_OFF ? "nothing of the kernel's side, not even by " : "not by ");

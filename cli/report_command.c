@@ -156,6 +156,7 @@ static int interval_begun(void *taking_arg, const struct interval *interval)
 static int event_take(struct taking *taking, const struct gmpt_event *event)
 {
     struct report *report = taking->report;
+    place_code_event(report->load.places, event);
     int result = summary_add(report->load.summary, event);
     result = result ? result : heatmap_event(report->heatmap, event);
     result = result ? result : report_flame_event(report->flame, event);

@@ -120,10 +120,7 @@ static int64_t by_string(struct report_kernel *kernel, const struct kernel_inter
 static int64_t key_number(struct report_kernel *kernel, const struct kernel_interval *interval,
                           const struct interval *doing)
 {
-    struct report *report = kernel->report;
     int64_t by = by_string(kernel, interval);
-    if (interval->stack)
-        place_code(report->load.places, interval->stack);
     struct stop_key key = {
         .fn = doing ? doing->g->fn : 0,
         .create_stack = doing ? doing->g->create_stack : 0,

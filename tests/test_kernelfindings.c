@@ -38,7 +38,7 @@ static void made_begin(int tier, const char *own)
     used = own_count = kernel_count = 0;
     now_ns = 0;
     put("pid 7\np_count 1\nclock_kind monotonic\n%sframe\nclock 1000 500000 1700000000000000000\n"
-        "stack 0 1 0x1010 0x1011\nstack 2 1 0x1030 0x1031\n"
+        "stack 0 1 0x1010 0x1011\nstack 2 1 0x1030 0x1031\nstack 2 2 0x1040 0x1031\n"
         "events ring=0 sequence=0 offset=0 base=1000 g=0 seq=0 tid=70 lost=0\n"
         "  0 proc_start tid=70\n  10 go_create g=1 fn=0x10 stack=1\n  10 go_start g=1 seq=2\n%s",
         head, own);
@@ -265,6 +265,69 @@ TEST(kernelfindings, a_wake_is_not_needless_where_the_waker_goes_on_or_its_cpu_i
     ck_assert(!finds(CROSS, "--limit needless_cross_cpu_wakes=1"));
 }
 
+/* ---- Page faults ------------------------------------------------------------------------------------------------- */
+
+/* Ten records of thread 70, a tenth of a second apart, make `count` page faults of this stack. */
+static void faulted(int64_t count, int stack)
+{
+    for (int i = 1; i <= 10; i++) {
+        put("  %lld kernel_faults tid=70 g=1 doing=2 count=%lld address=0x7000 stack=%d\n", 100 * MS,
+            (long long)(i < 10 ? count / 10 : count - count / 10 * 9), stack);
+        kernel_count++;
+    }
+}
+
+#define STORM "page_fault_storm"
+
+TEST(kernelfindings, page_faults_of_one_line_are_a_storm_from_20000_in_a_second_on)
+{
+    made_begin(3, "");
+    faulted(20000, 1);
+    faulted(5000, 2);
+    made_end(3000 * MS);
+    ck_assert(finds(STORM, ""));
+    exported_has(exported_out, "  warning up to 20,000 page faults a second at 0x1030, 20,000 in all; memory\n");
+    exported_has(exported_out, "MAP_POPULATE");
+    exported_has(exported_out, "(at 100 ms, G1)");
+    made_begin(3, "");
+    faulted(19999, 1);
+    faulted(19999, 2); /* another line, though of the same caller */
+    made_end(3000 * MS);
+    ck_assert(!finds(STORM, ""));
+    ck_assert(finds(STORM, "--limit page_fault_storm=19999"));
+    ck_assert_int_eq(exported_run("$GMPTRACE analyze --section kernel"), 0);
+    exported_has(exported_out, "  page faults                                               39,998\n");
+    exported_has(exported_out, "    at 0x1040 ");
+    exported_has(exported_out, " 19,999  up to 19,999 a second\n");
+}
+
+TEST(kernelfindings, page_faults_of_two_seconds_are_no_storm_of_one)
+{
+    made_begin(3, "");
+    faulted(15000, 1);
+    faulted(15000, 1);
+    made_end(3000 * MS);
+    ck_assert(!finds(STORM, ""));
+    ck_assert_int_eq(exported_run("$GMPTRACE analyze --json"), 0);
+    exported_has(exported_out, "\"page_faults\": {\"count\": 30000, \"places\": [\n    {\"count\": 30000, "
+                               "\"most_per_s\": 15000, \"most_begin_ns\": 100000000, \"goroutine\": 1, \"address\": "
+                               "\"0x7000\", ");
+}
+
+/* Without its stack it is known by where its goroutine was started; a window and a filter choose. */
+TEST(kernelfindings, page_faults_of_an_unknown_place_count_for_their_goroutine)
+{
+    made_begin(3, "");
+    faulted(20000, 0);
+    made_end(3000 * MS);
+    ck_assert(finds(STORM, ""));
+    exported_has(exported_out, "20,000 page faults a second in 0x10 (line not known), 20,000 in\n");
+    exported_has(exported_out, "started at 0x1011)");
+    ck_assert(!finds(STORM, "--from 200ms"));
+    ck_assert(finds(STORM, "--filter g=1"));
+    ck_assert(!finds(STORM, "--filter g=2"));
+}
+
 /* ---- What is not told -------------------------------------------------------------------------------------------- */
 
 static void section(void) { ck_assert_int_eq(exported_run("COLUMNS=80 $GMPTRACE analyze --section kernel"), 0); }
@@ -346,8 +409,10 @@ TEST(kernelfindings, lengths_and_numbers_that_cannot_be_do_no_harm)
         "  5 kernel_lost what=99 count=18446744073709551615\n  5 kernel_lost what=0 count=18446744073709551615\n"
         "  5 kernel_lost what=3 count=18446744073709551615\n  5 kernel_thread tid=0 ended=9\n"
         "  5 kernel_usage tid=70 span_ns=18446744073709551615 ran_ns=18446744073709551615 "
-        "queue_ns=18446744073709551615 slices=18446744073709551615\n");
-    kernel_count += 11;
+        "queue_ns=18446744073709551615 slices=18446744073709551615\n"
+        "  5 kernel_faults tid=70 g=77 doing=99 count=18446744073709551615 address=0xffffffffffffffff stack=99\n"
+        "  5 kernel_faults tid=0 g=1 doing=0 count=18446744073709551615 address=0x0 stack=99\n");
+    kernel_count += 13;
     made_end(1000 * MS);
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
         ck_assert_msg(exported_run("$GMPTRACE %s > out", commands[i]) == 0, "%s: %s", commands[i], exported_err);

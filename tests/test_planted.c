@@ -116,6 +116,21 @@ static const char *sentence(const char *begin)
     return "";
 }
 
+/* Where the program's source has this text. */
+static int line_of(const char *text)
+{
+    char line[256];
+    int number = 0, found = 0;
+    FILE *file = fopen("tests/programs/planted.c", "r");
+    ck_assert_ptr_nonnull(file);
+    while (fgets(line, sizeof line, file) && ++number)
+        if (strstr(line, text))
+            found = number;
+    fclose(file);
+    ck_assert_int_ne(found, 0);
+    return found;
+}
+
 TEST(planted, a_neighbour_is_named_in_one_sentence_with_the_line)
 {
     KERNEL_RECORD("GMPT_MAXPROCS=1", PROGRAM " crowded");
@@ -132,6 +147,19 @@ TEST(planted, a_call_without_handoff_is_named_in_one_sentence_with_the_line)
     exported_has(said, " at planted.c:");
     exported_has(said, "(flush_to_disk) for up to ");
     exported_has(said, "20 times over 5.00 ms; gmpt_blocking_begin and _end around the call");
+}
+
+TEST(planted, a_storm_of_page_faults_is_named_in_one_sentence_with_the_line)
+{
+    char at[128];
+    KERNEL_RECORD("", PROGRAM " pages");
+    if (strstr(exported_err, "not known: page faults"))
+        SKIP("this kernel does not tell of page faults");
+    const char *said = sentence("  warning up to ");
+    snprintf(at, sizeof at, " page faults a second at planted.c:%d (answer), ", line_of("the storm"));
+    exported_has(said, at);
+    exported_has(said, " in all; memory that is used again, ");
+    exported_has(said, ", G2)"); /* and not the main goroutine */
 }
 
 TEST(planted, a_quota_that_is_used_up)

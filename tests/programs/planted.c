@@ -9,7 +9,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -234,6 +236,33 @@ static void flusher(void *args)
     gmpt_waitgroup_done(&all);
 }
 
+/* ---- pages: new memory for every request, which is given back after it ------------------------------------------- */
+
+#define PAGE 4096
+#define HEAD_PAGES 2
+#define BODY_PAGES 128
+
+static __attribute__((noinline)) void answer(void)
+{
+    size_t bytes = (HEAD_PAGES + BODY_PAGES) * PAGE;
+    volatile char *reply = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (reply == MAP_FAILED || madvise((void *)reply, bytes, MADV_NOHUGEPAGE))
+        abort();
+    for (size_t at = 0; at < HEAD_PAGES * PAGE; at += PAGE)
+        reply[at] = 1;
+    for (size_t at = HEAD_PAGES * PAGE; at < bytes; at += PAGE)
+        reply[at] = 2; /* the storm */
+    munmap((void *)reply, bytes);
+}
+
+static void answerer(void *args)
+{
+    (void)args;
+    for (int i = 0; i < 300; i++)
+        answer();
+    gmpt_waitgroup_done(&all);
+}
+
 /* ---- crowded: another program computes on the only CPU ----------------------------------------------------------- */
 
 static bool neighbour_start(void)
@@ -311,6 +340,8 @@ static int start(void *arg)
         return starve(strcmp(kind, "fed") == 0);
     else if (strcmp(kind, "handoff") == 0)
         start_many(flusher, 1);
+    else if (strcmp(kind, "pages") == 0)
+        start_many(answerer, 1);
     else if (strcmp(kind, "crowded") == 0)
         start_many(crowded, 1);
     else if (strcmp(kind, "none") == 0)
