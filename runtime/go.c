@@ -3,8 +3,8 @@
 #include "go.h"
 
 #include "latency.h"
+#include "mutex.h"
 #include "scheduler.h"
-#include "seat.h"
 #include "timers.h"
 
 #include <string.h>
@@ -39,6 +39,7 @@ static inline __attribute__((always_inline)) struct g *create(struct p *p, enum 
         memcpy((void *)top, start->head, start->head_bytes);
     }
     g->id = next_id(p);
+    g->mutex_who = mutex_who(g);
     g->seq = 0;
     g->flags = (uint8_t)options->flags;
     g->prefers_p = (int16_t)options->p;

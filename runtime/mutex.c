@@ -8,7 +8,7 @@
  * are no modes, and newcomers behave the same at all times.
  *
  *     word = who holds it | WOKEN | WAITERS
- *     who  = (seat of the G + 1) << 41 | id of the G (39 bits) << 2, or 0 if it is free
+ *     who  = the G's mutex_who (mutex.h), or 0 if it is free
  *
  *     lock     CAS 0 -> who, or from free with flags to who with the same flags
  *     unlock   CAS who -> 0, flags kept, if there are no waiters or one of them is on its way; else unlock_slow
@@ -46,16 +46,16 @@
  *
  * Rejected: unlocking by a plain store, which would halve the uncontended cost: the unlock would have to look for
  * waiters after the store, in memory that the next owner may have freed, and waiters would need a fence on all CPUs. */
+#include "mutex.h"
 #include "runq.h"
-#include "seat.h"
 #include "waitlist.h"
 
 #define STARVED_NS 1000000
 #define SPIN_ROUNDS 4
 #define SPIN_PAUSES 30
 
-enum { WAITERS = 1, WOKEN = 2, FLAGS = WAITERS | WOKEN, ID_SHIFT = 2, ID_BITS = 39, SEAT_SHIFT = ID_SHIFT + ID_BITS };
-_Static_assert(SEATS_MAX < UINT64_C(1) << (64 - SEAT_SHIFT), "a seat + 1 must fit");
+enum { WAITERS = 1, WOKEN = 2, FLAGS = WAITERS | WOKEN };
+_Static_assert(FLAGS < 1 << MUTEX_ID_SHIFT, "who and flags are apart");
 
 struct mutex {
     ATOMIC(uint64_t) word;
@@ -74,20 +74,18 @@ enum { OWNED, TRY_AGAIN }; /* what a waiter is woken with */
 static struct mutex *of(struct gmpt_mutex *mutex) { return (struct mutex *)mutex; }
 static inline uint64_t who_holds(uint64_t word) { return word & ~(uint64_t)FLAGS; }
 
-static inline uint64_t held_by(const struct g *g)
+static inline struct g_slot *holder_slot(uint64_t word)
 {
-    return ((uint64_t)g->seat + 1) << SEAT_SHIFT | g->id << (64 - ID_BITS) >> (64 - ID_BITS - ID_SHIFT);
+    return &trace_segment.registry[(word >> MUTEX_SEAT_SHIFT) - 1];
 }
-
-static inline struct g_slot *holder_slot(uint64_t word) { return &trace_segment.registry[(word >> SEAT_SHIFT) - 1]; }
 
 /* The id of the G that holds it. A seat's ids only grow, and it had this one now or before. */
 static uint64_t id_of(uint64_t word)
 {
     if (who_holds(word) == 0)
         return 0;
-    const uint64_t span = UINT64_C(1) << ID_BITS;
-    uint64_t id = load_relaxed(&holder_slot(word)->id), low = word >> ID_SHIFT & (span - 1);
+    const uint64_t span = UINT64_C(1) << MUTEX_ID_BITS;
+    uint64_t id = load_relaxed(&holder_slot(word)->id), low = word >> MUTEX_ID_SHIFT & (span - 1);
     uint64_t candidate = (id & ~(span - 1)) | low;
     return candidate > id && candidate >= span ? candidate - span : candidate;
 }
@@ -101,9 +99,9 @@ static inline bool try_alone(struct mutex *mutex, struct m *m)
     uint64_t word = load_acquire(&mutex->word); /* A: with the unlock of a G that lost its P */
     bool taken = who_holds(word) == 0;
     if (likely(word == 0)) /* what is stored does not wait for what was loaded */
-        store_relaxed(&mutex->word, held_by(m->current));
+        store_relaxed(&mutex->word, m->mutex_who);
     else if (taken)
-        store_relaxed(&mutex->word, word | held_by(m->current));
+        store_relaxed(&mutex->word, word | m->mutex_who);
     leave_quick(m);
     return taken;
 }
@@ -116,7 +114,7 @@ static inline __attribute__((always_inline)) bool try_fast(struct mutex *mutex)
         return try_alone(mutex, m);
     if (unlikely(load_relaxed(&m->attention) & ~(uint32_t)ATTENTION_LOCKED))
         return false;
-    uint64_t word = 0, mine = held_by(m->current);
+    uint64_t word = 0, mine = m->mutex_who;
     if (likely(cas_acquire(&mutex->word, &word, mine))) /* A */
         return true;
     return who_holds(word) == 0 && cas_acquire(&mutex->word, &word, word | mine); /* A */
@@ -127,7 +125,7 @@ static bool try_barging(struct mutex *mutex, struct g *g, uint64_t *word)
 {
     *word = load_relaxed(&mutex->word);
     while (who_holds(*word) == 0) {
-        if (cas_acquire(&mutex->word, word, *word | held_by(g))) /* A */
+        if (cas_acquire(&mutex->word, word, *word | g->mutex_who)) /* A */
             return true;
     }
     return false;
@@ -137,7 +135,7 @@ static bool try_barging(struct mutex *mutex, struct g *g, uint64_t *word)
 static bool owner_runs(uint64_t word)
 {
     struct g_slot *slot = holder_slot(word);
-    if ((load_relaxed(&slot->id) ^ word >> ID_SHIFT) << (64 - ID_BITS))
+    if ((load_relaxed(&slot->id) ^ word >> MUTEX_ID_SHIFT) << (64 - MUTEX_ID_BITS))
         return false; /* it has ended */
     enum g_state state = g_status_state(load_relaxed(&slot->status));
     return state == G_RUNNING || state == G_PREEMPTED;
@@ -164,7 +162,7 @@ static bool take_or_mark_locked(struct mutex *mutex, struct g *g, bool woken, bo
     do {
         uint64_t flags = waiters_flag_locked(mutex) | (woken ? 0 : word & WOKEN);
         take = who_holds(word) == 0;
-        next = take ? held_by(g) | flags : (word & ~(uint64_t)FLAGS) | flags | (waits ? WAITERS : 0);
+        next = take ? g->mutex_who | flags : (word & ~(uint64_t)FLAGS) | flags | (waits ? WAITERS : 0);
     } while (!cas_acquire(&mutex->word, &word, next)); /* A, B */
     return take;
 }
@@ -263,12 +261,9 @@ static inline bool free_alone(struct mutex *mutex, struct m *m)
 {
     if (unlikely(!enter_quick(m, ATTENTION_TAKING | ATTENTION_TAKEN)))
         return false;
-    uint64_t word = load_relaxed(&mutex->word), flags = word & FLAGS;
-    bool freed = who_holds(word) != 0 && flags != WAITERS;
-    if (likely(freed && flags == 0)) /* as in try_alone */
-        store_release(&mutex->word, 0); /* A */
-    else if (freed)
-        store_release(&mutex->word, flags); /* A */
+    bool freed = load_relaxed(&mutex->word) == m->mutex_who;
+    if (likely(freed))
+        store_release(&mutex->word, 0); /* A; as in try_alone */
     leave_quick(m);
     return freed;
 }
@@ -279,7 +274,9 @@ static inline bool free_fast(struct mutex *mutex)
     if (runq_is_alone())
         return free_alone(mutex, m);
     uint64_t word = load_relaxed(&mutex->word);
-    return likely(who_holds(word) != 0 && (word & FLAGS) != WAITERS) &&
+    if (likely(word == m->mutex_who))
+        return likely(cas_release(&mutex->word, &word, 0)); /* A */
+    return who_holds(word) != 0 && (word & FLAGS) != WAITERS &&
            likely(cas_release(&mutex->word, &word, word & FLAGS)); /* A */
 }
 
@@ -305,7 +302,7 @@ static void wake_and_free(struct mutex *mutex)
         struct g *g = first->g;
         uint64_t flags = waiters_flag_locked(mutex);
         if (now - container_of(first, struct mutex_wait, wait)->since_ns >= STARVED_NS) {
-            set_locked(mutex, held_by(g), flags);
+            set_locked(mutex, g->mutex_who, flags);
             lock_release(&mutex->lock);
             scheduler_ready(m_self()->p, g, OWNED);
             return;

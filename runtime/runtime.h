@@ -45,6 +45,7 @@ struct g {
     struct g_slot *slot;    /* the public half */
     struct g *next;         /* link in whatever list it is in: the global queue, a batch, a free list */
     uint64_t id;
+    uint64_t mutex_who; /* see mutex.h */
     uint32_t seq; /* transition number, as in the slot */
     uint32_t seat;
     int saved_errno;
@@ -88,6 +89,7 @@ typedef void after_switch_fn(struct m *m, struct g *from, void *arg);
 struct m {
     struct context g0; /* the scheduler's context: the thread's own stack */
     struct g *current; /* the G that runs on this M */
+    uint64_t mutex_who; /* and as what it holds a mutex */
     ATOMIC(uint64_t) word; /* see m_word_make; written by this M */
     struct p *p;       /* NULL while parked or in a call whose P may be retaken */
     struct p *call_p;  /* in a blocking call: the P that it had */

@@ -83,6 +83,7 @@ static inline void begin_run(struct m *m, struct p *p, struct g *g, bool inherit
         store_relaxed(&p->tick, load_relaxed(&p->tick) + 1);
     p->current = g;
     m->current = g;
+    m->mutex_who = g->mutex_who;
     m_tell(m, g, G_RUNNING);
 }
 
