@@ -1,9 +1,8 @@
 /* Page faults by where they were: how many, and how many a second.
  *
- * The kernel's side does not tell of each: a record has the number of a thread's since the record before, with place
- * and address of the last. A thread makes one a millisecond at most, and at once when it made none for so long, so what
- * a record counts is that one fault and those of less than a millisecond before; they all count where the last one was.
- * Sums are exact, and places are so for whatever makes many. Of a thread's last faults nobody knows where they were.
+ * A record of the kernel's side tells of one fault, with its place, and how many of its thread's it stands for: when
+ * they are few each is told, when they are many one of some, chosen at random. So sums are exact, and places are so of
+ * few, and within some percent of many. Of what a thread made last, before it ended, nobody knows where that was.
  *
  * What is a storm is judged by a whole second: memory that is touched for the first time as a program starts is often
  * thousands of pages in some milliseconds, and no fault of anybody's. */

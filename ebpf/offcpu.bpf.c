@@ -597,7 +597,24 @@ int on_sample(void *context)
     return 0;
 }
 
-/* In user mode. Few are told of by themselves: the next one tells how many there were, once a while has passed. */
+/* How many faults the next record stands for, on average. */
+static __always_inline __u32 fault_period(struct offcpu_slot *slot, __u64 now_ns)
+{
+    __u64 lasted_ns = now_ns - slot->faults_since_ns;
+    __u32 period = slot->faults_period, records = slot->faults_records + 1;
+    if (lasted_ns >= OFFCPU_FAULTS_NS && records < OFFCPU_FAULTS_TOLD / 2)
+        period = lasted_ns < 16 * (__u64)OFFCPU_FAULTS_NS ? period >> (lasted_ns / OFFCPU_FAULTS_NS) : 1;
+    else if (records >= OFFCPU_FAULTS_TOLD && period < OFFCPU_FAULTS_PERIOD_MAX)
+        period *= 2;
+    if (lasted_ns >= OFFCPU_FAULTS_NS || records >= OFFCPU_FAULTS_TOLD) {
+        slot->faults_since_ns = now_ns;
+        records = 0;
+    }
+    slot->faults_records = records;
+    return slot->faults_period = period ? period : 1;
+}
+
+/* In user mode. */
 SEC("tp_btf/page_fault_user")
 int BPF_PROG(on_fault, unsigned long address, struct pt_regs *registers)
 {
@@ -609,10 +626,10 @@ int BPF_PROG(on_fault, unsigned long address, struct pt_regs *registers)
         return 0;
     slot->fault_ip = instruction_of(registers);
     slot->fault_address = address;
-    slot->faults++;
-    __u64 now_ns = bpf_ktime_get_ns();
-    if (now_ns - slot->faults_told_ns < OFFCPU_FAULTS_NS)
+    if (++slot->faults < slot->faults_next)
         return 0;
+    __u32 period = fault_period(slot, bpf_ktime_get_ns());
+    slot->faults_next = slot->faults + 1 + (period > 1 ? bpf_get_prandom_u32() % (2 * period - 1) : 0);
     struct offcpu_stacked *stacked = stacked_reserve(OFFCPU_FAULTS);
     if (!stacked)
         return 0;
@@ -622,7 +639,6 @@ int BPF_PROG(on_fault, unsigned long address, struct pt_regs *registers)
     stacked->record.argument = address;
     stacked->record.off_ns = slot->faults - slot->faults_told;
     slot->faults_told = slot->faults;
-    slot->faults_told_ns = now_ns;
     stack_copy(ctx, task, &stacked->stack);
     bpf_ringbuf_submit(stacked, BPF_RB_NO_WAKEUP);
     return 0;

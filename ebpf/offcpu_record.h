@@ -23,7 +23,12 @@ enum offcpu_flag {
 };
 
 #define OFFCPU_SLICE_NS 50000 /* shorter ones are not told */
-#define OFFCPU_FAULTS_NS 1000000 /* a thread tells of its page faults so often at most, and as it ends */
+/* Of a thread's page faults each is told, until they are more than so many in this time; then one of some, chosen at
+ * random: whichever came first after a while would stand for others elsewhere. As the thread ends it tells of the
+ * rest. */
+#define OFFCPU_FAULTS_TOLD 32u
+#define OFFCPU_FAULTS_NS 10000000
+#define OFFCPU_FAULTS_PERIOD_MAX 65536u
 #define OFFCPU_NO_SYSCALL (-1)
 #define OFFCPU_CPUS 4096u /* higher ones are not seen */
 #define OFFCPU_WORD_UNKNOWN 15 /* it could not be read */
@@ -109,7 +114,9 @@ struct offcpu_slot {
     __u64 word_at;   /* where its word lies, which never changes; 0 = not known yet */
     __u64 copied_ns; /* when it had used up what it may show of its stack */
     __u64 fault_ip, fault_address; /* of its last page fault */
-    __u64 faults, faults_told, faults_told_ns;
+    __u64 faults, faults_told, faults_next; /* that there were; of these told; which is to be told next */
+    __u64 faults_since_ns;                  /* since when faults_records were told, each for faults_period of them */
+    __u32 faults_records, faults_period;
     __u8 exiting; /* its memory is not, or not for long, mapped as it is switched out */
     __u8 stacked; /* its stack was copied in this interval */
     struct offcpu_record noted; /* valid while off_ns is not 0 */

@@ -160,6 +160,14 @@ TEST(planted, a_storm_of_page_faults_is_named_in_one_sentence_with_the_line)
     exported_has(said, at);
     exported_has(said, " in all; memory that is used again, ");
     exported_has(said, ", G2)"); /* and not the main goroutine */
+    /* 128 of 130 are there; the first two come after a while without any, and must not stand for those before it. */
+    unsigned long long all, there;
+    ck_assert_int_eq(exported_run("$GMPTRACE analyze --json"), 0);
+    const char *told = strstr(exported_out, "\"page_faults\": ");
+    ck_assert_ptr_nonnull(told);
+    int fields = sscanf(told, "\"page_faults\": {\"count\": %llu, \"places\": [ {\"count\": %llu", &all, &there);
+    ck_assert_int_eq(fields, 2);
+    ck_assert_msg(there >= all / 100 * 92, "%llu of %llu there", there, all);
 }
 
 TEST(planted, a_quota_that_is_used_up)
