@@ -12,17 +12,11 @@ static int64_t first_ns;
 static ATOMIC(uint64_t) scale; /* nanoseconds in a tick << SCALE_BITS */
 static bool calibrated;
 
-uint64_t latency_ticks(const struct p *p)
-{
-    const struct ring *ring = p ? &p->ring : NULL;
-    uint32_t epoch = load_relaxed(&trace_segment.header->tracing);
-    bool told = ring && epoch != 0 && ring->epoch == epoch && ring->lost_pending == 0;
-    return (likely(told) ? ring->last_ticks : ring_ticks(clock_kind)) | 1;
-}
+uint64_t latency_clock(void) { return ring_ticks(clock_kind) | 1; }
 
 static void measure(int64_t now_ns)
 {
-    uint64_t ticks = latency_ticks(NULL) - first_ticks;
+    uint64_t ticks = latency_clock() - first_ticks;
     if (ticks > 0 && now_ns > first_ns)
         store_relaxed(&scale, ((uint64_t)(now_ns - first_ns) << SCALE_BITS) / ticks);
 }
@@ -39,7 +33,7 @@ void latency_start(void)
     clock_kind = (enum segment_clock)trace_segment.header->clock;
     latency_count_all(load_relaxed(&trace_segment.header->tracing) != 0);
     first_ns = clock_now_ns();
-    first_ticks = latency_ticks(NULL);
+    first_ticks = latency_clock();
     int64_t now_ns = first_ns;
     while (clock_kind == SEGMENT_CLOCK_TSC && now_ns - first_ns < 20000) /* a first guess, good to a percent */
         now_ns = clock_now_ns();
@@ -61,10 +55,8 @@ void latency_calibrate(int64_t now_ns)
 
 uint32_t latency_bucket(uint64_t ns)
 {
-    if (ns < 4)
-        return (uint32_t)ns;
-    uint32_t octave = 63 - (uint32_t)__builtin_clzll(ns);
-    uint32_t bucket = (octave - 1) * 4 + ((ns >> (octave - 2)) & 3);
+    uint32_t shift = (63 ^ (uint32_t)__builtin_clzll(ns | 4)) - 2; /* one instruction, and one less */
+    uint32_t bucket = shift * 4 + (uint32_t)(ns >> shift);
     return bucket < GMPT_LATENCY_BUCKETS ? bucket : GMPT_LATENCY_BUCKETS - 1;
 }
 
@@ -76,13 +68,22 @@ int64_t gmpt_latency_bucket_ns(int bucket)
     return (int64_t)(4 + bucket % 4) << (octave - 2);
 }
 
-void latency_count(struct p *p, struct g *g)
+static inline void count_until(struct p *p, struct g *g, uint64_t now)
 {
-    uint64_t now = latency_ticks(p), ready = g->ready_ticks;
-    uint64_t ticks = now > ready ? now - ready : 0; /* another CPU's counter may be a little behind */
-    if (ticks > UINT64_MAX >> SCALE_BITS)
-        ticks = UINT64_MAX >> SCALE_BITS;
+    uint64_t ticks = now - g->ready_ticks;
+    if (unlikely(ticks > UINT64_MAX >> SCALE_BITS)) /* another CPU's counter may be a little behind */
+        ticks = (int64_t)ticks < 0 ? 0 : UINT64_MAX >> SCALE_BITS;
     g->ready_ticks = 0;
     ATOMIC(uint64_t) *count = &p->counters.latency[latency_bucket(ticks * load_relaxed(&scale) >> SCALE_BITS)];
     store_relaxed(count, load_relaxed(count) + 1);
+}
+
+static __attribute__((noinline)) void count_by_clock(struct p *p, struct g *g) { count_until(p, g, latency_clock()); }
+
+void latency_count(struct p *p, struct g *g)
+{
+    if (latency_is_told(p))
+        count_until(p, g, p->ring.last_ticks | 1);
+    else
+        count_by_clock(p, g);
 }

@@ -21,15 +21,23 @@ void latency_count_all(bool all);
 /* By sysmon: measures the clock against CLOCK_MONOTONIC. */
 void latency_calibrate(int64_t now_ns);
 
-/* Now, never 0: while tracing, as the last record in p's ring has it. */
-uint64_t latency_ticks(const struct p *p);
+/* What the clock says now, never 0. */
+uint64_t latency_clock(void);
 void latency_count(struct p *p, struct g *g);
+
+/* Whether p's last record is the one of this moment. */
+static inline bool latency_is_told(const struct p *p)
+{
+    const struct ring *ring = &p->ring;
+    uint32_t epoch = load_relaxed(&trace_segment.header->tracing);
+    return likely(epoch != 0 && ring->epoch == epoch && ring->lost_pending == 0);
+}
 
 /* Before the transition to runnable, of which p's ring has been told; NULL = another ring, or none. */
 static inline void latency_runnable(const struct p *p, struct g *g)
 {
     if (unlikely((((g->seq >> 1) + (uint32_t)g->id) & load_relaxed(&latency_mask)) == 0))
-        g->ready_ticks = latency_ticks(p);
+        g->ready_ticks = p && latency_is_told(p) ? p->ring.last_ticks | 1 : latency_clock();
 }
 
 /* The G begins to run on p, whose ring has been told. */
