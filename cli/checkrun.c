@@ -69,6 +69,7 @@ struct follow {
     struct recorder_moment before;
     const char *heap_library; /* to be preloaded; NULL = none */
     bool warned;
+    bool signals_left; /* they end us */
     int64_t ended_ns; /* since when PROG has ended; 0 = it has not */
     int status;
 };
@@ -151,11 +152,27 @@ static int environment_set(void *arg)
 
 /* ---- Judging ----------------------------------------------------------------------------------------------------- */
 
+/* To read a long trace takes its time. Once PROG has ended, whoever asks to stop means us; what a terminal sent to both
+ * of us, of which PROG ended, has come by then. */
+static void meanwhile(void *arg)
+{
+    struct follow *follow = arg;
+    if (follow->signals_left)
+        return;
+    child_look(&follow->child);
+    if (follow->child.ended) {
+        child_signals_leave(&follow->child);
+        follow->signals_left = true;
+    }
+}
+
 static struct leak_source source_of(struct follow *follow, const struct watched *watched)
 {
     return (struct leak_source){ .pid = (uint32_t)watched->pid,
                                  .stuck_ns = follow->run->stuck_ns,
                                  .runaway_ns = follow->run->runaway_ns,
+                                 .meanwhile = meanwhile,
+                                 .meanwhile_arg = follow,
                                  .warned = &follow->warned };
 }
 

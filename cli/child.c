@@ -105,6 +105,14 @@ void child_wait(struct child *child, int64_t ns, void (*on_stop)(void *arg), voi
     child_look(child);
 }
 
+void child_signals_leave(struct child *child)
+{
+    const struct timespec none = { 0, 0 };
+    while (sigtimedwait(&child->waited, NULL, &none) > 0)
+        ;
+    sigprocmask(SIG_SETMASK, &child->old_mask, NULL);
+}
+
 int child_status(const struct child *child)
 {
     int status = child->wait_status;

@@ -33,6 +33,9 @@ void child_look(struct child *child);
  * on, unless the terminal has done so; then on_stop (may be NULL) is called. */
 void child_wait(struct child *child, int64_t ns, void (*on_stop)(void *arg), void *arg);
 
+/* From here on they are as they were before child_signals_take; that have come and nobody has taken are forgotten. */
+void child_signals_leave(struct child *child);
+
 /* Once it has ended: its own status, or 128 + the signal that ended it. */
 int child_status(const struct child *child);
 

@@ -65,16 +65,20 @@ int leak_look_take_trace(struct leak_look *look, struct recorder *recorder, int 
 }
 
 /* Opens the trace in a descriptor: read to its end, and with a summary if one is wanted. */
-static int trace_open(struct load *load, int fd, bool summary)
+static int trace_open(struct load *load, int fd, bool summary, const struct leak_source *source)
 {
     char path[32];
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    struct load_options options = { .path = path, .stuck_ns = SUMMARY_STUCK_BY_END };
+    struct load_options options = { .path = path,
+                                    .stuck_ns = SUMMARY_STUCK_BY_END,
+                                    .meanwhile = source->meanwhile,
+                                    .meanwhile_arg = source->meanwhile_arg };
     if (summary)
         return load_open_quietly(load, &options);
     int status = load_prepare(load, &options), result = 0;
     struct gmpt_event event;
-    while (status == CLI_OK && (result = gmpt_trace_next(load->trace, &event)) > 0)
+    uint32_t count = 0;
+    while (status == CLI_OK && (result = load_next(load, &options, &event, &count)) > 0)
         ;
     if (result < 0)
         cli_error("cannot read what was seen of the process: %s", strerror(-result));
@@ -99,7 +103,7 @@ static int trace_report(const struct leak_look *look, struct leak_report *report
 {
     struct load trace = { 0 };
     size_t before = report->count;
-    int status = trace_open(&trace, look->trace_fd, true);
+    int status = trace_open(&trace, look->trace_fd, true, source);
     if (status == CLI_OK && leak_source_add_trace(report, &trace))
         status = no_memory();
     if (status == CLI_OK && report->count > before)
@@ -115,9 +119,9 @@ int leak_look_report(struct leak_look *look, struct leak_report *report, const s
     bool grows = false;
     if (look->gs_fd < 0)
         return trace_report(look, report, source);
-    int status = trace_open(&gs, look->gs_fd, false);
+    int status = trace_open(&gs, look->gs_fd, false, source);
     if (status == CLI_OK && look->trace_fd >= 0 && leak_source_wants_trace(&gs, &look->verdicts))
-        grows = trace_open(&trace, look->trace_fd, true) == CLI_OK;
+        grows = trace_open(&trace, look->trace_fd, true, source) == CLI_OK;
     if (status == CLI_OK && leak_source_add(report, &gs, &look->verdicts, grows ? &trace : NULL, source))
         status = no_memory();
     if (status == CLI_OK && report->count > before)

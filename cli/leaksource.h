@@ -26,6 +26,8 @@ struct leak_source {
     int64_t stuck_ns;   /* a wait this long is stuck */
     int64_t runaway_ns; /* and a run this long runs away */
     uint64_t scope;     /* only Gs of this scope; 0 = all */
+    void (*meanwhile)(void *arg); /* called now and then while a trace is read; may be NULL */
+    void *meanwhile_arg;
     bool *warned;       /* set once it has been said which modules lack names; NULL: it is not said */
 };
 

@@ -35,10 +35,11 @@ static int summary_read(struct load *load, const struct load_options *options, i
         .canonical_arg = load->alike,
     };
     struct gmpt_event event;
+    uint32_t count = 0;
     load->summary = summary_open(load->trace, &summary_options);
     if (!load->summary)
         return no_memory(options);
-    while ((*last = gmpt_trace_next(load->trace, &event)) > 0)
+    while ((*last = load_next(load, options, &event, &count)) > 0)
         if (summary_add(load->summary, &event))
             return no_memory(options);
     return *last == -ENOMEM || summary_finish(load->summary) ? no_memory(options) : CLI_OK;

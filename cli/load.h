@@ -17,7 +17,11 @@ struct load_options {
     const char *path;
     bool json;
     int64_t stuck_ns; /* SUMMARY_STUCK_BY_END unless given */
+    void (*meanwhile)(void *arg); /* called now and then while the trace is read; may be NULL */
+    void *meanwhile_arg;
 };
+
+#define LOAD_MEANWHILE_EVENTS 0x4000u /* so often */
 
 struct load {
     struct gmpt_trace *trace;
@@ -30,6 +34,15 @@ struct load {
 /* Opens the trace and what shows its places; nothing is read yet, and there is no summary. For a command that reads by
  * itself. Returns CLI_OK or the status to exit with; load_close is due either way. */
 int load_prepare(struct load *load, const struct load_options *options);
+/* Reads the next event of a trace as gmpt_trace_next does; *count is how many there have been. */
+static inline int load_next(const struct load *load, const struct load_options *options, struct gmpt_event *event,
+                            uint32_t *count)
+{
+    if (options->meanwhile && ++*count % LOAD_MEANWHILE_EVENTS == 0)
+        options->meanwhile(options->meanwhile_arg);
+    return gmpt_trace_next(load->trace, event);
+}
+
 /* Reads the whole trace; what is damaged, cut off or lost has been said on standard error. Returns CLI_OK or the status
  * to exit with; load_close is due either way. */
 int load_open(struct load *load, const struct load_options *options);

@@ -206,6 +206,16 @@ TEST(check, a_server_is_judged_while_it_runs)
     exported_has(exported_out, "1. proven: ");
 }
 
+TEST(check, it_can_be_stopped_as_it_reads_of_a_program_that_has_ended)
+{
+    NEED_PROOFS();
+    exported_run("{ $GMPTRACE check -- sh -c 'timeout -s KILL 1 $BUILD/tests/programs/yielders 1000 1000000000; "
+                 "touch ended' 2>told & check=$!; until [ -e ended ]; do sleep 0.02; done; "
+                 "until ! mask=0x$(sed -n 's/^SigBlk:\t//p' /proc/$check/status 2>gone) || [ $mask = 0x ] || "
+                 "[ $((mask & 1 << 14)) = 0 ]; do sleep 0.02; done; kill -TERM $check; wait $check; echo status $?; }");
+    exported_has(exported_out, "status 143\n"); /* 128 + SIGTERM */
+}
+
 TEST(check, wrong_options_are_told_before_anything_runs)
 {
     static const char *const wrong[] = { "--fail-on bad", "--fail-on proven,", "--grace 1", "--every 0s", "--heap x",
