@@ -80,7 +80,7 @@ void seat_clear(struct g *g);
 
 /* A G with a seat: slot, seat, index, stack_class and canary are set, what else it holds is anything. From p's cache if
  * that has one. NULL when there are no more seats. Only the holder of p. */
-static inline struct g *seat_take_owner(struct p *p, enum stack_class class)
+static inline __attribute__((always_inline)) struct g *seat_take_owner(struct p *p, enum stack_class class)
 {
     struct seat_cache *cache = &p->seats[class];
     if (unlikely(cache->count == 0) && !seat_refill_owner(p, class))
