@@ -6,8 +6,6 @@
  * the G takes the others out, each under its channel's lock. */
 #include "chan.h"
 
-#include <string.h>
-
 #define CASES_MAX 64
 #define CASES_FEW 4 /* with so many the frame fits a small stack */
 
@@ -19,22 +17,22 @@ struct select {
     bool parked, expired; /* under chans[0]'s lock */
 };
 
-static void sort_chans(struct select *select, const struct gmpt_select_case *cases, int count)
+/* Fills chans with the channels of the cases; returns how many there are. */
+static int sort_chans(struct gmpt_chan **chans, const struct gmpt_select_case *cases, int count)
 {
-    select->wait.chan_count = 0;
+    int chan_count = 0;
     for (int i = 0; i < count; i++) {
-        int place = select->wait.chan_count;
-        if (!cases[i].chan)
-            continue;
-        while (place > 0 && (uintptr_t)select->wait.chans[place - 1] > (uintptr_t)cases[i].chan)
+        struct gmpt_chan *chan = cases[i].chan;
+        int place = chan_count;
+        while (place > 0 && (uintptr_t)chans[place - 1] > (uintptr_t)chan)
             place--;
-        if (place > 0 && select->wait.chans[place - 1] == cases[i].chan)
+        if (!chan || (place > 0 && chans[place - 1] == chan))
             continue;
-        memmove(&select->wait.chans[place + 1], &select->wait.chans[place],
-                (size_t)(select->wait.chan_count - place) * sizeof select->wait.chans[0]);
-        select->wait.chans[place] = cases[i].chan;
-        select->wait.chan_count++;
+        for (int above = chan_count++; above > place; above--)
+            chans[above] = chans[above - 1];
+        chans[place] = chan;
     }
+    return chan_count;
 }
 
 static void lock_all(struct select *select)
@@ -63,9 +61,8 @@ static void after_unlock_all(struct m *m, struct g *from, void *arg)
 static int try_all_locked(struct gmpt_select_case *cases, int count, struct g **wake)
 {
     *wake = NULL;
-    uint32_t start = count ? random_next(&m_self()->random_state) % (uint32_t)count : 0;
-    for (int i = 0; i < count; i++) {
-        int index = (int)((start + (uint32_t)i) % (uint32_t)count);
+    int index = (int)((uint64_t)random_next(&m_self()->random_state) * (uint32_t)count >> 32);
+    for (int left = count; left > 0; left--, index = index + 1 < count ? index + 1 : 0) {
         struct gmpt_select_case *c = &cases[index];
         if (!c->chan)
             continue;
@@ -138,8 +135,8 @@ static inline __attribute__((always_inline)) int select_within(struct waiter *wa
                                                               enum patience patience, int64_t deadline_ns,
                                                               struct api_site site)
 {
-    struct select select = { .wait.chans = chans, .waiters = waiters };
-    sort_chans(&select, cases, count);
+    struct select select = { .waiters = waiters,
+                             .wait = { .chans = chans, .chan_count = sort_chans(chans, cases, count) } };
     if (select.wait.chan_count == 0)
         return patience == NEVER_WAIT ? -EAGAIN : chan_wait_on_nothing(deadline_ns, site);
     store_relaxed(&select.wait.winner, SELECT_NONE);
