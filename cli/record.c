@@ -82,7 +82,11 @@ static int segment_pass(void *arg)
     snprintf(number, sizeof number, "%d", run->passed_fd);
     snprintf(left_out, sizeof left_out, "%u %x %u", run->wanted.frames_left_out, run->wanted.events_left_out,
              run->wanted.sample_hz);
-    return setenv(SEGMENT_FD_ENV, number, 1) || setenv(SEGMENT_LEFT_OUT_ENV, left_out, 1) ? -1 : 0;
+    if (setenv(SEGMENT_FD_ENV, number, 1) || setenv(SEGMENT_LEFT_OUT_ENV, left_out, 1))
+        return -1;
+    int words = recordkernel_words(&run->kernel) < 0 ? -1 : segfile_passed(recordkernel_words(&run->kernel));
+    snprintf(number, sizeof number, "%d", words);
+    return words < 0 ? unsetenv(SEGMENT_WORDS_ENV) : setenv(SEGMENT_WORDS_ENV, number, 1);
 }
 
 static bool run_ended(const struct run *run) { return run->attach ? run->target_ended : run->child.ended; }
@@ -509,6 +513,7 @@ static int run_whole(struct run *run)
     if (opened)
         return opened;
     run->kernel.sample_hz = run->wanted.sample_hz;
+    run->kernel.starts = !run->attach;
     if ((run->status = recordkernel_open(&run->kernel)))
         goto out;
     if (recordkernel_samples(&run->kernel))

@@ -120,11 +120,18 @@ static int records_poll(void *arg, bool last, struct kernelring *ring)
     return kernelside_poll(kernel->side, last, record_take, &taking);
 }
 
+int recordkernel_words(const struct recordkernel *kernel)
+{
+    return kernel->side && kernel->starts ? kernelside_words(kernel->side) : -1;
+}
+
 int recordkernel_begin(struct recordkernel *kernel, struct recorder *recorder, pid_t pid)
 {
     struct kernelside_lack lack;
     const struct segment_header *header = recorder_segment(recorder)->header;
-    struct kernelside_target target = { pid, header->thread_m_offset, header->m_word_offset };
+    /* What it mapped once was another recorder's, if this one did not start it. */
+    struct kernelside_target target = { pid, header->thread_m_offset, header->m_word_offset,
+                                        kernel->starts ? header->words_at : 0 };
     if (!kernel->side)
         return CLI_OK;
     int result = kernelside_aim(kernel->side, &target, &lack);

@@ -19,6 +19,7 @@ struct recordkernel {
     bool others_hidden;
     int64_t stack_ns; /* of what lasts this long, where in the kernel; 0 = of nothing */
     uint32_t sample_hz; /* CPU samples that are wanted; 0 = none */
+    bool starts;        /* this recorder starts the program, and passes it recordkernel_words */
     struct kernelside *side; /* NULL: off */
     uint64_t intervals, lost, figures, samples;
 };
@@ -30,6 +31,8 @@ int recordkernel_parse(struct recordkernel *kernel, const char *text);
 int recordkernel_open(struct recordkernel *kernel);
 /* After that: whether it takes the CPU samples, so that the program need not. */
 bool recordkernel_samples(const struct recordkernel *kernel);
+/* What the program that is started inherits for the words of its threads; -1 = nothing. */
+int recordkernel_words(const struct recordkernel *kernel);
 /* Once it is recorded. Returns likewise. */
 int recordkernel_begin(struct recordkernel *kernel, struct recorder *recorder, pid_t pid);
 /* At the end: which tier it was, and how to get the next one. */

@@ -131,6 +131,8 @@ static int segfile_make(char path[PATH_MAX])
     return -1;
 }
 
+int segfile_passed(int fd) { return fcntl(fd, F_DUPFD, PASSED_FD_LEAST); }
+
 int segfile_create(char path[PATH_MAX], int *passed_fd, int *own_fd)
 {
     char name[32];
@@ -142,7 +144,7 @@ int segfile_create(char path[PATH_MAX], int *passed_fd, int *own_fd)
     }
     if (low < 0)
         return -errno;
-    *passed_fd = fcntl(low, F_DUPFD, PASSED_FD_LEAST);
+    *passed_fd = segfile_passed(low);
     if (*passed_fd < 0)
         *passed_fd = low;
     else

@@ -15,6 +15,9 @@
  * then a memfd, and on a terminal that is said. Returns 0 or -errno. */
 int segfile_create(char path[PATH_MAX], int *passed_fd, int *own_fd);
 
+/* Another number for fd, by which a program inherits it; -1 with errno. */
+int segfile_passed(int fd);
+
 /* Whether a path, or one with " (deleted)" behind it as in /proc, ends in such a name, and whose it is. */
 bool segfile_name(const char *path, pid_t *recorder);
 

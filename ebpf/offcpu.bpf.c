@@ -2,7 +2,7 @@
  *
  * A switch has two sides. As a thread of ours loses the CPU its memory is mapped, so that is when its word is read and
  * everything is noted in the thread's slot; nothing is told then. As it gets a CPU back there is one record of the
- * whole interval. So a switch costs one read of the clock, one of the program's memory, and one record.
+ * whole interval.
  *
  *     switch out   note when, the word, the system call, who is next
  *     waking       note who wakes it (its word, if it is one of ours)
@@ -16,10 +16,10 @@
  * A call of a helper costs more than what most of them do, the more where returns are slowed down against speculation:
  * reading the clock takes as long as all of a switch's own work. So what each switch needs is in memory that the
  * program reads and writes itself: slots found by a thread's id, lanes of records (struct offcpu_lane), the time that
- * the scheduler itself has just taken (the clock of the CPU's queue), saved registers. The read of the word is the one
- * call that is left. Before, with task storage, a locked ring and the clock, a switch took four times as long. What is
- * long, or rare, goes through a ring and has stacks: the kernel's as it comes back, while it is not running yet; its
- * own only now and then, as it leaves.
+ * the scheduler itself has just taken (the clock of the CPU's queue), saved registers, and words, where the program has
+ * mapped `words`: else a helper reads them, which takes twice as long as all of the rest. What is long, or rare, goes
+ * through a ring and has stacks: the kernel's as it comes back, while it is not running yet; its own only now and then,
+ * as it leaves.
  *
  * A waker may come while the thread is still on its way to sleep. Who that is stays noted over the switch out, which
  * writes other members than a waker does; it counts only if a wakeup follows, before which there is always a waking. A
@@ -32,6 +32,7 @@
  * | lane.head     | switches on its CPU, with interrupts off          | a release, after the record                   |
  * | lane.tail     | the loader                                        | a release, after it has read the record       |
  * | lane.waiting  | anybody                                           | add                                           |
+ * | words         | the program's threads, each its own               | plain; read there, or while it is off the CPU |
  *
  * SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 #include "kernel_types.h"
@@ -56,6 +57,7 @@ const volatile bool has_cast = false;
 volatile __u32 target_pid = OFFCPU_NOBODY;
 volatile __s64 thread_m_offset = 0;
 volatile __u32 m_word_offset = 0;
+volatile __u64 words_at = 0;
 
 struct offcpu_counts counts = {};
 struct offcpu_lane lanes[OFFCPU_CPUS] = {};
@@ -74,6 +76,15 @@ struct {
     __uint(type, BPF_MAP_TYPE_RINGBUF);
     __uint(max_entries, 4 << 20);
 } ring SEC(".maps");
+
+/* What the program writes there is its own affair: it has nothing but this, and only its own words come of it. */
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(map_flags, BPF_F_MMAPABLE);
+    __uint(max_entries, OFFCPU_WORDS);
+    __type(key, __u32);
+    __type(value, struct offcpu_word);
+} words SEC(".maps");
 
 /* A word's state: m_word_make in trace/segment.h. */
 #define OFFCPU_WORD_STATE 15
@@ -180,9 +191,15 @@ static __always_inline __u64 word_read(struct task_struct *task, struct offcpu_s
         return 0;
     if (slot->word_at == 0) {
         /* A thread that has not written there yet need not have that page. */
-        if (bpf_probe_read_user(&m, sizeof m, (void *)(thread_pointer(task) + thread_m_offset)) || m == 0)
+        if (bpf_probe_read_user(&m, sizeof m, (void *)(thread_pointer(task) + thread_m_offset)) || m == 0 ||
+            bpf_probe_read_user(&slot->word_at, sizeof slot->word_at, (void *)(m + word_offset)) || !slot->word_at)
             return 0; /* no M, or not yet */
-        slot->word_at = m + word_offset;
+    }
+    __u64 from = slot->word_at - words_at;
+    if (from < OFFCPU_WORDS * sizeof(struct offcpu_word)) {
+        __u32 at = from / sizeof(struct offcpu_word);
+        const volatile struct offcpu_word *told = bpf_map_lookup_elem(&words, &at);
+        return told ? told->word : OFFCPU_WORD_UNKNOWN;
     }
     if (bpf_probe_read_user(&word, sizeof word, (void *)slot->word_at)) {
         __sync_fetch_and_add(&counts.unread, 1);

@@ -307,11 +307,14 @@ int offcpu_attach(struct offcpu *offcpu)
     return result;
 }
 
+int offcpu_words(const struct offcpu *offcpu) { return bpf_map__fd(offcpu->skeleton->maps.words); }
+
 void offcpu_aim(struct offcpu *offcpu, const struct offcpu_target *target)
 {
     struct offcpu_bpf *skeleton = offcpu->skeleton;
     skeleton->bss->thread_m_offset = target->thread_m_offset;
     skeleton->bss->m_word_offset = target->m_word_offset;
+    skeleton->bss->words_at = target->words_at ? target->words_at : UINT64_MAX;
     /* The program looks at the others only for the process that this names. */
     __atomic_store_n(&skeleton->data->target_pid, (uint32_t)target->pid, __ATOMIC_RELEASE);
 }

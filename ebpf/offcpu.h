@@ -23,6 +23,7 @@ struct offcpu_target {
     /* Where the words of its threads lie, as the header of its segment has it; m_word_offset 0 = there are none. */
     int64_t thread_m_offset;
     uint32_t m_word_offset;
+    uint64_t words_at; /* where it has mapped offcpu_words; 0 = it has not */
 };
 
 struct offcpu;
@@ -38,6 +39,9 @@ int offcpu_open(struct offcpu **offcpu, const struct offcpu_options *options);
 int offcpu_load(struct offcpu *offcpu);
 /* Returns 0 or -errno. */
 int offcpu_attach(struct offcpu *offcpu);
+/* After offcpu_load: a map that the program may have in its memory for the words of its threads, OFFCPU_WORDS of struct
+ * offcpu_word and nothing else. They are then read without a look into that program. */
+int offcpu_words(const struct offcpu *offcpu);
 /* If it was opened to sample, after offcpu_attach: takes CAP_PERFMON. Returns 0 or -errno; what was attached stays. */
 int offcpu_sample(struct offcpu *offcpu);
 /* From here on it watches this program; once. */

@@ -122,6 +122,13 @@ struct offcpu_slot {
     struct offcpu_record noted; /* valid while off_ns is not 0 */
 } __attribute__((aligned(256)));
 
+/* Of a thread, written by itself in memory that is mapped into its program: each has a line of its own. */
+#define OFFCPU_WORDS 4096u
+struct offcpu_word {
+    __u64 word;
+    __u64 reserved[7];
+};
+
 /* All since the program was loaded; the loader reads them while they change. */
 struct offcpu_counts {
     __u64 records[OFFCPU_TYPES]; /* written to the ring, or the lanes */

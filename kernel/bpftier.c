@@ -5,6 +5,7 @@
 #include "kernelside.h"
 
 #include "ebpf/offcpu.h"
+#include "trace/segment.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -79,6 +80,15 @@ static unsigned bpftier_unable(const void *state)
            (offcpu_tells_faults(tier->offcpu) ? 0 : KERNELSIDE_UNFAULTED);
 }
 
+_Static_assert(OFFCPU_WORDS == SEGMENT_WORDS && sizeof(struct offcpu_word) == SEGMENT_WORD_BYTES,
+               "one is written as the other");
+
+static int bpftier_words(const void *state)
+{
+    const struct bpftier *tier = state;
+    return offcpu_words(tier->offcpu);
+}
+
 static int bpftier_aim(void *state, const struct kernelside_target *target, struct kernelside_lack *lack)
 {
     struct bpftier *tier = state;
@@ -87,8 +97,8 @@ static int bpftier_aim(void *state, const struct kernelside_target *target, stru
         kernelside_refuse(lack, "out of memory");
         return -ENOMEM;
     }
-    offcpu_aim(tier->offcpu,
-               &(struct offcpu_target){ target->pid, target->thread_m_offset, target->m_word_offset });
+    offcpu_aim(tier->offcpu, &(struct offcpu_target){ target->pid, target->thread_m_offset, target->m_word_offset,
+                                                      target->words_at });
     return 0;
 }
 
@@ -205,6 +215,7 @@ const struct kernelside_tier kernelside_bpf = {
     .call = SYS_bpf,
     .open = bpftier_open,
     .unable = bpftier_unable,
+    .words = bpftier_words,
     .aim = bpftier_aim,
     .poll = bpftier_poll,
     .close = bpftier_close,

@@ -130,6 +130,11 @@ unsigned kernelside_unable(const struct kernelside *side)
     return KERNELSIDE_UNNAMED | KERNELSIDE_UNSAMPLED | KERNELSIDE_UNFAULTED;
 }
 
+int kernelside_words(const struct kernelside *side)
+{
+    return side->tier < TIERS && tiers[side->tier]->words ? tiers[side->tier]->words(side->state) : -1;
+}
+
 const struct kernelside_lack *kernelside_better(const struct kernelside *side)
 {
     return side->lacking ? &side->better : NULL;

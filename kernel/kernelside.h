@@ -30,6 +30,7 @@ struct kernelside_target {
     /* Where the words of its threads lie, as the header of its segment has it; m_word_offset 0 = there are none. */
     int64_t thread_m_offset;
     uint32_t m_word_offset;
+    uint64_t words_at; /* where it has mapped kernelside_words; 0 = it has not */
 };
 
 /* What is wanted of it beside that; a tier that cannot do it goes without. */
@@ -61,6 +62,7 @@ struct kernelside_tier {
     /* Takes what privileges it needs. Returns 0 with *state, or -errno with *lack filled and nothing left open. */
     int (*open)(void **state, const struct kernelside_options *options, struct kernelside_lack *lack);
     unsigned (*unable)(const void *state); /* after open; NULL: it does nothing of all that */
+    int (*words)(const void *state);       /* after open: kernelside_words; NULL: it has none */
     /* From here on it watches this program. Returns 0, or -errno with *lack filled; it is then to be closed. */
     int (*aim)(void *state, const struct kernelside_target *target, struct kernelside_lack *lack);
     /* Tells all that has come by now, in any order; losses that came since the last poll, too. Does not wait. last: as
@@ -81,6 +83,9 @@ struct kernelside; /* one thread at a time may use it */
  * or for want of memory, -errno with *lack filled. */
 int kernelside_open(struct kernelside **side, int wanted, const struct kernelside_options *options,
                     struct kernelside_lack *lack);
+/* A file that the program may map for the words of its threads (SEGMENT_WORDS), where they are read much faster; -1 =
+ * there is none. The side's, until it is closed. */
+int kernelside_words(const struct kernelside *side);
 /* With auto, a tier that cannot be aimed gives way to the next one. Returns as kernelside_open. */
 int kernelside_aim(struct kernelside *side, const struct kernelside_target *target, struct kernelside_lack *lack);
 

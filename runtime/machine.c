@@ -4,6 +4,7 @@
 #include "machine.h"
 
 #include "futex.h"
+#include "mwords.h"
 #include "netpoll.h"
 #include "pin.h"
 #include "scheduler.h"
@@ -97,6 +98,7 @@ static void make(void *arg)
     if (signal_stack) {
         memset(m, 0, sizeof *m);
         m->signal_stack = signal_stack;
+        m->word_at = mwords_place(&m->word);
         store_relaxed(&m->in_runtime, 1);
         m->given = p;
         m->spinning = spinning;

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "memorymap.h"
 
+#include "mwords.h"
 #include "seat.h"
 #include "start.h"
 #include "stopworld.h"
@@ -202,7 +203,7 @@ static bool is_own_shared(uint64_t start, uint64_t end, const struct given *give
 {
     uint64_t segment = (uint64_t)(uintptr_t)trace_segment.base, bytes = (uint64_t)(uintptr_t)given->bytes;
     return (segment >= start && segment < end) || (start >= segment && start < segment + trace_segment.bytes) ||
-           (bytes >= start && bytes < end);
+           (bytes >= start && bytes < end) || mwords_lie_at(start);
 }
 
 /* Memory of a device: to read it may do something. */

@@ -90,7 +90,7 @@ struct m {
     struct context g0; /* the scheduler's context: the thread's own stack */
     struct g *current; /* the G that runs on this M */
     uint64_t mutex_who; /* and as what it holds a mutex */
-    ATOMIC(uint64_t) word; /* see m_word_make; written by this M */
+    ATOMIC(uint64_t) *word_at; /* where it tells what it does (m_word_make), by itself alone; see mwords.h */
     struct p *p;       /* NULL while parked or in a call whose P may be retaken */
     struct p *call_p;  /* in a blocking call: the P that it had */
     ATOMIC(uint32_t) in_runtime; /* see enter.h */
@@ -116,6 +116,7 @@ struct m {
     uintptr_t stack_top;              /* of the thread's own stack, as far as the scheduler uses it */
     void *signal_stack; /* of its thread, START_SIGNAL_STACK_BYTES */
     int *errno_at; /* this thread's; the value belongs to the G and goes with it */
+    ATOMIC(uint64_t) word; /* where word_at points, unless a recorder passed another place */
 };
 
 enum p_status {
@@ -264,9 +265,9 @@ static inline struct g *g_self(void) { return m_self()->current; }
 /* Tells the kernel's side what this M does from now on. */
 static inline void m_tell(struct m *m, const struct g *g, enum g_state state)
 {
-    store_relaxed(&m->word, m_word_make(g->id, state));
+    store_relaxed(m->word_at, m_word_make(g->id, state));
 }
-static inline void m_tell_scheduler(struct m *m) { store_relaxed(&m->word, 0); }
+static inline void m_tell_scheduler(struct m *m) { store_relaxed(m->word_at, 0); }
 
 /* A step of the G's state machine, shown to the outside by one store. */
 static inline void g_transition(struct g *g, enum g_state state, enum gmpt_wait_reason reason)

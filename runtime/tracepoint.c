@@ -6,6 +6,7 @@
 #include "latency.h"
 #include "memcheck.h"
 #include "modules.h"
+#include "mwords.h"
 #include "owncode.h"
 #include "room.h"
 #include "runtime.h"
@@ -161,6 +162,9 @@ static void after_fork_in_child(void)
     if (segment->fd >= 0 && mmap(segment->base, segment->bytes, PROT_READ | PROT_WRITE,
                                  MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED, segment->fd, 0) == MAP_FAILED)
         fatal("fork: the child cannot have a segment of its own: error %d", errno);
+    int error = mwords_after_fork();
+    if (error)
+        fatal("fork: the child cannot have words of its own: error %d", -error);
     segment->fd = -1; /* a child's child copies the copy, whatever has become of the descriptor */
     store_relaxed(&segment->header->tracing, 0);
 }
@@ -217,10 +221,14 @@ int trace_start(uint32_t p_room, uint32_t maxprocs, uint32_t quota_cpus, uint32_
     trace_segment.header->saved_sp_offset = offsetof(struct g, context) + offsetof(struct context, sp);
     trace_segment.header->saved_call_offset = offsetof(struct g, call);
     trace_segment.header->thread_m_offset = (char *)&m_of_thread - (char *)__builtin_thread_pointer();
-    trace_segment.header->m_word_offset = offsetof(struct m, word);
+    trace_segment.header->m_word_offset = offsetof(struct m, word_at);
     trace_segment.header->entry_pc = (uint64_t)(uintptr_t)switch_entry;
     trace_segment.header->code_lo = (uint64_t)(uintptr_t)__start_gmpt_text;
     trace_segment.header->code_hi = (uint64_t)(uintptr_t)__stop_gmpt_text;
+    if (fd >= 0 && recorded)
+        trace_segment.header->words_at = mwords_take();
+    else
+        mwords_leave();
     if (recorded) {
         take_wishes();
         store_relaxed(&trace_segment.header->tracing, segment_next_epoch(&trace_segment, true));

@@ -131,6 +131,7 @@ static const char *recorded(const char *options, const char *words)
             return why;
         }
         ck_assert_msg(status == 0, "%s", err);
+        ck_assert_ptr_nonnull(strstr(out, "words passed\n"));
         said_read();
         ck_assert_int_gt(end_ns, begin_ns);
         if (begin_ns > watched_since_ns())

@@ -116,7 +116,7 @@ static void child_plain(void)
 {
     uint64_t before, after;
     report.thread_m_offset = (char *)&m_of_thread - (char *)__builtin_thread_pointer();
-    report.m_word_offset = offsetof(struct m, word);
+    report.m_word_offset = offsetof(struct m, word_at);
     pin_to_one();
     tell();
     await_go();

@@ -69,11 +69,14 @@
 #include <stdint.h>
 
 #define SEGMENT_MAGIC 0x31474553544d4741ull /* "AGMTSEG1", little endian */
-#define SEGMENT_VERSION 7
+#define SEGMENT_VERSION 8
 #define SEGMENT_NAME "gmptrace"          /* /proc/PID/fd shows memfd:gmptrace */
 #define SEGMENT_FD_ENV "GMPT_SEGMENT_FD" /* the recorder passes an empty file by this number */
 #define SEGMENT_LEFT_OUT_ENV "GMPT_SEGMENT_LEFT_OUT" /* and frames_left_out, events_left_out, sample_hz */
 #define SEGMENT_HOLD_ENV "GMPT_HOLD_AT_END"          /* and hold_at_end, as a number */
+#define SEGMENT_WORDS_ENV "GMPT_WORDS_FD" /* and, by this number, a map of its BPF program's for the words of Ms: */
+#define SEGMENT_WORDS 4096u
+#define SEGMENT_WORD_BYTES 64u /* from one to the next: a line for each, as another CPU writes there */
 #define SEGMENT_OUTPUT_BYTES 3072
 
 #define SEGMENT_MAX_PS 256
@@ -284,7 +287,8 @@ struct segment_header {
     char output[SEGMENT_OUTPUT_BYTES]; /* recorder: the file that it writes, an absolute path; "" = not known */
     uint32_t quota_cpus; /* what the cgroup's CPU quota allows as the program starts, rounded up; 0 = there is none */
     int64_t thread_m_offset; /* an M's address lies at its thread pointer + this; it is NULL in other threads */
-    uint32_t m_word_offset;  /* and its word at that address + this; 0 = there are no words */
+    uint32_t m_word_offset;  /* where its word lies, at that address + this; 0 = there are no words */
+    uint64_t words_at;       /* where the program has mapped what it was passed for words; 0 = it has not */
     uint64_t held_offset;    /* uint64_t [registry_slots], behind the rings; 0 = the runtime has none yet */
 };
 _Static_assert(sizeof(struct segment_header) <= 4096, "the header has one page");

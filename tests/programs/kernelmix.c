@@ -1,7 +1,8 @@
 /* kernelmix [-1] compute COUNT MS | exchange ROUNDS | block COUNT MS | futex COUNT MS | faults COUNT: a program whose
  * threads lose their CPU in known ways. With -1 all of it runs on one CPU. Prints what the kernel counts of its threads
  * before and after: "begin|end NS", NS being CLOCK_MONOTONIC, and for each thread "begin|end TID RAN_NS QUEUED_NS TIMES
- * NS"; with faults also "faults COUNTED ADDRESS", of which the pages are. */
+ * NS"; with faults also "faults COUNTED ADDRESS", of which the pages are. "words passed" comes first where the recorder
+ * has passed memory for what its threads tell of themselves. */
 #define _GNU_SOURCE
 #include <gmptrace/gmpt.h>
 
@@ -141,10 +142,22 @@ __attribute__((noinline)) static void need_pages(long count)
     printf("faults %ld %p\n", after.ru_minflt + after.ru_majflt - before.ru_minflt - before.ru_majflt, (void *)memory);
 }
 
+static void words_print(void)
+{
+    char line[512];
+    FILE *maps = fopen("/proc/self/maps", "re");
+    while (maps && fgets(line, sizeof line, maps))
+        if (strstr(line, "anon_inode:bpf-map"))
+            puts("words passed");
+    if (maps)
+        fclose(maps);
+}
+
 static int mix(void *arg)
 {
     char **words = arg;
     long a = words[1] ? atol(words[1]) : 0, b = words[1] && words[2] ? atol(words[2]) : 0;
+    words_print();
     counts_print("begin");
     if (strcmp(words[0], "compute") == 0) {
         compute_ns = b * 1000000;
