@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define NEIGHBOURS_SHOWN 4
+#define FAULT_PLACES_SHOWN 10
 
 static const char *const loss_names[GMPT_KERNEL_LOSSES] = { "intervals", "starts", "ends",   "notes",   "words",
                                                             "halves",    "usages", "slices", "samples", "faults" };
@@ -94,19 +95,26 @@ static void blocked_print(const struct analyze *analyze)
     }
 }
 
+/* Of the places those that have a hundredth or more of all, and so many at most. */
 static void faults_print(const struct analyze *analyze)
 {
     const struct pagefaults *faults = &analyze->analysis->kernel.faults;
     char a[32], b[32], at[PLACE_TEXT_BYTES], text[CLI_COLUMNS * 4 + 1];
-    if (faults->count)
-        printf("  %-53s %10s\n", "page faults", cli_count(a, faults->count));
-    for (size_t i = 0; i < faults->sites.table.count && i < analyze->rows; i++) {
+    uint64_t left = faults->count;
+    if (left)
+        printf("  %-53s %10s\n", "page faults", cli_count(a, left));
+    for (size_t i = 0; i < faults->sites.table.count && i < analyze->rows && i < FAULT_PLACES_SHOWN; i++) {
         const struct distribution *site = faults->sites.list[i];
+        uint64_t count = (uint64_t)site->histogram.total;
+        if (count < faults->count / 100)
+            break;
+        left -= count < left ? count : left;
         place_of_stack(analyze->load.places, at, site->key.fn ? 0 : site->key.stack, site->key.fn);
-        printf("    %-51s %10s  up to %s a second\n", cli_text(text, sizeof text, at, 51),
-               cli_count(a, (uint64_t)site->histogram.total),
+        printf("    %-51s %10s  up to %s a second\n", cli_text(text, sizeof text, at, 51), cli_count(a, count),
                cli_count(b, rate_peak(&site->rate, PAGEFAULTS_WINDOW_NS)));
     }
+    if (left && analyze->rows)
+        printf("    %-51s %10s\n", "elsewhere", cli_count(a, left));
 }
 
 static void usage_print(const struct kerneltime *kernel)

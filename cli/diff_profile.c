@@ -44,6 +44,7 @@ static int events_read(struct side *side, struct tally *tally, int *last)
     struct gmpt_event event;
     struct intervals *intervals = intervals_open(side->load.trace, tally_interval, tally);
     int result = intervals ? 0 : -ENOMEM;
+    tally_follow(tally, intervals);
     while (!result && (*last = gmpt_trace_next(side->load.trace, &event)) > 0) {
         result = intervals_add(intervals, &event);
         if (!result)

@@ -3,6 +3,7 @@
 #include "intern.h"
 
 #include "trace/cpusamples.h"
+#include "trace/kernelgs.h"
 #include "trace/kernelintervals.h"
 #include "trace/kernelsymbols.h"
 #include "trace/syscallname.h"
@@ -29,7 +30,7 @@ struct row {
     uint8_t why;       /* of offcpu and runqueue: enum gmpt_kernel_why */
     uint8_t padding[5];
     uint32_t frames;   /* of cpu and kernel: where in the kernel; 0 = not known, or it was not there */
-    int32_t call;      /* likewise: the system call; -1 = none, or not known */
+    int32_t call;      /* as of a struct kernel_interval */
     uint32_t by_pid;   /* likewise, when preempted: who had the CPU; 0 = nobody, or not known */
     char by[KERNEL_COMM_BYTES];
 };
@@ -41,6 +42,7 @@ struct tally {
     size_t values_room;
     int64_t period_ns; /* of CPU samples; 0 = none yet */
     struct kernelintervals kernel;
+    struct kernelgs gs;
     struct kernelsymbols symbols;
     uint32_t frames; /* of the CPU sample that comes next */
     const struct intervals *intervals; /* NULL until tally_follow */
@@ -83,7 +85,8 @@ static const struct tally_type types[] = {
       1,
       false,
       "times that threads which ran goroutines, or were in blocking calls of theirs, were without a CPU, as the kernel "
-      "told; taken_by names who had it" },
+      "told; taken_by names who had it; [unknown] are times of which it is not known whether a goroutine ran there, or "
+      "which: by the tier perf also those of threads that had none" },
     { "runqueue",
       TALLY_RUNQUEUE,
       "time",
@@ -91,7 +94,8 @@ static const struct tally_type types[] = {
       2,
       1,
       false,
-      "the part of these times in which the threads could run, but waited in the kernel's queue" },
+      "the part of these times in which the threads could run, but waited in the kernel's queue, as far as that is "
+      "known: by the tier perf, of preempted ones" },
     { "kernel",
       TALLY_KERNEL,
       "time",
@@ -128,6 +132,7 @@ void tally_close(struct tally *tally)
         return;
     intern_free(&tally->rows);
     kernelintervals_clear(&tally->kernel);
+    kernelgs_clear(&tally->gs);
     kernelsymbols_clear(&tally->symbols);
     free(tally->values);
     free(tally);
@@ -371,10 +376,13 @@ static int add_cpu(struct tally *tally, const struct gmpt_event *event)
 static int add_off(struct tally *tally, const struct kernel_interval *off)
 {
     const struct tally_options *options = &tally->options;
-    const struct interval *doing = tally->intervals && off->g ? intervals_now(tally->intervals, off->g) : NULL;
+    const struct interval *doing = tally->intervals ? kernelgs_doing(&tally->gs, off, tally->intervals) : NULL;
+    bool known = doing || kernelgs_did(off, doing) != GMPT_KERNEL_NOT_KNOWN;
     bool queue = options->type->kind == TALLY_RUNQUEUE, preempted = off->why == GMPT_KERNEL_PREEMPTED;
     int64_t begin_ns = queue ? off->able_ns : off->begin_ns, end_ns = off->end_ns;
-    if (!doing || (options->filter && !filter_match(options->filter, &options->names, doing)))
+    if (options->filter && (!doing || !filter_match(options->filter, &options->names, doing)))
+        return 0;
+    if ((known && !doing) || (queue && !off->able_known))
         return 0;
     if (begin_ns < options->from_ns)
         begin_ns = options->from_ns;
@@ -383,10 +391,10 @@ static int add_off(struct tally *tally, const struct kernel_interval *off)
     if (begin_ns > end_ns || begin_ns >= options->to_ns)
         return 0;
     struct row row = {
-        .fn = doing->g->fn,
-        .stack = off->stack ? off->stack : doing->state == GMPT_G_SYSCALL ? doing->stack : 0,
-        .labels = doing->g->labels,
-        .name = doing->g->name,
+        .fn = doing ? doing->g->fn : 0,
+        .stack = off->stack ? off->stack : doing && doing->state == GMPT_G_SYSCALL ? doing->stack : 0,
+        .labels = doing ? doing->g->labels : 0,
+        .name = doing ? doing->g->name : 0,
         .why = (uint8_t)off->why,
         .call = off->call,
         .frames = options->type->kind == TALLY_KERNEL ? off->frames : 0,
@@ -401,6 +409,9 @@ static int add_off(struct tally *tally, const struct kernel_interval *off)
 static int add_kernel(struct tally *tally, const struct gmpt_event *event)
 {
     struct kernel_interval off;
+    int result = tally->intervals ? kernelgs_add(&tally->gs, event, tally->intervals) : 0;
+    if (result)
+        return result;
     int complete = kernelintervals_takes(event->type) ? kernelintervals_add(&tally->kernel, event, &off) : 0;
     if (complete == 0)
         return kernelsymbols_add(&tally->symbols, event);
@@ -552,6 +563,8 @@ static void off_words(const struct row *row, char *text, size_t size)
         snprintf(text, size, "[%s]", call);
     else if (row->call >= 0)
         snprintf(text, size, "[system call %" PRId32 "]", row->call);
+    else if (row->call == KERNEL_CALL_NOT_KNOWN)
+        snprintf(text, size, "[blocked]");
     else
         snprintf(text, size, "[waiting for a page]");
 }

@@ -30,6 +30,9 @@
  * waited_by names the function of the G that waited. A wait that no release ended, since it goes on or its deadline
  * came, is under a frame of its own.
  *
+ * Which G a thread had as it lost its CPU is known as kernelgs.h says. What is known to be no G's time is left out, and
+ * what may be one's has no place but [unknown].
+ *
  * While intervals come in, only numbers are kept: memory is bounded by distinct stacks, label sets and reasons. Names
  * are looked up at the end, once for each. */
 #ifndef GMPT_TALLY_H
@@ -90,8 +93,8 @@ void tally_close(struct tally *tally); /* NULL: nothing */
 
 /* The callback for intervals_open; the first argument is the struct tally. Returns 0 or -ENOMEM. */
 int tally_interval(void *tally, const struct interval *interval);
-/* For offcpu and runqueue: what tells which G does what now, and has each event before the tally. Before the first
- * event. */
+/* For offcpu, runqueue and kernel: what tells which G does what now, and has each event before the tally. Before the
+ * first event. */
 void tally_follow(struct tally *tally, const struct intervals *intervals);
 /* Takes what is no interval; to be called for every event. Returns 0 or -ENOMEM. */
 int tally_event(struct tally *tally, const struct gmpt_event *event);

@@ -1,4 +1,5 @@
 /* Profiles of made-up traces (gentrace.h): their totals are what happened, to the nanosecond and to the last wait. */
+#include "exported.h"
 #include "gentrace.h"
 #include "harness.h"
 #include "tracefile.h"
@@ -48,6 +49,7 @@ static struct totals tally_of(const char *type, int64_t from_ns, int64_t to_ns, 
     ck_assert_ptr_nonnull(options.type);
     struct tally *tally = tally_open(&options);
     struct intervals *intervals = intervals_open(trace, tally_interval, tally);
+    tally_follow(tally, intervals);
     while (gmpt_trace_next(trace, &event) > 0)
         ck_assert(intervals_add(intervals, &event) == 0 && tally_event(tally, &event) == 0);
     ck_assert_int_eq(intervals_finish(intervals, gmpt_trace_info(trace)->duration_ns), 0);
@@ -282,6 +284,37 @@ TEST(tally, one_that_lost_its_p_is_delayed_when_it_comes_back)
     };
     expect(0, "preempt", tally_by_hand("preempt", 0, INT64_MAX, TALLY_AT_END, parts, 4), 2, 10);
     expect(0, "preempt", tally_by_hand("preempt", 52, 62, TALLY_AT_END, parts, 4), 1, 3);
+}
+
+/* G1 on thread 70 runs from 20 ns on, and is in a call from 320 to 620; thread 99 is not known. */
+static const char offs[] =
+    "pid 7\np_count 1\nclock_kind monotonic\nframe\nclock 1000 500000 1700000000000000000\n"
+    "stack 0 1 0x1010 0x1011\nstack 0 2 0x2010 0x2011\n"
+    "events ring=0 sequence=0 offset=0 base=1000 g=0 seq=0 tid=70 lost=0\n"
+    "  0 proc_start tid=70\n  10 go_create g=1 fn=0x10 stack=1\n  10 go_start g=1 seq=2\n"
+    "  300 syscall_begin stack=2\n  300 syscall_end\n"
+    "events ring=2 sequence=0 offset=0 base=1000 g=0 seq=0 tid=0 lost=0\n"
+    "  0 kernel_tier tier=2 others=1 error_ns=5\n"
+    "  120 kernel_off tid=70 g=0 doing=15 why=1 call=0 argument=0 off_ns=40 queue_ns=40\n"
+    "  300 kernel_off tid=70 g=0 doing=15 why=0 call=0 argument=0 off_ns=60 queue_ns=18446744073709551615\n"
+    "  80 kernel_off tid=99 g=0 doing=15 why=0 call=0 argument=0 off_ns=70 queue_ns=18446744073709551615\n"
+    "  30 kernel_off tid=99 g=0 doing=15 why=1 call=0 argument=0 off_ns=5 queue_ns=5\n"
+    "  40 kernel_off tid=70 g=0 doing=0 why=0 call=203 argument=0 off_ns=1 queue_ns=1\n"
+    "frame\nclock 2000 501000 1700000000000001000\nend 1 0\nring 5 0 0\nring 0 0 0\nring 6 0 0\n";
+
+/* The tier perf does not tell whose times they are, but our own trace does. */
+TEST(tally, times_off_a_cpu_are_of_the_goroutines_that_our_own_trace_has_there)
+{
+    path = tracefile_build(offs);
+    expect(0, "of G1", tally_of("offcpu", 0, INT64_MAX, TALLY_AT_END, "g=1"), 2, 100);
+    expect(0, "of all", whole("offcpu"), 4, 175);
+    expect(0, "in the kernel", whole("kernel"), 4, 175);
+    expect(0, "in queue, of G1", tally_of("runqueue", 0, INT64_MAX, TALLY_AT_END, "g=1"), 1, 40);
+    expect(0, "in queue", whole("runqueue"), 2, 45);
+    ck_assert_int_eq(exported_run("mv %s gmptrace.data; $GMPTRACE pprof --type=offcpu --format=folded -o -", path), 0);
+    exported_has(exported_out, "[unknown];[blocked] 70\n[unknown];[preempted] 5\n");
+    exported_has(exported_out, "0x2010;0x200f;[blocked] 60\n");
+    exported_has(exported_out, "0x10;[preempted] 40\n");
 }
 
 TEST(tally, types_are_found_by_name)
