@@ -23,10 +23,10 @@
  *
  * While there has never been a second P (runq_is_alone) who holds the P locks and unlocks by plain loads and stores: it
  * enters the runtime, so that the P cannot be taken from it in between, and who has the P next sees what it did
- * (enter.h). It stores only in a mutex that is free, or that the caller unlocks. A G that lost its P gets one before it
- * locks, but unlocks first, by CAS: that changes only a mutex that is held, in which nobody else stores. With more Ps
- * lock and unlock do not enter; a look at `attention` makes lock a safepoint all the same. Unlock is none before the
- * mutex is free: a G that gives way while it holds one makes others wait for it.
+ * (enter.h). It stores only in a mutex that is free, or that the caller holds and nobody waits for. A G that lost its P
+ * gets one before it locks, but unlocks first, by CAS: that changes only a mutex that is held, in which nobody else
+ * stores. With more Ps lock and unlock do not enter; a look at `attention` makes lock a safepoint all the same. Unlock
+ * is none before the mutex is free: a G that gives way while it holds one makes others wait for it.
  *
  * Invariants, at any moment when `lock` is free:
  *  1. WAITERS is set just when the list is not empty.
