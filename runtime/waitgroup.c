@@ -1,6 +1,6 @@
 /* gmpt_waitgroup: a count in one word, and those who wait for it to be 0 behind it.
  *
- *     word = count << 1 | WAITERS
+ *     word = count << 1 | WAITERS, never negative
  *
  * WAITERS is set just when the list is not empty, whenever `lock` is free. Without it the word changes by CAS alone.
  * The step to 0 is the last touch of the group, since whoever sees the 0 may free it; with WAITERS it is made under the
@@ -8,6 +8,7 @@
 #include "waitlist.h"
 
 #define WAITERS 1
+#define COUNT_MAX ((INT64_C(1) << 61) - 1) /* twice this, shifted, is no less than 0 yet: one look finds both ends */
 
 struct waitgroup {
     ATOMIC(int64_t) word; /* A: a release by who adds pairs with an acquire by who waits */
@@ -19,17 +20,22 @@ _Static_assert(sizeof(struct waitgroup) <= sizeof(struct gmpt_waitgroup), "it mu
 static struct waitgroup *of(struct gmpt_waitgroup *group) { return (struct waitgroup *)group; }
 static inline int64_t count_of(int64_t word) { return word >> 1; }
 
-/* Adds delta, or finds that this would wake those who wait: returns false. */
+static _Noreturn __attribute__((noinline)) void out_of_range(const struct waitgroup *group, int64_t delta)
+{
+    fatal("wait group %p: the count %s", (const void *)group, delta < 0 ? "fell below 0" : "is too large");
+}
+
+/* Adds delta, which is in range, or finds that this would wake those who wait: returns false. */
 static inline bool add_fast(struct waitgroup *group, int64_t delta)
 {
-    int64_t word = load_relaxed(&group->word);
+    int64_t word = load_relaxed(&group->word), next;
     do {
-        int64_t count = count_of(word) + delta;
-        if (unlikely(count < 0))
-            fatal("wait group %p: the count fell below 0", (void *)group);
-        if (unlikely(count == 0 && (word & WAITERS)))
+        next = (int64_t)((uint64_t)word + (uint64_t)delta * 2);
+        if (unlikely(next < 0))
+            out_of_range(group, delta);
+        if (unlikely(next == WAITERS))
             return false;
-    } while (!cas_acq_rel(&group->word, &word, word + delta * 2)); /* A */
+    } while (!cas_acq_rel(&group->word, &word, next)); /* A */
     return true;
 }
 
@@ -54,6 +60,8 @@ static __attribute__((noinline)) void add_slow(struct waitgroup *group, int64_t 
 
 void gmpt_waitgroup_add(struct gmpt_waitgroup *group, int64_t delta)
 {
+    if (unlikely(delta < -COUNT_MAX || delta > COUNT_MAX))
+        out_of_range(of(group), delta);
     if (unlikely(!add_fast(of(group), delta)))
         add_slow(of(group), delta);
 }

@@ -171,3 +171,47 @@ TEST(waitgroup, a_count_below_zero_ends_the_program)
     ck_assert_int_ne(run_child(child_below_zero, err, sizeof err), 0);
     ck_assert_ptr_nonnull(strstr(err, "below 0"));
 }
+
+static int far_below_zero(void *arg)
+{
+    (void)arg;
+    gmpt_waitgroup_add(&group, 5);
+    gmpt_waitgroup_add(&group, INT64_MIN);
+    return 0;
+}
+
+static int large_then_larger(void *arg)
+{
+    (void)arg;
+    const int64_t largest = (INT64_C(1) << 61) - 1;
+    gmpt_waitgroup_add(&group, largest);
+    EXPECT_EQ(gmpt_waitgroup_wait_until(&group, 0), -ETIMEDOUT);
+    gmpt_waitgroup_add(&group, -largest);
+    EXPECT_EQ(gmpt_waitgroup_wait_until(&group, 0), 0);
+    gmpt_waitgroup_add(&group, largest);
+    for (int i = 0; i < 3; i++)
+        gmpt_waitgroup_add(&group, largest);
+    return 0;
+}
+
+static int largest_at_once(void *arg)
+{
+    (void)arg;
+    gmpt_waitgroup_add(&group, INT64_MAX);
+    return 0;
+}
+
+static void child_far_below_zero(void) { run_on(1, far_below_zero); }
+static void child_large_then_larger(void) { run_on(1, large_then_larger); }
+static void child_largest_at_once(void) { run_on(1, largest_at_once); }
+
+TEST(waitgroup, a_count_that_there_is_no_room_for_ends_the_program)
+{
+    char err[512];
+    ck_assert_int_ne(run_child(child_far_below_zero, err, sizeof err), 0);
+    ck_assert_msg(strstr(err, "below 0") != NULL, "%s", err);
+    ck_assert_int_ne(run_child(child_large_then_larger, err, sizeof err), 0);
+    ck_assert_msg(strstr(err, "too large") != NULL, "%s", err);
+    ck_assert_int_ne(run_child(child_largest_at_once, err, sizeof err), 0);
+    ck_assert_msg(strstr(err, "too large") != NULL, "%s", err);
+}

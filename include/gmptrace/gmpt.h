@@ -243,7 +243,8 @@ struct gmpt_waitgroup {
 };
 #define GMPT_WAITGROUP_INIT { { 0 } }
 
-void gmpt_waitgroup_add(struct gmpt_waitgroup *group, int64_t delta); /* does not block; the count must stay >= 0 */
+/* Does not block. The count must stay from 0 to 2^61 - 1. */
+void gmpt_waitgroup_add(struct gmpt_waitgroup *group, int64_t delta);
 void gmpt_waitgroup_done(struct gmpt_waitgroup *group);               /* add -1 */
 void gmpt_waitgroup_wait(struct gmpt_waitgroup *group);               /* until the count is 0 */
 int gmpt_waitgroup_wait_until(struct gmpt_waitgroup *group, int64_t deadline_ns); /* 0 or -ETIMEDOUT */
