@@ -40,6 +40,7 @@ enum attention {
     ATTENTION_YIELD = 4,  /* sysmon asks the G to give way */
     ATTENTION_LOCKED = 8, /* the M runs one G only, see osthread.h */
     ATTENTION_STAY_OUT = 16, /* the M is to wait before it comes in, see stopworld.h */
+    ATTENTION_FORKED = 32, /* this is a child of fork(), where the runtime has no other threads */
 };
 
 /* Does what attention asks for: waits outside, and for sysmon's decision, gets a P when there is none, gives way if it

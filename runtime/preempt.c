@@ -12,6 +12,7 @@
 #include "shared.h"
 
 #include <linux/membarrier.h>
+#include <pthread.h>
 #include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -29,9 +30,18 @@ static int membarrier_call(int command)
     return (int)syscall(SYS_membarrier, command, 0, 0);
 }
 
+/* What would come in here would wait for threads that the child does not have, and change the epoll that it has in
+ * common with its parent. */
+static void after_fork_in_child(void)
+{
+    if (m_self())
+        fetch_or_acq_rel(&m_self()->attention, ATTENTION_FORKED);
+}
+
 void preempt_start(void)
 {
     int errno_before = errno;
+    pthread_atfork(NULL, NULL, after_fork_in_child);
     membarrier_works = membarrier_call(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0;
     errno = errno_before;
     if (membarrier_works)
@@ -128,6 +138,8 @@ static void wait_outside(struct m *m)
 
 void enter_slow(struct m *m, bool was_inside, bool gives_way)
 {
+    if (load_relaxed(&m->attention) & ATTENTION_FORKED)
+        fatal("a function of the runtime was called in a child of fork(), which may only exec or _exit");
     if (load_relaxed(&m->attention) & ATTENTION_STAY_OUT && !was_inside)
         wait_outside(m);
     uint32_t attention = await_decision(m);

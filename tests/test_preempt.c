@@ -6,10 +6,12 @@
 #include <fcntl.h>
 #include <linux/membarrier.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define HOGS 4
@@ -255,3 +257,42 @@ TEST(preempt, the_main_g_may_return_without_a_p)
     NEED_MEMBARRIER();
     RUN(1, main_is_a_hog);
 }
+
+/* ---- a child of fork() ---- */
+
+static int call_in_forked_child(void *arg)
+{
+    (void)arg;
+    pid_t child = fork();
+    if (child == 0) {
+        gmpt_yield();
+        _exit(3);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    return WIFSIGNALED(status) ? WTERMSIG(status) : -1;
+}
+
+static void fork_and_exit(void) { _exit(run_on(2, call_in_forked_child)); }
+
+TEST(preempt, a_call_in_a_child_of_fork_ends_it_with_a_message)
+{
+    char err[1024];
+    ck_assert_int_eq(run_child(fork_and_exit, err, sizeof err), SIGABRT);
+    ck_assert_msg(strstr(err, "was called in a child of fork()") != NULL, "%s", err);
+}
+
+static int exit_in_forked_child(void *arg)
+{
+    (void)arg;
+    pid_t child = fork();
+    if (child == 0)
+        exit(3);
+    int status = 0;
+    EXPECT_EQ(waitpid(child, &status, 0), child);
+    EXPECT(WIFEXITED(status) && WEXITSTATUS(status) == 3);
+    gmpt_yield();
+    return 0;
+}
+
+TEST(preempt, a_child_of_fork_may_exit_and_its_parent_goes_on) { RUN(2, exit_in_forked_child); }
