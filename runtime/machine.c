@@ -45,10 +45,27 @@ struct p *machine_release(struct m *m)
     return p;
 }
 
+/* An M's thread never ends before the process, but when a G ends it: by pthread_exit, or because somebody has cancelled
+ * it. Its P would be lost with it. */
+static pthread_key_t end_key;
+
+static void thread_ended(void *value)
+{
+    const struct m *m = value;
+    fatal("the thread that goroutine %llu ran on was ended (pthread_exit, pthread_cancel); a goroutine ends by "
+          "returning",
+          m->current ? (unsigned long long)m->current->id : 0ULL);
+}
+
+static void make_end_key(void) { pthread_key_create(&end_key, thread_ended); } /* without one it goes unnoticed */
+
 static void *m_main(void *arg)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     struct m *m = arg;
     m_of_thread = m;
+    pthread_once(&once, make_end_key);
+    pthread_setspecific(end_key, m);
     m->tid = (uint32_t)syscall(SYS_gettid);
     m->errno_at = &errno;
     m->random_state = m->tid * 2654435761u | 1;

@@ -4,6 +4,7 @@
 
 #include "runtime/runtime.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -736,4 +737,29 @@ TEST(scheduler, seats_are_used_again_and_again)
     RUN(2, finish_before_start);
     ck_assert_int_eq(load_relaxed(&counter), 20000);
     ck_assert_uint_lt(load_relaxed(&trace_segment.header->registry_used), 1000);
+}
+
+/* ---- a thread that is not to end ---- */
+
+static void end_thread(void *p)
+{
+    (void)p;
+    pthread_exit(NULL);
+}
+
+static int start_end_thread(void *arg)
+{
+    (void)arg;
+    gmpt_go(end_thread, NULL, 0);
+    gmpt_chan_recv(NULL, NULL);
+    return 0;
+}
+
+static void child_end_thread(void) { run_on(2, start_end_thread); }
+
+TEST(scheduler, a_g_that_ends_its_thread_ends_the_program_with_a_message)
+{
+    char err[1024];
+    ck_assert_int_eq(run_child(child_end_thread, err, sizeof err), 128 + SIGABRT);
+    ck_assert_msg(strstr(err, "was ended (pthread_exit") != NULL, "%s", err);
 }
