@@ -24,18 +24,21 @@ static void tell(struct g *g)
     struct g_slot *slot = g->slot;
     char message[1024], place[512], advice[128] = "there is no larger class: use less of it";
     enum stack_class class = g->stack_class;
+    bool is_main = load_relaxed(&slot->id) == 1;
     if (class + 1 < STACK_CLASSES)
-        snprintf(advice, sizeof advice, "start it by gmpt_go_with with stack_bytes = %u",
-                 seat_stack_bytes((enum stack_class)(class + 1)));
+        snprintf(advice, sizeof advice, "start %s by gmpt_go_with with stack_bytes = %u",
+                 is_main ? "one for this work" : "it", seat_stack_bytes((enum stack_class)(class + 1)));
     trace_describe_address(place, sizeof place, slot->fn);
     struct name name;
     names_find(names_open(), slot->fn, &name);
+    if (is_main)
+        name.function = "main";
     int length = snprintf(message, sizeof message,
                           "gmptrace: fatal: goroutine %llu (%s%sfunction %s%sat %s) overflowed its stack of %u KiB%s; "
                           "%s\n",
                           (unsigned long long)load_relaxed(&slot->id), g->name ? g->name : "", g->name ? ", " : "",
                           name.function ? name.function : "", name.function ? " " : "", place,
-                          seat_stack_bytes(class) / 1024, g->canary ? " (found by its canary)" : "", advice);
+                          seat_stack_bytes(class) / 1024, load_relaxed(&found) ? " (found by its canary)" : "", advice);
     if (length < 0 || write(STDERR_FILENO, message, (size_t)length) < 0)
         _exit(134);
     abort();
@@ -43,6 +46,8 @@ static void tell(struct g *g)
 
 #ifndef SWITCH_ASAN /* which has a better message of its own for a guard */
 static struct sigaction segv_before;
+
+#define OVERRUN_BYTES_MAX (1u << 20) /* and no less than an M has on a stack of its own */
 
 /* On aarch64 atomic operations may be small functions of the compiler's, which leave the link register alone. */
 static bool is_in_runtime(const ucontext_t *context)
@@ -52,6 +57,22 @@ static bool is_in_runtime(const ucontext_t *context)
 #elif defined(__aarch64__)
     return owncode_has((uintptr_t)context->uc_mcontext.pc) || owncode_has((uintptr_t)context->uc_mcontext.regs[30]);
 #endif
+}
+
+/* A small stack has no guard: what overruns it by far goes through its neighbours until it meets memory that is not
+ * there. Returns its G, or NULL when the M does not execute that far below it. */
+static struct g *far_below_small_stack(const ucontext_t *context)
+{
+#if defined(__x86_64__)
+    uintptr_t sp = (uintptr_t)context->uc_mcontext.gregs[REG_RSP];
+#elif defined(__aarch64__)
+    uintptr_t sp = (uintptr_t)context->uc_mcontext.sp;
+#endif
+    const struct m *m = m_self();
+    struct g *g = m ? m->current : NULL;
+    if (!g || g->stack_class != STACK_SMALL || m->stack_top - sp < OVERRUN_BYTES_MAX)
+        return NULL;
+    return (uintptr_t)seat_stack_lo(STACK_SMALL, g->index) - sp - 1 < OVERRUN_BYTES_MAX ? g : NULL;
 }
 
 /* A public function does not ask whether it may be called: where it may not, the pointer to the M or to the P is NULL.
@@ -80,6 +101,8 @@ static void on_segv(int signal, siginfo_t *info, void *context)
     struct g *g = load_acquire(&found);
     if (!g)
         g = seat_of_guard(info->si_addr);
+    if (!g)
+        g = far_below_small_stack(context);
     if (g)
         tell(g);
     const char *where = caller_without_p(info, context);

@@ -39,6 +39,12 @@ static int start_deep(void *arg)
 
 static void child_deep(void) { run_on(1, start_deep); }
 
+static void child_small_deep(void)
+{
+    setvbuf(stderr, NULL, _IONBF, 0);
+    run_on(1, start_deep);
+}
+
 /* Runs fn in a child, which must abort with a message that has the id that it told of, and each of the texts. */
 static void expect_message(void (*fn)(void), const char *function, const char *text, const char *more)
 {
@@ -85,6 +91,29 @@ TEST(overflow, of_the_largest_class_there_is_no_advice)
     SKIP_IF_SANITIZED();
     options.stack_bytes = GMPT_STACK_MAX;
     expect_message(child_deep, "function go_deep at /", "overflowed its stack of 8192 KiB;", "no larger class");
+}
+
+static int main_deep(void *arg)
+{
+    (void)arg;
+    fprintf(stderr, "started %lld\n", (long long)gmpt_self());
+    return dig(1 << 20);
+}
+
+static void child_main_deep(void) { run_on(1, main_deep); }
+
+TEST(overflow, of_the_main_g_the_advice_is_to_start_another)
+{
+    SKIP_IF_SANITIZED();
+    expect_message(child_main_deep, "function main at /", "overflowed its stack of 64 KiB;",
+                   "start one for this work by gmpt_go_with with stack_bytes = 262144");
+}
+
+TEST(overflow, a_small_stack_that_is_overrun_by_far_is_named)
+{
+    SKIP_IF_SANITIZED();
+    options.stack_bytes = GMPT_STACK_SMALL;
+    expect_message(child_small_deep, "function go_deep at /", "overflowed its stack of 2 KiB;", "stack_bytes = 65536");
 }
 
 /* Leaves the 2 KiB by a little, as a function with a buffer does, and comes back. */
