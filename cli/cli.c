@@ -425,13 +425,26 @@ static bool wrap_at(const char *text, const char *p)
     return *p == ' ' && p > text && p[-1] != ' ' && !isdigit((unsigned char)p[-1]) && p[1] != ' ';
 }
 
+/* The sentence, with what would move the cursor replaced; one less is all that a lack of memory costs here. */
+static char *sentence_new(const char *format, va_list args)
+{
+    char *raw;
+    int length = vasprintf(&raw, format, args);
+    if (length < 0)
+        return NULL;
+    char *text = malloc((size_t)length + 1);
+    if (text)
+        cli_text(text, (size_t)length + 1, raw, length);
+    free(raw);
+    return text;
+}
+
 static void wrap(FILE *file, int indent, const char *format, va_list args)
 {
-    char *text;
+    char *text = sentence_new(format, args);
     int column = 0;
-    int length = vasprintf(&text, format, args);
-    if (length < 0)
-        return; /* one sentence less is all that a lack of memory costs here */
+    if (!text)
+        return;
     for (const char *piece = text, *end; piece; piece = *end ? end + 1 : NULL) {
         int columns = 0;
         for (end = piece; *end && !wrap_at(text, end); end++)

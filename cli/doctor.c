@@ -223,8 +223,9 @@ static void text_print(const struct doctor *doctor)
     cli_wrap(2, "Linux %s, %s, user %u%s%s%s%s", machine->release, machine->architecture, machine->user,
              machine->namespace_only ? " of a user namespace" : "", machine->seccomp ? ", under seccomp" : "",
              machine->lockdown[0] ? ", lockdown: " : "", machine->lockdown);
-    cli_wrap(2, "The most that the kernel tells here: %s (%s)\n", tier_name(tier),
+    cli_wrap(2, "The most that the kernel tells here: %s (%s)", tier_name(tier),
              tier < TIERS ? tiers[tier].purpose : "nothing of threads; goroutines are seen all the same");
+    putchar('\n');
     for (size_t i = 0; i < CHECKS; i++) {
         const struct doctor_check *check = &doctor->checks[i];
         cli_wrap(21, "%-9s  %-9s %s", state_words[check->state], check->name, check->found);

@@ -283,6 +283,17 @@ static void print_state(struct dump *dump, const struct group *group)
     report_print(&dump->report, first->locked ? ", locked to thread]" : "]");
 }
 
+/* One line, whatever is in it: who reads it, a terminal or a parser, must not take a part of it for anything else. */
+static void print_name(struct report *report, const char *name)
+{
+    char text[201];
+    size_t length = 0;
+    for (; name[length] && length < sizeof text - 1; length++)
+        text[length] = (unsigned char)name[length] < ' ' || name[length] == 0x7f ? '?' : name[length];
+    text[length] = 0;
+    report_print(report, "\"%s\" ", text);
+}
+
 static void print_group(struct dump *dump, const struct group *group)
 {
     struct report *report = &dump->report;
@@ -290,13 +301,13 @@ static void print_group(struct dump *dump, const struct group *group)
     if (group->count == 1) {
         report_print(report, "goroutine %llu ", (unsigned long long)group->ids[0]);
         if (first->name)
-            report_print(report, "\"%.200s\" ", first->name);
+            print_name(report, first->name);
         print_state(dump, group);
         report_print(report, ":\n");
     } else {
         report_print(report, "%u goroutines ", group->count);
         if (first->name)
-            report_print(report, "\"%.200s\" ", first->name);
+            print_name(report, first->name);
         print_state(dump, group);
         report_print(report, ":");
         for (uint32_t i = 0; i < group->count && i < IDS_SHOWN; i++)

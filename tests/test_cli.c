@@ -374,6 +374,11 @@ static const char *wrapped(int indent, const char *text)
     return buffer;
 }
 
+TEST(cli, a_sentence_moves_no_cursor)
+{
+    ck_assert_str_eq(wrapped(2, "named a\nb\033[31mc\xff \xc3\xa9"), "named a?b?[31mc? \xc3\xa9\n");
+}
+
 TEST(cli, sentences_are_broken_at_80_columns)
 {
     ck_assert_str_eq(wrapped(2, "short"), "short\n");

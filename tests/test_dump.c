@@ -108,6 +108,18 @@ static int alike(void *arg)
 
 TEST(dump, alike_ones_are_together) { RUN(1, alike); }
 
+static int with_control_characters(void *arg)
+{
+    (void)arg;
+    never = gmpt_chan_new(0, 0);
+    struct gmpt_go_options options = { .name = "a\nb\033[31m\x7f \xc3\xa9" };
+    run_until_waiting(gmpt_go_with(&options, waiter, NULL, 0));
+    EXPECT(strstr(dumped(), " \"a?b?[31m? \xc3\xa9\" [chan receive]:\n") != NULL);
+    return 0;
+}
+
+TEST(dump, a_name_is_on_one_line_whatever_is_in_it) { RUN(1, with_control_characters); }
+
 static int unlike(void *arg)
 {
     enum { COUNT = 5000 };
