@@ -77,11 +77,12 @@ void muster_stacks_print(const struct load *load, const struct muster *muster)
         const struct muster_group *group = &muster->groups[i];
         const struct muster_g *g = group->first;
         char age[64] = "", ids[256] = "";
-        if (group->oldest_ns >= 0 && group->count > 1)
-            snprintf(age, sizeof age, ", %s to %s", muster_age_words(newest, group->newest_ns),
-                     muster_age_words(oldest, group->oldest_ns));
+        const char *least = muster_age_words(newest, group->newest_ns);
+        const char *most = muster_age_words(oldest, group->oldest_ns);
+        if (group->oldest_ns >= 0 && strcmp(least, most) != 0)
+            snprintf(age, sizeof age, ", %s to %s", least, most);
         else if (group->oldest_ns >= 0)
-            snprintf(age, sizeof age, ", %s", muster_age_words(oldest, group->oldest_ns));
+            snprintf(age, sizeof age, ", %s", most);
         for (size_t k = 0; k < group->count && k < IDS_SHOWN; k++)
             snprintf(ids + strlen(ids), sizeof ids - strlen(ids), " G%" PRIu64, g[k].id);
         cli_text(text, sizeof text, place_function(load->places, function, g->fn), CLI_COLUMNS / 2);

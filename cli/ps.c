@@ -149,14 +149,14 @@ static const char *at_words(const struct load *load, char buffer[PLACE_TEXT_BYTE
 /* ---- Tables ------------------------------------------------------------------------------------------------------ */
 
 /* What all tables have from the state on: state, age, function, where. */
-static void columns_print(const struct load *load, const struct muster_g *g, int64_t age_ns, int used)
+static void columns_print(const struct load *load, const struct muster_g *g, int64_t age_ns, int used, int width)
 {
     char state[64], age[16], function[PLACE_TEXT_BYTES], cut[CLI_COLUMNS * 4 + 1], at[PLACE_TEXT_BYTES];
     place_function(load->places, function, g->fn);
     printf("  %-16s  %8s  ", cli_text(state, sizeof state, muster_state_words(g), 16), muster_age_words(age, age_ns));
-    printf("%-*s", FUNCTION_COLUMNS, cli_text(cut, sizeof cut, function, FUNCTION_COLUMNS));
+    printf("%-*s", width, cli_text(cut, sizeof cut, function, width));
     const char *where = at_words(load, at, g, function);
-    printf("  %s\n", cli_text(cut, sizeof cut, where, CLI_COLUMNS - used - 32 - FUNCTION_COLUMNS));
+    printf("  %s\n", cli_text(cut, sizeof cut, where, CLI_COLUMNS - used - 32 - width));
 }
 
 static void groups_print(const struct load *load, const struct muster *muster)
@@ -167,18 +167,31 @@ static void groups_print(const struct load *load, const struct muster *muster)
     for (size_t i = 0; i < muster->group_count; i++) {
         const struct muster_group *group = &muster->groups[i];
         printf("%9s", cli_count(count, group->count));
-        columns_print(load, group->first, group->oldest_ns, 9);
+        columns_print(load, group->first, group->oldest_ns, 9, FUNCTION_COLUMNS);
     }
+}
+
+/* No more than the names take, since there is little room for the places. */
+static int function_columns(const struct load *load, const struct muster *muster)
+{
+    size_t most = strlen("FUNCTION");
+    for (size_t i = 0; i < muster->group_count && most < FUNCTION_COLUMNS; i++) {
+        char function[PLACE_TEXT_BYTES];
+        size_t columns = strlen(place_function(load->places, function, muster->groups[i].first->fn));
+        most = columns > most ? columns : most;
+    }
+    return most < FUNCTION_COLUMNS ? (int)most : FUNCTION_COLUMNS;
 }
 
 static void list_print(const struct load *load, const struct muster *muster)
 {
+    int width = function_columns(load, muster);
     if (muster->count)
-        printf("\n        G   PARENT  STATE                  AGE  %-*s  AT\n", FUNCTION_COLUMNS, "FUNCTION");
+        printf("\n        G   PARENT  STATE                  AGE  %-*s  AT\n", width, "FUNCTION");
     for (size_t i = 0; i < muster->count; i++) {
         const struct muster_g *g = &muster->gs[i];
         printf("%9" PRIu64 "%9" PRIu64, g->id, g->parent);
-        columns_print(load, g, g->age_ns, 18);
+        columns_print(load, g, g->age_ns, 18, width);
     }
 }
 

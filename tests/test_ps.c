@@ -103,8 +103,8 @@ TEST(ps, a_trace_shows_its_end)
     ck_assert_int_eq(exported_run("$GMPTRACE ps --list"), 0);
     ck_assert_str_eq(exported_out,
                      "1 goroutine in process 7, of an unknown command: 1 waiting; GOMAXPROCS 1\n\n"
-                     "        G   PARENT  STATE                  AGE  FUNCTION              AT\n"
-                     "        3        1  mutex lock          820 ns  0x20                  0x1021\n");
+                     "        G   PARENT  STATE                  AGE  FUNCTION  AT\n"
+                     "        3        1  mutex lock          820 ns  0x20      0x1021\n");
 }
 
 TEST(ps, at_shows_a_moment_between_events)
@@ -113,9 +113,9 @@ TEST(ps, at_shows_a_moment_between_events)
     ck_assert_int_eq(exported_run("$GMPTRACE ps --at 30ns --list"), 0);
     ck_assert_str_eq(exported_out,
                      "2 goroutines in process 7, ./prog -x: 1 running, 1 runnable; GOMAXPROCS 2\n\n"
-                     "        G   PARENT  STATE                  AGE  FUNCTION              AT\n"
-                     "        2        1  runnable              0 ns  0x20                  -\n"
-                     "        1        0  running              10 ns  0x10                  -\n");
+                     "        G   PARENT  STATE                  AGE  FUNCTION  AT\n"
+                     "        2        1  runnable              0 ns  0x20      -\n"
+                     "        1        0  running              10 ns  0x10      -\n");
     ck_assert_int_eq(exported_run("$GMPTRACE ps --at 1h"), 2);
     exported_has(exported_err, "the trace ends after ");
 }
