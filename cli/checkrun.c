@@ -250,8 +250,8 @@ static int merge(struct leak_report *into, const struct leak_report *from)
 }
 
 static const char note_ended[] =
-    "a process ended before its main goroutine returned (by _exit(), a failed assertion or a signal): of its "
-    "goroutines a trace tells, and no proof";
+    "a process ended before its main goroutine returned (by _exit(), a deadlock, a failed assertion or a signal): of "
+    "its goroutines a trace tells, and no proof";
 static const char note_goes_on[] = "a process that PROG has started goes on after it: its goroutines are not judged";
 
 /* A process that has ended, or is left to itself: what is known of it goes into the report. */
