@@ -94,8 +94,19 @@ static bool frame_public(const struct place_frame *frame)
 
 static bool frame_libc(const struct place_frame *frame)
 {
+    /* What every program has of it, and of the compiler, to begin and end with: mostly without debug information. */
+    static const char *const linked_in[] = { "_start",
+                                             "_init",
+                                             "_fini",
+                                             "frame_dummy",
+                                             "__do_global_dtors_aux",
+                                             "register_tm_clones",
+                                             "deregister_tm_clones" };
     if (!frame->module)
         return false;
+    for (size_t i = 0; frame->function && i < sizeof linked_in / sizeof linked_in[0]; i++)
+        if (strcmp(frame->function, linked_in[i]) == 0)
+            return true;
     const char *name = path_name(frame->module);
     return strncmp(name, "libc.so", 7) == 0 || strncmp(name, "libc-", 5) == 0 || strncmp(name, "ld-", 3) == 0 ||
            strncmp(name, "libpthread", 10) == 0;
