@@ -18,7 +18,7 @@ static void measure(int64_t now_ns)
 {
     uint64_t ticks = latency_clock() - first_ticks;
     if (ticks > 0 && now_ns > first_ns)
-        store_relaxed(&scale, ((uint64_t)(now_ns - first_ns) << SCALE_BITS) / ticks);
+        store_relaxed(&scale, (uint64_t)(((unsigned __int128)(now_ns - first_ns) << SCALE_BITS) / ticks));
 }
 
 void latency_count_all(bool all)
