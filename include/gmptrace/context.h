@@ -153,8 +153,8 @@ int64_t gmpt_group_try_go(struct gmpt_group *group, int (*fn)(void *args), const
  * child, or 0. Then the group is as it was made, and may be used again. By one G at a time, which is not a child. */
 int gmpt_group_wait(struct gmpt_group *group);
 
-/* Cancels the group's context, and starts no more children until it has been waited for. Does not block. While it
- * lives, from anywhere. */
+/* Cancels the group's context, and starts no more children until it has been waited for. Does not block. By any G,
+ * while the group lives. */
 void gmpt_group_cancel(struct gmpt_group *group);
 
 /* At most limit children run at once (0: as many as there are). Only while the group is empty. */

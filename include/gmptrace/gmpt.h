@@ -27,10 +27,12 @@
  * - A G that has run for 10 ms gives way to others at its next call here. From one that makes no call the monitor takes
  *   the P, for others to run on; it goes on beside them, on its own thread, until its next call. (At most 64 Gs at a
  *   time do, and none on kernels before 4.14, which have no membarrier: then such a G keeps its P.)
- * - After a call that may block, the G may go on on another thread. The value of errno is kept for each G, but
- *   compilers take the address of errno, as of any thread-local variable, to be the same throughout a function: read
- *   and set errno in a function that makes no such call in between. Do not hold a pthread mutex across such a call, and
- *   do not change the floating point environment (fesetround) for longer: both belong to the thread.
+ * - After a call here the G may go on on another thread: it may have blocked, or given way. The value of errno is kept
+ *   for each G, but compilers take the address of errno, as of any thread-local variable, to be the same throughout a
+ *   function: read and set errno in a function that makes no such call in between. Do not hold a pthread mutex across
+ *   such a call, and do not change the floating point environment (fesetround) for longer: both belong to the thread.
+ * - A G ends by returning, not by pthread_exit. What C++ knows of exceptions that are being handled belongs to the
+ *   thread as well: a catch block makes no call here, and no exception may leave a G's function.
  * - Wrong use that cannot be reported by a return value (unlocking a mutex that is not locked, a nested blocking call)
  *   ends the program with a message. So do most calls from where they may not come from, but do not rely on it.
  *

@@ -9,8 +9,9 @@
  *
  * Tasks, regions and messages exist for the trace only: while the program is not recorded each call costs a load and a
  * branch. Names (of tasks, regions, categories, goroutines), label keys and label values are kept once each, for the
- * process's whole life, in a table with room for 65,536 of them and 4 MiB: use a few kinds, not numbers of requests. A
- * name for which there is no room is missing in the trace. Names are cut off after 255 bytes.
+ * process's whole life, in a table with room for 65,536 of them and 4 MiB, as is each set of labels that a G has: use
+ * a few kinds, not numbers of requests. A name for which there is no room is missing in the trace. Names are cut off
+ * after 255 bytes.
  *
  * Included by gmpt.h, whose rules hold. Nothing here blocks. */
 #ifndef GMPT_OBSERVE_H
