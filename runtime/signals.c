@@ -89,9 +89,13 @@ static struct g *deliver(struct g *list)
     return list;
 }
 
+#define FIRST_REALTIME 32
+
 static bool may_be_had(int signo)
 {
     switch (signo) {
+    case SIGKILL:
+    case SIGSTOP:
     case SIGSEGV:
     case SIGBUS:
     case SIGFPE:
@@ -99,7 +103,7 @@ static bool may_be_had(int signo)
     case SIGURG:
         return false;
     default:
-        return signo >= 1 && signo <= SIGNALS;
+        return signo >= 1 && signo <= SIGNALS && (signo < FIRST_REALTIME || signo >= SIGRTMIN); /* libc keeps a few */
     }
 }
 

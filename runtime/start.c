@@ -24,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define PS_ROOM_MIN 64 /* so far gmpt_gomaxprocs can go, or to what the program began with if that is more */
@@ -57,6 +58,17 @@ static void main_g(void *args)
     struct main_call call = *(struct main_call *)args;
     sched.main_result = call.fn(call.arg);
     scheduler_end_main();
+}
+
+static void tell_why_not(int error)
+{
+    struct rlimit space;
+    fprintf(stderr, "gmptrace: the runtime could not start: %s", strerror(-error));
+    if (error == -ENOMEM && getrlimit(RLIMIT_AS, &space) == 0 && space.rlim_cur != RLIM_INFINITY)
+        fprintf(stderr, "; the address space is limited to %llu MiB (ulimit -v), of which some 4096 are "
+                        "reserved, for stacks most of all",
+                (unsigned long long)space.rlim_cur >> 20);
+    fputc('\n', stderr);
 }
 
 int gmpt_run(int (*fn)(void *arg), void *arg)
@@ -100,7 +112,7 @@ int gmpt_run(int (*fn)(void *arg), void *arg)
         error = go_start_main(main_g, &call, sizeof call);
     }
     if (error) {
-        fprintf(stderr, "gmptrace: the runtime could not start: %s\n", strerror(-error));
+        tell_why_not(error);
         return error;
     }
     memory_map_note_caller();

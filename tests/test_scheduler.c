@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static ATOMIC(int64_t) counter;
@@ -762,4 +763,20 @@ TEST(scheduler, a_g_that_ends_its_thread_ends_the_program_with_a_message)
     char err[1024];
     ck_assert_int_eq(run_child(child_end_thread, err, sizeof err), 128 + SIGABRT);
     ck_assert_msg(strstr(err, "was ended (pthread_exit") != NULL, "%s", err);
+}
+
+static void child_in_little_space(void)
+{
+    struct rlimit space = { 1u << 30, 1u << 30 };
+    setrlimit(RLIMIT_AS, &space);
+    _exit(-run_on(2, return_42));
+}
+
+TEST(scheduler, a_limit_of_address_space_is_told_when_it_is_what_keeps_the_runtime_from_starting)
+{
+    char err[512];
+    if (RUN_SANITIZED)
+        SKIP("a sanitizer takes more address space than that by itself");
+    ck_assert_int_eq(run_child(child_in_little_space, err, sizeof err), ENOMEM);
+    ck_assert_msg(strstr(err, "limited to 1024 MiB (ulimit -v)") != NULL, "%s", err);
 }

@@ -150,12 +150,13 @@ static int wrong(void *arg)
     (void)arg;
     struct gmpt_chan *bytes = gmpt_chan_new(1, 1);
     chan = gmpt_chan_new(sizeof(int), 1);
-    static const int refused[] = { 0, -1, 65, 1000, SIGKILL, SIGSTOP, SIGURG, SIGSEGV, SIGBUS, SIGFPE, SIGILL };
+    const int refused[] = { 0,      -1,      65,     1000,   SIGKILL, SIGSTOP,
+                            SIGURG, SIGSEGV, SIGBUS, SIGFPE, SIGILL,  SIGRTMIN - 1 };
     for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
         EXPECT_EQ(gmpt_signal_notify(chan, refused[i]), -EINVAL);
         EXPECT_EQ(gmpt_signal_ignore(refused[i]), -EINVAL);
+        EXPECT_EQ(gmpt_signal_reset(refused[i]), -EINVAL);
     }
-    EXPECT_EQ(gmpt_signal_reset(SIGURG), -EINVAL);
     EXPECT_EQ(gmpt_signal_notify(NULL, SIGUSR1), -EINVAL);
     EXPECT_EQ(gmpt_signal_notify(bytes, SIGUSR1), -EINVAL);
     EXPECT_EQ(gmpt_signal_stop(chan), -ENOENT);

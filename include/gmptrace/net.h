@@ -148,7 +148,8 @@ int gmpt_getaddrinfo(const char *node, const char *service, const struct addrinf
  * close together may count as one, as always with signals; of several numbers the lowest is sent first. More than one
  * channel may be told of a signal. The channel is held until gmpt_signal_stop. Returns 0; -EINVAL for a channel of
  * something else and for signals that cannot be had: SIGKILL, SIGSTOP, those by which a fault of the program's own code
- * is told (SIGSEGV, SIGBUS, SIGFPE, SIGILL), and SIGURG, which the runtime uses itself; -ENOMEM. Does not block. */
+ * is told (SIGSEGV, SIGBUS, SIGFPE, SIGILL), SIGURG, which the runtime uses itself, and those that the C library does;
+ * -ENOMEM, or -EMFILE when the first finds no descriptor free. Does not block. */
 int gmpt_signal_notify(struct gmpt_chan *chan, int signo);
 
 /* Sends the channel no more signals; what came before has been sent. A signal that no channel is told of any more does
