@@ -96,6 +96,19 @@ static void tell_of_caller(const char *where)
     abort();
 }
 
+/* Has the fault handled as it would have been. */
+static void pass_on(const struct sigaction *before, int signal, siginfo_t *info, void *context)
+{
+    if (before->sa_flags & SA_SIGINFO) {
+        before->sa_sigaction(signal, info, context);
+    } else if (before->sa_handler != SIG_DFL && before->sa_handler != SIG_IGN) {
+        before->sa_handler(signal);
+    } else {
+        struct sigaction plain = { .sa_handler = SIG_DFL };
+        sigaction(SIGSEGV, &plain, NULL); /* the access is made again, and ends the program as it would have */
+    }
+}
+
 static void on_segv(int signal, siginfo_t *info, void *context)
 {
     struct g *g = load_acquire(&found);
@@ -108,22 +121,30 @@ static void on_segv(int signal, siginfo_t *info, void *context)
     const char *where = caller_without_p(info, context);
     if (where)
         tell_of_caller(where);
-    if (segv_before.sa_flags & SA_SIGINFO) {
-        segv_before.sa_sigaction(signal, info, context);
-    } else if (segv_before.sa_handler != SIG_DFL && segv_before.sa_handler != SIG_IGN) {
-        segv_before.sa_handler(signal);
-    } else {
-        struct sigaction plain = { .sa_handler = SIG_DFL };
-        sigaction(SIGSEGV, &plain, NULL); /* the access is made again, and ends the program as it would have */
-    }
+    pass_on(&segv_before, signal, info, context);
 }
 
-void overflow_watch(void)
+static void watch(void (*handler)(int, siginfo_t *, void *), struct sigaction *before)
 {
-    struct sigaction action = { .sa_sigaction = on_segv, .sa_flags = SA_SIGINFO | SA_ONSTACK };
+    struct sigaction action = { .sa_sigaction = handler, .sa_flags = SA_SIGINFO | SA_ONSTACK };
     sigemptyset(&action.sa_mask);
-    sigaction(SIGSEGV, &action, &segv_before);
+    sigaction(SIGSEGV, &action, before);
 }
+
+void overflow_watch(void) { watch(on_segv, &segv_before); }
+
+/* A program that has forgotten gmpt_run is to be told so. By a handler of its own: one that the program installs may
+ * pass faults on to the one before, and will be passed faults by the one of gmpt_run. */
+static struct sigaction segv_at_load;
+
+static void on_segv_before_run(int signal, siginfo_t *info, void *context)
+{
+    if (!load_acquire(&sched.p_made) && is_in_runtime(context) && (uintptr_t)info->si_addr < sizeof(struct p))
+        tell_of_caller("before gmpt_run");
+    pass_on(&segv_at_load, signal, info, context);
+}
+
+static __attribute__((constructor)) void watch_before_run(void) { watch(on_segv_before_run, &segv_at_load); }
 #else
 void overflow_watch(void) {}
 #endif

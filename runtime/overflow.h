@@ -5,7 +5,8 @@
 #include "runtime.h"
 
 /* Watches for accesses to guards, and for those of public functions that were called inside a blocking call or on a
- * thread of the user's (SIGSEGV); others go on to the handler that was there before. */
+ * thread of the user's (SIGSEGV); others go on to the handler that was there before. Calls before gmpt_run are watched
+ * for from the start of the program on. */
 void overflow_watch(void);
 
 /* The canary of g's stack was found dead. */

@@ -243,3 +243,39 @@ TEST(overflow, a_call_from_where_there_is_no_p_says_so)
     ck_assert_int_eq(run_child(child_on_thread, err, sizeof err), 128 + SIGABRT);
     ck_assert_msg(strstr(err, "was called on a thread that runs no goroutines\n") != NULL, "%s", err);
 }
+
+/* A handler that passes faults on, as those of crash reporters do. */
+static struct sigaction earlier;
+
+static void report(int signal, siginfo_t *info, void *context)
+{
+    static int times;
+    dprintf(STDERR_FILENO, "reported %d\n", ++times);
+    if (earlier.sa_flags & SA_SIGINFO)
+        earlier.sa_sigaction(signal, info, context);
+}
+
+static void child_crash_reported(void)
+{
+    struct sigaction action = { .sa_sigaction = report, .sa_flags = SA_SIGINFO | SA_ONSTACK };
+    sigaction(SIGSEGV, &action, &earlier);
+    run_on(2, start_crash);
+}
+
+TEST(overflow, a_handler_that_passes_faults_on_is_called_once)
+{
+    SKIP_IF_SANITIZED();
+    char err[1024];
+    ck_assert_int_eq(run_child(child_crash_reported, err, sizeof err), 128 + SIGSEGV);
+    ck_assert_str_eq(err, "reported 1\n");
+}
+
+static void child_before_run(void) { gmpt_yield(); }
+
+TEST(overflow, a_call_before_the_runtime_runs_says_so)
+{
+    char err[1000];
+    SKIP_IF_SANITIZED();
+    ck_assert_int_eq(run_child(child_before_run, err, sizeof err), 128 + SIGABRT);
+    ck_assert_str_eq(err, "gmptrace: fatal: a function of the runtime was called before gmpt_run\n");
+}
