@@ -3,10 +3,10 @@
 #include "trace/timesum.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 /* What was chosen so far of a piece that labels have split. */
 struct split {
-    uint64_t id;
     int64_t lasted_ns;
 };
 
@@ -23,7 +23,7 @@ struct analysis *analysis_open(struct intervals *intervals, const struct gmpt_tr
     analysis->trace = trace;
     analysis->alias.first = options->canonical_stack;
     analysis->alias.arg = options->canonical_arg;
-    analysis->slots.record_bytes = sizeof(struct split);
+    analysis->room = intervals_room(intervals, sizeof(struct split));
     analysis->convoys.waiters_min = options->limits.convoy_waiters;
     analysis->windowed = options->from_ns > 0 || options->to_ns < ANALYSIS_END;
     analysis->picky = analysis->windowed || options->filter;
@@ -35,10 +35,10 @@ struct analysis *analysis_open(struct intervals *intervals, const struct gmpt_tr
         errno = ENOMEM;
         return NULL;
     }
-    wakeups_open(&analysis->wakeups, &options->limits);
-    runs_open(&analysis->runs, &options->limits);
-    lateness_open(&analysis->lateness, &options->limits);
-    chains_open(&analysis->chains, options->from_ns);
+    wakeups_open(&analysis->wakeups, intervals, &options->limits);
+    runs_open(&analysis->runs, intervals, &options->limits);
+    lateness_open(&analysis->lateness, intervals, &options->limits);
+    chains_open(&analysis->chains, intervals, options->from_ns);
     processors_open(&analysis->processors, &options->limits, trace, intervals_present(intervals), options->from_ns,
                     options->to_ns);
     kerneltime_open(&analysis->kernel, trace, &options->limits);
@@ -54,7 +54,6 @@ void analysis_close(struct analysis *analysis)
         return;
     overtime_close(analysis->overtime);
     stackalias_clear(&analysis->alias);
-    slots_clear(&analysis->slots);
     waits_clear(&analysis->waits);
     wakeups_clear(&analysis->wakeups);
     runs_clear(&analysis->runs);
@@ -62,30 +61,21 @@ void analysis_close(struct analysis *analysis)
     calls_clear(&analysis->calls);
     lives_clear(&analysis->lives);
     processors_clear(&analysis->processors);
-    chains_clear(&analysis->chains);
     kerneltime_clear(&analysis->kernel);
     free(analysis);
 }
 
 /* ---- Of all Gs --------------------------------------------------------------------------------------------------- */
 
-static inline int wait_follow(struct analysis *analysis, const struct piece *piece)
+static inline void chain_follow(struct analysis *analysis, const struct piece *piece)
 {
-    const struct interval *wait = piece->interval;
-    int result = chains_idle(&analysis->chains, piece);
-    if (result || !wait->waking)
-        return result;
-    return chains_wake(&analysis->chains, piece->g, wait->waking, wait->waker_stack, piece->end_ns);
-}
-
-static inline int chain_follow(struct analysis *analysis, const struct piece *piece)
-{
-    enum gmpt_g_state state = piece->interval->state;
-    if (state == GMPT_G_RUNNABLE)
-        return chains_late(&analysis->chains, piece);
-    if (state == GMPT_G_WAITING)
-        return wait_follow(analysis, piece);
-    return state == INTERVAL_LOST ? chains_idle(&analysis->chains, piece) : 0;
+    const struct interval *interval = piece->interval;
+    if (interval->state == GMPT_G_RUNNABLE)
+        chains_late(&analysis->chains, piece);
+    if (interval->state == GMPT_G_WAITING || interval->state == INTERVAL_LOST)
+        chains_idle(&analysis->chains, piece);
+    if (interval->state == GMPT_G_WAITING && interval->waking)
+        chains_wake(&analysis->chains, piece->g, interval->waking, interval->waker_stack, piece->end_ns);
 }
 
 /* ---- Of those that were chosen ----------------------------------------------------------------------------------- */
@@ -137,9 +127,7 @@ static int piece_take(struct analysis *analysis, struct piece *piece)
     piece_spend(analysis, piece);
     bool splits = interval->ended_by == GMPT_EVENT_go_labels;
     if (splits || interval->continued) {
-        struct split *split = slots_of(&analysis->slots, piece->g);
-        if (!split)
-            return -ENOMEM;
+        struct split *split = interval_room(piece->g, analysis->room);
         piece->lasted_ns += split->lasted_ns;
         split->lasted_ns = splits ? piece->lasted_ns : 0;
     }
@@ -160,12 +148,13 @@ static __attribute__((noinline)) int interval_closed_rarely(struct analysis *ana
         piece->end_ns = cut.end_ns;
         piece->lasted_ns = cut.end_ns - cut.begin_ns;
     }
-    int result = chain_follow(analysis, piece);
-    if (!result && (whole->ended_by == GMPT_EVENT_go_exit || whole->ended_by == INTERVAL_TRACE_END ||
-                    whole->end_ns >= options->to_ns))
-        result = chains_over(&analysis->chains, piece->g, piece->end_ns);
+    int result = 0;
+    chain_follow(analysis, piece);
+    if (whole->ended_by == GMPT_EVENT_go_exit || whole->ended_by == INTERVAL_TRACE_END ||
+        whole->end_ns >= options->to_ns)
+        chains_over(&analysis->chains, piece->g, piece->end_ns);
     bool chosen = !options->filter || filter_match(options->filter, &options->names, whole);
-    if (!result && chosen)
+    if (chosen)
         result = piece_take(analysis, piece);
     if (!result && chosen && whole->ended_by == INTERVAL_TRACE_END)
         result = kerneltime_unfinished(&analysis->kernel, piece);
@@ -188,9 +177,9 @@ static int interval_closed(void *analysis_arg, const struct interval *whole)
     if (__builtin_expect(analysis->picky || whole->continued || whole->ended_by == GMPT_EVENT_go_labels ||
                              whole->ended_by == GMPT_EVENT_go_exit || whole->ended_by == INTERVAL_TRACE_END, 0))
         return interval_closed_rarely(analysis, &piece);
-    int result = chain_follow(analysis, &piece);
+    chain_follow(analysis, &piece);
     piece_spend(analysis, &piece);
-    return result ? result : piece_over(analysis, &piece);
+    return piece_over(analysis, &piece);
 }
 
 /* ---- Events ------------------------------------------------------------------------------------------------------ */
@@ -200,13 +189,15 @@ static int g_born(void *analysis_arg, const struct interval *first)
 {
     struct analysis *analysis = analysis_arg;
     const struct interval_g *g = first->g;
+    chains_begin(&analysis->chains, g);
     int result = lives_begin(&analysis->lives, g, stackalias_of(&analysis->alias, g->create_stack), g->created_ns);
     if (result || !first->waker || g->created_ns < analysis->options.from_ns ||
         g->created_ns >= analysis->options.to_ns)
         return result;
     const struct interval_g *parent = intervals_running(analysis->intervals, first->p);
-    return parent && parent->id == g->parent ? chains_wake(&analysis->chains, g, parent, g->create_stack, g->created_ns)
-                                             : 0;
+    if (parent && parent->id == g->parent)
+        chains_wake(&analysis->chains, g, parent, g->create_stack, g->created_ns);
+    return 0;
 }
 
 int analysis_add_rare(struct analysis *analysis, const struct gmpt_event *event)

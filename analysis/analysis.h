@@ -48,7 +48,7 @@ struct analysis {
     struct interval_listener listener;
     bool windowed, picky; /* there is a window; that, or a filter */
     struct stackalias alias;
-    struct slots slots;
+    size_t room; /* where a G's struct split is */
     int64_t end_ns; /* of the window */
     int64_t state_ns[GMPT_G_STATES], wait_ns[GMPT_WAIT_REASONS]; /* of what was chosen; after analysis_finish */
     struct overtime *overtime; /* from options.from_ns on; NULL: none */

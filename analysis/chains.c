@@ -1,18 +1,18 @@
 #include "chains.h"
 
-void chains_open(struct chains *chains, int64_t from_ns)
+void chains_open(struct chains *chains, struct intervals *intervals, int64_t from_ns)
 {
-    chains->slots.record_bytes = sizeof(struct linked);
+    chains->room = intervals_room(intervals, sizeof(struct linked));
     chains->from_ns = from_ns;
 }
 
-struct linked *chains_begin(struct chains *chains, struct linked *linked, const struct interval_g *g)
+void chains_begin(struct chains *chains, const struct interval_g *g)
 {
+    struct linked *linked = chains_of(chains, g);
     linked->chain.hops = 1;
     linked->chain.g = g->id;
     linked->since_ns = g->created_ns > chains->from_ns ? g->created_ns : chains->from_ns;
     linked->chain.last[0] = (struct chain_hop){ .g = g->id, .fn = g->fn, .create_stack = g->create_stack };
-    return linked;
 }
 
 /* What the G has done up to then becomes part of its chain. */
@@ -29,46 +29,37 @@ static void chain_extend(struct linked *linked, int64_t time_ns)
     linked->late_ns = 0;
 }
 
-int chains_idle(struct chains *chains, const struct piece *piece)
+void chains_idle(struct chains *chains, const struct piece *piece)
 {
     struct linked *linked = chains_of(chains, piece->g);
-    if (!linked)
-        return -ENOMEM;
     chain_extend(linked, piece->begin_ns);
     linked->since_ns = piece->end_ns;
     linked->late_ns = 0;
-    return 0;
 }
 
-int chains_wake(struct chains *chains, const struct interval_g *g, const struct interval_g *waker, uint32_t stack,
-                int64_t time_ns)
+void chains_wake(struct chains *chains, const struct interval_g *g, const struct interval_g *waker, uint32_t stack,
+                 int64_t time_ns)
 {
     if (g->id == waker->id)
-        return 0;
-    struct linked *from = chains_of(chains, waker), *to = from ? chains_of(chains, g) : NULL;
-    if (!to)
-        return -ENOMEM;
-    from = slots_of(&chains->slots, waker); /* the second may have moved it */
+        return;
+    struct linked *from = chains_of(chains, waker), *to = chains_of(chains, g);
     chain_extend(from, time_ns);
     to->since_ns = time_ns;
     if (from->chain.length_ns <= to->chain.length_ns)
-        return 0;
+        return;
     to->chain = from->chain;
     to->chain.g = g->id;
     to->chain.last[(to->chain.hops - 1) % CHAIN_HOPS].stack = stack;
     to->chain.last[to->chain.hops++ % CHAIN_HOPS] =
         (struct chain_hop){ .g = g->id, .fn = g->fn, .create_stack = g->create_stack };
-    return 0;
 }
 
-int chains_over(struct chains *chains, const struct interval_g *g, int64_t time_ns)
+void chains_over(struct chains *chains, const struct interval_g *g, int64_t time_ns)
 {
     struct linked *linked = chains_of(chains, g);
-    if (!linked)
-        return -ENOMEM;
     chain_extend(linked, time_ns);
     if (linked->chain.length_ns <= chains->longest[CHAINS_SHOWN - 1].length_ns)
-        return 0;
+        return;
     struct chain chain = linked->chain;
     chain.end_ns = time_ns;
     const struct chain_hop *own = &chain.last[(chain.hops - 1) % CHAIN_HOPS];
@@ -81,11 +72,8 @@ int chains_over(struct chains *chains, const struct interval_g *g, int64_t time_
         }
     }
     if (chain.length_ns <= chains->longest[place].length_ns)
-        return 0;
+        return;
     for (; place > 0 && chains->longest[place - 1].length_ns < chain.length_ns; place--)
         chains->longest[place] = chains->longest[place - 1];
     chains->longest[place] = chain;
-    return 0;
 }
-
-void chains_clear(struct chains *chains) { slots_clear(&chains->slots); }

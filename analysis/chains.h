@@ -14,10 +14,7 @@
 #define GMPT_CHAINS_H
 
 #include "piece.h"
-#include "trace/slots.h"
 #include "trace/timesum.h"
-
-#include <errno.h>
 
 #define CHAIN_HOPS 8 /* a power of two */
 #define CHAINS_SHOWN 3
@@ -39,47 +36,41 @@ struct chain {
 
 /* Of a G that lives. */
 struct linked {
-    uint64_t id;
     int64_t since_ns; /* up to when its work is in the chain */
     int64_t late_ns;  /* of its time since then, what it waited for a P */
     struct chain chain;
 };
 
 struct chains {
-    struct slots slots;
+    size_t room;                        /* where a G's struct linked is */
     int64_t from_ns;                    /* nothing before counts */
     struct chain longest[CHAINS_SHOWN]; /* of Gs with different functions, the longest first; length 0: there is none */
 };
 
-void chains_open(struct chains *chains, int64_t from_ns);
-struct linked *chains_begin(struct chains *chains, struct linked *linked, const struct interval_g *g);
+void chains_open(struct chains *chains, struct intervals *intervals, int64_t from_ns);
+/* A G has become known. */
+void chains_begin(struct chains *chains, const struct interval_g *g);
 
-static inline struct linked *chains_of(struct chains *chains, const struct interval_g *g)
+static inline struct linked *chains_of(const struct chains *chains, const struct interval_g *g)
 {
-    struct linked *linked = slots_of(&chains->slots, g);
-    return __builtin_expect(linked && linked->chain.hops == 0, 0) ? chains_begin(chains, linked, g) : linked;
+    return interval_room(g, chains->room);
 }
 
-/* A G could run and did not. That it runs, or is in a call, need not be told: it is what is left. Returns 0 or -ENOMEM,
- * as all of these. */
-static inline int chains_late(struct chains *chains, const struct piece *piece)
+/* A G could run and did not. That it runs, or is in a call, need not be told: it is what is left. */
+static inline void chains_late(struct chains *chains, const struct piece *piece)
 {
     struct linked *linked = chains_of(chains, piece->g);
-    if (__builtin_expect(!linked, 0))
-        return -ENOMEM;
     int64_t from_ns = piece->begin_ns > linked->since_ns ? piece->begin_ns : linked->since_ns;
     if (piece->end_ns > from_ns)
         timesum_add(&linked->late_ns, piece->end_ns - from_ns);
-    return 0;
 }
 
 /* A G did nothing that belongs to a chain. */
-int chains_idle(struct chains *chains, const struct piece *piece);
+void chains_idle(struct chains *chains, const struct piece *piece);
 /* A G was woken, after chains_idle, or started by another, which runs. stack is where it did. */
-int chains_wake(struct chains *chains, const struct interval_g *g, const struct interval_g *waker, uint32_t stack,
-                int64_t time_ns);
+void chains_wake(struct chains *chains, const struct interval_g *g, const struct interval_g *waker, uint32_t stack,
+                 int64_t time_ns);
 /* A G is over, or the trace. */
-int chains_over(struct chains *chains, const struct interval_g *g, int64_t time_ns);
-void chains_clear(struct chains *chains);
+void chains_over(struct chains *chains, const struct interval_g *g, int64_t time_ns);
 
 #endif

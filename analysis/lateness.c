@@ -1,8 +1,8 @@
 #include "lateness.h"
 
-void lateness_open(struct lateness *lateness, const struct finding_limits *limits)
+void lateness_open(struct lateness *lateness, struct intervals *intervals, const struct finding_limits *limits)
 {
-    lateness->slots.record_bytes = sizeof(struct late_g);
+    lateness->room = intervals_room(intervals, sizeof(struct late_g));
     lateness->late_ns = limits->late_ns;
 }
 
@@ -69,7 +69,6 @@ int lateness_finish(struct lateness *lateness, struct findings *findings)
 
 void lateness_clear(struct lateness *lateness)
 {
-    slots_clear(&lateness->slots);
     histogram_clear(&lateness->all);
     distributions_clear(&lateness->pairs);
     distributions_clear(&lateness->starts);

@@ -8,19 +8,17 @@
 #include "distribution.h"
 #include "finding.h"
 #include "piece.h"
-#include "trace/slots.h"
 
 #include <errno.h>
 
 /* Of a G that lives: where its latest latency was entered. */
 struct late_g {
-    uint64_t id;
     struct distribution *pair;
     uint32_t stack; /* its line's, as the interval has it */
 };
 
 struct lateness {
-    struct slots slots;
+    size_t room; /* where a G's struct late_g is */
     int64_t late_ns;             /* the limit */
     struct distributions pairs;  /* by function, where the G was started, and the line (kind) */
     struct histogram all;        /* this and the next two after lateness_finish */
@@ -29,16 +27,14 @@ struct lateness {
     struct distributions late;   /* those over the limit, as starts */
 };
 
-void lateness_open(struct lateness *lateness, const struct finding_limits *limits);
+void lateness_open(struct lateness *lateness, struct intervals *intervals, const struct finding_limits *limits);
 int lateness_late(struct lateness *lateness, const struct piece *piece);
 struct distribution *lateness_pair(struct lateness *lateness, struct late_g *g, const struct piece *piece);
 
 /* A G has begun to run. Returns 0 or -ENOMEM. */
 static inline int lateness_add(struct lateness *lateness, const struct piece *piece)
 {
-    struct late_g *g = slots_of(&lateness->slots, piece->g);
-    if (__builtin_expect(!g, 0))
-        return -ENOMEM;
+    struct late_g *g = interval_room(piece->g, lateness->room);
     struct distribution *pair = g->pair;
     if (__builtin_expect(!pair || g->stack != piece->interval->stack, 0))
         pair = lateness_pair(lateness, g, piece);

@@ -2,9 +2,9 @@
 
 #include "trace/timesum.h"
 
-void runs_open(struct runs *runs, const struct finding_limits *limits)
+void runs_open(struct runs *runs, struct intervals *intervals, const struct finding_limits *limits)
 {
-    runs->slots.record_bytes = sizeof(struct stretch);
+    runs->room = intervals_room(intervals, sizeof(struct stretch));
     runs->hog_ns = limits->hog_ns;
     runs->switches_per_s = limits->switches_per_s;
 }
@@ -118,7 +118,6 @@ int runs_finish(struct runs *runs, struct findings *findings)
 
 void runs_clear(struct runs *runs)
 {
-    slots_clear(&runs->slots);
     distributions_clear(&runs->preempted);
     distributions_clear(&runs->hogs);
     distributions_clear(&runs->storms);

@@ -8,7 +8,6 @@
 #include "distribution.h"
 #include "finding.h"
 #include "piece.h"
-#include "trace/slots.h"
 
 #include <errno.h>
 
@@ -16,7 +15,6 @@
 
 /* Of a G that lives. */
 struct stretch {
-    uint64_t id;
     int64_t ran_ns;    /* before its P was taken */
     uint64_t switches; /* in the window that goes on */
     int64_t begin_ns;  /* of that window */
@@ -24,7 +22,7 @@ struct stretch {
 };
 
 struct runs {
-    struct slots slots;
+    size_t room; /* where a G's struct stretch is */
     int64_t hog_ns;
     uint64_t switches_per_s;
     struct distributions preempted; /* stretches that a preemption ended, by tier (kind), function and creation */
@@ -32,7 +30,7 @@ struct runs {
     struct distributions storms;    /* switches in windows over the limit, by function and creation; marked: the Gs */
 };
 
-void runs_open(struct runs *runs, const struct finding_limits *limits);
+void runs_open(struct runs *runs, struct intervals *intervals, const struct finding_limits *limits);
 int runs_add_rare(struct runs *runs, struct stretch *stretch, const struct piece *piece);
 
 /* A piece of running, with or without a P, is over. Returns 0 or -ENOMEM. Nearly all are short, end by the G's own
@@ -40,9 +38,7 @@ int runs_add_rare(struct runs *runs, struct stretch *stretch, const struct piece
 static inline int runs_add(struct runs *runs, const struct piece *piece)
 {
     enum gmpt_event_type ended_by = piece->interval->ended_by;
-    struct stretch *stretch = slots_of(&runs->slots, piece->g);
-    if (__builtin_expect(!stretch, 0))
-        return -ENOMEM;
+    struct stretch *stretch = interval_room(piece->g, runs->room);
     bool usual = ended_by == GMPT_EVENT_go_yield || ended_by == GMPT_EVENT_go_block;
     if (__builtin_expect(!usual || stretch->switches == 0 || piece->lasted_ns >= runs->hog_ns ||
                              piece->end_ns - stretch->begin_ns >= RUNS_SWITCH_WINDOW_NS, 0))

@@ -7,7 +7,6 @@
 #define BURST_NS 1000000
 
 struct woken {
-    uint64_t id;
     uint64_t object, burst; /* burst: its number plus 1 */
     uint64_t waker_fn;
     int64_t ran_ns; /* the G's, as it was woken (intervals.h) */
@@ -28,9 +27,9 @@ static bool reason_tells(enum gmpt_wait_reason reason)
            reason == GMPT_WAIT_net_read || reason == GMPT_WAIT_net_write;
 }
 
-void wakeups_open(struct wakeups *wakeups, const struct finding_limits *limits)
+void wakeups_open(struct wakeups *wakeups, struct intervals *intervals, const struct finding_limits *limits)
 {
-    wakeups->slots.record_bytes = sizeof(struct woken);
+    wakeups->room = intervals_room(intervals, sizeof(struct woken));
     wakeups->at_once_ns = limits->at_once_ns;
     wakeups->herd_gs = limits->herd_gs;
 }
@@ -108,7 +107,7 @@ static int back_note(struct wakeups *wakeups, const struct woken *g, const struc
     if (key.stack == 0)
         key.fn = piece->g->fn;
     struct distribution *site = distributions_get(&wakeups->futile, &key);
-    if (!site || distribution_add(site, piece->g->ran_ns - g->ran_ns, piece->begin_ns, g->id, g->object))
+    if (!site || distribution_add(site, piece->g->ran_ns - g->ran_ns, piece->begin_ns, piece->g->id, g->object))
         return -ENOMEM;
     if (g->burst && wakeups->burst_count - g->burst < WAKEUPS_BURSTS)
         wakeups->bursts[(g->burst - 1) % WAKEUPS_BURSTS].back++;
@@ -118,9 +117,7 @@ static int back_note(struct wakeups *wakeups, const struct woken *g, const struc
 int wakeups_waited(struct wakeups *wakeups, const struct piece *piece)
 {
     const struct interval *wait = piece->interval;
-    struct woken *g = slots_of(&wakeups->slots, piece->g);
-    if (!g)
-        return -ENOMEM;
+    struct woken *g = interval_room(piece->g, wakeups->room);
     if (g->waiting && wait->reason == GMPT_WAIT_mutex && g->reason == GMPT_WAIT_cond)
         return 0;
     bool back = g->waiting && wait->object == g->object && (uint8_t)wait->reason == g->reason;
@@ -183,7 +180,6 @@ int wakeups_finish(struct wakeups *wakeups, struct findings *findings)
 
 void wakeups_clear(struct wakeups *wakeups)
 {
-    slots_clear(&wakeups->slots);
     distributions_clear(&wakeups->futile);
     distributions_clear(&wakeups->herds);
 }

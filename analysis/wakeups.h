@@ -13,7 +13,6 @@
 #include "distribution.h"
 #include "finding.h"
 #include "piece.h"
-#include "trace/slots.h"
 
 #define WAKEUPS_BURSTS 64
 
@@ -25,7 +24,7 @@ struct wakeup_burst {
 };
 
 struct wakeups {
-    struct slots slots;
+    size_t room; /* where a G's struct woken is */
     struct distributions futile; /* by stack, reason and the waker's function; how long they ran in between */
     struct distributions herds;  /* by stack and reason; Gs that were woken; marked: those that went back */
     struct wakeup_burst worst[WAKEUPS_BURSTS]; /* of herds, the worst of each place; of more places, the worst */
@@ -38,7 +37,7 @@ struct wakeups {
     uint64_t herd_gs;
 };
 
-void wakeups_open(struct wakeups *wakeups, const struct finding_limits *limits);
+void wakeups_open(struct wakeups *wakeups, struct intervals *intervals, const struct finding_limits *limits);
 /* A wait is over, or the trace. Returns 0 or -ENOMEM. */
 int wakeups_waited(struct wakeups *wakeups, const struct piece *piece);
 int wakeups_finish(struct wakeups *wakeups, struct findings *findings);

@@ -10,8 +10,10 @@
 
 #define PS_MAX 256
 #define SLAB_GS 128
+#define ROOM_ALIGN 8
 #define TIME_MAX_NS (INT64_MAX / 2) /* so that no damaged clock can make a difference overflow */
 
+/* After it in memory comes the room of listeners. */
 struct live {
     struct interval_g g; /* id 0 = free */
     struct interval now; /* what it does, as it is handed over: all but its end */
@@ -21,7 +23,7 @@ struct live {
 
 struct slab {
     struct slab *next;
-    struct live gs[SLAB_GS];
+    _Alignas(ROOM_ALIGN) char records[]; /* SLAB_GS of them */
 };
 
 /* The G on a P. The id tells whether the record is still that G's. */
@@ -44,7 +46,7 @@ struct intervals {
     struct idtable gs;
     struct slab *slabs;
     struct live *free_gs;
-    uint32_t slots; /* records that there are */
+    size_t record_bytes; /* of a struct live, with the room */
     bool main_seen;
 };
 
@@ -55,6 +57,7 @@ struct intervals *intervals_open(const struct gmpt_trace *trace,
     if (!intervals)
         return NULL;
     intervals->trace = trace;
+    intervals->record_bytes = sizeof(struct live);
     intervals->first = (struct interval_listener){ .closed = closed, .arg = arg };
     intervals->closed = intervals->run = closed ? &intervals->first : NULL;
     return intervals;
@@ -83,6 +86,13 @@ void intervals_listen(struct intervals *intervals, struct interval_listener *lis
     if (listener->closed && !listener->no_runs)
         *run_end = listener;
     intervals->watched = intervals->watched || listener->begun;
+}
+
+size_t intervals_room(struct intervals *intervals, size_t bytes)
+{
+    size_t room = intervals->record_bytes;
+    intervals->record_bytes += (bytes + ROOM_ALIGN - 1) / ROOM_ALIGN * ROOM_ALIGN;
+    return room;
 }
 
 void intervals_close(struct intervals *intervals)
@@ -115,20 +125,18 @@ static void live_free(struct intervals *intervals, struct live *g)
 static struct live *live_make(struct intervals *intervals, uint64_t id)
 {
     if (!intervals->free_gs) {
-        struct slab *slab = calloc(1, sizeof *slab);
+        struct slab *slab = malloc(sizeof *slab + SLAB_GS * intervals->record_bytes);
         if (!slab)
             return NULL;
         slab->next = intervals->slabs;
         intervals->slabs = slab;
-        for (int i = SLAB_GS - 1; i >= 0; i--) {
-            slab->gs[i].g.slot = intervals->slots + (uint32_t)i;
-            live_free(intervals, &slab->gs[i]);
-        }
-        intervals->slots += SLAB_GS;
+        for (size_t i = SLAB_GS; i-- > 0;)
+            live_free(intervals, (struct live *)(void *)(slab->records + i * intervals->record_bytes));
     }
     struct live *g = intervals->free_gs;
     intervals->free_gs = g->next_free;
-    *g = (struct live){ .g = { .id = id, .created_ns = intervals->present.moment_ns, .slot = g->g.slot } };
+    memset(g, 0, intervals->record_bytes);
+    g->g = (struct interval_g){ .id = id, .created_ns = intervals->present.moment_ns };
     g->now = (struct interval){
         .g = &g->g, .state = GMPT_G_RUNNABLE, .begin_ns = intervals->present.moment_ns, .p = -1, .end_p = -1
     };

@@ -25,6 +25,7 @@
 #include <gmptrace/trace.h>
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct intervals;
@@ -39,7 +40,6 @@ struct interval_g {
     int64_t ran_ns;        /* for how long it has run by the end of its last interval */
     bool main;             /* the main G */
     bool was_there;        /* before the trace's start */
-    uint32_t slot;         /* a small number that no other live G has; one that lives later may get it again */
 };
 
 #define INTERVAL_LOST ((enum gmpt_g_state)0)
@@ -88,6 +88,12 @@ struct interval_listener {
 /* The listener is the caller's, and lives as long as events are added. Before the first intervals_add; they hear in the
  * order of their calls. */
 void intervals_listen(struct intervals *intervals, struct interval_listener *listener);
+
+/* Room beside each G's record, for what a listener keeps of it while it lives: all zero before born is told of the G.
+ * Returns where that is, for interval_room. Before the first intervals_add. */
+size_t intervals_room(struct intervals *intervals, size_t bytes);
+
+static inline void *interval_room(const struct interval_g *g, size_t room) { return (char *)(uintptr_t)g + room; }
 
 /* Calls begun, with the same argument, for each interval (and part of a split one) as it begins, with what is known by
  * then: all but end_ns, ended_by and end_p. What begun returns is treated as what closed does. Before the first

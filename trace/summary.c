@@ -1,5 +1,5 @@
-/* Listens to the intervals of all Gs (intervals.h), and keeps a record of each live one by its slot: what the sums
- * need, and no more. */
+/* Listens to the intervals of all Gs (intervals.h), and keeps a record beside each live one: what the sums need, and no
+ * more. */
 #include "summary.h"
 
 #include "cpusamples.h"
@@ -7,7 +7,6 @@
 #include "intervals.h"
 #include "judgements.h"
 #include "machines.h"
-#include "slots.h"
 #include "spans.h"
 #include "stackalias.h"
 #include "suspects.h"
@@ -32,7 +31,6 @@ struct site {
 
 /* Of a G that lives. */
 struct resident {
-    uint64_t id;
     struct site *site;
     struct suspect *suspect; /* the place that counts it now, or NULL */
     int64_t before_ns;       /* how long it had been in its state before the trace's start */
@@ -47,7 +45,7 @@ struct summary {
     bool spins[PS_MAX]; /* an M looks for work on this P, for all that is known */
     struct intervals *intervals;
     struct interval_listener listener;
-    struct slots residents;
+    size_t room; /* where a G's struct resident is */
     struct table sites;
     struct suspects suspects;
     struct judgements judgements;
@@ -88,7 +86,7 @@ struct summary *summary_open(const struct gmpt_trace *trace, const struct summar
         .closed = interval_closed, .born = g_born, .no_runs = true, .arg = summary
     };
     intervals_listen(summary->intervals, &summary->listener);
-    summary->residents.record_bytes = sizeof(struct resident);
+    summary->room = intervals_room(summary->intervals, sizeof(struct resident));
     summary->trace = trace;
     summary->options = options ? *options : (struct summary_options){ .stuck_ns = SUMMARY_STUCK_BY_END };
     summary->alias.first = summary->options.canonical_stack;
@@ -110,7 +108,6 @@ void summary_close(struct summary *summary)
         }
     }
     intervals_close(summary->intervals);
-    slots_clear(&summary->residents);
     machines_close(summary->machines);
     suspects_clear(&summary->suspects);
     judgements_free(&summary->judgements);
@@ -254,9 +251,9 @@ static int group_add(struct summary *summary, const struct interval *interval, u
 
 /* ---- Intervals --------------------------------------------------------------------------------------------------- */
 
-static struct resident *resident_of(struct summary *summary, const struct interval_g *g)
+static struct resident *resident_of(const struct summary *summary, const struct interval_g *g)
 {
-    return slots_of(&summary->residents, g);
+    return interval_room(g, summary->room);
 }
 
 static int g_born(void *summary_arg, const struct interval *first)
@@ -265,8 +262,6 @@ static int g_born(void *summary_arg, const struct interval *first)
     const struct interval_g *g = first->g;
     struct summary_totals *totals = &summary->totals;
     struct resident *resident = resident_of(summary, g);
-    if (!resident)
-        return -ENOMEM;
     resident->create_stack = stack_canonical(summary, g->create_stack);
     resident->site = site_get(summary, (struct site_key){ g->fn, resident->create_stack });
     if (!resident->site)
@@ -302,8 +297,6 @@ static int wait_note(struct summary *summary, const struct interval *wait)
     if (!summary->reason_suspect[wait->reason] || wait->bounded || g->main)
         return 0;
     struct resident *resident = resident_of(summary, g);
-    if (!resident)
-        return -ENOMEM;
     if (resident->suspect)
         return 0;
     uint32_t wait_stack = stack_canonical(summary, wait->stack);
@@ -326,8 +319,6 @@ static int interval_closed(void *summary_arg, const struct interval *interval)
     struct summary *summary = summary_arg;
     int64_t spent_ns = interval->end_ns - interval->begin_ns;
     struct resident *resident = resident_of(summary, interval->g);
-    if (!resident)
-        return -ENOMEM;
     if (interval->continued)
         timesum_add(&spent_ns, resident->split_ns);
     if (interval->ended_by == GMPT_EVENT_go_labels) {
@@ -360,8 +351,6 @@ static int add_waited(struct summary *summary, const struct gmpt_event *event)
     if (!wait || (wait->state != GMPT_G_WAITING && wait->state != GMPT_G_SYSCALL))
         return 0;
     struct resident *resident = resident_of(summary, wait->g);
-    if (!resident)
-        return -ENOMEM;
     int64_t now_ns = intervals_present(summary->intervals)->moment_ns;
     uint64_t waited_ns = event->go_waited.waited_ns, within_ns = (uint64_t)(now_ns - wait->begin_ns);
     if (wait->begin_ns == 0 && waited_ns > within_ns)
