@@ -11,6 +11,9 @@ struct split {
 };
 
 static int interval_closed(void *analysis_arg, const struct interval *whole);
+static int turn_started(void *analysis_arg, const struct interval *late);
+static int turn_stopped(void *analysis_arg, const struct interval *run);
+static int turn_woken(void *analysis_arg, const struct interval *wait);
 static int g_born(void *analysis_arg, const struct interval *first);
 
 struct analysis *analysis_open(struct intervals *intervals, const struct gmpt_trace *trace,
@@ -44,6 +47,11 @@ struct analysis *analysis_open(struct intervals *intervals, const struct gmpt_tr
     kerneltime_open(&analysis->kernel, trace, &options->limits);
     analysis->intervals = intervals;
     analysis->listener = (struct interval_listener){ .closed = interval_closed, .born = g_born, .arg = analysis };
+    if (!analysis->picky) {
+        analysis->listener.started = turn_started;
+        analysis->listener.stopped = turn_stopped;
+        analysis->listener.woken = turn_woken;
+    }
     intervals_listen(intervals, &analysis->listener);
     return analysis;
 }
@@ -67,15 +75,23 @@ void analysis_close(struct analysis *analysis)
 
 /* ---- Of all Gs --------------------------------------------------------------------------------------------------- */
 
+static inline void wait_follow(struct analysis *analysis, const struct piece *piece)
+{
+    const struct interval *wait = piece->interval;
+    chains_idle(&analysis->chains, piece);
+    if (wait->waking)
+        chains_wake(&analysis->chains, piece->g, wait->waking, wait->waker_stack, piece->end_ns);
+}
+
 static inline void chain_follow(struct analysis *analysis, const struct piece *piece)
 {
-    const struct interval *interval = piece->interval;
-    if (interval->state == GMPT_G_RUNNABLE)
+    enum gmpt_g_state state = piece->interval->state;
+    if (state == GMPT_G_RUNNABLE)
         chains_late(&analysis->chains, piece);
-    if (interval->state == GMPT_G_WAITING || interval->state == INTERVAL_LOST)
+    else if (state == GMPT_G_WAITING)
+        wait_follow(analysis, piece);
+    else if (state == INTERVAL_LOST)
         chains_idle(&analysis->chains, piece);
-    if (interval->state == GMPT_G_WAITING && interval->waking)
-        chains_wake(&analysis->chains, piece->g, interval->waking, interval->waker_stack, piece->end_ns);
 }
 
 /* ---- Of those that were chosen ----------------------------------------------------------------------------------- */
@@ -135,7 +151,7 @@ static int piece_take(struct analysis *analysis, struct piece *piece)
 }
 
 /* Where only a part of it may count, or where more ends than the interval. */
-static __attribute__((noinline)) int interval_closed_rarely(struct analysis *analysis, struct piece *piece)
+static int interval_closed_rarely(struct analysis *analysis, struct piece *piece)
 {
     const struct analysis_options *options = &analysis->options;
     const struct interval *whole = piece->interval;
@@ -163,10 +179,9 @@ static __attribute__((noinline)) int interval_closed_rarely(struct analysis *ana
     return result;
 }
 
-static int interval_closed(void *analysis_arg, const struct interval *whole)
+static inline struct piece piece_of(struct analysis *analysis, const struct interval *whole)
 {
-    struct analysis *analysis = analysis_arg;
-    struct piece piece = {
+    return (struct piece){
         .interval = whole,
         .g = whole->g,
         .begin_ns = whole->begin_ns,
@@ -174,12 +189,53 @@ static int interval_closed(void *analysis_arg, const struct interval *whole)
         .lasted_ns = whole->end_ns - whole->begin_ns,
         .alias = &analysis->alias,
     };
-    if (__builtin_expect(analysis->picky || whole->continued || whole->ended_by == GMPT_EVENT_go_labels ||
-                             whole->ended_by == GMPT_EVENT_go_exit || whole->ended_by == INTERVAL_TRACE_END, 0))
+}
+
+static int interval_closed(void *analysis_arg, const struct interval *whole)
+{
+    struct analysis *analysis = analysis_arg;
+    struct piece piece = piece_of(analysis, whole);
+    if (analysis->picky || whole->continued || whole->ended_by == GMPT_EVENT_go_labels ||
+        whole->ended_by == GMPT_EVENT_go_exit || whole->ended_by == INTERVAL_TRACE_END)
         return interval_closed_rarely(analysis, &piece);
     chain_follow(analysis, &piece);
     piece_spend(analysis, &piece);
     return piece_over(analysis, &piece);
+}
+
+/* The usual turns (intervals.h), when all is chosen: the same, for a state that is known. */
+
+static inline void turn_spend(struct analysis *analysis, enum gmpt_g_state state, const struct interval *whole)
+{
+    if (analysis->overtime)
+        overtime_spend(analysis->overtime, state, whole->begin_ns, whole->end_ns);
+}
+
+static int turn_started(void *analysis_arg, const struct interval *late)
+{
+    struct analysis *analysis = analysis_arg;
+    struct piece piece = piece_of(analysis, late);
+    chains_late(&analysis->chains, &piece);
+    turn_spend(analysis, GMPT_G_RUNNABLE, late);
+    return lateness_add(&analysis->lateness, &piece);
+}
+
+static int turn_stopped(void *analysis_arg, const struct interval *run)
+{
+    struct analysis *analysis = analysis_arg;
+    struct piece piece = piece_of(analysis, run);
+    turn_spend(analysis, GMPT_G_RUNNING, run);
+    processors_ran(&analysis->processors, &piece);
+    return runs_add(&analysis->runs, &piece);
+}
+
+static int turn_woken(void *analysis_arg, const struct interval *wait)
+{
+    struct analysis *analysis = analysis_arg;
+    struct piece piece = piece_of(analysis, wait);
+    wait_follow(analysis, &piece);
+    turn_spend(analysis, GMPT_G_WAITING, wait);
+    return wait_over(analysis, &piece);
 }
 
 /* ---- Events ------------------------------------------------------------------------------------------------------ */

@@ -35,10 +35,8 @@ struct current {
 
 struct intervals {
     const struct gmpt_trace *trace;
-    struct interval_listener first;  /* the others follow it */
-    struct interval_listener *closed; /* those who hear of what is over: nearly every event is told; */
-    struct interval_listener *run;    /* of these, those who hear of every G that ran */
-    bool watched;         /* somebody wants to hear of beginnings */
+    struct interval_hearer *hearers[INTERVAL_TELLINGS];
+    struct interval_listener first; /* who opened it */
     struct live *entered; /* what it does now has begun with this event, and those who watch have not heard of it */
     struct current current[PS_MAX];
     struct intervals_present present;
@@ -50,6 +48,24 @@ struct intervals {
     bool main_seen;
 };
 
+int interval_unheard(void *arg, const struct interval *interval)
+{
+    (void)arg, (void)interval;
+    return 0;
+}
+
+static void hearer_add(struct intervals *intervals, struct interval_listener *listener, enum interval_telling telling,
+                       int (*hear)(void *arg, const struct interval *interval))
+{
+    struct interval_hearer *hearer = &listener->hearers[telling], **end = &intervals->hearers[telling];
+    if (!hear || hear == interval_unheard)
+        return;
+    while (*end)
+        end = &(*end)->next;
+    *end = hearer;
+    *hearer = (struct interval_hearer){ hear, listener->arg, NULL };
+}
+
 struct intervals *intervals_open(const struct gmpt_trace *trace,
                                  int (*closed)(void *arg, const struct interval *interval), void *arg)
 {
@@ -59,33 +75,24 @@ struct intervals *intervals_open(const struct gmpt_trace *trace,
     intervals->trace = trace;
     intervals->record_bytes = sizeof(struct live);
     intervals->first = (struct interval_listener){ .closed = closed, .arg = arg };
-    intervals->closed = intervals->run = closed ? &intervals->first : NULL;
+    intervals_listen(intervals, &intervals->first);
     return intervals;
 }
 
 void intervals_watch(struct intervals *intervals, int (*begun)(void *arg, const struct interval *interval))
 {
-    intervals->first.begun = begun;
-    intervals->watched = true;
+    hearer_add(intervals, &intervals->first, INTERVAL_BEGUN, begun);
 }
 
 void intervals_listen(struct intervals *intervals, struct interval_listener *listener)
 {
-    struct interval_listener *last = &intervals->first;
-    while (last->next)
-        last = last->next;
-    listener->next = listener->next_closed = listener->next_run = NULL;
-    last->next = listener;
-    struct interval_listener **end = &intervals->closed, **run_end = &intervals->run;
-    while (*end)
-        end = &(*end)->next_closed;
-    while (*run_end)
-        run_end = &(*run_end)->next_run;
-    if (listener->closed)
-        *end = listener;
-    if (listener->closed && !listener->no_runs)
-        *run_end = listener;
-    intervals->watched = intervals->watched || listener->begun;
+    hearer_add(intervals, listener, INTERVAL_CLOSED, listener->closed);
+    hearer_add(intervals, listener, INTERVAL_STARTED, listener->started ? listener->started : listener->closed);
+    hearer_add(intervals, listener, INTERVAL_STOPPED, listener->stopped ? listener->stopped : listener->closed);
+    hearer_add(intervals, listener, INTERVAL_WOKEN, listener->woken ? listener->woken : listener->closed);
+    hearer_add(intervals, listener, INTERVAL_WAITS, listener->waits);
+    hearer_add(intervals, listener, INTERVAL_BEGUN, listener->begun);
+    hearer_add(intervals, listener, INTERVAL_BORN, listener->born);
 }
 
 size_t intervals_room(struct intervals *intervals, size_t bytes)
@@ -109,6 +116,14 @@ void intervals_close(struct intervals *intervals)
 }
 
 /* ---- Live Gs ----------------------------------------------------------------------------------------------------- */
+
+static inline int tell(const struct intervals *intervals, enum interval_telling telling, const struct live *g)
+{
+    int result = 0;
+    for (const struct interval_hearer *to = intervals->hearers[telling]; to && !result; to = to->next)
+        result = to->hear(to->arg, &g->now);
+    return result;
+}
 
 static inline struct live *live_find(struct intervals *intervals, uint64_t id)
 {
@@ -148,16 +163,6 @@ static struct live *live_make(struct intervals *intervals, uint64_t id)
     return g;
 }
 
-/* Once all that is known of a new G is there. */
-static int born_tell(struct intervals *intervals, const struct live *g)
-{
-    int result = 0;
-    for (struct interval_listener *to = &intervals->first; to && !result; to = to->next)
-        if (to->born)
-            result = to->born(to->arg, &g->now);
-    return result;
-}
-
 /* A G whose go_create was not seen; the reader may have heard of it. Returns 0, -ENOMEM, or what a listener did. */
 static int live_make_unseen(struct intervals *intervals, uint64_t id, struct live **made)
 {
@@ -173,7 +178,7 @@ static int live_make_unseen(struct intervals *intervals, uint64_t id, struct liv
         g->g.labels = known->labels;
         g->g.name = known->name;
     }
-    return born_tell(intervals, g);
+    return tell(intervals, INTERVAL_BORN, g);
 }
 
 static struct current *current_of(struct intervals *intervals, int32_t p)
@@ -198,50 +203,47 @@ static void current_leave(struct intervals *intervals, int32_t p)
 
 /* ---- Transitions ------------------------------------------------------------------------------------------------- */
 
-/* Hands over what the G did, up to end_ns. */
-static inline int now_close(struct intervals *intervals, struct live *g, int64_t end_ns, enum gmpt_event_type ended_by,
-                            int32_t end_p)
+/* Hands over what the G did in this state, up to end_ns. */
+static inline __attribute__((always_inline)) int now_close(struct intervals *intervals, struct live *g,
+                                                           enum gmpt_g_state state, int64_t end_ns,
+                                                           enum gmpt_event_type ended_by, int32_t end_p,
+                                                           enum interval_telling telling)
 {
     g->now.end_ns = end_ns;
     g->now.ended_by = ended_by;
     g->now.end_p = end_p;
     int64_t spent_ns = end_ns - g->now.begin_ns;
-    timesum_add(&intervals->state_ns[g->now.state], spent_ns);
-    int result = 0;
-    if (g->now.state == GMPT_G_RUNNING) {
+    timesum_add(&intervals->state_ns[state], spent_ns);
+    if (state == GMPT_G_RUNNING)
         timesum_add(&g->g.ran_ns, spent_ns);
-        if (ended_by != GMPT_EVENT_go_labels && ended_by != GMPT_EVENT_go_exit && ended_by != INTERVAL_TRACE_END) {
-            for (struct interval_listener *to = intervals->run; to && !result; to = to->next_run)
-                result = to->closed(to->arg, &g->now);
-            return result;
-        }
-    } else if (g->now.state == GMPT_G_WAITING) {
+    else if (state == GMPT_G_WAITING)
         timesum_add(&intervals->wait_ns[g->now.reason], spent_ns);
-    }
-    for (struct interval_listener *to = intervals->closed; to && !result; to = to->next_closed)
-        result = to->closed(to->arg, &g->now);
-    return result;
+    return tell(intervals, telling, g);
 }
 
-/* What begins is no wait yet. After a wait or a call it stays known where that was and who ended it. Field by field: as
- * a whole it is set by a slow instruction. */
 static inline void now_begin(struct live *g, enum gmpt_g_state state, int64_t begin_ns, enum gmpt_event_type by,
-                             int32_t p, bool woken)
+                             int32_t p)
 {
-    struct interval *now = &g->now;
-    now->begin_ns = begin_ns;
-    now->state = state;
-    now->began_by = by;
-    now->p = p;
-    now->reason = GMPT_WAIT_none;
-    now->bounded = now->continued = false;
-    now->object = now->owner = now->owner_fn = 0;
-    now->waking = NULL;
-    if (woken)
-        return;
-    now->waker = now->waker_fn = 0;
-    now->stack = now->waker_stack = 0;
-    now->waker_kind = GMPT_WAKER_UNKNOWN;
+    g->now.begin_ns = begin_ns;
+    g->now.state = state;
+    g->now.began_by = by;
+    g->now.p = p;
+}
+
+/* What begins is no wait any more. It stays known where that was, or the call, and who ended it. */
+static inline void wait_forget(struct live *g)
+{
+    g->now.reason = GMPT_WAIT_none;
+    g->now.bounded = false;
+    g->now.object = g->now.owner = g->now.owner_fn = 0;
+    g->now.waking = NULL;
+}
+
+static inline void wake_forget(struct live *g)
+{
+    g->now.waker = g->now.waker_fn = 0;
+    g->now.stack = g->now.waker_stack = 0;
+    g->now.waker_kind = GMPT_WAKER_UNKNOWN;
 }
 
 /* Only once all of the event has been taken in: it tells more of what begins than the state. */
@@ -249,16 +251,12 @@ static int entered_tell(struct intervals *intervals)
 {
     struct live *g = intervals->entered;
     intervals->entered = NULL;
-    if (!g || !intervals->watched)
+    if (!g || !intervals->hearers[INTERVAL_BEGUN])
         return 0;
     g->now.end_ns = g->now.begin_ns;
     g->now.ended_by = INTERVAL_TRACE_END;
     g->now.end_p = -1;
-    int result = 0;
-    for (struct interval_listener *to = &intervals->first; to && !result; to = to->next)
-        if (to->begun)
-            result = to->begun(to->arg, &g->now);
-    return result;
+    return tell(intervals, INTERVAL_BEGUN, g);
 }
 
 static inline int64_t moment_of(const struct intervals *intervals, const struct live *g)
@@ -266,34 +264,32 @@ static inline int64_t moment_of(const struct intervals *intervals, const struct 
     return intervals->present.moment_ns < g->now.begin_ns ? g->now.begin_ns : intervals->present.moment_ns;
 }
 
-static inline void state_count(struct intervals *intervals, struct live *g, enum gmpt_g_state state)
+static inline void state_count(struct intervals *intervals, enum gmpt_g_state from, enum gmpt_g_state to)
 {
-    intervals->present.counts[g->now.state]--;
-    intervals->present.counts[state]++;
-    g->now.state = state;
+    intervals->present.counts[from]--;
+    intervals->present.counts[to]++;
 }
 
 /* Ends the G's interval and begins the next; state GMPT_G_DEAD begins none. */
-static inline __attribute__((always_inline)) int g_moves(struct intervals *intervals, struct live *g,
-                                                         enum gmpt_g_state state, enum gmpt_event_type by, int32_t p,
-                                                         bool woken)
+static int g_moves(struct intervals *intervals, struct live *g, enum gmpt_g_state state, enum gmpt_event_type by,
+                   int32_t p, bool woken)
 {
     int64_t time_ns = moment_of(intervals, g);
-    int result = __builtin_expect(g->silent, 0) ? 0 : now_close(intervals, g, time_ns, by, p);
-    state_count(intervals, g, state);
-    g->silent = false;
-    now_begin(g, state, time_ns, by, p, woken);
-    if (__builtin_expect(intervals->watched, 0)) {
-        if (!result)
-            result = entered_tell(intervals);
-        intervals->entered = state != GMPT_G_DEAD ? g : NULL;
-    }
+    int result = g->silent ? 0 : now_close(intervals, g, g->now.state, time_ns, by, p, INTERVAL_CLOSED);
+    state_count(intervals, g->now.state, state);
+    g->silent = g->now.continued = false;
+    now_begin(g, state, time_ns, by, p);
+    wait_forget(g);
+    if (!woken)
+        wake_forget(g);
+    if (!result)
+        result = entered_tell(intervals);
+    intervals->entered = state != GMPT_G_DEAD ? g : NULL;
     return result;
 }
 
-/* The same, out of the way of what most events take. */
-static __attribute__((noinline)) int g_enters(struct intervals *intervals, struct live *g, enum gmpt_g_state state,
-                                              enum gmpt_event_type by, int32_t p)
+static int g_enters(struct intervals *intervals, struct live *g, enum gmpt_g_state state, enum gmpt_event_type by,
+                    int32_t p)
 {
     return g_moves(intervals, g, state, by, p, false);
 }
@@ -304,7 +300,7 @@ static int g_splits(struct intervals *intervals, struct live *g, const struct gm
     int64_t time_ns = moment_of(intervals, g);
     int result = 0;
     if (time_ns > g->now.begin_ns) {
-        result = now_close(intervals, g, time_ns, event->type, event->p);
+        result = now_close(intervals, g, g->now.state, time_ns, event->type, event->p, INTERVAL_CLOSED);
         g->now.began_by = event->type;
         g->now.continued = true;
         intervals->entered = g;
@@ -347,7 +343,7 @@ static int add_create(struct intervals *intervals, const struct gmpt_event *even
     g->now.waker_kind = parent ? GMPT_WAKER_G : GMPT_WAKER_UNKNOWN;
     intervals->main_seen = true;
     intervals->entered = g;
-    return born_tell(intervals, g);
+    return tell(intervals, INTERVAL_BORN, g);
 }
 
 /* A G that was there before the trace's start, in this state since then. */
@@ -371,11 +367,12 @@ static int add_was(struct intervals *intervals, const struct gmpt_event *event)
     } else if (g->now.begin_ns > 0 || !g->silent) {
         return g_enters(intervals, g, (enum gmpt_g_state)state, event->type, event->p);
     }
-    state_count(intervals, g, (enum gmpt_g_state)state);
+    state_count(intervals, g->now.state, (enum gmpt_g_state)state);
+    g->now.state = (enum gmpt_g_state)state;
     g->now.began_by = GMPT_EVENT_go_was;
     g->silent = false;
     intervals->entered = g;
-    return known ? 0 : born_tell(intervals, g);
+    return known ? 0 : tell(intervals, INTERVAL_BORN, g);
 }
 
 static void add_waited(struct intervals *intervals, const struct gmpt_event *event)
@@ -440,7 +437,8 @@ static int add_exit(struct intervals *intervals, const struct gmpt_event *event,
 {
     current_leave(intervals, event->p);
     if (g->silent) { /* all that is known of it is its end, which whoever counts Gs has to hear */
-        state_count(intervals, g, INTERVAL_LOST);
+        state_count(intervals, g->now.state, INTERVAL_LOST);
+        g->now.state = INTERVAL_LOST;
         g->silent = false;
     }
     int result = g_enters(intervals, g, GMPT_G_DEAD, event->type, event->p);
@@ -471,7 +469,8 @@ static const uint8_t state_after[GMPT_EVENT_CODES] = {
     [GMPT_EVENT_go_detach] = GMPT_G_PREEMPTED,     [GMPT_EVENT_go_exit] = GMPT_G_DEAD,
 };
 
-static inline int transition_take(struct intervals *intervals, const struct gmpt_event *event, enum gmpt_g_state state)
+static __attribute__((noinline)) int transition_take(struct intervals *intervals, const struct gmpt_event *event,
+                                                     enum gmpt_g_state state)
 {
     struct live *g;
     int result = event_g(intervals, event, &g);
@@ -500,15 +499,19 @@ static inline int transition_take(struct intervals *intervals, const struct gmpt
     }
     if (!result)
         result = g_moves(intervals, g, state, event->type, event->p, woken);
-    if (state == GMPT_G_WAITING)
-        wait_begins(intervals, event, g);
-    else if (state == GMPT_G_SYSCALL)
+    if (state == GMPT_G_SYSCALL)
         g->now.stack = (uint32_t)event->syscall_begin.stack;
-    return result;
+    if (state != GMPT_G_WAITING)
+        return result;
+    wait_begins(intervals, event, g);
+    return result ? result : tell(intervals, INTERVAL_WAITS, g);
 }
 
-static __attribute__((noinline)) int other_take(struct intervals *intervals, const struct gmpt_event *event)
+static __attribute__((noinline)) int rare_take(struct intervals *intervals, const struct gmpt_event *event)
 {
+    enum gmpt_g_state state = (enum gmpt_g_state)state_after[event->type];
+    if (state)
+        return transition_take(intervals, event, state);
     struct current *current;
     struct live *g;
     switch (event->type) {
@@ -537,17 +540,106 @@ static __attribute__((noinline)) int other_take(struct intervals *intervals, con
     }
 }
 
+/* ---- The usual turns --------------------------------------------------------------------------------------------- */
+
+/* What nearly every event does: it ends the state that its kind ends, of a G that is known. These do the same as
+ * transition_take, and only what is left to do of it: in each state, what belongs to others is clear. */
+
+/* The G that an event takes from this state in the usual way; NULL when anything about it is special. */
+static inline struct live *usual_g(struct intervals *intervals, const struct gmpt_event *event,
+                                   enum gmpt_g_state from)
+{
+    struct live *g = live_find(intervals, event->g);
+    bool usual = g && g->now.state == from && !(g->silent | g->now.continued);
+    return __builtin_expect(usual, 1) ? g : NULL;
+}
+
+/* From one state to the next. Returns what those who hear of it did. */
+static inline __attribute__((always_inline)) int usual_turn(struct intervals *intervals, struct live *g, int32_t p,
+                                                            enum gmpt_event_type by, enum gmpt_g_state from,
+                                                            enum gmpt_g_state to, enum interval_telling telling)
+{
+    int64_t time_ns = moment_of(intervals, g);
+    int result = now_close(intervals, g, from, time_ns, by, p, telling);
+    state_count(intervals, from, to);
+    now_begin(g, to, time_ns, by, p);
+    intervals->entered = g;
+    return result;
+}
+
+static inline int usual_start(struct intervals *intervals, const struct gmpt_event *event)
+{
+    struct live *g = usual_g(intervals, event, GMPT_G_RUNNABLE);
+    struct current *current = current_of(intervals, event->p);
+    if (__builtin_expect(!g || !current || current->g, 0))
+        return transition_take(intervals, event, GMPT_G_RUNNING);
+    *current = (struct current){ g, g->g.id, false };
+    int result = usual_turn(intervals, g, event->p, GMPT_EVENT_go_start, GMPT_G_RUNNABLE, GMPT_G_RUNNING,
+                            INTERVAL_STARTED);
+    wake_forget(g);
+    return result;
+}
+
+static inline int usual_yield(struct intervals *intervals, const struct gmpt_event *event)
+{
+    struct live *g = usual_g(intervals, event, GMPT_G_RUNNING);
+    if (__builtin_expect(!g, 0))
+        return transition_take(intervals, event, GMPT_G_RUNNABLE);
+    current_leave(intervals, event->p);
+    return usual_turn(intervals, g, event->p, GMPT_EVENT_go_yield, GMPT_G_RUNNING, GMPT_G_RUNNABLE,
+                      INTERVAL_STOPPED);
+}
+
+static inline int usual_block(struct intervals *intervals, const struct gmpt_event *event)
+{
+    struct live *g = usual_g(intervals, event, GMPT_G_RUNNING);
+    if (__builtin_expect(!g, 0))
+        return transition_take(intervals, event, GMPT_G_WAITING);
+    current_leave(intervals, event->p);
+    int result = usual_turn(intervals, g, event->p, GMPT_EVENT_go_block, GMPT_G_RUNNING, GMPT_G_WAITING,
+                            INTERVAL_STOPPED);
+    wait_begins(intervals, event, g);
+    return result ? result : tell(intervals, INTERVAL_WAITS, g);
+}
+
+static inline int usual_unblock(struct intervals *intervals, const struct gmpt_event *event)
+{
+    struct live *g = usual_g(intervals, event, GMPT_G_WAITING);
+    if (__builtin_expect(!g, 0))
+        return transition_take(intervals, event, GMPT_G_RUNNABLE);
+    wait_ends(intervals, event, g);
+    int result = usual_turn(intervals, g, event->p, GMPT_EVENT_go_unblock, GMPT_G_WAITING, GMPT_G_RUNNABLE,
+                            INTERVAL_WOKEN);
+    wait_forget(g);
+    return result;
+}
+
 int intervals_add(struct intervals *intervals, const struct gmpt_event *event)
 {
     int64_t moment_ns = event->time_ns;
+    int result;
     if (__builtin_expect((uint64_t)moment_ns > TIME_MAX_NS, 0))
         moment_ns = moment_ns < 0 ? 0 : TIME_MAX_NS;
     intervals->present.moment_ns = moment_ns;
     if (moment_ns > intervals->present.end_ns)
         intervals->present.end_ns = moment_ns;
-    enum gmpt_g_state state = (enum gmpt_g_state)state_after[event->type];
-    int result = state ? transition_take(intervals, event, state) : other_take(intervals, event);
-    return __builtin_expect(!result && intervals->entered, 0) ? entered_tell(intervals) : result;
+    switch (event->type) {
+    case GMPT_EVENT_go_start:
+        result = usual_start(intervals, event);
+        break;
+    case GMPT_EVENT_go_yield:
+        result = usual_yield(intervals, event);
+        break;
+    case GMPT_EVENT_go_block:
+        result = usual_block(intervals, event);
+        break;
+    case GMPT_EVENT_go_unblock:
+        result = usual_unblock(intervals, event);
+        break;
+    default:
+        result = rare_take(intervals, event);
+    }
+    return __builtin_expect(!result && intervals->hearers[INTERVAL_BEGUN], 0) ? entered_tell(intervals) : result;
 }
 
 /* ---- The end ----------------------------------------------------------------------------------------------------- */
@@ -572,7 +664,8 @@ int intervals_finish(struct intervals *intervals, int64_t end_ns)
     qsort(list, count, sizeof list[0], live_compare);
     int result = 0;
     for (size_t i = 0; i < count && !result; i++)
-        result = now_close(intervals, list[i], intervals->present.end_ns, INTERVAL_TRACE_END, -1);
+        result = now_close(intervals, list[i], list[i]->now.state, intervals->present.end_ns, INTERVAL_TRACE_END, -1,
+                           INTERVAL_CLOSED);
     free(list);
     return result;
 }

@@ -75,16 +75,41 @@ struct interval {
 struct intervals *intervals_open(const struct gmpt_trace *trace,
                                  int (*closed)(void *arg, const struct interval *interval), void *arg);
 void intervals_close(struct intervals *intervals); /* NULL: nothing */
+enum interval_telling {
+    INTERVAL_CLOSED,
+    INTERVAL_STARTED,
+    INTERVAL_STOPPED,
+    INTERVAL_WOKEN,
+    INTERVAL_WAITS,
+    INTERVAL_BEGUN,
+    INTERVAL_BORN,
+    INTERVAL_TELLINGS
+};
+
+struct interval_hearer {
+    int (*hear)(void *arg, const struct interval *interval);
+    void *arg;
+    struct interval_hearer *next;
+};
+
 /* What else wants to hear of the same intervals: closed as above, begun as below, born when a G becomes known, before
- * anything else is told of it. Each may be NULL. Whatever one returns but 0 is returned, and the others do not hear. */
+ * anything else is told of it. Each may be NULL. Whatever one returns but 0 is returned, and the others do not hear.
+ *
+ * Nearly all intervals are turns of three kinds, none of which is continued. Whoever has a function for one of these
+ * hears of it by that instead of closed, and need not look at what it is. */
 struct interval_listener {
     int (*closed)(void *arg, const struct interval *interval);
+    int (*started)(void *arg, const struct interval *interval); /* was runnable until its go_start */
+    int (*stopped)(void *arg, const struct interval *interval); /* ran until its go_block or go_yield */
+    int (*woken)(void *arg, const struct interval *interval);   /* waited until its go_unblock */
+    int (*waits)(void *arg, const struct interval *interval);   /* it begins a wait by a go_block: as begun */
     int (*begun)(void *arg, const struct interval *interval);
     int (*born)(void *arg, const struct interval *first); /* what it does is known, but for its end and its stack */
-    bool no_runs; /* closed hears of Gs that ran only where labels, their end, or the trace's ended that */
     void *arg;
-    struct interval_listener *next, *next_closed, *next_run; /* of intervals.c */
+    struct interval_hearer hearers[INTERVAL_TELLINGS]; /* of intervals.c */
 };
+/* For a kind of turn that nothing is to be heard of. */
+int interval_unheard(void *arg, const struct interval *interval);
 /* The listener is the caller's, and lives as long as events are added. Before the first intervals_add; they hear in the
  * order of their calls. */
 void intervals_listen(struct intervals *intervals, struct interval_listener *listener);

@@ -69,6 +69,7 @@ struct summary {
 
 static int g_born(void *summary_arg, const struct interval *first);
 static int interval_closed(void *summary_arg, const struct interval *interval);
+static int wait_note(void *summary_arg, const struct interval *wait);
 
 struct summary *summary_open(const struct gmpt_trace *trace, const struct summary_options *options)
 {
@@ -83,7 +84,11 @@ struct summary *summary_open(const struct gmpt_trace *trace, const struct summar
         return NULL;
     }
     summary->listener = (struct interval_listener){
-        .closed = interval_closed, .born = g_born, .no_runs = true, .arg = summary
+        .closed = interval_closed,
+        .stopped = interval_unheard,
+        .waits = wait_note,
+        .born = g_born,
+        .arg = summary,
     };
     intervals_listen(summary->intervals, &summary->listener);
     summary->room = intervals_room(summary->intervals, sizeof(struct resident));
@@ -291,8 +296,9 @@ static void g_ended(struct summary *summary, const struct interval *interval, st
 }
 
 /* The G waits; which place counts it for that. */
-static int wait_note(struct summary *summary, const struct interval *wait)
+static int wait_note(void *summary_arg, const struct interval *wait)
 {
+    struct summary *summary = summary_arg;
     const struct interval_g *g = wait->g;
     if (!summary->reason_suspect[wait->reason] || wait->bounded || g->main)
         return 0;
@@ -357,15 +363,6 @@ static int add_waited(struct summary *summary, const struct gmpt_event *event)
         resident->before_ns = waited_ns - within_ns < TIME_MAX_NS / 2 ? (int64_t)(waited_ns - within_ns)
                                                                       : TIME_MAX_NS / 2;
     return wait->state == GMPT_G_WAITING ? wait_note(summary, wait) : 0;
-}
-
-static int add_block(struct summary *summary, const struct gmpt_event *event)
-{
-    uint64_t reason = event->go_block.reason;
-    if (event->go_block.bounded || (reason < GMPT_WAIT_REASONS && !summary->reason_suspect[reason]))
-        return 0;
-    const struct interval *wait = intervals_now(summary->intervals, event->g);
-    return wait && wait->state == GMPT_G_WAITING ? wait_note(summary, wait) : 0;
 }
 
 /* Sums up what the Ps could have run until then. */
@@ -456,9 +453,8 @@ int summary_add(struct summary *summary, const struct gmpt_event *event)
     case GMPT_EVENT_go_start:
         return add_start(summary, event);
     case GMPT_EVENT_go_yield:
-        return 0;
     case GMPT_EVENT_go_block:
-        return event->g ? add_block(summary, event) : 0;
+        return 0;
     case GMPT_EVENT_go_unblock:
         summary->totals.wakers[event->go_unblock.by < GMPT_WAKERS ? event->go_unblock.by : GMPT_WAKER_UNKNOWN] +=
             event->g != 0;
