@@ -38,7 +38,7 @@ struct analysis *analysis_open(struct intervals *intervals, const struct gmpt_tr
         errno = ENOMEM;
         return NULL;
     }
-    wakeups_open(&analysis->wakeups, intervals, &options->limits);
+    wakeups_open(&analysis->wakeups, intervals, &analysis->alias, &options->limits);
     runs_open(&analysis->runs, intervals, &options->limits);
     lateness_open(&analysis->lateness, intervals, &options->limits);
     chains_open(&analysis->chains, intervals, options->from_ns);

@@ -6,11 +6,13 @@
 
 #define BURST_NS 1000000
 
+/* What a G was woken from. */
 struct woken {
-    uint64_t object, burst; /* burst: its number plus 1 */
+    uint64_t object, burst; /* burst: its number, 0 = none */
     uint64_t waker_fn;
     int64_t ran_ns; /* the G's, as it was woken (intervals.h) */
-    uint32_t stack;
+    struct distribution *futile; /* of such wake-ups; NULL = not looked up */
+    uint32_t stack;              /* as the interval has it */
     uint8_t reason;
     bool waiting; /* woken, and has not waited for anything else since */
 };
@@ -27,8 +29,11 @@ static bool reason_tells(enum gmpt_wait_reason reason)
            reason == GMPT_WAIT_net_read || reason == GMPT_WAIT_net_write;
 }
 
-void wakeups_open(struct wakeups *wakeups, struct intervals *intervals, const struct finding_limits *limits)
+void wakeups_open(struct wakeups *wakeups, struct intervals *intervals, struct stackalias *alias,
+                  const struct finding_limits *limits)
 {
+    wakeups->alias = alias;
+    wakeups->last = &wakeups->bursts[WAKEUPS_BURSTS - 1];
     wakeups->room = intervals_room(intervals, sizeof(struct woken));
     wakeups->at_once_ns = limits->at_once_ns;
     wakeups->herd_gs = limits->herd_gs;
@@ -58,10 +63,12 @@ static void worst_keep(struct wakeups *wakeups, const struct wakeup_burst *burst
 }
 
 /* A burst that makes room, or the last ones. */
-static int burst_over(struct wakeups *wakeups, const struct wakeup_burst *burst)
+static int burst_over(struct wakeups *wakeups, struct wakeup_burst *burst)
 {
     if (burst->woken < wakeups->herd_gs || burst->back * 2 < burst->woken)
         return 0;
+    burst->stack = stackalias_of(wakeups->alias, burst->stack);
+    burst->create_stack = stackalias_of(wakeups->alias, burst->create_stack);
     struct distribution_key key = { .stack = burst->stack, .kind = burst->reason };
     if (key.stack == 0)
         key.fn = burst->fn;
@@ -78,10 +85,11 @@ static int burst_over(struct wakeups *wakeups, const struct wakeup_burst *burst)
 static inline uint64_t burst_join(struct wakeups *wakeups, const struct piece *piece, uint64_t before)
 {
     const struct interval *wait = piece->interval;
-    struct wakeup_burst *last = &wakeups->bursts[(wakeups->burst_count - 1) % WAKEUPS_BURSTS];
-    if (wakeups->burst_count == before || last->object != wait->object || last->waker != wait->waker ||
+    struct wakeup_burst *last = wakeups->last;
+    if (last->object != wait->object || last->waker != wait->waker || wakeups->burst_count == before ||
         piece->end_ns - last->begin_ns > BURST_NS) {
         last = &wakeups->bursts[wakeups->burst_count++ % WAKEUPS_BURSTS];
+        wakeups->last = last;
         if (__builtin_expect(last->woken >= wakeups->herd_gs && burst_over(wakeups, last), 0))
             return 0;
         last->object = wait->object;
@@ -89,9 +97,9 @@ static inline uint64_t burst_join(struct wakeups *wakeups, const struct piece *p
         last->waker_fn = wait->waker_fn;
         last->fn = piece->g->fn;
         last->g = piece->g->id;
-        last->stack = piece_stack(piece);
+        last->stack = wait->stack;
+        last->create_stack = piece->g->create_stack;
         last->reason = (uint32_t)wait->reason;
-        last->create_stack = piece_create_stack(piece);
         last->begin_ns = piece->end_ns;
         last->woken = last->back = 0;
     }
@@ -100,44 +108,58 @@ static inline uint64_t burst_join(struct wakeups *wakeups, const struct piece *p
     return wakeups->burst_count;
 }
 
-static int back_note(struct wakeups *wakeups, const struct woken *g, const struct piece *piece)
+static struct distribution *futile_site(struct wakeups *wakeups, struct woken *woken, const struct interval_g *g)
 {
-    struct distribution_key key = { .stack = g->stack, .kind = g->reason, .by_fn = g->waker_fn };
+    struct distribution_key key = {
+        .stack = stackalias_of(wakeups->alias, woken->stack), .kind = woken->reason, .by_fn = woken->waker_fn
+    };
     if (key.stack == 0)
-        key.fn = piece->g->fn;
-    struct distribution *site = distributions_get(&wakeups->futile, &key);
-    if (!site || distribution_add(site, piece->g->ran_ns - g->ran_ns, piece->begin_ns, piece->g->id, g->object))
+        key.fn = g->fn;
+    return woken->futile = distributions_get(&wakeups->futile, &key);
+}
+
+static inline int back_note(struct wakeups *wakeups, struct woken *woken, const struct piece *piece, int64_t ran_ns)
+{
+    struct distribution *site = woken->futile ? woken->futile : futile_site(wakeups, woken, piece->g);
+    if (!site || distribution_add(site, ran_ns, piece->begin_ns, piece->g->id, woken->object))
         return -ENOMEM;
-    if (g->burst && wakeups->burst_count - g->burst < WAKEUPS_BURSTS)
-        wakeups->bursts[(g->burst - 1) % WAKEUPS_BURSTS].back++;
+    if (woken->burst && wakeups->burst_count - woken->burst < WAKEUPS_BURSTS)
+        wakeups->bursts[(woken->burst - 1) % WAKEUPS_BURSTS].back++;
     return 0;
 }
 
 int wakeups_waited(struct wakeups *wakeups, const struct piece *piece)
 {
     const struct interval *wait = piece->interval;
-    struct woken *g = interval_room(piece->g, wakeups->room);
-    if (g->waiting && wait->reason == GMPT_WAIT_mutex && g->reason == GMPT_WAIT_cond)
-        return 0;
-    bool back = g->waiting && wait->object == g->object && (uint8_t)wait->reason == g->reason;
-    if (back && piece->g->ran_ns - g->ran_ns < wakeups->at_once_ns && back_note(wakeups, g, piece))
-        return -ENOMEM;
+    struct woken *woken = interval_room(piece->g, wakeups->room);
+    int64_t ran_ns = piece->g->ran_ns;
+    if (woken->waiting) {
+        if (wait->reason == GMPT_WAIT_mutex && woken->reason == GMPT_WAIT_cond)
+            return 0;
+        bool back = wait->object == woken->object && (uint8_t)wait->reason == woken->reason;
+        if (back && ran_ns - woken->ran_ns < wakeups->at_once_ns &&
+            back_note(wakeups, woken, piece, ran_ns - woken->ran_ns))
+            return -ENOMEM;
+    }
     bool by_somebody = wait->waker || wait->waker_kind == GMPT_WAKER_NETPOLL || wait->waker_kind == GMPT_WAKER_SYSMON;
-    uint64_t before = g->burst;
-    g->ran_ns = piece->g->ran_ns;
-    g->burst = 0;
-    g->waiting = wait->ended_by == GMPT_EVENT_go_unblock && by_somebody && wait->object && reason_tells(wait->reason);
-    if (!g->waiting)
+    uint64_t before = woken->burst;
+    woken->ran_ns = ran_ns;
+    woken->burst = 0;
+    woken->waiting =
+        wait->ended_by == GMPT_EVENT_go_unblock && by_somebody && wait->object && reason_tells(wait->reason);
+    if (!woken->waiting)
         return 0;
     wakeups->woken++;
-    g->object = wait->object;
-    g->reason = (uint8_t)wait->reason;
-    g->stack = piece_stack(piece);
-    g->waker_fn = wait->waker_fn;
+    if (woken->stack != wait->stack || woken->waker_fn != wait->waker_fn || woken->reason != (uint8_t)wait->reason)
+        woken->futile = NULL;
+    woken->object = wait->object;
+    woken->reason = (uint8_t)wait->reason;
+    woken->stack = wait->stack;
+    woken->waker_fn = wait->waker_fn;
     if (!reason_wakes_many(wait->reason))
         return 0;
-    g->burst = burst_join(wakeups, piece, before);
-    return g->burst ? 0 : -ENOMEM;
+    woken->burst = burst_join(wakeups, piece, before);
+    return woken->burst ? 0 : -ENOMEM;
 }
 
 int wakeups_finish(struct wakeups *wakeups, struct findings *findings)

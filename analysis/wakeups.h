@@ -18,26 +18,30 @@
 
 struct wakeup_burst {
     uint64_t object, waker, waker_fn, fn, g;
-    uint32_t stack, reason, create_stack;
+    uint32_t stack, create_stack; /* as the intervals have them; of the worst, those that stand for all like them */
+    uint32_t reason;
     int64_t begin_ns, end_ns;
     uint64_t woken, back;
 };
 
 struct wakeups {
     size_t room; /* where a G's struct woken is */
+    struct stackalias *alias;
     struct distributions futile; /* by stack, reason and the waker's function; how long they ran in between */
     struct distributions herds;  /* by stack and reason; Gs that were woken; marked: those that went back */
     struct wakeup_burst worst[WAKEUPS_BURSTS]; /* of herds, the worst of each place; of more places, the worst */
     size_t worst_count;
     uint64_t left_out; /* herds at places for which there was no room */
     struct wakeup_burst bursts[WAKEUPS_BURSTS];
-    uint64_t burst_count; /* the last is (burst_count - 1) % WAKEUPS_BURSTS */
+    uint64_t burst_count;
+    struct wakeup_burst *last; /* number burst_count, which is at (burst_count - 1) % WAKEUPS_BURSTS */
     uint64_t woken;       /* wake-ups of which one can tell */
     int64_t at_once_ns;
     uint64_t herd_gs;
 };
 
-void wakeups_open(struct wakeups *wakeups, struct intervals *intervals, const struct finding_limits *limits);
+void wakeups_open(struct wakeups *wakeups, struct intervals *intervals, struct stackalias *alias,
+                  const struct finding_limits *limits);
 /* A wait is over, or the trace. Returns 0 or -ENOMEM. */
 int wakeups_waited(struct wakeups *wakeups, const struct piece *piece);
 int wakeups_finish(struct wakeups *wakeups, struct findings *findings);
