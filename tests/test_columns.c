@@ -68,6 +68,16 @@ static struct columns block_parse(const struct block *block, uint32_t count)
     return columns;
 }
 
+static bool record_next(struct column_reader *reader, struct record *record, bool *known)
+{
+    const uint64_t *fields;
+    if (!column_reader_next(reader, &record->code, &record->delta, &fields, known))
+        return false;
+    if (*known)
+        column_fields_copy(record->code, fields, record->fields);
+    return true;
+}
+
 static void expect_back(const struct record *records, uint32_t count)
 {
     struct event_schema schema;
@@ -79,7 +89,7 @@ static void expect_back(const struct record *records, uint32_t count)
     for (uint32_t i = 0; i < count; i++) {
         struct record back;
         bool known;
-        ck_assert(column_reader_next(reader, &back.code, &back.delta, back.fields, &known));
+        ck_assert(record_next(reader, &back, &known));
         ck_assert(known);
         ck_assert_uint_eq(back.code, records[i].code);
         ck_assert_uint_eq(back.delta, records[i].delta);
@@ -287,7 +297,7 @@ TEST(columns, any_byte_may_be_damaged)
                 uint64_t lost;
                 columns_begin_with_loss(&columns, &lost);
                 column_reader_begin(reader, &columns, &schema);
-                while (done < 64 && column_reader_next(reader, &back.code, &back.delta, back.fields, &known))
+                while (done < 64 && record_next(reader, &back, &known))
                     done++;
                 malformed += done < 64 || !column_reader_finished(reader);
             } else {
@@ -317,11 +327,11 @@ TEST(columns, what_lies_before_damage_is_read)
     memset(block.bytes + (columns.fields - block.bytes) + WHOLE, 0xff, LEB_MAX_BYTES); /* over 64 bits */
     column_reader_begin(reader, &columns, &schema);
     for (int i = 0; i < WHOLE; i++) {
-        ck_assert(column_reader_next(reader, &back.code, &back.delta, back.fields, &known));
+        ck_assert(record_next(reader, &back, &known));
         ck_assert_mem_eq(back.fields, records[i].fields, sizeof back.fields);
     }
-    ck_assert(!column_reader_next(reader, &back.code, &back.delta, back.fields, &known));
-    ck_assert(!column_reader_next(reader, &back.code, &back.delta, back.fields, &known));
+    ck_assert(!record_next(reader, &back, &known));
+    ck_assert(!record_next(reader, &back, &known));
     free(block.bytes);
     free(reader);
 }

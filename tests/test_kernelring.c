@@ -3,6 +3,7 @@
 #include "harness.h"
 
 #include "kernel/cpuslices.h"
+#include "trace/events.h"
 #include "trace/kernelintervals.h"
 #include "trace/kernelring.h"
 #include "trace/kernelsymbols.h"
@@ -216,7 +217,7 @@ TEST(kernelring, functions_of_the_kernel_are_told_by_name_with_what_they_are_of)
     while (gmpt_trace_next(trace, &event) > 0) {
         ck_assert_int_eq(kernelsymbols_add(&symbols, &event), 0);
         named += event.type == GMPT_EVENT_kernel_symbol;
-        for (int i = 0; i <= GMPT_EVENT_FIELDS_MAX && event.type != GMPT_EVENT_kernel_frames; i++)
+        for (int i = 0; i < event_field_counts[event.type] && event.type != GMPT_EVENT_kernel_frames; i++)
             ck_assert_uint_lt(event.field[i] & ~UINT64_MAX >> 1, 1); /* no address of the kernel's */
         if (event.type == GMPT_EVENT_cpu_sample) {
             samples++;

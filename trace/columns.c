@@ -278,7 +278,7 @@ void column_reader_begin(struct column_reader *reader, const struct columns *col
     const uint8_t *p = columns->numbers, *at = columns->fields;
     memset(reader->kind, COLUMN_KIND_ABSENT, sizeof reader->kind);
     memset(reader->batch, 0, sizeof reader->batch);
-    reader->times_batch = (struct column_batch){ 0, 0 };
+    reader->delta = reader->deltas_end = reader->deltas;
     reader->code = columns->codes;
     reader->codes_end = columns->times;
     column_begin(&reader->times, columns->times, (uint64_t)(columns->fields - columns->times));
@@ -297,19 +297,7 @@ void column_reader_begin(struct column_reader *reader, const struct columns *col
     }
 }
 
-/* Returns the first byte after a number of the column, or NULL when it is malformed or cut off by the column's end. It
- * has a byte or two; which of these, as with times, no CPU foresees, so that is no branch. */
-static inline const uint8_t *number_next(const uint8_t *at, const uint8_t *end, uint64_t *value)
-{
-    uint64_t first = at[0], second = at[1], more = first >> 7;
-    if (__builtin_expect(more & second >> 7, 0)) {
-        at = leb_get_roomy(at, value);
-        return at && at <= end ? at : NULL;
-    }
-    *value = (first & 0x7f) | (second & (0 - more)) << 7;
-    at += 1 + more;
-    return __builtin_expect(at <= end, 1) ? at : NULL;
-}
+#define RUN 4 /* numbers that are read without a look at where the column ends, where all of them fit before that */
 
 /* Unpacks a column's next values: as many as are asked for, or fewer, when the one after them is damage. */
 static unsigned times_unpack(struct column *column, uint64_t out[COLUMN_BATCH], unsigned wanted)
@@ -318,11 +306,22 @@ static unsigned times_unpack(struct column *column, uint64_t out[COLUMN_BATCH], 
     unsigned count = 0;
     if (column->constant)
         return wanted;
-    for (; count < wanted && at < end; at = next)
-        if (!(next = number_next(at, end, &out[count++]))) {
-            count--;
-            break;
+    while (wanted - count >= RUN && end - at >= RUN * LEB_MAX_BYTES) {
+#pragma GCC unroll 4
+        for (int i = 0; i < RUN; i++) {
+            if (!(next = leb_get_evenly(at, &out[count])))
+                goto out;
+            at = next;
+            count++;
         }
+    }
+    for (; count < wanted && at < end; count++) {
+        next = leb_get_evenly(at, &out[count]);
+        if (!next || next > end)
+            break;
+        at = next;
+    }
+out:
     column->at = at;
     column->stored = count;
     column->constant = count == 0 && at == end;
@@ -332,35 +331,58 @@ static unsigned times_unpack(struct column *column, uint64_t out[COLUMN_BATCH], 
     return count;
 }
 
-/* The same where values are differences; of eight that have a byte each, no length needs a look. */
-static unsigned field_unpack(struct column *column, uint64_t out[COLUMN_BATCH], unsigned wanted)
+/* A number that mostly has a byte or two; which of these no CPU foresees, so that is no branch. As leb_get_roomy. */
+static inline const uint8_t *short_number(const uint8_t *at, uint64_t *value)
 {
-    const uint8_t *at = column->at, *end = column->end;
-    uint64_t before = column->before, difference = 0;
+    uint64_t first = at[0], second = at[1], more = first >> 7;
+    if (__builtin_expect(more & second >> 7, 0))
+        return leb_get_roomy(at, value);
+    *value = (first & 0x7f) | (second & (0 - more)) << 7;
+    return at + 1 + more;
+}
+
+/* The same where values are differences, `step` apart. Of eight that have a byte each, no length needs a look. */
+static unsigned field_unpack(struct column *column, uint64_t *out, unsigned step, unsigned wanted)
+{
+    const uint8_t *at = column->at, *end = column->end, *next;
+    uint64_t before = column->before, bytes, difference = 0;
     unsigned count = 0;
     if (column->constant)
         return wanted;
-    while (count < wanted && at < end) {
-        uint64_t bytes;
+    while (wanted - count >= 8 && end - at >= RUN * LEB_MAX_BYTES) {
         memcpy(&bytes, at, sizeof bytes);
-        if (!(bytes & 0x8080808080808080u) && end - at >= 8 && count + 8 <= wanted) {
-            for (int i = 0; i < 8; i++)
-                out[count++] = before += leb_unzigzag(*at++);
+        if (!(bytes & 0x8080808080808080u)) {
+#pragma GCC unroll 8
+            for (int i = 0; i < 8; i++, out += step)
+                *out = before += leb_unzigzag(at[i]);
+            at += 8;
+            count += 8;
             continue;
         }
-        const uint8_t *next = number_next(at, end, &difference);
-        if (!next)
+#pragma GCC unroll 4
+        for (int i = 0; i < RUN; i++, out += step) {
+            if (!(next = short_number(at, &difference)))
+                goto out;
+            *out = before += leb_unzigzag(difference);
+            at = next;
+            count++;
+        }
+    }
+    for (; count < wanted && at < end; count++, out += step) {
+        next = short_number(at, &difference);
+        if (!next || next > end)
             break;
-        out[count++] = before += leb_unzigzag(difference);
+        *out = before += leb_unzigzag(difference);
         at = next;
     }
+out:
     column->at = at;
     column->before = before;
     column->stored = count;
     column->constant = count == 0 && at == end;
     if (at == end)
-        for (; count < wanted; count++)
-            out[count] = before;
+        for (; count < wanted; count++, out += step)
+            *out = before;
     return count;
 }
 
@@ -373,36 +395,43 @@ static unsigned batch_size(const struct column_reader *reader)
 
 bool column_times_refill(struct column_reader *reader)
 {
-    unsigned count = times_unpack(&reader->times, reader->delta, batch_size(reader));
-    reader->times_batch = (struct column_batch){ 0, (uint16_t)count };
+    unsigned count = times_unpack(&reader->times, reader->deltas, batch_size(reader));
+    reader->delta = reader->deltas;
+    reader->deltas_end = reader->deltas + count;
     return count > 0;
 }
 
 bool column_fields_refill(struct column_reader *reader, unsigned code)
 {
-    unsigned wanted = batch_size(reader), least = wanted, column = first_column[code];
+    unsigned wanted = batch_size(reader), least = wanted, fields = event_field_counts[code];
+    struct column *column = &reader->field[first_column[code]];
+    uint64_t *out = &reader->fields[first_column[code] * COLUMN_BATCH];
     if (reader->kind[code] != COLUMN_KIND_KNOWN)
         return false;
-    for (unsigned i = column; i < column + event_field_counts[code]; i++) {
-        unsigned count = field_unpack(&reader->field[i], reader->value[i], wanted);
+    for (unsigned i = 0; i < fields; i++) {
+        unsigned count = field_unpack(&column[i], out + i, fields, wanted);
         least = count < least ? count : least;
     }
-    reader->batch[code] = (struct column_batch){ 0, (uint16_t)least };
+    reader->batch[code] = (struct column_batch){ out, (uint16_t)fields, (uint16_t)least, (uint16_t)least };
     return least > 0;
 }
 
-static bool column_finished(const struct column *column, const struct column_batch *batch)
+/* Of the values that were unpacked last, so many have been read. */
+static bool column_finished(const struct column *column, size_t read)
 {
-    return column->at == column->end && column->stored <= batch->next;
+    return column->at == column->end && column->stored <= read;
 }
 
 bool column_reader_finished(const struct column_reader *reader)
 {
-    if (reader->code != reader->codes_end || !column_finished(&reader->times, &reader->times_batch))
+    if (reader->code != reader->codes_end ||
+        !column_finished(&reader->times, (size_t)(reader->delta - reader->deltas)))
         return false;
-    for (unsigned code = 0; code < GMPT_EVENT_CODES; code++)
+    for (unsigned code = 0; code < GMPT_EVENT_CODES; code++) {
+        const struct column_batch *batch = &reader->batch[code];
         for (int i = 0; reader->kind[code] == COLUMN_KIND_KNOWN && i < event_field_counts[code]; i++)
-            if (!column_finished(&reader->field[first_column[code] + i], &reader->batch[code]))
+            if (!column_finished(&reader->field[first_column[code] + i], (size_t)batch->count - batch->left))
                 return false;
+    }
     return true;
 }

@@ -102,21 +102,23 @@ enum column_kind {
 
 #define COLUMN_BATCH 64 /* values unpacked at a time: a loop over one column is quicker than one over a record */
 
-/* Of the values that have been unpacked: the next one, and where they end. */
+/* Of a kind's records whose fields have been unpacked: the next one's, which lie together, and how many are left. */
 struct column_batch {
-    uint16_t next, end;
+    const uint64_t *fields;
+    uint16_t field_count, left, count;
 };
 
 /* Reads records in order. */
 struct column_reader {
     const uint8_t *code, *codes_end;
-    struct column_batch times_batch;
-    struct column_batch batch[GMPT_EVENT_CODES]; /* of all the columns of a kind; empty unless it is known */
+    const uint64_t *delta, *deltas_end; /* in the ones below: the next one, and where they end */
+    struct column_batch batch[GMPT_EVENT_CODES]; /* empty unless the kind is known */
     uint8_t kind[GMPT_EVENT_CODES];              /* enum column_kind */
     struct column times;
     struct column field[COLUMN_COUNT]; /* valid for the kinds that are known */
-    uint64_t delta[COLUMN_BATCH];
-    uint64_t value[COLUMN_COUNT][COLUMN_BATCH];
+    uint64_t deltas[COLUMN_BATCH];
+    /* COLUMN_BATCH records of each kind; behind the last so much that GMPT_EVENT_FIELDS_MAX can be read from any on */
+    uint64_t fields[COLUMN_COUNT * COLUMN_BATCH + GMPT_EVENT_FIELDS_MAX];
 };
 
 /* Before the first record of columns that have been parsed. */
@@ -129,41 +131,34 @@ bool column_reader_finished(const struct column_reader *reader);
 bool column_times_refill(struct column_reader *reader);
 bool column_fields_refill(struct column_reader *reader, unsigned code);
 
-/* Reads a record, of which there is one: its code, ticks since the record before, and fields, those that it has not got
- * being 0. Of a kind that is not known, which *known says, only code and ticks are told. Returns false when it is
- * malformed. The table is unrolled to straight code per event: a loop over fields was the reader's largest cost. */
+/* Reads a record, of which there is one: its code, ticks since the record before, and where its fields are until the
+ * next record of its kind is read; behind them is something else. Of a kind that is not known, which *known says, only
+ * code and ticks are told. Returns false when it is malformed. */
 static inline __attribute__((always_inline)) bool column_reader_next(struct column_reader *reader, unsigned *code,
-                                                                     uint64_t *delta,
-                                                                     uint64_t fields[GMPT_EVENT_FIELDS_MAX],
+                                                                     uint64_t *delta, const uint64_t **fields,
                                                                      bool *known)
 {
     unsigned kind = *code = *reader->code++;
-    if (__builtin_expect(reader->times_batch.next == reader->times_batch.end, 0) && !column_times_refill(reader))
+    if (__builtin_expect(reader->delta == reader->deltas_end, 0) && !column_times_refill(reader))
         return false;
-    *delta = reader->delta[reader->times_batch.next++];
+    *delta = *reader->delta++;
     *known = true;
     struct column_batch *batch = &reader->batch[kind];
-    if (__builtin_expect(batch->next == batch->end, 0) && !column_fields_refill(reader, kind)) {
+    if (__builtin_expect(batch->left == 0, 0) && !column_fields_refill(reader, kind)) {
         *known = false;
         return reader->kind[kind] == COLUMN_KIND_UNKNOWN;
     }
-    unsigned at = batch->next++;
-    uint64_t *field = fields;
-    const uint64_t(*value)[COLUMN_BATCH];
-    switch (kind) {
-#define EVENT(code, name, doc)                                                                                         \
-    case code:                                                                                                         \
-        value = (const uint64_t(*)[COLUMN_BATCH]) & reader->value[COLUMN_OF_##name];
-#define FIELD(kind, name, doc) *field++ = (*value++)[at];
-#define END                                                                                                            \
-    memset(field, 0, (size_t)(fields + GMPT_EVENT_FIELDS_MAX - field) * sizeof *field);                                \
-    break;
-#include <gmptrace/events.def>
-    default:
-        return false;
-    }
-    (void)value;
+    *fields = batch->fields;
+    batch->fields += batch->field_count;
+    batch->left--;
     return true;
+}
+
+/* A record's fields from there, and 0 for those that its kind has not got. */
+static inline void column_fields_copy(unsigned code, const uint64_t *from, uint64_t fields[GMPT_EVENT_FIELDS_MAX])
+{
+    for (int i = 0; i < GMPT_EVENT_FIELDS_MAX; i++)
+        fields[i] = i < event_field_counts[code] ? from[i] : 0;
 }
 
 #endif

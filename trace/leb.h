@@ -69,4 +69,21 @@ static inline const uint8_t *leb_get_roomy(const uint8_t *p, uint64_t *value)
     return leb_get(p, p + LEB_MAX_BYTES, value);
 }
 
+/* The same without a branch for a value of up to four bytes, where these are as likely as a single one. */
+static inline const uint8_t *leb_get_evenly(const uint8_t *p, uint64_t *value)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    uint32_t word;
+    memcpy(&word, p, sizeof word);
+    uint32_t stops = ~word & 0x80808080u;
+    if (__builtin_expect(stops != 0, 1)) {
+        word &= stops ^ (stops - 1);
+        word = (word & 0x007f007fu) | (word & 0x7f007f00u) >> 1;
+        *value = (word & 0x00003fffu) | (word & 0x3fff0000u) >> 2;
+        return p + 1 + (unsigned)__builtin_ctz(stops) / 8;
+    }
+#endif
+    return leb_get_roomy(p, value);
+}
+
 #endif

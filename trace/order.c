@@ -26,6 +26,7 @@ void order_init(struct order *order, struct clockmap *clocks, const struct stack
     order->stacks = stacks;
     order->schema = schema;
     order->error = error;
+    laneheap_init(&order->heap);
     for (uint32_t i = 0; i < SECTION_RINGS_MAX; i++)
         order->lane[i].index = i;
     holders_init(&order->holders);
@@ -38,6 +39,7 @@ static void part_drop(struct order *order, struct order_lane *lane)
     struct order_part *part = lane->first;
     lane->first = part->next;
     lane->reading = false;
+    lane->reader->code = lane->reader->codes_end = NULL;
     if (--part->frame->parts == 0) {
         order->buffered_bytes -= part->frame->size;
         frame_release(part->frame);
@@ -89,6 +91,8 @@ static void part_begin(struct order *order, struct order_lane *lane)
     lane->reading = true;
 }
 
+static const uint64_t no_fields[GMPT_EVENT_FIELDS_MAX];
+
 /* Makes the next record the head. Returns false when the lane has none. */
 static __attribute__((noinline)) bool lane_advance(struct order *order, struct order_lane *lane)
 {
@@ -100,6 +104,7 @@ static __attribute__((noinline)) bool lane_advance(struct order *order, struct o
             part_begin(order, lane);
             if (lane->first->sync) {
                 lane->code = ORDER_SYNC;
+                lane->field = no_fields;
                 return true;
             }
         }
@@ -112,7 +117,7 @@ static __attribute__((noinline)) bool lane_advance(struct order *order, struct o
         }
         uint64_t delta;
         bool known;
-        if (__builtin_expect(!column_reader_next(reader, &lane->code, &delta, lane->field, &known), 0)) {
+        if (__builtin_expect(!column_reader_next(reader, &lane->code, &delta, &lane->field, &known), 0)) {
             part_damaged(order, lane, "a record is malformed");
             continue;
         }
@@ -130,9 +135,9 @@ static inline __attribute__((always_inline)) bool lane_step(struct order *order,
     struct column_reader *reader = lane->reader;
     uint64_t delta;
     bool known;
-    if (__builtin_expect(!lane->reading || reader->code == reader->codes_end, 0))
+    if (__builtin_expect(reader->code == reader->codes_end, 0))
         return lane_advance(order, lane);
-    if (__builtin_expect(!column_reader_next(reader, &lane->code, &delta, lane->field, &known), 0)) {
+    if (__builtin_expect(!column_reader_next(reader, &lane->code, &delta, &lane->field, &known), 0)) {
         part_damaged(order, lane, "a record is malformed");
         return lane_advance(order, lane);
     }
@@ -146,50 +151,6 @@ static inline __attribute__((always_inline)) bool lane_step(struct order *order,
 
 /* ---- The merge -------------------------------------------------------------------------------------------------- */
 
-/* Moves the lane that belongs at or below `at` down to its place. */
-static __attribute__((noinline)) void heap_sink(struct order *order, uint32_t at)
-{
-    struct order_heap_slot *heap = order->heap, moving = heap[at];
-    for (;;) {
-        uint32_t child = 2 * at + 1;
-        if (child >= order->heap_count)
-            break;
-        if (child + 1 < order->heap_count && heap[child + 1].ticks < heap[child].ticks)
-            child++;
-        if (heap[child].ticks >= moving.ticks)
-            break;
-        heap[at] = heap[child];
-        at = child;
-    }
-    heap[at] = moving;
-}
-
-/* The first lane has another head. */
-static inline void heap_again(struct order *order, uint64_t ticks)
-{
-    struct order_heap_slot *heap = order->heap;
-    heap[0].ticks = ticks;
-    if ((order->heap_count > 1 && heap[1].ticks < ticks) || (order->heap_count > 2 && heap[2].ticks < ticks))
-        heap_sink(order, 0);
-}
-
-static void heap_push(struct order *order, struct order_lane *lane)
-{
-    uint32_t at = order->heap_count++;
-    while (at > 0 && order->heap[(at - 1) / 2].ticks > lane->ticks) {
-        order->heap[at] = order->heap[(at - 1) / 2];
-        at = (at - 1) / 2;
-    }
-    order->heap[at] = (struct order_heap_slot){ lane->ticks, lane };
-}
-
-static void heap_pop(struct order *order)
-{
-    order->heap[0] = order->heap[--order->heap_count];
-    if (order->heap_count)
-        heap_sink(order, 0);
-}
-
 /* A G changed: lanes that wait for it may go on. */
 static void lanes_wake(struct order *order, uint64_t id)
 {
@@ -197,7 +158,7 @@ static void lanes_wake(struct order *order, uint64_t id)
         struct order_lane *lane = order->blocked[i];
         if (lane->field[0] == id) {
             order->blocked[i] = order->blocked[--order->blocked_count];
-            heap_push(order, lane);
+            laneheap_push(&order->heap, lane, lane->ticks);
         } else {
             i++;
         }
@@ -258,7 +219,7 @@ int order_add(struct order *order, const struct section_events *section, struct 
     bool of_no_p = order->p_count && lane->index >= order->p_count;
     lane->p = of_no_p ? -1 : (int32_t)lane->index;
     if (lane_advance(order, lane))
-        heap_push(order, lane);
+        laneheap_push(&order->heap, lane, lane->ticks);
     return 0;
 }
 
@@ -286,6 +247,7 @@ void order_finish(struct order *order, bool excused)
 {
     order->excused = order->excused || excused;
     order->hold_ticks = order->force_ticks = UINT64_MAX;
+    order->plain_ticks = 0;
 }
 
 int64_t order_head_offset(const struct order_lane *lane) { return lane->first ? lane->first->frame->offset : -1; }
@@ -515,8 +477,9 @@ static void lane_takes(struct order_lane *lane, struct gtable_g *g)
     lane->current_seq = (uint32_t)lane->field[1];
 }
 
-/* Explicit records, and the state that their G comes from. */
+/* Explicit records, and the state that their G comes from. What is no record comes from none that there is. */
 static const uint8_t state_before[GMPT_EVENT_CODES] = {
+    [ORDER_SYNC] = GMPT_G_STATES,
     [GMPT_EVENT_go_start] = GMPT_G_RUNNABLE,      [GMPT_EVENT_go_unblock] = GMPT_G_WAITING,
     [GMPT_EVENT_syscall_resume] = GMPT_G_SYSCALL, [GMPT_EVENT_syscall_exit] = GMPT_G_SYSCALL,
     [GMPT_EVENT_go_attach] = GMPT_G_PREEMPTED,    [GMPT_EVENT_go_attach_wait] = GMPT_G_PREEMPTED,
@@ -547,6 +510,8 @@ static void losses_accept(struct order *order, struct order_lane *lane, struct g
     holders_set(&order->holders, lane->index, 0, 0);
 }
 
+#define FEW_FIELDS 5 /* as most kinds have; copied at once, with what lies behind those of kinds that have fewer */
+
 /* Gives the lane's head out. */
 static inline __attribute__((always_inline)) int head_accept(struct order *order, struct order_lane *lane,
                                                              struct gmpt_event *event, bool forced)
@@ -557,8 +522,10 @@ static inline __attribute__((always_inline)) int head_accept(struct order *order
     event->type = (enum gmpt_event_type)lane->code;
     event->p = lane->p;
     event->time_ns = now_ns;
-    memcpy(event->field, lane->field, sizeof lane->field);
-    event->field[GMPT_EVENT_FIELDS_MAX] = 0;
+    memcpy(event->field, lane->field, FEW_FIELDS * sizeof event->field[0]);
+    if (__builtin_expect(event_field_counts[event->type] > FEW_FIELDS, 0))
+        memcpy(event->field + FEW_FIELDS, lane->field + FEW_FIELDS,
+               (GMPT_EVENT_FIELDS_MAX - FEW_FIELDS) * sizeof event->field[0]);
     order->counts.kept++;
     if (__builtin_expect(lane->idle, 0))
         misfit_check_idle(order, lane);
@@ -662,6 +629,7 @@ static inline __attribute__((always_inline)) int head_accept(struct order *order
         if (g && g->g.state == GMPT_G_DEAD) {
             misfit_check_exit(order, lane, g);
             order->dead = g;
+            order->plain_ticks = 0;
         }
         break;
     case GMPT_EVENT_syscall_begin:
@@ -716,7 +684,7 @@ static struct order_lane *lane_to_force(const struct order *order, uint64_t next
             *place = i;
         }
     }
-    if (!earliest || order->heap_count == 0 || next_ticks > order->force_ticks)
+    if (!earliest || order->heap.count == 0 || next_ticks > order->force_ticks)
         return earliest;
     bool behind = next_ticks > earliest->ticks && next_ticks - earliest->ticks > order->patience_ticks;
     return behind && order->excused ? earliest : NULL;
@@ -727,10 +695,10 @@ static struct order_lane *lane_to_force(const struct order *order, uint64_t next
 static inline struct order_lane *lane_choose(struct order *order, bool *out, bool *forced)
 {
     for (;;) {
-        uint64_t earliest = order->heap_count ? order->heap[0].ticks : UINT64_MAX;
+        uint64_t earliest = order->heap.slot[0].ticks;
         *forced = false;
         if (__builtin_expect(order->blocked_count > 0, 0) &&
-            (order->heap_count == 0 || order->excused || earliest > order->force_ticks)) {
+            (order->heap.count == 0 || order->excused || earliest > order->force_ticks)) {
             uint32_t place;
             struct order_lane *lane = lane_to_force(order, earliest, &place);
             if (lane) {
@@ -740,59 +708,66 @@ static inline struct order_lane *lane_choose(struct order *order, bool *out, boo
                 return lane;
             }
         }
-        if (order->heap_count == 0 || earliest > order->hold_ticks)
+        if (order->heap.count == 0 || earliest > order->hold_ticks)
             return NULL;
-        struct order_lane *lane = order->heap[0].lane;
-        if (__builtin_expect(head_enabled(order, lane), 1)) {
+        struct order_lane *lane = order->heap.slot[0].lane;
+        if (lane->code == ORDER_SYNC || head_enabled(order, lane)) {
             /* Waking a lane that waits for this G may put it at the top: this one must have left the heap by then. */
             *out = order->blocked_count > 0;
             if (__builtin_expect(*out, 0))
-                heap_pop(order);
+                laneheap_pop(&order->heap);
             return lane;
         }
-        heap_pop(order);
+        laneheap_pop(&order->heap);
         order->blocked[order->blocked_count++] = lane;
     }
+}
+
+static void plain_set(struct order *order)
+{
+    bool plain = order->blocked_count == 0 && order->heap.count > 0 && !order->dead;
+    order->plain_ticks = plain ? order->hold_ticks : 0;
 }
 
 static __attribute__((noinline)) int order_next_slowly(struct order *order, struct gmpt_event *event)
 {
     bool out, forced;
     struct order_lane *lane;
-    if (__builtin_expect(order->dead != NULL, 0)) {
+    if (order->dead) {
         gtable_remove(&order->gs, order->dead);
         order->dead = NULL;
     }
     while ((lane = lane_choose(order, &out, &forced))) {
         bool sync = lane->code == ORDER_SYNC;
-        int result = __builtin_expect(sync, 0) ? lane_sync(order, lane) : head_accept(order, lane, event, forced);
+        int result = sync ? lane_sync(order, lane) : head_accept(order, lane, event, forced);
         bool more = lane_advance(order, lane);
-        if (__builtin_expect(out, 0)) {
+        if (out) {
             if (more)
-                heap_push(order, lane);
-        } else if (__builtin_expect(more, 1)) {
-            heap_again(order, lane->ticks);
+                laneheap_push(&order->heap, lane, lane->ticks);
+        } else if (more) {
+            laneheap_again(&order->heap, lane->ticks);
         } else {
-            heap_pop(order);
+            laneheap_pop(&order->heap);
         }
-        if (result || !sync)
+        if (result || !sync) {
+            plain_set(order);
             return result ? result : 1;
+        }
     }
+    order->plain_ticks = 0;
     return 0;
 }
 
 /* Nearly always no lane is blocked, and the first one's head is a record that is enabled, with another to follow. */
 int order_next(struct order *order, struct gmpt_event *event)
 {
-    struct order_lane *lane = order->heap[0].lane;
-    if (__builtin_expect(order->blocked_count > 0 || order->heap_count == 0 || order->dead ||
-                             order->heap[0].ticks > order->hold_ticks || lane->code == ORDER_SYNC ||
-                             !head_enabled(order, lane), 0))
+    struct order_lane *lane = order->heap.slot[0].lane;
+    if (__builtin_expect(order->heap.slot[0].ticks >= order->plain_ticks || !head_enabled(order, lane), 0))
         return order_next_slowly(order, event);
     int result = head_accept(order, lane, event, false);
     if (__builtin_expect(lane_step(order, lane), 1))
-        heap_again(order, lane->ticks);
+        laneheap_again(&order->heap, lane->ticks);
     else
-        heap_pop(order);
+        laneheap_pop(&order->heap);
     return __builtin_expect(result, 0) ? result : 1;
 }

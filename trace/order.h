@@ -55,6 +55,7 @@
 #include "frames.h"
 #include "gtable.h"
 #include "holders.h"
+#include "laneheap.h"
 #include "sections.h"
 #include "stackset.h"
 
@@ -63,7 +64,7 @@ struct order_part;
 struct order_lane {
     /* the head */
     uint64_t ticks;
-    uint64_t field[GMPT_EVENT_FIELDS_MAX];
+    const uint64_t *field;  /* of a record */
     struct gtable_g *named; /* of an explicit record: its G, when it exists; valid once it was found not enabled */
     unsigned code;          /* ORDER_SYNC stands for no record, but for the state in the head of a part */
     int32_t p;
@@ -89,15 +90,13 @@ struct order_lane {
 };
 #define ORDER_SYNC 0
 
-struct order_heap_slot {
-    uint64_t ticks;
-    struct order_lane *lane;
-};
-
 struct order {
-    struct order_heap_slot heap[SECTION_RINGS_MAX]; /* lanes whose head may be enabled, earliest first */
-    struct order_lane *blocked[SECTION_RINGS_MAX];  /* lanes whose head is not */
-    uint32_t heap_count, blocked_count;
+    struct laneheap heap;                          /* lanes whose head may be enabled */
+    struct order_lane *blocked[SECTION_RINGS_MAX]; /* lanes whose head is not */
+    uint32_t blocked_count;
+    /* Nothing but the first lane's head decides what comes next, if that is before this: the end of hold_ticks while no
+     * lane is blocked and no G has just ended. 0 at other times, or when it is not known. */
+    uint64_t plain_ticks;
     uint64_t hold_ticks, force_ticks, patience_ticks;
     bool excused;          /* something is missing: what does not fit is no bug */
     bool attached;         /* the recording began in the midst of things: go_was tells what there was */

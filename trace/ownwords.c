@@ -11,7 +11,7 @@ static int text_gather(struct order_lane *lane)
 {
     if (!lane->text && !(lane->text = malloc(GMPT_LOG_BYTES_MAX)))
         return -ENOMEM;
-    for (int i = 0; i < GMPT_EVENT_FIELDS_MAX; i++)
+    for (int i = 0; i < event_field_counts[GMPT_EVENT_user_log_text]; i++)
         for (uint64_t bytes = lane->field[i]; bytes && lane->text_bytes < GMPT_LOG_BYTES_MAX; bytes >>= 8)
             lane->text[lane->text_bytes++] = (char)(bytes & 0xff);
     return 0;

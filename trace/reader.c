@@ -256,6 +256,7 @@ static void limits_set(struct gmpt_trace *trace, uint64_t hold_ticks)
     if (hold_ticks != trace->hold_ticks)
         trace->earlier_hold_ticks = trace->hold_ticks;
     trace->hold_ticks = order->hold_ticks = hold_ticks;
+    order->plain_ticks = 0;
     order->patience_ticks = clockmap_ticks_in(&trace->clocks, SKEW_MAX_NS);
     if (!order->excused)
         order->force_ticks = clockmap_ticks_ago(&trace->clocks, BUG_PATIENCE_NS);
@@ -285,6 +286,7 @@ static bool limits_lift(struct order *order)
         order->force_ticks = UINT64_MAX;
     }
     order->hold_ticks = UINT64_MAX;
+    order->plain_ticks = 0;
     return true;
 }
 

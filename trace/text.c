@@ -85,6 +85,7 @@ static int dump_events(const struct section *section, const struct event_schema 
     struct column_reader reader;
     char line[TEXT_EVENT_MAX];
     uint64_t fields[GMPT_EVENT_FIELDS_MAX], delta;
+    const uint64_t *found;
     unsigned code;
     bool known;
     if (section_events(section, &events))
@@ -97,12 +98,13 @@ static int dump_events(const struct section *section, const struct event_schema 
             part->lost_before);
     column_reader_begin(&reader, &events.columns, schema);
     for (uint32_t i = 0; i < part->count; i++) {
-        if (!column_reader_next(&reader, &code, &delta, fields, &known))
+        if (!column_reader_next(&reader, &code, &delta, &found, &known))
             return -EPROTO;
         if (!known) {
             fprintf(out, "# %" PRIu64 " an event of kind 0x%02x, which is not known\n", delta, code);
             continue;
         }
+        column_fields_copy(code, found, fields);
         *fields_print(line, line + sizeof line, code, fields) = 0;
         fprintf(out, "  %" PRIu64 " %s%s\n", delta, event_specs[code].name, event_field_counts[code] ? line : "");
     }

@@ -131,8 +131,9 @@ struct gmpt_event {
     int64_t time_ns; /* since the trace's start; may step back by the skew between CPUs, after a gap by up to 1 ms */
     uint64_t g;      /* the G that the event is about: the current one, or the one its fields name; 0 = none, also of
                         a go_was or go_waited that tells nothing new */
-    union {          /* the fields in the order of events.def, by number and by name; stacks are indices for */
-        uint64_t field[GMPT_EVENT_FIELDS_MAX + 1]; /* gmpt_trace_stack(), valid for the whole trace */
+    union {          /* the fields in the order of events.def, by number and by name; those that the kind has not got */
+        uint64_t field[GMPT_EVENT_FIELDS_MAX + 1]; /* are not set; stacks are indices for gmpt_trace_stack(), valid for
+                                                      the whole trace */
 #define EVENT(code, name, doc) struct gmpt_event_##name name;
 #define FIELD(kind, name, doc)
 #define END
