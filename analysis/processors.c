@@ -16,6 +16,7 @@ void processors_open(struct processors *processors, const struct finding_limits 
     processors->to_ns = to_ns;
     processors->starving_since_ns = -1;
     processors->starved_limit_ns = limits->starved_ns;
+    processors->watched = true;
 }
 
 static int64_t within(const struct processors *processors, int64_t begin_ns, int64_t end_ns)
@@ -42,9 +43,12 @@ static void starving_end(struct processors *processors)
     processors->starving_most = 0;
 }
 
-void processors_starve(struct processors *processors, bool starving)
+/* Up to the first event that finds no P idle any more. */
+void processors_watch(struct processors *processors)
 {
     uint64_t runnable = processors->present->counts[GMPT_G_RUNNABLE];
+    processors->watched = processors->held < processors->limit;
+    bool starving = processors->watched && runnable > 0;
     if (starving && processors->starving_since_ns < 0)
         processors->starving_since_ns = processors->present->end_ns;
     if (!starving && processors->starving_since_ns >= 0)
@@ -64,6 +68,7 @@ static void hold(struct processors *processors, uint64_t p, bool held)
         timesum_add(&processor->held_ns, within(processors, processor->since_ns, processors->present->end_ns));
     processor->held = held;
     processors->held += held ? 1 : -1u;
+    processors->watched = true;
     if (p >= processors->top)
         processors->top = (uint32_t)p + 1;
 }
@@ -108,6 +113,7 @@ int processors_move(struct processors *processors, const struct gmpt_event *even
             event->proc_limit.count < PROCESSORS_MAX ? (uint32_t)event->proc_limit.count : PROCESSORS_MAX;
         if (processors->limit > processors->limit_most)
             processors->limit_most = processors->limit;
+        processors->watched = true;
         return 0;
     case GMPT_EVENT_proc_steal:
         return steal(processors, event);

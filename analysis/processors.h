@@ -27,6 +27,7 @@ struct processors {
     uint32_t limit_most, quota; /* the most that it was; what the cgroup allows, 0 = there is no quota */
     uint32_t top;   /* the most Ps that were seen */
     uint32_t held;
+    bool watched; /* a P idles, or Gs starve */
     struct processor ps[PROCESSORS_MAX];
     const struct intervals_present *present; /* of the intervals */
     uint64_t *steals; /* [thief * PROCESSORS_MAX + victim], Gs; NULL: none */
@@ -43,14 +44,13 @@ void processors_open(struct processors *processors, const struct finding_limits 
                      int64_t to_ns);
 /* What an event says of Ps. Returns 0 or -ENOMEM. */
 int processors_move(struct processors *processors, const struct gmpt_event *event);
-void processors_starve(struct processors *processors, bool starving);
+void processors_watch(struct processors *processors);
 
 /* After each event that the intervals have taken in, and processors_move: whether Gs starve. */
 static inline void processors_look(struct processors *processors)
 {
-    bool starving = processors->held < processors->limit && processors->present->counts[GMPT_G_RUNNABLE] > 0;
-    if (starving || processors->starving_since_ns >= 0)
-        processors_starve(processors, starving);
+    if (processors->watched)
+        processors_watch(processors);
 }
 
 /* A G ran on a P. */

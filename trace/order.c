@@ -19,13 +19,15 @@ struct order_part {
 };
 
 void order_init(struct order *order, struct clockmap *clocks, const struct stackset *stacks,
-                const struct event_schema *schema, struct gmpt_trace_error *error)
+                const struct event_schema *schema, struct gmpt_trace_error *error, int (*more)(void *arg), void *arg)
 {
     memset(order, 0, sizeof *order);
     order->clocks = clocks;
     order->stacks = stacks;
     order->schema = schema;
     order->error = error;
+    order->more = more;
+    order->more_arg = arg;
     laneheap_init(&order->heap);
     for (uint32_t i = 0; i < SECTION_RINGS_MAX; i++)
         order->lane[i].index = i;
@@ -732,14 +734,21 @@ static void plain_set(struct order *order)
 static __attribute__((noinline)) int order_next_slowly(struct order *order, struct gmpt_event *event)
 {
     bool out, forced;
-    struct order_lane *lane;
+    int result;
     if (order->dead) {
         gtable_remove(&order->gs, order->dead);
         order->dead = NULL;
     }
-    while ((lane = lane_choose(order, &out, &forced))) {
+    for (;;) {
+        struct order_lane *lane = lane_choose(order, &out, &forced);
+        if (!lane) {
+            order->plain_ticks = 0;
+            if ((result = order->more(order->more_arg)) <= 0)
+                return result;
+            continue;
+        }
         bool sync = lane->code == ORDER_SYNC;
-        int result = sync ? lane_sync(order, lane) : head_accept(order, lane, event, forced);
+        result = sync ? lane_sync(order, lane) : head_accept(order, lane, event, forced);
         bool more = lane_advance(order, lane);
         if (out) {
             if (more)
@@ -754,8 +763,6 @@ static __attribute__((noinline)) int order_next_slowly(struct order *order, stru
             return result ? result : 1;
         }
     }
-    order->plain_ticks = 0;
-    return 0;
 }
 
 /* Nearly always no lane is blocked, and the first one's head is a record that is enabled, with another to follow. */

@@ -118,13 +118,17 @@ struct order {
     const struct stackset *stacks;
     const struct event_schema *schema;
     struct gmpt_trace_error *error;
+    int (*more)(void *arg); /* see order_init */
+    void *more_arg;
 
     struct order_lane lane[SECTION_RINGS_MAX];
 };
 
-/* Zeroes *order and attaches what it uses; p_count, 0 until then, is set by the caller once it is known. */
+/* Zeroes *order and attaches what it uses; p_count, 0 until then, is set by the caller once it is known. more is called
+ * when nothing can be given out: it returns 1 when it has added a frame, said that there is none, or changed how far to
+ * go, and else what order_next is to return, at the end 0. */
 void order_init(struct order *order, struct clockmap *clocks, const struct stackset *stacks,
-                const struct event_schema *schema, struct gmpt_trace_error *error);
+                const struct event_schema *schema, struct gmpt_trace_error *error, int (*more)(void *arg), void *arg);
 void order_clear(struct order *order);
 
 /* Adds an events section of a frame, which is kept until its records have been given out. Returns 0 or -ENOMEM. */
@@ -134,8 +138,8 @@ void order_damage(struct order *order);
 /* No more will be added: give out everything. excused: the file is not whole. */
 void order_finish(struct order *order, bool excused);
 
-/* Returns 1, or 0 when another frame is needed (after order_finish: at the end), or -ENOMEM, or -EPROTO with the error
- * filled when the file has more Gs than can be. */
+/* Returns 1, or what more returned, or -ENOMEM, or -EPROTO with the error filled when the file has more Gs than can
+ * be. */
 int order_next(struct order *order, struct gmpt_event *event);
 
 /* The earliest time at which the last part of a lane begins: up to there, lanes with more to come have come. */

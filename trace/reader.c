@@ -419,6 +419,38 @@ static int trace_load(struct gmpt_trace *trace)
     return result;
 }
 
+/* A file that is whole has what the rings' ends say. */
+static void emitted_check(struct gmpt_trace *trace)
+{
+    struct gmpt_trace_counts *counts = &trace->order.counts;
+    if (!trace->info.whole || counts->emitted == 0 || counts->emitted == counts->kept + counts->lost)
+        return;
+    if (counts->violations++ == 0)
+        frames_error(&trace->order.violation, -1,
+                     "the program emitted %llu records, of which %llu were lost, and %llu are here",
+                     (unsigned long long)counts->emitted, (unsigned long long)counts->lost,
+                     (unsigned long long)counts->kept);
+}
+
+/* The order has nothing to give out: reads on, or says how it all ended. */
+static int trace_more(void *trace_arg)
+{
+    struct gmpt_trace *trace = trace_arg;
+    if (trace->finished) {
+        if (trace->end_seen)
+            trace->order.counts.lost = trace->lost; /* the last losses of a ring have no record */
+        if (!trace->reported) {
+            missing_report(trace);
+            misfit_account(&trace->order);
+            emitted_check(trace);
+        }
+        trace->reported = true;
+        return trace->last_result;
+    }
+    int result = limits_lift(&trace->order) ? 0 : trace_load(trace);
+    return result ? result : 1;
+}
+
 /* ---- Public ----------------------------------------------------------------------------------------------------- */
 
 struct gmpt_trace *gmpt_trace_open(const char *path, struct gmpt_trace_error *error)
@@ -438,7 +470,7 @@ struct gmpt_trace *gmpt_trace_open(const char *path, struct gmpt_trace_error *er
         return NULL;
     }
     event_schema_init(&trace->schema);
-    order_init(&trace->order, &trace->clocks, &trace->stacks, &trace->schema, &trace->error);
+    order_init(&trace->order, &trace->clocks, &trace->stacks, &trace->schema, &trace->error, trace_more, trace);
     const struct frames_head *head = frames_head(trace->file);
     trace->info = (struct gmpt_trace_info){
         .format_version = head->version,
@@ -480,47 +512,7 @@ void gmpt_trace_close(struct gmpt_trace *trace)
     free(trace);
 }
 
-/* A file that is whole has what the rings' ends say. */
-static void emitted_check(struct gmpt_trace *trace)
-{
-    struct gmpt_trace_counts *counts = &trace->order.counts;
-    if (!trace->info.whole || counts->emitted == 0 || counts->emitted == counts->kept + counts->lost)
-        return;
-    if (counts->violations++ == 0)
-        frames_error(&trace->order.violation, -1,
-                     "the program emitted %llu records, of which %llu were lost, and %llu are here",
-                     (unsigned long long)counts->emitted, (unsigned long long)counts->lost,
-                     (unsigned long long)counts->kept);
-}
-
-/* The order has nothing to give out: reads on, or says how it all ended. */
-static __attribute__((noinline)) int trace_next_slowly(struct gmpt_trace *trace, struct gmpt_event *event)
-{
-    for (;;) {
-        int result;
-        if (trace->finished) {
-            if (trace->end_seen)
-                trace->order.counts.lost = trace->lost; /* the last losses of a ring have no record */
-            if (!trace->reported) {
-                missing_report(trace);
-                misfit_account(&trace->order);
-                emitted_check(trace);
-            }
-            trace->reported = true;
-            return trace->last_result;
-        }
-        if (!limits_lift(&trace->order) && (result = trace_load(trace)))
-            return result;
-        if ((result = order_next(&trace->order, event)))
-            return result;
-    }
-}
-
-int gmpt_trace_next(struct gmpt_trace *trace, struct gmpt_event *event)
-{
-    int result = order_next(&trace->order, event);
-    return __builtin_expect(result != 0, 1) ? result : trace_next_slowly(trace, event);
-}
+int gmpt_trace_next(struct gmpt_trace *trace, struct gmpt_event *event) { return order_next(&trace->order, event); }
 
 const struct gmpt_trace_error *gmpt_trace_error_get(const struct gmpt_trace *trace) { return &trace->error; }
 const struct gmpt_trace_error *gmpt_trace_violation(const struct gmpt_trace *trace) { return &trace->order.violation; }

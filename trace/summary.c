@@ -69,6 +69,8 @@ struct summary {
 
 static int g_born(void *summary_arg, const struct interval *first);
 static int interval_closed(void *summary_arg, const struct interval *interval);
+static int turn_started(void *summary_arg, const struct interval *late);
+static int turn_woken(void *summary_arg, const struct interval *wait);
 static int wait_note(void *summary_arg, const struct interval *wait);
 
 struct summary *summary_open(const struct gmpt_trace *trace, const struct summary_options *options)
@@ -85,7 +87,9 @@ struct summary *summary_open(const struct gmpt_trace *trace, const struct summar
     }
     summary->listener = (struct interval_listener){
         .closed = interval_closed,
+        .started = turn_started,
         .stopped = interval_unheard,
+        .woken = turn_woken,
         .waits = wait_note,
         .born = g_born,
         .arg = summary,
@@ -320,6 +324,13 @@ static int wait_note(void *summary_arg, const struct interval *wait)
     return 0;
 }
 
+static inline void wait_over(struct resident *resident, int64_t end_ns)
+{
+    if (resident->suspect)
+        suspect_leave(resident->suspect, end_ns);
+    resident->suspect = NULL;
+}
+
 static int interval_closed(void *summary_arg, const struct interval *interval)
 {
     struct summary *summary = summary_arg;
@@ -339,13 +350,27 @@ static int interval_closed(void *summary_arg, const struct interval *interval)
     resident->before_ns = 0;
     if (interval->state == GMPT_G_RUNNABLE && interval->ended_by == GMPT_EVENT_go_start)
         result = histogram_add(&resident->site->scheduling, spent_ns);
-    if (resident->suspect) {
-        suspect_leave(resident->suspect, interval->end_ns);
-        resident->suspect = NULL;
-    }
+    wait_over(resident, interval->end_ns);
     if (interval->ended_by == GMPT_EVENT_go_exit)
         g_ended(summary, interval, resident);
     return result;
+}
+
+/* The usual turns (intervals.h): the same, of what such a G has. */
+
+static int turn_started(void *summary_arg, const struct interval *late)
+{
+    struct summary *summary = summary_arg;
+    return histogram_add(&resident_of(summary, late->g)->site->scheduling, late->end_ns - late->begin_ns);
+}
+
+static int turn_woken(void *summary_arg, const struct interval *wait)
+{
+    struct summary *summary = summary_arg;
+    struct resident *resident = resident_of(summary, wait->g);
+    resident->before_ns = 0;
+    wait_over(resident, wait->end_ns);
+    return 0;
 }
 
 /* ---- Events ------------------------------------------------------------------------------------------------------ */
