@@ -68,7 +68,7 @@ struct finding_limits {
     uint64_t spawned_gs;     /* of one place are alive at the end, and ever more were */
     int64_t blocked_ns;      /* a thread blocked with its P, for so long at a time */
     int64_t queued_ns;       /* a thread that ran a G waited for a CPU, for so long at a time */
-    int64_t throttled_ns;    /* threads that ran Gs were stopped though their CPU was free, for so long in all */
+    int64_t throttled_ns;    /* threads that ran Gs were stopped as a quota was used up, for so long in all */
     int64_t neighbour_ns;    /* another program took so much from Gs that ran, in all, */
     uint64_t neighbour_percent; /* and this part of the time that they ran */
     uint64_t cross_wakes_per_s; /* threads woken on other CPUs by who slept at once, for a tenth of a second */

@@ -64,7 +64,7 @@ static struct kerneltime_neighbour *neighbour_of(struct kerneltime *kernel, cons
 static int neighbour_add(struct kerneltime *kernel, const struct kernel_interval *interval, int64_t taken_ns,
                          const struct interval_g *g, struct stackalias *alias)
 {
-    if (!interval->by_known || interval->most.tid == 0 || taken_ns == 0)
+    if (!interval->by_known || interval->most.tid == 0 || taken_ns == 0 || interval->why == GMPT_KERNEL_THROTTLED)
         return 0;
     struct kerneltime_neighbour *neighbour = neighbour_of(kernel, &interval->most);
     if (!neighbour)
@@ -168,7 +168,8 @@ static void preempted_add(struct kerneltime *kernel, const struct kernel_interva
 {
     kernel->preempted.times++;
     timesum_add(&kernel->preempted.queued_ns, queued_ns);
-    if (!interval->by_known || interval->next.tid || interval->most.tid)
+    bool nobody = interval->by_known && !interval->next.tid && !interval->most.tid;
+    if (interval->why != GMPT_KERNEL_THROTTLED && !nobody)
         return;
     kernel->throttled.times++;
     timesum_add(&kernel->throttled.queued_ns, queued_ns);
@@ -188,7 +189,7 @@ static int running_add(struct kerneltime *kernel, const struct kernel_interval *
         .stack = doing ? stackalias_of(alias, doing->g->create_stack) : 0,
     };
     int result = stop_add(&kernel->stopped, &key, queued_ns, limits->queued_ns, interval, doing);
-    if (interval->why == GMPT_KERNEL_PREEMPTED)
+    if (kernelintervals_stopped(interval))
         preempted_add(kernel, interval, queued_ns);
     if (result || interval->why != GMPT_KERNEL_BLOCKED)
         return result;

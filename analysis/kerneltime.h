@@ -74,8 +74,8 @@ struct kerneltime {
     int64_t error_ns;
     uint64_t lost[GMPT_KERNEL_LOSSES];
     struct kerneltime_sum sums[KERNELTIME_PARTS];
-    /* Of KERNELTIME_RUNNING: those that could have run on, and of these, those whose CPU nobody else had then: a quota
-     * was used up. */
+    /* Of KERNELTIME_RUNNING: those that could have run on, and of these, those that the kernel says were stopped by a
+     * quota, or whose CPU nobody else had then. */
     struct kerneltime_sum preempted, throttled;
     int64_t throttled_worst_ns, throttled_worst_end_ns;
     struct distributions stopped; /* of Gs that ran, in queue: by function and start; marked: over the limit */

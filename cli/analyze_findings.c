@@ -35,7 +35,9 @@ void analyze_finding_text(const struct analyze *analyze, const struct finding *f
     char a[32], b[32], c[32], call[KERNELWORDS_CALL_BYTES], program[KERNELWORDS_PROGRAM_BYTES], fn[PLACE_TEXT_BYTES],
         by[PLACE_TEXT_BYTES], at[PLACE_TEXT_BYTES];
     uint64_t value = (uint64_t)finding->value;
-    uint32_t quota = gmpt_trace_info(analyze->load.trace)->quota_cpus;
+    /* Who has the CPU of a thread that is stopped since a quota is used up took nothing from it. Where the kernel has
+     * said so of any, the others are not such. */
+    bool doubt = gmpt_trace_info(analyze->load.trace)->quota_cpus && !analyze->analysis->kernel.throttled.times;
     strcpy(fn, "a goroutine");
     if (finding->fn)
         place_function(places, fn, finding->fn);
@@ -95,17 +97,15 @@ void analyze_finding_text(const struct analyze *analyze, const struct finding *f
                  cli_count(b, finding->times), cli_plural(finding->times), cli_duration(c, finding->threshold));
         return;
     case FINDING_NEIGHBOUR:
-        /* Who has the CPU of a thread that is stopped since a quota is used up took nothing from it. */
         snprintf(text, size,
                  "%s kept the CPU from goroutines that could run on, such as %s, for %s in all; %s time%s%s",
                  kernelwords_program(finding->by_pid, finding->by_name, analyze->analysis->kernel.pid, program), fn,
                  cli_duration(a, finding->value), cli_count(b, finding->times), cli_plural(finding->times),
-                 quota ? "; or the CPU quota of the cgroup was used up, which looks the same here" : "");
+                 doubt ? "; or the CPU quota of the cgroup was used up, which looks the same here" : "");
         return;
     case FINDING_THROTTLED:
         snprintf(text, size,
-                 "goroutines that ran were stopped for %s in all with their CPU free: a CPU quota was used up; %s "
-                 "time%s",
+                 "goroutines that ran were stopped for %s in all, as a CPU quota was used up; %s time%s",
                  cli_duration(a, finding->value), cli_count(b, finding->times), cli_plural(finding->times));
         return;
     case FINDING_QUEUED:

@@ -65,7 +65,7 @@ static void neighbours_print(const struct analyze *analyze)
     size_t rows = analyze->rows ? analyze->rows : NEIGHBOURS_SHOWN;
     char a[32], b[16], name[KERNELWORDS_PROGRAM_BYTES];
     if (kernel->throttled.times)
-        printf("  stopped with a CPU free (a quota was used up): %s times, for %s\n",
+        printf("  stopped as a CPU quota was used up: %s times, for %s\n",
                cli_count(a, kernel->throttled.times), cli_duration(b, kernel->throttled.queued_ns));
     for (size_t i = 0; i < kernel->neighbour_count && i < rows; i++) {
         const struct kerneltime_neighbour *neighbour = kernel->neighbours[i];

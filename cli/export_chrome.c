@@ -253,7 +253,8 @@ static int chrome_offcpu(struct export *export, struct export_thread *thread, co
     }
     if (off->able_ns < off->end_ns) {
         FILE *out = stay_begin(export, thread, off->able_ns, off->end_ns,
-                               told->why == GMPT_KERNEL_PREEMPTED ? "preempted" : "in the run queue", "runqueue");
+                               kernelintervals_stopped(told) ? kernelwords_why(told, call) : "in the run queue",
+                               "runqueue");
         fprintf(out, "\"g\":%" PRIu64, off->g);
         if (told->most.tid)
             text_put(out, "by", kernelwords_program(told->most.pid, told->most.name, own_pid, by));

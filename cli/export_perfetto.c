@@ -673,7 +673,7 @@ static void draft_task(struct export *export, struct draft *draft, enum note not
 static int queue_write(struct export *export, struct export_thread *thread, const struct export_offcpu *off)
 {
     uint64_t uuid = track(TRACK_CPU, thread->tid, 0);
-    bool preempted = off->told->why == GMPT_KERNEL_PREEMPTED;
+    bool stopped = kernelintervals_stopped(off->told);
     char call[KERNELWORDS_CALL_BYTES], by[KERNELWORDS_PROGRAM_BYTES];
     struct draft draft;
     if (off->able_ns == off->end_ns)
@@ -685,9 +685,9 @@ static int queue_write(struct export *export, struct export_thread *thread, cons
         draft_number(&draft, NOTE_CPU, off->told->cpu_to);
         draft_task(export, &draft, NOTE_BY, &off->told->most, by);
     }
-    int result = draft_name(export, &draft, NAME_QUEUE, preempted,
-                            preempted ? kernelwords_why(off->told, call) : "in the run queue");
-    if (!result && preempted)
+    int result = draft_name(export, &draft, NAME_QUEUE, stopped ? off->told->why : GMPT_KERNEL_BLOCKED,
+                            stopped ? kernelwords_why(off->told, call) : "in the run queue");
+    if (!result && stopped)
         result = draft_place(export, &draft, off->told->stack);
     if (!result)
         result = packet_write(export, &draft.packet);

@@ -103,11 +103,12 @@ static const char schema[] =
     " max(f.depth = 0) AS self FROM samples s JOIN frames f USING(site) GROUP BY s.rowid, f.function)"
     " GROUP BY function ORDER BY self_ns DESC, total_ns DESC, function;"
 
-    /* Who had the CPU while threads with goroutines could run and got none: who took most first. Each time counts for
-     * who had the CPU for most of it. A pid of NULL is not known. */
+    /* Who had the CPU while threads with goroutines could run and got none, but for a quota: who took most first. Each
+     * time counts for who had the CPU for most of it. A pid of NULL is not known. */
     "CREATE VIEW stopped_by AS"
     " SELECT by AS program, by_pid AS pid, count(*) AS times, sum(queued_ns) AS queued_ns, max(queued_ns) AS max_ns,"
-    " count(DISTINCT g) AS goroutines FROM offcpu WHERE g IS NOT NULL AND queued_ns > 0"
+    " count(DISTINCT g) AS goroutines FROM offcpu"
+    " WHERE g IS NOT NULL AND queued_ns > 0 AND why <> 'throttled'"
     " GROUP BY by, by_pid ORDER BY sum(queued_ns) DESC, by, by_pid;"
 
     /* Where goroutines block their threads, and in what: a call of NULL is none, or not known. */

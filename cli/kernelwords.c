@@ -44,6 +44,8 @@ const char *kernelwords_why(const struct kernel_interval *interval, char buffer[
     switch (interval->why) {
     case GMPT_KERNEL_PREEMPTED:
         return "preempted";
+    case GMPT_KERNEL_THROTTLED:
+        return "throttled";
     case GMPT_KERNEL_STARTED:
         return "starting";
     default:

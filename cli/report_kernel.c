@@ -112,6 +112,8 @@ static int64_t by_string(struct report_kernel *kernel, const struct kernel_inter
     char program[KERNELWORDS_PROGRAM_BYTES];
     if (!interval->by_known || interval->end_ns == interval->able_ns)
         return 0;
+    if (interval->why == GMPT_KERNEL_THROTTLED)
+        return report_string(kernel->report->names, "nobody: a CPU quota was used up");
     if (!by->tid)
         return report_string(kernel->report->names, "nobody: the CPU was free");
     return report_string(kernel->report->names, kernelwords_program(by->pid, by->name, info->pid, program));

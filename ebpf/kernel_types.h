@@ -41,6 +41,7 @@ struct rq {
 
 struct cfs_rq {
     struct rq *rq;
+    int throttle_count; /* with CONFIG_CFS_BANDWIDTH: of groups above it, and itself, that have used up their quota */
 };
 
 struct sched_entity {
@@ -55,6 +56,10 @@ struct task_struct {
     struct sched_entity se;
     char comm[16];
     struct thread_struct thread;
+};
+
+struct task_struct___quota {
+    bool throttled; /* Linux 6.18, with CONFIG_CFS_BANDWIDTH */
 };
 
 struct task_struct___old {

@@ -404,6 +404,17 @@ static __always_inline void slice_write(__u32 cpu, __u64 now_ns, struct task_str
     record_write(&slice);
 }
 
+/* Of one that could run on: whether that is why it does not. Set by the time of the switch. */
+static __always_inline bool is_throttled(struct task_struct *task)
+{
+    struct task_struct___quota *quota = (void *)task;
+    if (bpf_core_field_exists(quota->throttled))
+        return quota->throttled;
+    if (bpf_core_field_exists(task->se.cfs_rq) && bpf_core_field_exists(task->se.cfs_rq->throttle_count))
+        return task->se.cfs_rq->throttle_count > 0;
+    return false;
+}
+
 /* ---- Switches --------------------------------------------------------------------------------------------------- */
 
 static __always_inline void switch_out(void *context, __u64 now_ns, __u32 cpu, bool preempted, struct task_struct *prev,
@@ -426,7 +437,9 @@ static __always_inline void switch_out(void *context, __u64 now_ns, __u32 cpu, b
     interval->word = word_read(prev, slot);
     syscall_note(registers_of(prev), slot);
     slot->stacked = false;
-    if (interval->flags)
+    if (interval->flags && is_throttled(prev))
+        interval->flags |= OFFCPU_THROTTLED;
+    else if (interval->flags)
         waiting_begin(slot, cpu, now_ns);
     else if ((interval->word & OFFCPU_WORD_STATE) == OFFCPU_WORD_RUNNING)
         stack_note(context, now_ns, prev, slot);

@@ -20,6 +20,7 @@ enum offcpu_type {
 enum offcpu_flag {
     OFFCPU_PREEMPTED = 1, /* it could have run on: the kernel took the CPU, or it gave way */
     OFFCPU_NEW = 2,       /* it had not run before; off_ns is when it was made runnable */
+    OFFCPU_THROTTLED = 4, /* it was preempted, as its cgroup's CPU quota was used up */
 };
 
 #define OFFCPU_SLICE_NS 50000 /* shorter ones are not told */

@@ -113,6 +113,7 @@ static void interval_fill(struct kernel_record *record, const struct offcpu_reco
     record->interval.queue_ns = from->on_ns > able_ns ? from->on_ns - able_ns : 0;
     record->interval.word = from->word;
     record->interval.why = from->flags & OFFCPU_NEW         ? GMPT_KERNEL_STARTED
+                           : from->flags & OFFCPU_THROTTLED ? GMPT_KERNEL_THROTTLED
                            : from->flags & OFFCPU_PREEMPTED ? GMPT_KERNEL_PREEMPTED
                                                             : GMPT_KERNEL_BLOCKED;
     record->interval.call = from->syscall < 0 ? -1 : from->syscall;
@@ -120,8 +121,9 @@ static void interval_fill(struct kernel_record *record, const struct offcpu_reco
     record->interval.by_known = true;
     record->interval.next = (struct kernel_other){ from->thief_tid, from->thief_pid, from->thief_word, "" };
     memcpy(record->interval.next.comm, from->thief_comm, sizeof record->interval.next.comm);
-    record->interval.most = cpuslices_most(slices, from->cpu_to, able_ns, from->on_ns);
-    if (record->interval.most.tid == 0 && from->flags & OFFCPU_PREEMPTED)
+    if (record->interval.why != GMPT_KERNEL_THROTTLED) /* else nobody took it */
+        record->interval.most = cpuslices_most(slices, from->cpu_to, able_ns, from->on_ns);
+    if (record->interval.most.tid == 0 && record->interval.why == GMPT_KERNEL_PREEMPTED)
         record->interval.most = record->interval.next; /* nobody had it for long */
     if (woken)
         record->interval.waker = (struct kernel_other){ from->waker_tid, from->waker_pid, from->waker_word, "" };

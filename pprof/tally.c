@@ -378,7 +378,7 @@ static int add_off(struct tally *tally, const struct kernel_interval *off)
     const struct tally_options *options = &tally->options;
     const struct interval *doing = tally->intervals ? kernelgs_doing(&tally->gs, off, tally->intervals) : NULL;
     bool known = doing || kernelgs_did(off, doing) != GMPT_KERNEL_NOT_KNOWN;
-    bool queue = options->type->kind == TALLY_RUNQUEUE, preempted = off->why == GMPT_KERNEL_PREEMPTED;
+    bool queue = options->type->kind == TALLY_RUNQUEUE;
     int64_t begin_ns = queue ? off->able_ns : off->begin_ns, end_ns = off->end_ns;
     if (options->filter && (!doing || !filter_match(options->filter, &options->names, doing)))
         return 0;
@@ -399,7 +399,7 @@ static int add_off(struct tally *tally, const struct kernel_interval *off)
         .call = off->call,
         .frames = options->type->kind == TALLY_KERNEL ? off->frames : 0,
     };
-    if (off->by_known && (preempted || queue)) {
+    if (off->by_known && (kernelintervals_stopped(off) || queue)) {
         row.by_pid = off->most.pid;
         memcpy(row.by, off->most.name, sizeof row.by);
     }
@@ -557,6 +557,8 @@ static void off_words(const struct row *row, char *text, size_t size)
     const char *call = syscall_name(row->call);
     if (row->why == GMPT_KERNEL_PREEMPTED)
         snprintf(text, size, "[preempted]");
+    else if (row->why == GMPT_KERNEL_THROTTLED)
+        snprintf(text, size, "[throttled]");
     else if (row->why == GMPT_KERNEL_STARTED)
         snprintf(text, size, "[started]");
     else if (call)

@@ -67,8 +67,8 @@ function offsAdd(rows, by, from, to) {
 const gName = (window, g) => "G" + g + " " + text(windowRead(window).fn.get(g));
 
 function offLead(off) {
-    const preempted = off.why === "preempted", queued = off.to - off.able;
-    return "Thread " + off.tid + (preempted ? " was preempted" : off.why === "starting" ? " was started" : " blocked" +
+    const preempted = off.why === "preempted" || off.why === "throttled", queued = off.to - off.able;
+    return "Thread " + off.tid + (preempted ? " was " + off.why : off.why === "starting" ? " was started" : " blocked" +
         (off.call === "no system call" || off.call === "an unknown call" ? " (" + off.call + ")" : " in " + off.call)) +
         (preempted ? " for " + duration(off.to - off.from) : (off.able > off.from ? " for " + duration(off.able - off.from) : "") +
             (!off.known ? ", some of it perhaps in the run queue" : queued ? ", then waited " + duration(queued) + " for a CPU" : ""));
@@ -81,7 +81,7 @@ function offWords(off) {
 
 /* ---- The thin rows of the timeline ---- */
 
-const offColour = (off, queued) => css(OFF_PARTS[!queued ? 0 : off.why === "preempted" ? 2 : 1][1]);
+const offColour = (off, queued) => css(OFF_PARTS[!queued ? 0 : off.why === "preempted" || off.why === "throttled" ? 2 : 1][1]);
 
 // Blocked is a line, what could run fills the row.
 function offPart(context, from, to, y, high, colour, line) {
@@ -272,7 +272,7 @@ function stopElement(key) {
     const [fn, create, stack, by, doing, why, g, ns, end] = KERNEL.keys[key];
     if (key === 0)
         return [el("div", {}, "others")];
-    const whys = ["after it had blocked", "preempted", "as it started"], margin = Math.max(ns, D.heat.width);
+    const whys = ["after it had blocked", "preempted", "as it started", "throttled: a CPU quota was used up"], margin = Math.max(ns, D.heat.width);
     return [el("div", {}, el("b", { class: "code" }, whose(fn, doing)), el("span", { class: "soft" }, " " + [doing === 0 ? "" : DOING.get(doing), whys[why]].filter(Boolean).join(", "))),
         el("div", {}, by ? ["the CPU had ", el("b", {}, text(by))] : el("span", { class: "soft" }, "who had the CPU is not known")),
         stackElement(stack, "at"), stackElement(create, "started at"),

@@ -2,6 +2,7 @@
  * counts of it, who is said to have taken a CPU must have had it then, and a G must be the one that our own trace has
  * there. */
 #define _GNU_SOURCE
+#include "cgroup.h"
 #include "harness.h"
 #include "run.h"
 
@@ -50,10 +51,13 @@ static struct thread *thread_of(uint32_t tid)
 }
 
 static char faults_said[128]; /* a line of kernelmix's */
+static int64_t throttled_ns;  /* in its window, as its cgroup counts */
 
 static void said_read(void)
 {
     const char *faults = strstr(out, "faults ");
+    const char *before = strstr(out, "throttled "), *after = before ? strstr(before + 1, "throttled ") : NULL;
+    throttled_ns = after ? atoll(after + strlen("throttled ")) - atoll(before + strlen("throttled ")) : 0;
     if (faults)
         snprintf(faults_said, sizeof faults_said, "%.*s", (int)strcspn(faults, "\n"), faults);
     for (char *line = strtok(out, "\n"); line; line = strtok(NULL, "\n")) {
@@ -110,16 +114,17 @@ static int64_t watched_since_ns(void)
     return since_ns;
 }
 
-/* Records kernelmix with these words, and options of record. NULL, or why not. The program does not wait for whoever
- * records it: when it had begun before it was watched, once more. */
-static const char *recorded(const char *options, const char *words)
+/* Records kernelmix with these words, after these commands of a shell's, with options of record. NULL, or why not. The
+ * program does not wait for whoever records it: when it had begun before it was watched, once more. */
+static const char *recorded(const char *options, const char *first, const char *words)
 {
     static char why[512];
-    char command[1024];
+    char command[2048];
     snprintf(path, sizeof path, "%s/kernel.data", harness_tmpdir());
     snprintf(command, sizeof command,
-             "GMPT_MAXPROCS=2 \"$GMPTRACE\" record --kernel=bpf %s -o '%s' -- \"$BUILD/tests/programs/kernelmix\" %s",
-             options, path, words);
+             "GMPT_MAXPROCS=2 \"$GMPTRACE\" record --kernel=bpf %s -o '%s' -- sh -c '%s exec "
+             "\"$BUILD/tests/programs/kernelmix\" %s'",
+             options, path, first, words);
     for (int tries = 0; tries < TRIES_MAX; tries++) {
         thread_count = 0;
         begin_ns = end_ns = 0;
@@ -142,7 +147,7 @@ static const char *recorded(const char *options, const char *words)
 
 #define RECORD(words)                                                                                                  \
     do {                                                                                                               \
-        const char *lacking = recorded("", words);                                                                     \
+        const char *lacking = recorded("", "", words);                                                                 \
         if (lacking)                                                                                                   \
             SKIP("the kernel may not be watched here: %s", lacking);                                                   \
     } while (0)
@@ -397,7 +402,7 @@ TEST(kernel_truth, page_faults_are_as_many_as_the_kernel_counts_and_where_they_w
 TEST(kernel_truth, samples_of_the_kernels_are_no_more_than_the_time_on_a_cpu)
 {
     long long ran_ns = 0;
-    const char *lacking = recorded("--sample 1000", "compute 2 400");
+    const char *lacking = recorded("--sample 1000", "", "compute 2 400");
     if (lacking)
         SKIP("the kernel may not be watched here: %s", lacking);
     for (size_t i = 0; i < thread_count; i++)
@@ -447,6 +452,63 @@ TEST(kernel_truth, sleeps_and_futex_waits_without_a_word_are_blocked_with_a_p)
     }
 }
 
+/* ---- Quotas ----------------------------------------------------------------------------------------------------- */
+
+static int off_order(const void *left, const void *right)
+{
+    const struct kernel_interval *a = left, *b = right;
+    return (a->begin_ns > b->begin_ns) - (a->begin_ns < b->begin_ns);
+}
+
+/* Within the window, for how long any thread that could have run on was without a CPU; or only if it was throttled. */
+static int64_t stopped_any_ns(bool throttled)
+{
+    int64_t sum_ns = 0, up_to_ns = begin_ns;
+    qsort(offs, off_count, sizeof *offs, off_order);
+    for (size_t i = 0; i < off_count; i++) {
+        int64_t from_ns = offs[i].begin_ns > up_to_ns ? offs[i].begin_ns : up_to_ns;
+        int64_t to_ns = offs[i].end_ns < end_ns ? offs[i].end_ns : end_ns;
+        bool counts = throttled ? offs[i].why == GMPT_KERNEL_THROTTLED : kernelintervals_stopped(&offs[i]);
+        if (!counts || to_ns <= from_ns)
+            continue;
+        sum_ns += to_ns - from_ns;
+        up_to_ns = to_ns;
+    }
+    return sum_ns;
+}
+
+/* Threads on one CPU that have a tenth of it. The kernel counts from when their group has used up its share, which the
+ * one that runs then has done, until it is let go: so whoever ran is throttled, and gets the CPU back when that is over
+ * and its turn has come, for which it may wait as long as the kernel's counters say. The kernel begins as the share is
+ * used up, and we as the thread leaves the CPU, for which the slack of all these tests is enough. */
+TEST_TIMEOUT(kernel_truth, what_a_quota_stops_is_what_the_kernel_counts, 300)
+{
+    char group[CGROUP_PATH_BYTES], enter[2 * CGROUP_PATH_BYTES + 128];
+    int64_t waited_ns = 0;
+    uint64_t of_gs = 0;
+    if (!cgroup_make(10000, group))
+        SKIP("no cgroup with a CPU quota can be made here");
+    snprintf(enter, sizeof enter, "echo $$ >%s/cgroup.procs; export KERNELMIX_STAT=%s/cpu.stat;", group, group);
+    const char *lacking = recorded("", enter, "-1 compute 1 900");
+    cgroup_remove(group);
+    if (lacking)
+        SKIP("the kernel may not be watched here: %s", lacking);
+    if (throttled_ns == 0)
+        SKIP("other programs left it so little of the CPU that its quota was never used up");
+    trace_read();
+    for (size_t i = 0; i < thread_count; i++)
+        waited_ns = threads[i].queued_ns > waited_ns ? threads[i].queued_ns : waited_ns;
+    for (size_t i = 0; i < off_count; i++)
+        of_gs += offs[i].why == GMPT_KERNEL_THROTTLED && offs[i].doing == GMPT_KERNEL_RUNNING_G;
+    int64_t told_ns = stopped_any_ns(true), stopped_ns = stopped_any_ns(false);
+    int64_t slack_ns = throttled_ns / 50 + SLACK_NS + stolen_meanwhile_ns;
+    ck_assert_msg(told_ns >= throttled_ns - slack_ns, "%lld ns told, %lld counted", (long long)told_ns,
+                  (long long)throttled_ns);
+    ck_assert_msg(stopped_ns <= throttled_ns + waited_ns + slack_ns, "%lld ns told, %lld counted, %lld waited",
+                  (long long)stopped_ns, (long long)throttled_ns, (long long)waited_ns);
+    ck_assert_uint_gt(of_gs, 0);
+}
+
 /* ---- Others ----------------------------------------------------------------------------------------------------- */
 
 /* A process that computes on the CPU that kernelmix -1 takes, and ends with this one. */
@@ -472,7 +534,7 @@ TEST(kernel_truth, a_noisy_neighbour_is_named_unless_others_are_not_to_be)
 {
     pid_t noise = noise_start();
     char command[1024], words[64];
-    const char *lacking = recorded("", "-1 compute 1 400");
+    const char *lacking = recorded("", "", "-1 compute 1 400");
     if (lacking) {
         kill(noise, SIGKILL);
         SKIP("the kernel may not be watched here: %s", lacking);

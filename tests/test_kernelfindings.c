@@ -13,7 +13,7 @@
 #define BY "  0 kernel_by next=%d next_g=0 waker=%d waker_g=%d most=%d most_g=0 cpu_from=%d cpu_to=%d\n"
 #define OFF "  %lld kernel_off tid=%d g=%d doing=%d why=%d call=%d argument=0 off_ns=%lld queue_ns=%lld\n"
 
-enum { BLOCKED, PREEMPTED };
+enum { BLOCKED, PREEMPTED, STARTED, THROTTLED };
 enum { SCHEDULER = 0, RUNNING = 2, IN_CALL = 4 };
 
 static char text[1 << 17];
@@ -118,13 +118,28 @@ TEST(kernelfindings, stops_with_the_cpu_free_are_throttling_from_20_ms_in_all)
 {
     throttled(10 * MS, 0);
     ck_assert(finds("quota_throttling", ""));
-    exported_has(exported_out, "goroutines that ran were stopped for 20.0 ms in all with their CPU");
-    exported_has(exported_out, "a CPU quota was used up; 2 times");
+    exported_has(exported_out, "goroutines that ran were stopped for 20.0 ms in all, as a CPU quota\n");
+    exported_has(exported_out, "was used up; 2 times");
     throttled(10 * MS - 1, 0);
     ck_assert(!finds("quota_throttling", ""));
     ck_assert(finds("quota_throttling", "--limit quota_throttling=19ms"));
     throttled(10 * MS, 9);
     ck_assert(!finds("quota_throttling", ""));
+}
+
+/* The kernel says so, whoever has the CPU then, who took nothing. */
+TEST(kernelfindings, what_the_kernel_says_of_a_quota_is_throttling_and_nobody_is_a_neighbour)
+{
+    head = "quota_cpus 1\n";
+    made_begin(3, "");
+    made_off(100 * MS, 9, RUNNING, THROTTLED, 0, 20 * MS, 20 * MS);
+    made_off(200 * MS, 9, RUNNING, PREEMPTED, 0, 25 * MS, 25 * MS);
+    made_end(400 * MS);
+    ck_assert(finds("quota_throttling", ""));
+    exported_has(exported_out, "stopped for 20.0 ms in all");
+    exported_has(exported_out, "such as 0x10, for 25.0 ms in all; 1 time");
+    ck_assert_ptr_null(strstr(exported_out, "looks the same"));
+    head = "";
 }
 
 /* Who had the CPU is not known to the tier perf: no reason to say that nobody had. */

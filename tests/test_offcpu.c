@@ -243,7 +243,7 @@ static const char *watched(void (*run)(void), bool polls)
     }
     ck_assert_int_gt(child, 0);
     ck_assert_int_eq(read(told[0], &report, sizeof report), sizeof report);
-    struct offcpu_target target = { child, report.thread_m_offset, report.m_word_offset };
+    struct offcpu_target target = { child, report.thread_m_offset, report.m_word_offset, 0 };
     ck_assert_int_eq(offcpu_open(&watch, &(struct offcpu_options){ 0 }), 0);
     int result = offcpu_load(watch);
     if (result == 0)

@@ -1,6 +1,7 @@
 /* What gmptrace analyze finds in programs with a planted fault, recorded as they run, and in those without one. How
  * long things take is up to the machine, so kinds that follow from that alone are looked for only where they are
  * planted. */
+#include "cgroup.h"
 #include "exported.h"
 #include "harness.h"
 
@@ -56,21 +57,6 @@ TEST(planted, goroutines_that_wait_while_a_p_idles)
 }
 
 /* ---- The kernel's side ------------------------------------------------------------------------------------------- */
-
-/* Makes a cgroup with so much of a CPU in each tenth of a second. False = that cannot be done here. */
-static bool group_make(int quota_us, char group[256])
-{
-    static const char make[] = "for root in /sys/fs/cgroup/cpu /sys/fs/cgroup/cpu,cpuacct /sys/fs/cgroup; do "
-                               "group=$root/gmptrace-check-$$; mkdir $group 2>/dev/null || continue; "
-                               "{ echo %1$d >$group/cpu.cfs_quota_us || echo '%1$d 100000' >$group/cpu.max; } "
-                               "2>/dev/null && echo $group && exit 0; rmdir $group; done; exit 1";
-    if (exported_run(make, quota_us) != 0)
-        return false;
-    snprintf(group, 256, "%.*s", (int)strcspn(exported_out, "\n"), exported_out);
-    return true;
-}
-
-static void group_remove(const char *group) { ck_assert_int_eq(exported_run("rmdir %s", group), 0); }
 
 /* Records with the kernel's side by bpf. NULL, or why that cannot be. */
 static const char *kernel_record(const char *environment, const char *program)
@@ -172,17 +158,17 @@ TEST(planted, a_storm_of_page_faults_is_named_in_one_sentence_with_the_line)
 
 TEST(planted, a_quota_that_is_used_up)
 {
-    char group[256], enter[512];
-    if (!group_make(20000, group))
+    char group[CGROUP_PATH_BYTES], enter[512];
+    if (!cgroup_make(20000, group))
         SKIP("no cgroup with a CPU quota can be made here");
     snprintf(enter, sizeof enter, "echo $$ >%s/cgroup.procs && GMPT_MAXPROCS=1", group);
     const char *lacking = kernel_record(enter, PROGRAM " hog");
-    group_remove(group);
+    cgroup_remove(group);
     if (lacking)
         SKIP("the kernel may not be watched here: %s", lacking);
     const char *said = sentence("  warning goroutines that ran were stopped for ");
     if (*said) {
-        exported_has(said, "in all with their CPU free: a CPU quota was used up");
+        exported_has(said, " in all, as a CPU quota was used up; ");
         return;
     }
     /* Another program had the CPU meanwhile, so it looks like a neighbour, but for the doubt. */
@@ -193,8 +179,8 @@ TEST(planted, a_quota_that_is_used_up)
 /* A program in a cgroup of one CPU, with as many Ps as the quota says, and with one more. */
 TEST(planted, more_ps_than_the_quota)
 {
-    char group[256], enter[512];
-    if (!group_make(100000, group))
+    char group[CGROUP_PATH_BYTES], enter[512];
+    if (!cgroup_make(100000, group))
         SKIP("no cgroup with a CPU quota can be made here");
     snprintf(enter, sizeof enter, "echo $$ >%s/cgroup.procs && GMPT_MAXPROCS=2", group);
     record(enter, PROGRAM " none");
@@ -203,7 +189,7 @@ TEST(planted, more_ps_than_the_quota)
     snprintf(enter, sizeof enter, "echo $$ >%s/cgroup.procs &&", group);
     record(enter, PROGRAM " none");
     int fitting = exported_run("$GMPTRACE analyze --fail-on gomaxprocs_above_quota");
-    group_remove(group);
+    cgroup_remove(group);
     ck_assert_int_eq(found, 1);
     ck_assert_int_eq(fitting, 0);
 }

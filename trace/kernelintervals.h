@@ -44,6 +44,12 @@ struct kernelintervals {
     struct table tasks; /* by tid; bounded as tids are */
 };
 
+/* Whether the thread could have run on. */
+static inline bool kernelintervals_stopped(const struct kernel_interval *interval)
+{
+    return interval->why == GMPT_KERNEL_PREEMPTED || interval->why == GMPT_KERNEL_THROTTLED;
+}
+
 /* Whether an event may be one of these, or one that the frames before it are of. */
 static inline bool kernelintervals_takes(enum gmpt_event_type type)
 {

@@ -104,6 +104,7 @@ enum gmpt_kernel_why {
     GMPT_KERNEL_BLOCKED = 0,   /* it waited: in a system call, or, in none, for a page */
     GMPT_KERNEL_PREEMPTED = 1, /* it could have run on */
     GMPT_KERNEL_STARTED = 2,   /* it had not run before */
+    GMPT_KERNEL_THROTTLED = 3, /* it could have run on, but its cgroup's CPU quota was used up */
 };
 
 /* What the kernel's side may lose. */

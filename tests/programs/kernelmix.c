@@ -2,7 +2,8 @@
  * threads lose their CPU in known ways. With -1 all of it runs on one CPU. Prints what the kernel counts of its threads
  * before and after: "begin|end NS", NS being CLOCK_MONOTONIC, and for each thread "begin|end TID RAN_NS QUEUED_NS TIMES
  * NS"; with faults also "faults COUNTED ADDRESS", of which the pages are. "words passed" comes first where the recorder
- * has passed memory for what its threads tell of themselves. */
+ * has passed memory for what its threads tell of themselves. Before each "begin" and "end" comes "throttled NS" if
+ * KERNELMIX_STAT names the file in which the kernel counts that of its cgroup. */
 #define _GNU_SOURCE
 #include <gmptrace/gmpt.h>
 
@@ -43,9 +44,25 @@ static int counts_read(const char *path, struct counts *counts)
     return fields == 3;
 }
 
+static void throttled_print(void)
+{
+    const char *path = getenv("KERNELMIX_STAT");
+    FILE *file = path ? fopen(path, "re") : NULL;
+    char line[128];
+    long long count;
+    while (file && fgets(line, sizeof line, file))
+        if (sscanf(line, "throttled_time %lld", &count) == 1) /* of version 1 */
+            printf("throttled %lld\n", count);
+        else if (sscanf(line, "throttled_usec %lld", &count) == 1)
+            printf("throttled %lld\n", count * 1000);
+    if (file)
+        fclose(file);
+}
+
 static void counts_print(const char *when)
 {
     DIR *tasks = opendir("/proc/self/task");
+    throttled_print();
     printf("%s %lld\n", when, (long long)now_ns());
     for (struct dirent *entry; tasks && (entry = readdir(tasks));) {
         char path[320];
