@@ -3,6 +3,7 @@
 #include "memorymap.h"
 
 #include "mwords.h"
+#include "pagemap.h"
 #include "seat.h"
 #include "start.h"
 #include "stopworld.h"
@@ -16,9 +17,6 @@
 
 #define PAGE_BYTES 4096u
 #define M_STACK_BYTES (128u * 1024) /* no deeper does the scheduler go on a thread's own stack, which has more */
-#define ENTRIES 512u
-#define PAGEMAP_THERE (UINT64_C(3) << 62) /* present or swapped out */
-#define PAGEMAP_FILE (UINT64_C(1) << 61)  /* a page of a file's that this process has not changed */
 
 static struct {
     uintptr_t low;
@@ -277,48 +275,6 @@ static int own_pagemap(void)
     return fd;
 }
 
-static bool is_own_page(uint64_t entry, bool of_file)
-{
-    return entry & PAGEMAP_THERE && !(of_file && entry & PAGEMAP_FILE);
-}
-
-/* The first page of the range that is there, or the range's end. */
-static uint64_t first_page(int fd, uint64_t start, uint64_t end, bool of_file)
-{
-    uint64_t entries[ENTRIES];
-    for (uint64_t page = start / PAGE_BYTES; page < end / PAGE_BYTES;) {
-        uint64_t count = end / PAGE_BYTES - page < ENTRIES ? end / PAGE_BYTES - page : ENTRIES;
-        ssize_t bytes = pread(fd, entries, count * sizeof *entries, (off_t)(page * sizeof *entries));
-        if (bytes != (ssize_t)(count * sizeof *entries))
-            return start; /* not known: it counts as there */
-        for (uint64_t i = 0; i < count; i++)
-            if (is_own_page(entries[i], of_file))
-                return (page + i) * PAGE_BYTES;
-        page += count;
-    }
-    return end;
-}
-
-static bool is_there(int fd, uint64_t address, bool of_file)
-{
-    uint64_t entry;
-    return pread(fd, &entry, sizeof entry, (off_t)(address / PAGE_BYTES * sizeof entry)) == sizeof entry &&
-           is_own_page(entry, of_file);
-}
-
-/* The pages that are there, run by run. */
-static void give_pages(int fd, uint64_t start, const struct proof_range *root, struct given *given)
-{
-    uint64_t end = root->end;
-    for (uint64_t at = start; (at = first_page(fd, at, end, root->of_file)) < end && !given->overflowed;) {
-        uint64_t until = at + PAGE_BYTES;
-        while (until < end && is_there(fd, until, root->of_file))
-            until += PAGE_BYTES;
-        given_add(given, at, until);
-        at = until;
-    }
-}
-
 void memory_map_give_missing(const struct proof_input *input, int pagemap_fd, struct given *given)
 {
     const struct proof_range *roots = input->roots.items;
@@ -327,9 +283,17 @@ void memory_map_give_missing(const struct proof_input *input, int pagemap_fd, st
         given->overflowed = true;
         return;
     }
-    for (size_t i = 0; i < input->roots.count; i++) {
-        uint64_t first = first_page(own, roots[i].start, roots[i].end, roots[i].of_file);
-        if (first < roots[i].end && !is_there(pagemap_fd, first, roots[i].of_file))
-            give_pages(own, first, &roots[i], given);
+    for (size_t i = 0; i < input->roots.count && !given->overflowed; i++) {
+        struct pagemap map;
+        uint64_t start, end;
+        pagemap_begin(&map, own, roots[i].start, roots[i].end, roots[i].of_file);
+        int more = pagemap_next(&map, &start, &end);
+        if (more <= 0 || pagemap_has(pagemap_fd, start, roots[i].of_file) > 0) {
+            given->overflowed |= more < 0;
+            continue;
+        }
+        for (; more > 0 && !given->overflowed; more = pagemap_next(&map, &start, &end))
+            given_add(given, start, end);
+        given->overflowed |= more < 0;
     }
 }

@@ -8,6 +8,7 @@
 #include "proofscan.h"
 
 #include "heapwalk.h"
+#include "pagemap.h"
 #include "proofgraph.h"
 #include "seat.h"
 
@@ -20,9 +21,6 @@
 
 #define ADDRESS_MASK ((UINT64_C(1) << 47) - 1)
 #define PAGE_BYTES 4096u
-#define PAGEMAP_ENTRIES 4096u
-#define PAGEMAP_THERE (UINT64_C(3) << 62) /* present or swapped out */
-#define PAGEMAP_FILE (UINT64_C(1) << 61)  /* a page of a file's that this process has not changed */
 #define GIVEN_WAIT_NS 2000000000
 #define POLL_NS 100000
 
@@ -132,17 +130,14 @@ void scan_range(uint64_t start, uint64_t end) { scan_range_at(start, end, 0); }
 
 /* ---- pages ---- */
 
-static void read_pagemap(uint64_t *entries, uint64_t page, uint64_t count)
-{
-    int fd = load_acquire(&scan.shared->pagemap_fd);
-    ssize_t wanted = (ssize_t)(count * sizeof *entries);
-    if (pread(fd, entries, (size_t)wanted, (off_t)(page * sizeof *entries)) != wanted)
-        scan_fail(PROOF_UNREADABLE);
-}
+static int pagemap_fd(void) { return load_acquire(&scan.shared->pagemap_fd); }
 
-static bool is_own_page(uint64_t entry, bool of_file)
+static bool page_is_there(uint64_t address, bool of_file)
 {
-    return entry & PAGEMAP_THERE && !(of_file && entry & PAGEMAP_FILE);
+    int there = pagemap_has(pagemap_fd(), address, of_file);
+    if (there < 0)
+        scan_fail(PROOF_UNREADABLE);
+    return there > 0;
 }
 
 static bool in_hole(uint64_t address)
@@ -174,23 +169,14 @@ static void scan_run(uint64_t start, uint64_t end)
 /* Only the pages that were ever touched: reservations are large. */
 void scan_pages(uint64_t start, uint64_t end, bool of_file)
 {
-    static uint64_t entries[PAGEMAP_ENTRIES];
-    uint64_t run = 0; /* where pages that are there began */
-    for (uint64_t page = start / PAGE_BYTES, last = (end + PAGE_BYTES - 1) / PAGE_BYTES; page < last;) {
-        uint64_t count = last - page < PAGEMAP_ENTRIES ? last - page : PAGEMAP_ENTRIES;
-        read_pagemap(entries, page, count);
-        for (uint64_t i = 0; i < count; i++, page++) {
-            bool there = is_own_page(entries[i], of_file);
-            if (there && !run) {
-                run = page * PAGE_BYTES > start ? page * PAGE_BYTES : start;
-            } else if (!there && run) {
-                scan_run(run, page * PAGE_BYTES);
-                run = 0;
-            }
-        }
-    }
-    if (run)
-        scan_run(run, end);
+    struct pagemap map; /* not static: what it holds would be taken for the program's */
+    uint64_t from, until;
+    int more;
+    pagemap_begin(&map, pagemap_fd(), start, end, of_file);
+    while ((more = pagemap_next(&map, &from, &until)) > 0)
+        scan_run(from > start ? from : start, until < end ? until : end);
+    if (more < 0)
+        scan_fail(PROOF_UNREADABLE);
 }
 
 static void scan_root(const struct proof_range *root)
@@ -285,11 +271,9 @@ static void scan_given(void)
 /* Words that begin in one mapping and end in the next. */
 static void scan_seam(const struct proof_range *before, const struct proof_range *behind)
 {
-    uint64_t seam = before->end, entries[2];
-    if (behind->start != seam)
-        return;
-    read_pagemap(entries, seam / PAGE_BYTES - 1, 2);
-    if (is_own_page(entries[0], before->of_file) && is_own_page(entries[1], behind->of_file))
+    uint64_t seam = before->end;
+    if (behind->start == seam && page_is_there(seam - PAGE_BYTES, before->of_file) &&
+        page_is_there(seam, behind->of_file))
         scan_range(seam - 7, seam + 7);
 }
 
@@ -408,12 +392,7 @@ static void hide_tables(const struct proof_input *input)
     hide_table(&input->ignored, sizeof(uint64_t));
 }
 
-static bool page_is_there(uint64_t address)
-{
-    uint64_t entry;
-    read_pagemap(&entry, address / PAGE_BYTES, 1);
-    return entry & PAGEMAP_THERE;
-}
+static bool page_is_anywhere(uint64_t address) { return page_is_there(address, false); }
 
 static void find_heap(const struct proof_input *input)
 {
@@ -421,7 +400,7 @@ static void find_heap(const struct proof_input *input)
     scan.heap = input->heap;
     enum heapwalk_result walked = HEAPWALK_NONE;
     if (!scan.heap && input->heap_is_libcs) {
-        walked = heapwalk_find(&input->roots, page_is_there);
+        walked = heapwalk_find(&input->roots, page_is_anywhere);
         if (walked == HEAPWALK_BUSY && input->heap_may_wait)
             scan_fail(PROOF_NO_ANSWER);
         if (walked != HEAPWALK_NONE)
