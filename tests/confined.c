@@ -9,8 +9,10 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sched.h>
+#include <stdio.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <errno.h>
@@ -48,6 +50,21 @@ bool confined_without_btf(void)
 {
     return unshare(CLONE_NEWNS) == 0 && mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
            mount("none", "/sys/kernel/btf", "tmpfs", 0, NULL) == 0;
+}
+
+bool confined_by_paranoid_perf(void)
+{
+    static const char setting[] = "/proc/sys/kernel/perf_event_paranoid";
+    char path[512];
+    snprintf(path, sizeof path, "%s/paranoid", harness_tmpdir());
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    bool written = fd >= 0 && fchmod(fd, 0644) == 0 && write(fd, "3\n", 2) == 2;
+    if (fd >= 0)
+        close(fd);
+    return written && geteuid() == 0 && unshare(CLONE_NEWNS) == 0 &&
+           mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+           mount(path, setting, NULL, MS_BIND, NULL) == 0 && confined_as_nobody() &&
+           confined_calls(SYS_perf_event_open, SYS_perf_event_open, SECCOMP_RET_ERRNO | EACCES);
 }
 
 int confined_run(bool (*prepare)(void), const char *path, char *const argv[], char *text, size_t size)

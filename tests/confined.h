@@ -15,6 +15,9 @@ bool confined_killed_by_bpf(void);
 bool confined_without_bpf_and_perf(void);
 bool confined_as_nobody(void); /* another user, without capabilities */
 bool confined_without_btf(void); /* in a mount namespace of its own */
+/* Such a user where kernel.perf_event_paranoid is 3, as some distributions have it: as root, in such a namespace, in
+ * which that file says so, with the answer that perf_event_open then gives. */
+bool confined_by_paranoid_perf(void);
 
 /* Runs a program with these arguments in a process in which prepare (NULL: nothing) was called; all that it prints goes
  * to text. Its file is opened before, for it may lie where that user cannot go. Returns its exit status, or -1 when

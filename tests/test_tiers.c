@@ -161,6 +161,23 @@ TEST(tiers, where_perf_is_forbidden_too_proc_is_left)
     EXPECT("; to have it: ");
 }
 
+/* Debian's kernels, for one, have 3, by which they mean that users have no perf events at all. */
+TEST(tiers, where_perf_is_for_nobody_proc_is_left_and_the_setting_is_named)
+{
+    static const char advice[] = "sudo sysctl kernel.perf_event_paranoid=2, or sudo setcap cap_perfmon+ep ";
+    char tier[16], fix[512];
+    if (!tier_find(confined_by_paranoid_perf, tier))
+        SKIP("it takes root, a mount namespace and a filter of system calls");
+    if (!strstr(doctor_text, "\"name\": \"schedstat\", \"state\": \"ok\""))
+        SKIP("this kernel does not count");
+    ck_assert_str_eq(tier, "proc");
+    doctor_word("\"name\": \"perf\"", "\"fix\": \"", fix, sizeof fix);
+    ck_assert_msg(strncmp(fix, advice, strlen(advice)) == 0, "%s", fix);
+    ck_assert_int_eq(record_in(confined_by_paranoid_perf, "--kernel=perf", "exchange", "5", NULL), 4);
+    EXPECT("no --kernel=perf: perf_event_open(2): Permission denied; kernel.perf_event_paranoid is 3; to have it: ");
+    EXPECT(advice);
+}
+
 TEST(tiers, without_btf_there_is_no_bpf)
 {
     char tier[16];
