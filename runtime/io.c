@@ -90,6 +90,8 @@ ssize_t io_run_read(int fd, io_fn *fn, const void *arguments, int64_t deadline_n
 
 static ssize_t read_until(int fd, const struct bytes *bytes, int64_t deadline_ns, struct api_site site)
 {
+    if (unlikely(bytes->size == 0)) /* never waits for data */
+        return io_run(fd, do_read, bytes, NETPOLL_READ, deadline_ns, site);
     return io_run_read(fd, do_read, bytes, deadline_ns, site);
 }
 

@@ -5,6 +5,7 @@
 
 #include <gmptrace/net.h>
 
+#include <limits.h>
 #include <string.h>
 #include <sys/uio.h>
 
@@ -197,18 +198,27 @@ ssize_t gmpt_sendmsg(int fd, const struct msghdr *message, int flags)
     return run(fd, do_sendmsg, &header, flags, NETPOLL_WRITE, GMPT_NEVER, API_SITE(gmpt_sendmsg));
 }
 
+/* What asks for no bytes, or for too many parts, never waits for data. */
+static ssize_t readv_until(int fd, const struct vector *v, int64_t deadline_ns, struct api_site site)
+{
+    for (int i = 0; v->parts && v->count <= IOV_MAX && i < v->count; i++)
+        if (v->parts[i].iov_len)
+            return io_run_read(fd, do_readv, v, deadline_ns, site);
+    return io_run(fd, do_readv, v, NETPOLL_READ, deadline_ns, site);
+}
+
 ssize_t gmpt_readv_until(int fd, const struct iovec *parts, int count, int64_t deadline_ns)
 {
     struct vector vector = { parts, count };
     API_ENTER();
-    return io_run_read(fd, do_readv, &vector, deadline_ns, API_SITE(gmpt_readv_until));
+    return readv_until(fd, &vector, deadline_ns, API_SITE(gmpt_readv_until));
 }
 
 ssize_t gmpt_readv(int fd, const struct iovec *parts, int count)
 {
     struct vector vector = { parts, count };
     API_ENTER();
-    return io_run_read(fd, do_readv, &vector, GMPT_NEVER, API_SITE(gmpt_readv));
+    return readv_until(fd, &vector, GMPT_NEVER, API_SITE(gmpt_readv));
 }
 
 ssize_t gmpt_writev_until(int fd, const struct iovec *parts, int count, int64_t deadline_ns)

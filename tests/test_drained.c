@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -355,3 +356,21 @@ static int streams(void *arg)
 TEST(drained, nothing_is_missed_in_many_megabytes) { RUN(2, streams); }
 TEST(drained, nothing_is_missed_on_one_p) { RUN(1, streams); }
 TEST(drained, nothing_is_missed_on_many_ps) { RUN(8, streams); }
+
+/* As read(2) of no bytes, which never blocks; gone wrong, they wait for ever. */
+static int nothing_asked(void *arg)
+{
+    (void)arg;
+    connect_ends();
+    struct iovec none[2] = { { buffer, 0 }, { NULL, 0 } };
+    drain();
+    EXPECT_EQ(gmpt_read(ends[0], buffer, 0), 0);
+    EXPECT_EQ(gmpt_readv(ends[0], none, 2), 0);
+    EXPECT_EQ(gmpt_readv(ends[0], none, 0), 0);
+    EXPECT_EQ(gmpt_readv(ends[0], none, -1), -EINVAL);
+    EXPECT_EQ(gmpt_readv(ends[0], NULL, IOV_MAX + 1), -EINVAL);
+    close_ends();
+    return 0;
+}
+
+TEST_TIMEOUT(drained, a_read_of_no_bytes_waits_for_none, 20) { RUN(2, nothing_asked); }
