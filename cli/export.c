@@ -31,7 +31,7 @@ static const char *const tables[EXPORT_TABLES] = {
     [EXPORT_SLICES] = "slices",     [EXPORT_GOROUTINES] = "goroutines", [EXPORT_WAKEUPS] = "wakeups",
     [EXPORT_SITES] = "sites",       [EXPORT_COUNTERS] = "counters",     [EXPORT_SPANS] = "spans",
     [EXPORT_MESSAGES] = "messages", [EXPORT_THREADS] = "threads",       [EXPORT_SAMPLES] = "samples",
-    [EXPORT_OFFCPU] = "offcpu",     [EXPORT_ONCPU] = "oncpu",
+    [EXPORT_OFFCPU] = "offcpu",     [EXPORT_ONCPU] = "oncpu",           [EXPORT_USAGES] = "usages",
 };
 
 struct export_options {
@@ -125,7 +125,7 @@ static int table_read(struct export_options *options, const char *name)
         }
     }
     return cli_usage("--table is slices, goroutines, wakeups, sites, counters, spans, messages, threads, samples, "
-                     "offcpu or oncpu, not '%s'",
+                     "offcpu, oncpu or usages, not '%s'",
                      name);
 }
 
@@ -342,8 +342,8 @@ const struct cli_command command_export = {
             "  -o, --output=OUT   where to; '-' is standard output, and a name that ends in .gz\n"
             "                     is compressed (not sqlite)\n"
             "  --table=NAME       of csv: slices (the default), goroutines, wakeups, sites,\n"
-            "                     counters, spans, messages, threads, samples, offcpu or\n"
-            "                     oncpu\n"
+            "                     counters, spans, messages, threads, samples, offcpu,\n"
+            "                     oncpu or usages\n"
             "  --from=T, --to=T   only what happens between these times since the start,\n"
             "                     such as 1.5s\n"
             "  --every=T          at most one sample of the counters in each T (100us);\n"

@@ -97,6 +97,12 @@ struct export_offcpu {
     bool ended; /* false: it went on when what is told ends */
 };
 
+/* What the kernel counts of a thread, of the time up to now: each begins where the one before ended. */
+struct export_usage {
+    int64_t time_ns, span_ns, ran_ns, queued_ns;
+    int64_t slices; /* times that it was given a CPU */
+};
+
 /* What a thread executed; it used cpu_ns of CPU time since its last sample. */
 struct export_sample {
     int64_t time_ns;
@@ -124,6 +130,7 @@ enum export_table {
     EXPORT_SAMPLES,
     EXPORT_OFFCPU,
     EXPORT_ONCPU,
+    EXPORT_USAGES,
     EXPORT_TABLES
 };
 
@@ -161,6 +168,7 @@ struct export_format {
     /* Of a thread in turn, each without a hole to the one before, but where records were lost. */
     int (*oncpu)(struct export *export, struct export_thread *thread, const struct export_oncpu *on);
     int (*offcpu)(struct export *export, struct export_thread *thread, const struct export_offcpu *off);
+    int (*usage)(struct export *export, struct export_thread *thread, const struct export_usage *usage);
     int (*counts)(struct export *export, const struct export_counts *counts);
     int (*finish)(struct export *export);
     void (*close)(struct export *export); /* always, also after open failed */

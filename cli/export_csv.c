@@ -39,6 +39,7 @@ static const char *const headers[EXPORT_TABLES] = {
     [EXPORT_OFFCPU] = ("tid,g,function,doing,why,call,object,begin_ns,able_ns,end_ns,duration_ns,queued_ns,ended,"
                        "cpu_from,cpu_to,by,by_pid,waker,waker_g,site,place"),
     [EXPORT_ONCPU] = "tid,cpu,begin_ns,end_ns,duration_ns,ended",
+    [EXPORT_USAGES] = "time_ns,tid,span_ns,ran_ns,queued_ns,times",
 };
 
 /* ---- Fields ------------------------------------------------------------------------------------------------------ */
@@ -348,6 +349,14 @@ static int csv_oncpu(struct export *export, struct export_thread *thread, const 
     return 0;
 }
 
+static int csv_usage(struct export *export, struct export_thread *thread, const struct export_usage *usage)
+{
+    if (export->table == EXPORT_USAGES)
+        fprintf(export->out, "%" PRId64 ",%" PRIu64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 "\n",
+                usage->time_ns, thread->tid, usage->span_ns, usage->ran_ns, usage->queued_ns, usage->slices);
+    return 0;
+}
+
 static int csv_counts(struct export *export, const struct export_counts *counts)
 {
     const uint64_t *gs = counts->gs;
@@ -422,6 +431,7 @@ const struct export_format export_csv = {
     .sample = csv_sample,
     .hold = csv_hold,
     .oncpu = csv_oncpu,
+    .usage = csv_usage,
     .offcpu = csv_offcpu,
     .counts = csv_counts,
     .finish = csv_finish,

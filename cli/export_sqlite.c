@@ -44,6 +44,8 @@ static const char schema[] =
     " cpu_to INTEGER, by TEXT, by_pid INTEGER, waker INTEGER, waker_g INTEGER, site INTEGER);"
     "CREATE TABLE oncpu(tid INTEGER, cpu INTEGER, begin_ns INTEGER, end_ns INTEGER, duration_ns INTEGER,"
     " ended INTEGER);"
+    "CREATE TABLE usages(time_ns INTEGER, tid INTEGER, span_ns INTEGER, ran_ns INTEGER, queued_ns INTEGER,"
+    " times INTEGER);"
     "CREATE TABLE counters(time_ns INTEGER, running INTEGER, runnable INTEGER, blocking_call INTEGER,"
     " preempted INTEGER, waiting INTEGER);"
 
@@ -178,6 +180,7 @@ enum insert {
     INSERT_SAMPLE,
     INSERT_OFFCPU,
     INSERT_ONCPU,
+    INSERT_USAGE,
     INSERTS
 };
 
@@ -196,6 +199,7 @@ static const char *const inserts[INSERTS] = {
     [INSERT_SAMPLE] = "INSERT INTO samples VALUES(?,?,?,?,?,?)",
     [INSERT_OFFCPU] = "INSERT INTO offcpu VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
     [INSERT_ONCPU] = "INSERT INTO oncpu VALUES(?,?,?,?,?,?)",
+    [INSERT_USAGE] = "INSERT INTO usages VALUES(?,?,?,?,?,?)",
     [INSERT_COUNTER] = "INSERT INTO counters VALUES(?,?,?,?,?,?)",
 };
 
@@ -493,6 +497,18 @@ static int sqlite_oncpu(struct export *export, struct export_thread *thread, con
     return row_end(export, &row);
 }
 
+static int sqlite_usage(struct export *export, struct export_thread *thread, const struct export_usage *usage)
+{
+    struct row row = row_begin(export, INSERT_USAGE);
+    number(&row, usage->time_ns);
+    number(&row, (int64_t)thread->tid);
+    number(&row, usage->span_ns);
+    number(&row, usage->ran_ns);
+    number(&row, usage->queued_ns);
+    number(&row, usage->slices);
+    return row_end(export, &row);
+}
+
 static int sqlite_counts(struct export *export, const struct export_counts *counts)
 {
     struct row row = row_begin(export, INSERT_COUNTER);
@@ -612,6 +628,7 @@ const struct export_format export_sqlite = {
     .sample = sqlite_sample,
     .hold = sqlite_hold,
     .oncpu = sqlite_oncpu,
+    .usage = sqlite_usage,
     .offcpu = sqlite_offcpu,
     .counts = sqlite_counts,
     .finish = sqlite_finish,

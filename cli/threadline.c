@@ -119,12 +119,28 @@ static int ended_tell(struct threadline *threads, const struct gmpt_event *event
     return known && event->kernel_thread.ended ? on_tell(threads, known, event->time_ns, true) : 0;
 }
 
+/* At most what a database has room for. */
+static int64_t bounded(uint64_t number) { return number < INT64_MAX ? (int64_t)number : INT64_MAX; }
+
+static int usage_tell(struct threadline *threads, const struct gmpt_event *event)
+{
+    const struct gmpt_event_kernel_usage *told = &event->kernel_usage;
+    if (!threads->export->format->usage || event->time_ns < threads->from_ns || event->time_ns >= threads->to_ns)
+        return 0;
+    struct known *known = known_get(threads, (uint32_t)told->tid);
+    struct export_usage usage = { event->time_ns, bounded(told->span_ns), bounded(told->ran_ns),
+                                  bounded(told->queue_ns), bounded(told->slices) };
+    return known ? threads->export->format->usage(threads->export, &known->thread, &usage) : -errno;
+}
+
 int threadline_add(struct threadline *threads, const struct gmpt_event *event, const struct intervals *intervals)
 {
     struct kernel_interval told;
     int result = kernelgs_add(&threads->gs, event, intervals);
     if (!result && event->type == GMPT_EVENT_kernel_thread)
         return ended_tell(threads, event);
+    if (!result && event->type == GMPT_EVENT_kernel_usage)
+        return usage_tell(threads, event);
     if (event->type == GMPT_EVENT_kernel_tier)
         threads->export->kernel_tier = kernelintervals_tier(event);
     if (result || !kernelintervals_takes(event->type))

@@ -155,6 +155,18 @@ TEST(export_csv, times_without_a_cpu_say_why_and_who_had_it)
     exported_has(exported_out, "70,1,0x10,blocking call,blocked,read,,220,270,275,55,5,0,");
 }
 
+TEST(export_csv, what_the_kernel_counts_of_threads)
+{
+    exported_golden("usages");
+    ck_assert_int_eq(exported_run("$GMPTRACE export --format=csv --table=usages"), 0);
+    ck_assert_str_eq(exported_out, "time_ns,tid,span_ns,ran_ns,queued_ns,times\n"
+                                   "100,70,100,60,30,2\n"
+                                   "200,70,100,10,0,1\n"
+                                   "250,71,150,9223372036854775807,7,9\n");
+    ck_assert_int_eq(exported_run("$GMPTRACE export --format=csv --table=usages --from=101ns --to=250ns"), 0);
+    ck_assert_str_eq(exported_out, "time_ns,tid,span_ns,ran_ns,queued_ns,times\n200,70,100,10,0,1\n");
+}
+
 TEST(export_csv, times_on_a_cpu_say_where_nobody_knows_their_ends)
 {
     kernel_table_is("oncpu", "tid,cpu,begin_ns,end_ns,duration_ns,ended\n"

@@ -252,6 +252,14 @@ TEST(export_sqlite, what_the_kernel_did_with_threads)
     sqlite3_close(db);
 }
 
+TEST(export_sqlite, what_the_kernel_counts_of_threads)
+{
+    exported("usages");
+    ROWS("SELECT tid, sum(span_ns), sum(queued_ns), sum(times) FROM usages GROUP BY tid", "70|200|30|3\n71|150|7|9\n");
+    ROWS("SELECT value FROM meta WHERE key = 'kernel_tier'", "proc\n");
+    sqlite3_close(db);
+}
+
 /* ---- The file ---------------------------------------------------------------------------------------------------- */
 
 TEST(export_sqlite, standard_output_has_a_database_too)
