@@ -8,7 +8,9 @@
 #include <string.h>
 
 #define ROWS 12
-#define NAME_WIDTH 30
+#define NAME_WIDTH_MIN 30
+#define COUNT_WIDTH_MAX 11 /* "999,999,999"; what a table of smaller ones leaves of it is for the names */
+#define COUNT_WIDTH_MIN 5  /* "count" */
 
 enum naming {
     BY_START,  /* function, and where it was started */
@@ -19,7 +21,7 @@ enum naming {
 };
 
 static const char *key_text(const struct analyze *analyze, const struct distribution_key *key, enum naming naming,
-                            char *text, size_t size)
+                            char *text, size_t size, int width)
 {
     struct places *places = analyze->load.places;
     struct place_frame frames[PLACE_FRAMES_MAX];
@@ -39,28 +41,41 @@ static const char *key_text(const struct analyze *analyze, const struct distribu
     if (naming == BY_REASON) {
         char whole[sizeof name + 40];
         snprintf(whole, sizeof whole, "%s %s", gmpt_wait_reason_words((enum gmpt_wait_reason)key->kind), name);
-        return cli_text(text, size, whole, NAME_WIDTH);
+        return cli_text(text, size, whole, width);
     }
     if (naming == BY_OWNER && key->by_fn) {
         char whole[sizeof name + PLACE_TEXT_BYTES];
         snprintf(whole, sizeof whole, "%s < %s", name, place_function(places, fn, key->by_fn));
-        return cli_text(text, size, whole, NAME_WIDTH);
+        return cli_text(text, size, whole, width);
     }
-    return cli_text(text, size, name, NAME_WIDTH);
+    return cli_text(text, size, name, width);
+}
+
+static int count_width_of(const struct distributions *set, size_t rows)
+{
+    char count[32];
+    size_t most = COUNT_WIDTH_MIN;
+    for (size_t i = 0; i < set->table.count && i < rows && most < COUNT_WIDTH_MAX; i++) {
+        size_t width = strlen(cli_count(count, histogram_latency(&set->list[i]->histogram).count));
+        most = width > most ? width : most;
+    }
+    return most < COUNT_WIDTH_MAX ? (int)most : COUNT_WIDTH_MAX;
 }
 
 static void table_print(const struct analyze *analyze, const char *title, const struct distributions *set,
                         enum naming naming)
 {
     size_t count = set->table.count, rows = analyze->rows ? analyze->rows : ROWS;
-    char text[NAME_WIDTH * 4 + 1], a[32], b[16], c[16], d[16], e[16];
-    printf("\n%-*s %11s %8s %8s %8s %8s\n", NAME_WIDTH + 2, title, "count", "total", "p50", "p99", "max");
+    char text[CLI_COLUMNS * 4 + 1], a[32], b[16], c[16], d[16], e[16];
+    int count_width = count_width_of(set, rows), name_width = NAME_WIDTH_MIN + COUNT_WIDTH_MAX - count_width;
+    printf("\n%-*s %*s %8s %8s %8s %8s\n", name_width + 2, title, count_width, "count", "total", "p50", "p99", "max");
     if (count == 0)
         puts("  none");
     for (size_t i = 0; i < count && i < rows; i++) {
         const struct distribution *entry = set->list[i];
         struct summary_latency latency = histogram_latency(&entry->histogram);
-        printf("  %-*s %11s %8s %8s %8s %8s\n", NAME_WIDTH, key_text(analyze, &entry->key, naming, text, sizeof text),
+        printf("  %-*s %*s %8s %8s %8s %8s\n", name_width,
+               key_text(analyze, &entry->key, naming, text, sizeof text, name_width), count_width,
                cli_count(a, latency.count), cli_duration(b, entry->histogram.total), cli_duration(c, latency.p50_ns),
                cli_duration(d, latency.p99_ns), cli_duration(e, latency.max_ns));
     }

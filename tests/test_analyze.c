@@ -223,6 +223,12 @@ TEST(analyze, every_section_can_be_asked_for_alone_and_fits_the_screen)
     }
 }
 
+TEST(analyze, names_have_the_columns_that_small_counts_leave)
+{
+    ck_assert_int_eq(analyze(&(struct sample_options){ .leaks = 15, .healthy = 3, .done = 4 }, "--section waits"), 0);
+    shell_has(out, "\n  chan send sample_worker sample.c:");
+}
+
 TEST(analyze, all_has_what_each_section_has)
 {
     ck_assert_int_eq(analyze(&(struct sample_options){ .leaks = 15 }, "--all"), 0);
