@@ -265,6 +265,19 @@ static int chrome_offcpu(struct export *export, struct export_thread *thread, co
     return 0;
 }
 
+/* As shares of the time that they are about, from its beginning on. */
+static int chrome_usage(struct export *export, struct export_thread *thread, const struct export_usage *usage)
+{
+    if (usage->span_ns == 0)
+        return 0;
+    FILE *out = event_begin(export, "C", CHROME_MS, 0);
+    time_put(out, "ts", usage->time_ns > INT64_MIN + usage->span_ns ? usage->time_ns - usage->span_ns : INT64_MIN);
+    fprintf(out, ",\"name\":\"M%" PRIu64 " %%\",\"args\":{\"on a CPU\":%.0f,\"in the run queue\":%.0f}}", thread->tid,
+            100.0 * (double)usage->ran_ns / (double)usage->span_ns,
+            100.0 * (double)usage->queued_ns / (double)usage->span_ns);
+    return 0;
+}
+
 static int chrome_counts(struct export *export, const struct export_counts *counts)
 {
     FILE *out = event_begin(export, "C", CHROME_PS, 0);
@@ -305,6 +318,7 @@ const struct export_format export_chrome = {
     .sample = chrome_sample,
     .hold = chrome_hold,
     .oncpu = chrome_oncpu,
+    .usage = chrome_usage,
     .offcpu = chrome_offcpu,
     .counts = chrome_counts,
     .finish = chrome_finish,

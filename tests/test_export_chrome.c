@@ -113,6 +113,15 @@ TEST(export_chrome, threads_on_cpus_and_off_are_a_process_of_their_own)
     ck_assert(sample_json_valid_decimals(exported_out));
 }
 
+TEST(export_chrome, what_the_kernel_counts_of_threads_is_a_counter_of_each)
+{
+    exported_golden("usages");
+    ck_assert_int_eq(exported_run("$GMPTRACE export --format=chrome -o -"), 0);
+    ck_assert(sample_json_valid_decimals(exported_out));
+    exported_has(exported_out, "\"ts\":0.000,\"name\":\"M70 %\",\"args\":{\"on a CPU\":60,\"in the run queue\":30}}");
+    exported_has(exported_out, "\"ts\":0.100,\"name\":\"M70 %\",\"args\":{\"on a CPU\":10,\"in the run queue\":0}}");
+}
+
 TEST(export_chrome, nothing_is_valid_json_too)
 {
     exported_golden("export");
