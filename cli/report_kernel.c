@@ -1,5 +1,6 @@
 /* "kernel": null, or {
  *   "tier": "bpf", "lost": intervals that were not told, "error": ns,
+ *   "usage": [ns that the kernel's counts are about, of all threads together, ns on a CPU, in queue, times on one],
  *   "ps": [{"p": number or -1, "cells": CELLS}, ...], "cpus": [{"cpu": number, "cells": CELLS}, ...],
  *   "keys": [[function, creation stack, stack, who had the CPU, doing, why, worst G, its ns, its end], ...],
  *   "sites": [[site, [ns running: blocked, in queue; in calls: blocked, in queue; of blocked, not told apart]], ...] }
@@ -13,6 +14,8 @@
 #include "report_parts.h"
 
 #include "kernelwords.h"
+
+#include "analysis/analysis.h"
 
 #include "trace/kernelgs.h"
 #include "trace/keyset.h"
@@ -358,6 +361,9 @@ int report_kernel_write(struct report *report)
     }
     fprintf(out, "\"kernel\":{\"tier\":\"%s\",\"lost\":%" PRIu64 ",\"error\":%" PRIu64, kernelwords_tier(kernel->tier),
             kernel->lost, kernel->error_ns);
+    const struct kerneltime_usage *usage = &report->analysis->kernel.usage;
+    fprintf(out, ",\"usage\":[%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRIu64 "]", usage->span_ns, usage->ran_ns,
+            usage->queue_ns, usage->slices);
     int result = keys_show(kernel);
     result = result ? result : rows_write(kernel);
     result = result ? result : keys_write(kernel);

@@ -6,12 +6,16 @@ const OFF = 14; // members of a time without a CPU in the page's data: see cli/r
 const DOING = new Map([[0, "no goroutine"], [2, "running"], [4, "in a blocking call"]]); // enum gmpt_kernel_doing
 const OFF_PARTS = [["blocked", "--off-blocked"], ["in the run queue", "--off-queued"], ["preempted", "--off-preempted"]];
 
+// What the kernel counts of all threads together, where that was recorded.
+const usageWords = ([span, ran, queued, times]) => span ? " All threads together, in " + duration(span) + ": on a CPU " + duration(ran) +
+    ", in the kernel's queue " + duration(queued) + ", " + plural(times, "time") + "." : "";
+
 // What is known of it, and what is not.
 function kernelHint() {
     const unknown = { off: "", proc: "Which goroutines met it, each time without a CPU, and who had it then are not known.", bpf: "",
         perf: "How long who was blocked was in queue then, the system calls, who had the CPU, and who woke a thread are not known." };
     return el("p", { class: "hint" }, !D.kernel || D.kernel.tier === "off" ? "What the kernel did with threads was not recorded (gmptrace record --kernel)."
-        : "The kernel's side was recorded by " + D.kernel.tier + ". " + unknown[D.kernel.tier] +
+        : "The kernel's side was recorded by " + D.kernel.tier + ". " + unknown[D.kernel.tier] + usageWords(D.kernel.usage) +
             (D.kernel.lost ? " " + plural(D.kernel.lost, "time") + " without a CPU could not be told of." : "") +
             (KERNEL ? " What was under way at the end is not told of." : ""));
 }

@@ -228,6 +228,10 @@ TEST(report, what_the_kernel_did_is_cut_into_columns)
     exported_has(data, "[60,5,0,0,0]]");
     exported_has(data, "\"offs\":[71,-1,0,0,");
     exported_has(data, ",\"offs_to\":-1}");
+    exported_golden("usages"); /* it only counts; one figure is more than there can be */
+    data = page_data("--columns 16");
+    exported_has(data, "\"kernel\":{\"tier\":\"proc\",\"lost\":0,\"error\":5,"
+                       "\"usage\":[350,9223372036854775807,37,12]");
     exported_golden("hello"); /* the kernel was not asked */
     data = page_data("--columns 16");
     exported_has(data, "\"kernel\":null");
