@@ -214,19 +214,24 @@ static inline void turn_spend(struct analysis *analysis, enum gmpt_g_state state
 static int turn_started(void *analysis_arg, const struct interval *late)
 {
     struct analysis *analysis = analysis_arg;
+    struct distribution *pair = lateness_usual(&analysis->lateness, late);
     struct piece piece = piece_of(analysis, late);
+    if (__builtin_expect(!pair, 0))
+        return interval_closed(analysis, late);
     chains_late(&analysis->chains, &piece);
     turn_spend(analysis, GMPT_G_RUNNABLE, late);
-    return lateness_add(&analysis->lateness, &piece);
+    return distribution_add(pair, piece.lasted_ns, piece.end_ns, late->g->id, 0);
 }
 
 static int turn_stopped(void *analysis_arg, const struct interval *run)
 {
     struct analysis *analysis = analysis_arg;
     struct piece piece = piece_of(analysis, run);
+    if (!runs_add_usual(&analysis->runs, run))
+        return interval_closed(analysis, run);
     turn_spend(analysis, GMPT_G_RUNNING, run);
     processors_ran(&analysis->processors, &piece);
-    return runs_add(&analysis->runs, &piece);
+    return 0;
 }
 
 static int turn_woken(void *analysis_arg, const struct interval *wait)

@@ -6,7 +6,7 @@ void lateness_open(struct lateness *lateness, struct intervals *intervals, const
     lateness->late_ns = limits->late_ns;
 }
 
-struct distribution *lateness_pair(struct lateness *lateness, struct late_g *g, const struct piece *piece)
+static struct distribution *pair_find(struct lateness *lateness, struct late_g *g, const struct piece *piece)
 {
     struct distribution_key key = {
         .fn = piece->g->fn, .stack = piece_create_stack(piece), .kind = piece_stack(piece)
@@ -15,11 +15,22 @@ struct distribution *lateness_pair(struct lateness *lateness, struct late_g *g, 
     return g->pair = distributions_get(&lateness->pairs, &key);
 }
 
-int lateness_late(struct lateness *lateness, const struct piece *piece)
+static int late_add(struct lateness *lateness, const struct piece *piece)
 {
     struct distribution_key start = { .fn = piece->g->fn, .stack = piece_create_stack(piece) };
     struct distribution *late = distributions_get(&lateness->late, &start);
     return late ? distribution_add(late, piece->lasted_ns, piece->end_ns, piece->g->id, 0) : -ENOMEM;
+}
+
+int lateness_add(struct lateness *lateness, const struct piece *piece)
+{
+    struct late_g *g = interval_room(piece->g, lateness->room);
+    struct distribution *pair = g->pair;
+    if (!pair || g->stack != piece->interval->stack)
+        pair = pair_find(lateness, g, piece);
+    if (!pair || distribution_add(pair, piece->lasted_ns, piece->end_ns, piece->g->id, 0))
+        return -ENOMEM;
+    return piece->lasted_ns > lateness->late_ns ? late_add(lateness, piece) : 0;
 }
 
 static int pair_part(struct distributions *set, struct distribution_key key, const struct distribution *pair)

@@ -28,21 +28,16 @@ struct lateness {
 };
 
 void lateness_open(struct lateness *lateness, struct intervals *intervals, const struct finding_limits *limits);
-int lateness_late(struct lateness *lateness, const struct piece *piece);
-struct distribution *lateness_pair(struct lateness *lateness, struct late_g *g, const struct piece *piece);
-
-/* A G has begun to run. Returns 0 or -ENOMEM. */
-static inline int lateness_add(struct lateness *lateness, const struct piece *piece)
+/* Where a latency is entered that is like the G's latest one, and not over the limit; NULL when it is not. */
+static inline struct distribution *lateness_usual(const struct lateness *lateness, const struct interval *late)
 {
-    struct late_g *g = interval_room(piece->g, lateness->room);
-    struct distribution *pair = g->pair;
-    if (__builtin_expect(!pair || g->stack != piece->interval->stack, 0))
-        pair = lateness_pair(lateness, g, piece);
-    if (__builtin_expect(!pair || distribution_add(pair, piece->lasted_ns, piece->end_ns, piece->g->id, 0), 0))
-        return -ENOMEM;
-    return __builtin_expect(piece->lasted_ns > lateness->late_ns, 0) ? lateness_late(lateness, piece) : 0;
+    const struct late_g *g = interval_room(late->g, lateness->room);
+    bool usual = g->stack == late->stack && late->end_ns - late->begin_ns <= lateness->late_ns;
+    return __builtin_expect(usual, 1) ? g->pair : NULL;
 }
 
+/* A G has begun to run. Returns 0 or -ENOMEM. */
+int lateness_add(struct lateness *lateness, const struct piece *piece);
 int lateness_finish(struct lateness *lateness, struct findings *findings);
 void lateness_clear(struct lateness *lateness);
 

@@ -2,6 +2,8 @@
 
 #include "trace/timesum.h"
 
+#include <errno.h>
+
 void runs_open(struct runs *runs, struct intervals *intervals, const struct finding_limits *limits)
 {
     runs->room = intervals_room(intervals, sizeof(struct stretch));
@@ -37,8 +39,9 @@ static uint32_t tier_of(const struct interval *interval)
                                                                : FINDING_TIER_NONE;
 }
 
-int runs_add_rare(struct runs *runs, struct stretch *stretch, const struct piece *piece)
+int runs_add(struct runs *runs, const struct piece *piece)
 {
+    struct stretch *stretch = interval_room(piece->g, runs->room);
     const struct interval *interval = piece->interval;
     int64_t ran_ns = piece->lasted_ns;
     if (interval->state == GMPT_G_PREEMPTED)

@@ -9,8 +9,6 @@
 #include "finding.h"
 #include "piece.h"
 
-#include <errno.h>
-
 #define RUNS_SWITCH_WINDOW_NS 1000000000
 
 /* Of a G that lives. */
@@ -31,20 +29,19 @@ struct runs {
 };
 
 void runs_open(struct runs *runs, struct intervals *intervals, const struct finding_limits *limits);
-int runs_add_rare(struct runs *runs, struct stretch *stretch, const struct piece *piece);
+/* A piece of running, with or without a P, is over. Returns 0 or -ENOMEM. */
+int runs_add(struct runs *runs, const struct piece *piece);
 
-/* A piece of running, with or without a P, is over. Returns 0 or -ENOMEM. Nearly all are short, end by the G's own
- * doing, and lie in a window that goes on. */
-static inline int runs_add(struct runs *runs, const struct piece *piece)
+/* The same of a run that the G has ended itself. Nearly all are short, and lie in a window that goes on: such a one is
+ * taken in; of another it returns false. */
+static inline bool runs_add_usual(struct runs *runs, const struct interval *run)
 {
-    enum gmpt_event_type ended_by = piece->interval->ended_by;
-    struct stretch *stretch = interval_room(piece->g, runs->room);
-    bool usual = ended_by == GMPT_EVENT_go_yield || ended_by == GMPT_EVENT_go_block;
-    if (__builtin_expect(!usual || stretch->switches == 0 || piece->lasted_ns >= runs->hog_ns ||
-                             piece->end_ns - stretch->begin_ns >= RUNS_SWITCH_WINDOW_NS, 0))
-        return runs_add_rare(runs, stretch, piece);
-    stretch->switches++;
-    return 0;
+    struct stretch *stretch = interval_room(run->g, runs->room);
+    bool usual = stretch->switches && run->end_ns - run->begin_ns < runs->hog_ns &&
+                 run->end_ns - stretch->begin_ns < RUNS_SWITCH_WINDOW_NS;
+    if (__builtin_expect(usual, 1))
+        stretch->switches++;
+    return __builtin_expect(usual, 1);
 }
 
 int runs_finish(struct runs *runs, struct findings *findings);

@@ -18,16 +18,21 @@ static int64_t step_ceiling(unsigned octave, unsigned step)
     return (int64_t)(((uint64_t)(HISTOGRAM_STEPS + step + 1) << (octave - 1)) - 1);
 }
 
-int histogram_octave_make(struct histogram *histogram, unsigned octave)
+static int octave_make(struct histogram *histogram, unsigned octave)
 {
     histogram->octave[octave] = calloc(HISTOGRAM_STEPS, sizeof(uint64_t));
     return histogram->octave[octave] ? 0 : -ENOMEM;
 }
 
+int histogram_add_first(struct histogram *histogram, int64_t value, unsigned octave)
+{
+    return octave_make(histogram, octave) ? -ENOMEM : histogram_add(histogram, value);
+}
+
 int histogram_merge(struct histogram *histogram, const struct histogram *other)
 {
     for (unsigned octave = 0; octave < HISTOGRAM_OCTAVES; octave++)
-        if (other->octave[octave] && !histogram->octave[octave] && histogram_octave_make(histogram, octave))
+        if (other->octave[octave] && !histogram->octave[octave] && octave_make(histogram, octave))
             return -ENOMEM;
     for (unsigned octave = 0; octave < HISTOGRAM_OCTAVES; octave++)
         for (unsigned step = 0; other->octave[octave] && step < HISTOGRAM_STEPS; step++)

@@ -23,8 +23,8 @@ struct histogram {
     uint64_t *octave[HISTOGRAM_OCTAVES]; /* HISTOGRAM_STEPS counters each, or NULL */
 };
 
-/* The first value of an octave makes its counters. Returns 0 or -ENOMEM. */
-int histogram_octave_make(struct histogram *histogram, unsigned octave);
+/* As histogram_add, of the first value of an octave, which makes its counters. */
+int histogram_add_first(struct histogram *histogram, int64_t value, unsigned octave);
 
 /* Values below 0 count as 0. Returns 0 or -ENOMEM. A value's octave is its highest bit, its step the bits right below
  * that; the smallest values have a counter each. So the two together are a number that rises with the value. */
@@ -34,11 +34,8 @@ static inline int histogram_add(struct histogram *histogram, int64_t value)
     unsigned shift = 63 - HISTOGRAM_STEP_BITS - (unsigned)__builtin_clzll((uint64_t)value | HISTOGRAM_STEPS);
     unsigned cell = (shift << HISTOGRAM_STEP_BITS) + (unsigned)((uint64_t)value >> shift);
     uint64_t *octave = histogram->octave[cell / HISTOGRAM_STEPS];
-    if (__builtin_expect(!octave, 0)) {
-        if (histogram_octave_make(histogram, cell / HISTOGRAM_STEPS))
-            return -ENOMEM;
-        octave = histogram->octave[cell / HISTOGRAM_STEPS];
-    }
+    if (__builtin_expect(!octave, 0))
+        return histogram_add_first(histogram, value, cell / HISTOGRAM_STEPS);
     octave[cell % HISTOGRAM_STEPS]++;
     histogram->count++;
     timesum_add(&histogram->total, value);
