@@ -578,7 +578,7 @@ const struct cli_command command_diff = {
             "                      0.5% of the time, do (2us)\n"
             "  --false-rate=SHARE  so many of all that is shown may be chance (1%)\n"
             "  --all               what does not differ, too\n"
-            "  --json              the same for programs, by schema/diff.json\n"
+            "  --json              the same for programs, by schema/diff.schema.json\n"
             "  --fail-on=CHANGE    end with status 1 when a place is slower, faster, more or\n"
             "                      less frequent by more: 'slower>10%'; may be repeated\n"
             "  -o, --output=FILE   write B's profile minus A's there, and nothing else\n"

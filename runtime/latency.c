@@ -64,6 +64,8 @@ int64_t gmpt_latency_bucket_ns(int bucket)
 {
     if (bucket < 4)
         return bucket < 0 ? 0 : bucket;
+    if (bucket >= GMPT_LATENCY_BUCKETS)
+        bucket = GMPT_LATENCY_BUCKETS - 1;
     int octave = bucket / 4 + 1;
     return (int64_t)(4 + bucket % 4) << (octave - 2);
 }

@@ -234,7 +234,7 @@ TEST(diff, json_is_as_its_schema_says)
     static const char check[] = "import json, jsonschema, sys\\n"
                                 "jsonschema.validate(json.load(sys.stdin), json.load(open(sys.argv[1])))\\n";
     char here[512];
-    ck_assert_ptr_nonnull(realpath("schema/diff.json", here));
+    ck_assert_ptr_nonnull(realpath("schema/diff.schema.json", here));
     same_and(&(struct made){ .seed = 3, .rounds = 600, .slower = 20, .third = true });
     ck_assert_int_eq(exported_run("$GMPTRACE diff a b --all --json"), 0);
     ck_assert(sample_json_valid_decimals(exported_out));

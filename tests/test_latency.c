@@ -18,4 +18,5 @@ TEST(latency, the_last_bucket_has_no_upper_limit)
 {
     ck_assert_uint_eq(latency_bucket(UINT64_MAX), GMPT_LATENCY_BUCKETS - 1);
     ck_assert_int_gt(gmpt_latency_bucket_ns(GMPT_LATENCY_BUCKETS - 1), 600000000000);
+    ck_assert_int_eq(gmpt_latency_bucket_ns(1000), gmpt_latency_bucket_ns(GMPT_LATENCY_BUCKETS - 1));
 }

@@ -92,7 +92,7 @@ TEST(schemas, leaks_of_a_trace)
 
 TEST(schemas, differences)
 {
-    WANTS("diff.json");
+    WANTS("diff.schema.json");
     exported_golden("contention");
     valid("diff --json gmptrace.data gmptrace.data");
     exported_sample(&(struct sample_options){ .leaks = 15, .healthy = 3, .done = 4 });

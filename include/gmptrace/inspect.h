@@ -69,8 +69,8 @@ struct gmpt_metrics {
  * while the runtime runs. */
 void gmpt_metrics_read(struct gmpt_metrics *metrics);
 
-/* The least number of nanoseconds that falls into this bucket, 0 to GMPT_LATENCY_BUCKETS - 1; the last has no upper
- * limit. Four buckets to an octave. Any thread, at any time. */
+/* The least number of nanoseconds that falls into this bucket, 0 to GMPT_LATENCY_BUCKETS - 1 (others count as the
+ * nearest of these); the last has no upper limit. Four buckets to an octave. Any thread, at any time. */
 int64_t gmpt_latency_bucket_ns(int bucket);
 
 #pragma GCC visibility pop

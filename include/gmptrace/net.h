@@ -100,9 +100,9 @@ int gmpt_write_full_until(int fd, const void *buffer, size_t size, size_t *done,
 int gmpt_poll(int fd, short events, int64_t deadline_ns);
 
 /* Sends size bytes of a file to a socket as sendfile(2), from *offset on, which it moves, or from the file's own
- * position when offset is NULL. Goes on until all are sent or the file ends. Returns how many were sent, or -errno; how
- * far it came before an error the offset or the position tells. While the kernel reads the file the call is a blocking
- * call. Blocks. */
+ * position when offset is NULL. Goes on until all are sent or the file ends. Returns how many were sent, or -errno
+ * (-EINVAL also when size is above INT64_MAX); how far it came before an error the offset or the position tells. While
+ * the kernel reads the file the call is a blocking call. Blocks. */
 ssize_t gmpt_sendfile(int socket, int file, off_t *offset, size_t size);
 ssize_t gmpt_sendfile_until(int socket, int file, off_t *offset, size_t size, int64_t deadline_ns);
 
