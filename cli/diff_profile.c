@@ -42,9 +42,10 @@ static const char *text_function(void *side_arg, uint64_t fn)
 static int events_read(struct side *side, struct tally *tally, int *last)
 {
     struct gmpt_event event;
-    struct intervals *intervals = intervals_open(side->load.trace, tally_interval, tally);
+    struct intervals *intervals = intervals_open(side->load.trace, NULL, NULL);
     int result = intervals ? 0 : -ENOMEM;
-    tally_follow(tally, intervals);
+    if (intervals)
+        tally_listen(tally, intervals);
     while (!result && (*last = gmpt_trace_next(side->load.trace, &event)) > 0) {
         result = intervals_add(intervals, &event);
         if (!result)

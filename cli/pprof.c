@@ -262,10 +262,10 @@ static int tally_read(const struct pprof_options *options, struct load *load, st
 {
     struct gmpt_event event;
     int result, status = CLI_MACHINE;
-    struct intervals *intervals = intervals_open(load->trace, tally_interval, tally);
+    struct intervals *intervals = intervals_open(load->trace, NULL, NULL);
     if (!intervals)
         goto no_memory;
-    tally_follow(tally, intervals);
+    tally_listen(tally, intervals);
     while ((result = gmpt_trace_next(load->trace, &event)) > 0)
         if (intervals_add(intervals, &event) || tally_event(tally, &event))
             goto no_memory;

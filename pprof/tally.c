@@ -35,9 +35,12 @@ struct row {
     char by[KERNEL_COMM_BYTES];
 };
 
+#define RECENT_ROWS 64
+
 struct tally {
     struct tally_options options;
     struct intern rows;
+    uint32_t recent[RECENT_ROWS]; /* numbers of rows plus 1, found without the table; 0 = none */
     int64_t (*values)[PROFILE_TYPES_MAX]; /* by row */
     size_t values_room;
     int64_t period_ns; /* of CPU samples; 0 = none yet */
@@ -45,7 +48,9 @@ struct tally {
     struct kernelgs gs;
     struct kernelsymbols symbols;
     uint32_t frames; /* of the CPU sample that comes next */
-    const struct intervals *intervals; /* NULL until tally_follow */
+    const struct intervals *intervals; /* NULL until tally_listen */
+    struct interval_listener listener;
+    bool of_events; /* what counts is no interval */
 };
 
 static const struct tally_type types[] = {
@@ -118,11 +123,19 @@ const struct tally_type *tally_type_find(const char *name)
     return NULL;
 }
 
+static bool is_off(enum tally_kind kind)
+{
+    return kind == TALLY_OFFCPU || kind == TALLY_RUNQUEUE || kind == TALLY_KERNEL;
+}
+
 struct tally *tally_open(const struct tally_options *options)
 {
     struct tally *tally = calloc(1, sizeof *tally);
-    if (tally)
-        tally->options = *options;
+    if (!tally)
+        return NULL;
+    enum tally_kind kind = options->type->kind;
+    tally->options = *options;
+    tally->of_events = kind == TALLY_STEAL || kind == TALLY_CPU || is_off(kind);
     return tally;
 }
 
@@ -138,9 +151,19 @@ void tally_close(struct tally *tally)
     free(tally);
 }
 
-void tally_follow(struct tally *tally, const struct intervals *intervals) { tally->intervals = intervals; }
-
 /* ---- Adding ------------------------------------------------------------------------------------------------------ */
+
+/* Its number, or -ENOMEM. The few rows that most intervals belong to are asked for again and again. */
+static int64_t row_find(struct tally *tally, const struct row *row)
+{
+    uint32_t *recent = &tally->recent[(row->stack ^ row->fn >> 4 ^ row->state ^ row->reason) % RECENT_ROWS];
+    if (*recent && memcmp(intern_get(&tally->rows, *recent - 1, NULL), row, sizeof *row) == 0)
+        return *recent - 1;
+    int64_t number = intern_put(&tally->rows, row, sizeof *row);
+    if (number >= 0)
+        *recent = (uint32_t)number + 1;
+    return number;
+}
 
 static int row_add(struct tally *tally, const struct row *row, int64_t first, int64_t second)
 {
@@ -153,7 +176,7 @@ static int row_add(struct tally *tally, const struct row *row, int64_t first, in
         tally->values = values;
         tally->values_room = room;
     }
-    int64_t number = intern_put(&tally->rows, row, sizeof *row);
+    int64_t number = row_find(tally, row);
     if (number < 0)
         return -ENOMEM;
     if (tally->rows.count > before)
@@ -171,11 +194,6 @@ static bool is_network(enum gmpt_wait_reason reason)
 static bool is_lock(enum gmpt_wait_reason reason)
 {
     return reason == GMPT_WAIT_mutex || reason == GMPT_WAIT_rwmutex_read || reason == GMPT_WAIT_rwmutex_write;
-}
-
-static bool is_off(enum tally_kind kind)
-{
-    return kind == TALLY_OFFCPU || kind == TALLY_RUNQUEUE || kind == TALLY_KERNEL;
 }
 
 static bool is_preemption(enum gmpt_event_type event)
@@ -318,6 +336,23 @@ int tally_interval(void *tally_arg, const struct interval *interval)
     return row_add(tally, &row, first, spent_ns);
 }
 
+/* Of the usual turns, those that can count. */
+void tally_listen(struct tally *tally, struct intervals *intervals)
+{
+    struct interval_listener *listener = &tally->listener;
+    enum tally_kind kind = tally->options.type->kind;
+    bool of_waits = kind == TALLY_BLOCK || kind == TALLY_MUTEX || kind == TALLY_NET || kind == TALLY_SLEEP;
+    *listener = (struct interval_listener){ .closed = tally_interval, .arg = tally };
+    if (of_waits || kind == TALLY_SYSCALL || tally->of_events)
+        listener->started = interval_unheard;
+    if (of_waits || kind == TALLY_SYSCALL || kind == TALLY_SCHED || tally->of_events)
+        listener->stopped = interval_unheard;
+    if (kind == TALLY_SYSCALL || kind == TALLY_SCHED || tally->of_events)
+        listener->woken = interval_unheard;
+    tally->intervals = intervals;
+    intervals_listen(intervals, listener);
+}
+
 /* What the thread did, as a filter asks; g is filled from what the trace knows, which may be nothing. */
 static struct interval sample_interval(const struct tally *tally, const struct gmpt_event *event,
                                        struct interval_g *g)
@@ -430,18 +465,23 @@ static int add_sample(struct tally *tally, const struct gmpt_event *event)
     return kernelsymbols_add(&tally->symbols, event);
 }
 
-int tally_event(struct tally *tally, const struct gmpt_event *event)
+static __attribute__((noinline)) int add_event(struct tally *tally, const struct gmpt_event *event)
 {
     if (is_off(tally->options.type->kind))
         return add_kernel(tally, event);
     if (tally->options.type->kind == TALLY_CPU)
         return add_sample(tally, event);
-    if (tally->options.type->kind != TALLY_STEAL || event->type != GMPT_EVENT_proc_steal ||
-        event->time_ns < tally->options.from_ns || event->time_ns >= tally->options.to_ns)
+    if (event->type != GMPT_EVENT_proc_steal || event->time_ns < tally->options.from_ns ||
+        event->time_ns >= tally->options.to_ns)
         return 0;
     struct row row = { .p = event->p, .from_p = (int32_t)(event->proc_steal.from & INT32_MAX) };
     uint64_t count = event->proc_steal.count;
     return row_add(tally, &row, 1, count < INT32_MAX ? (int64_t)count : INT32_MAX);
+}
+
+int tally_event(struct tally *tally, const struct gmpt_event *event)
+{
+    return tally->of_events ? add_event(tally, event) : 0;
 }
 
 int64_t tally_total(const struct tally *tally, size_t value)

@@ -91,11 +91,10 @@ struct tally;
 struct tally *tally_open(const struct tally_options *options);
 void tally_close(struct tally *tally); /* NULL: nothing */
 
-/* The callback for intervals_open; the first argument is the struct tally. Returns 0 or -ENOMEM. */
+/* Hears of these intervals from now on, which have each event before the tally. Before the first event. */
+void tally_listen(struct tally *tally, struct intervals *intervals);
+/* For whoever hands intervals over instead; the first argument is the struct tally. Returns 0 or -ENOMEM. */
 int tally_interval(void *tally, const struct interval *interval);
-/* For offcpu, runqueue and kernel: what tells which G does what now, and has each event before the tally. Before the
- * first event. */
-void tally_follow(struct tally *tally, const struct intervals *intervals);
 /* Takes what is no interval; to be called for every event. Returns 0 or -ENOMEM. */
 int tally_event(struct tally *tally, const struct gmpt_event *event);
 
