@@ -486,3 +486,102 @@ TEST(intervals, add_up_to_each_life_and_to_the_summary)
     for (unsigned seed = 1; seed <= 40; seed++)
         sums_are_exact(seed);
 }
+
+/* ---- Turns and rooms --------------------------------------------------------------------------------------------- */
+
+struct turns {
+    size_t room;
+    uint64_t count, started, stopped, woken, waits, wrong;
+    int64_t lasted_ns;
+};
+
+/* Each G has the room to itself, and it is zero when the G becomes known. */
+static int turns_born(void *turns_arg, const struct interval *first)
+{
+    struct turns *turns = turns_arg;
+    uint64_t *id = interval_room(first->g, turns->room);
+    turns->wrong += *id != 0;
+    *id = first->g->id;
+    return 0;
+}
+
+static int turns_add(void *turns_arg, const struct interval *interval)
+{
+    struct turns *turns = turns_arg;
+    turns->count++;
+    turns->lasted_ns += interval->end_ns - interval->begin_ns;
+    turns->wrong += *(const uint64_t *)interval_room(interval->g, turns->room) != interval->g->id;
+    return 0;
+}
+
+static int turns_started(void *turns_arg, const struct interval *late)
+{
+    struct turns *turns = turns_arg;
+    turns->started++;
+    turns->wrong += late->state != GMPT_G_RUNNABLE || late->ended_by != GMPT_EVENT_go_start || late->continued;
+    return turns_add(turns, late);
+}
+
+static int turns_stopped(void *turns_arg, const struct interval *run)
+{
+    struct turns *turns = turns_arg;
+    bool by_itself = run->ended_by == GMPT_EVENT_go_block || run->ended_by == GMPT_EVENT_go_yield;
+    turns->stopped++;
+    turns->wrong += run->state != GMPT_G_RUNNING || !by_itself || run->continued || run->waker || run->stack;
+    return turns_add(turns, run);
+}
+
+static int turns_woken(void *turns_arg, const struct interval *wait)
+{
+    struct turns *turns = turns_arg;
+    turns->woken++;
+    turns->wrong += wait->state != GMPT_G_WAITING || wait->ended_by != GMPT_EVENT_go_unblock || wait->continued;
+    return turns_add(turns, wait);
+}
+
+static int turns_waits(void *turns_arg, const struct interval *wait)
+{
+    struct turns *turns = turns_arg;
+    turns->waits++;
+    turns->wrong += wait->state != GMPT_G_WAITING || wait->began_by != GMPT_EVENT_go_block;
+    return 0;
+}
+
+TEST(intervals, who_hears_of_turns_hears_of_the_same_as_who_hears_of_all)
+{
+    for (unsigned seed = 1; seed <= 10; seed++) {
+        struct gentrace made = gentrace_make(seed, 1500);
+        struct gmpt_trace_error error;
+        struct gmpt_event event;
+        struct gmpt_trace *trace = gmpt_trace_open(tracefile_build(made.text), &error);
+        ck_assert_ptr_nonnull(trace);
+        struct intervals *intervals = intervals_open(trace, NULL, NULL);
+        struct turns all = { .room = intervals_room(intervals, 8) }, split = { .room = intervals_room(intervals, 8) };
+        struct interval_listener of_all = { .closed = turns_add, .born = turns_born, .arg = &all };
+        struct interval_listener of_turns = {
+            .closed = turns_add,
+            .started = turns_started,
+            .stopped = turns_stopped,
+            .woken = turns_woken,
+            .waits = turns_waits,
+            .born = turns_born,
+            .arg = &split,
+        };
+        intervals_listen(intervals, &of_all);
+        intervals_listen(intervals, &of_turns);
+        uint64_t blocks = 0;
+        while (gmpt_trace_next(trace, &event) > 0) {
+            ck_assert_int_eq(intervals_add(intervals, &event), 0);
+            blocks += event.type == GMPT_EVENT_go_block && event.g;
+        }
+        ck_assert_int_eq(intervals_finish(intervals, gmpt_trace_info(trace)->duration_ns), 0);
+        ck_assert_uint_eq(all.wrong + split.wrong, 0);
+        ck_assert_uint_eq(all.count, split.count);
+        ck_assert_int_eq(all.lasted_ns, split.lasted_ns);
+        ck_assert_uint_eq(split.waits, blocks);
+        ck_assert(split.started > 0 && split.stopped > 0 && split.woken > 0);
+        intervals_close(intervals);
+        gmpt_trace_close(trace);
+        free(made.text);
+    }
+}

@@ -75,6 +75,8 @@ struct interval {
 struct intervals *intervals_open(const struct gmpt_trace *trace,
                                  int (*closed)(void *arg, const struct interval *interval), void *arg);
 void intervals_close(struct intervals *intervals); /* NULL: nothing */
+
+/* What is told, by the members of a listener. */
 enum interval_telling {
     INTERVAL_CLOSED,
     INTERVAL_STARTED,

@@ -64,7 +64,7 @@ struct order_part;
 struct order_lane {
     /* the head */
     uint64_t ticks;
-    const uint64_t *field;  /* of a record */
+    const uint64_t *field;  /* of a record: all there are until the lane has another head */
     struct gtable_g *named; /* of an explicit record: its G, when it exists; valid once it was found not enabled */
     unsigned code;          /* ORDER_SYNC stands for no record, but for the state in the head of a part */
     int32_t p;
@@ -95,7 +95,8 @@ struct order {
     struct order_lane *blocked[SECTION_RINGS_MAX]; /* lanes whose head is not */
     uint32_t blocked_count;
     /* Nothing but the first lane's head decides what comes next, if that is before this: the end of hold_ticks while no
-     * lane is blocked and no G has just ended. 0 at other times, or when it is not known. */
+     * lane is blocked and no G has just ended. 0 at other times, or when it is not known, as after each change of
+     * hold_ticks. */
     uint64_t plain_ticks;
     uint64_t hold_ticks, force_ticks, patience_ticks;
     bool excused;          /* something is missing: what does not fit is no bug */
