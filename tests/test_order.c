@@ -359,6 +359,32 @@ TEST(order, after_a_lost_record_the_head_of_the_part_tells_who_runs)
     free(result.events);
 }
 
+/* G1 was unblocked on ring 0 after what is the last there. */
+#define AFTER_THE_LAST TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) START(1, 2) BLOCK RING(1, 500) START(1, 5) EXIT END
+
+TEST(order, what_is_lost_after_the_last_of_a_ring_explains_what_does_not_fit_then)
+{
+    struct tracefile_result result = story_counted(AFTER_THE_LAST "ring 4 1 0\nring 2 0 0\n", 1, 1, 0);
+    ck_assert_uint_eq(result.counts.lost, 1);
+    ck_assert_uint_eq(result.gs_alive, 0);
+    free(result.events);
+    result = story_counted(AFTER_THE_LAST "ring 3 0 0\nring 2 0 0\n", 0, 0, 1);
+    free(result.events);
+    /* Of a ring that lost all. */
+    result = story_counted(AFTER_THE_LAST "ring 3 0 0\nring 2 0 0\nring 1 1 0\n", 1, 1, 0);
+    free(result.events);
+}
+
+TEST(order, what_does_not_fit_before_a_ring_s_last_record_is_not_explained_by_what_is_lost_after_it)
+{
+    struct tracefile_result result =
+        story_counted(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1)
+                          RING(1, 20) "1 proc_steal from=1 count=1\n" EVENTS(0, 1, 100, 0, 0) START(1, 2)
+                              BLOCK EVENTS(1, 1, 200, 0, 0) START(1, 5) EXIT END "ring 4 1 0\nring 3 0 0\n",
+                      1, 1, 1);
+    free(result.events);
+}
+
 TEST(order, a_hole_in_the_subbuffers_is_a_gap_and_nobodys_bug)
 {
     struct tracefile_result result = story_counted(TRACEFILE_HEAD FRAME(0) RING(0, 10) CREATE(1) START(1, 2)

@@ -19,14 +19,48 @@ static void violation_note(struct order *order, const struct order_lane *lane, u
                  gmpt_event_name((enum gmpt_event_type)lane->code), of_g);
 }
 
+/* Every lane stands somewhere as this is counted; see misfit_excuse. */
+static void violation_count(struct order *order)
+{
+    order->counts.violations++;
+    for (uint32_t i = 0; i < order->lane_count; i++) {
+        struct order_lane *lane = &order->lane[i];
+        if (lane->stood_at_ticks != lane->ticks)
+            lane->stood_for_violations = 0;
+        lane->stood_at_ticks = lane->ticks;
+        lane->stood_for_violations++;
+    }
+}
+
 void misfit_tell(struct order *order, const struct order_lane *lane, uint64_t id)
 {
     if (order->excused) {
         order->counts.resynced++;
         return;
     }
-    if (order->counts.violations++ == 0)
+    if (order->counts.violations == 0)
         violation_note(order, lane, id);
+    violation_count(order);
+}
+
+void misfit_excuse(struct order *order)
+{
+    uint64_t excused = 0;
+    for (uint32_t i = 0; i < SECTION_RINGS_MAX; i++) {
+        const struct order_lane *lane = &order->lane[i];
+        if (lane->lost_at_end <= lane->lost)
+            continue;
+        order->counts.gaps++;
+        order->excused = true;
+        if (!lane->seen)
+            excused = order->counts.violations;
+        else if (lane->stood_at_ticks == lane->ticks && lane->stood_for_violations > excused)
+            excused = lane->stood_for_violations;
+    }
+    order->counts.violations -= excused;
+    order->counts.resynced += excused;
+    if (order->counts.violations == 0)
+        order->violation = (struct gmpt_trace_error){ .offset = -1 };
 }
 
 void misfit_check_idle(struct order *order, struct order_lane *lane)

@@ -14,7 +14,10 @@ void misfit_check_steal(struct order *order, const struct order_lane *lane);
 void misfit_check_retake(struct order *order, const struct order_lane *lane);
 /* The lane's head is this G's end. */
 void misfit_check_exit(struct order *order, const struct order_lane *lane, const struct gtable_g *g);
-/* After the last record: whether the accounts that can only be made at the end come out even. */
+/* After the last record: losses that no marker tells of, at the ends of rings, are gaps as well, and what did not fit
+ * after them is no violation. */
+void misfit_excuse(struct order *order);
+/* After that: whether the accounts that can only be made at the end come out even. */
 void misfit_account(struct order *order);
 
 /* Invariant 7, of a lane whose P was given up: it is nobody's until it is taken. That it was taken away is in another

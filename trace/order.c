@@ -188,6 +188,8 @@ int order_add(struct order *order, const struct section_events *section, struct 
         sync = missing = true;
     if (missing)
         order->excused = true;
+    if (order->lane_count <= lane->index)
+        order->lane_count = lane->index + 1;
     lane->seen = true;
     lane->unsure = false;
     lane->next_sequence = events->sequence;
@@ -505,6 +507,7 @@ static void losses_accept(struct order *order, struct order_lane *lane, struct g
     order->counts.kept--;
     order->counts.gaps++;
     order->counts.lost += event->lost.count;
+    lane->lost += event->lost.count;
     order->excused = true;
     event->lost.span_ticks = (uint64_t)clockmap_span_ns(order->clocks, event->lost.span_ticks);
     if (lane->reader->code != lane->first->columns.codes + 1)

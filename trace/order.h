@@ -42,6 +42,8 @@
  *    comes first is open: the monitor takes the P, the G is back, then it says so. So this is an account, made when the
  *    G ends and at the trace's end; not where the recording began in the midst of things.
  * 9. A lane's time never goes back; where it does it is skew.
+ * 10. Records that were lost after a ring's last one have no marker: only the trace's end tells of them. What has not
+ *    fitted since that last record is excused then.
  *
  * 7. A P has records only of the M that holds it (holders.h), which spins on it only while it runs no G there.
  *
@@ -85,6 +87,10 @@ struct order_lane {
     bool idle;   /* its P was given up, and nobody has taken it since */
     bool seen;   /* a part has been added; next_* are valid */
     bool unsure; /* something may be missing before the next part */
+    uint64_t lost;                 /* by its markers, so far */
+    uint64_t lost_at_end;          /* by the trace's end */
+    uint64_t stood_at_ticks;       /* the head's time, as a violation was counted last, */
+    uint64_t stood_for_violations; /* and how many have been since it came there */
     uint64_t next_sequence;
     uint64_t next_offset;
 };
@@ -114,6 +120,7 @@ struct order {
     struct order_part *free_parts;
     struct gmpt_trace_counts counts;
     uint32_t p_count;
+    uint32_t lane_count; /* lanes from this one on have nothing */
 
     struct clockmap *clocks;
     const struct stackset *stacks;

@@ -202,6 +202,7 @@ static int end_load(struct gmpt_trace *trace, const struct section *section)
     for (uint32_t i = 0; i < end.ring_count; i++) {
         counts->emitted += end.rings[i].emitted;
         trace->lost += end.rings[i].lost;
+        trace->order.lane[i].lost_at_end = end.rings[i].lost;
         counts->stacks_lost += end.rings[i].stacks_lost;
     }
     counts->stacks_lost += trace->stacks.refused;
@@ -441,6 +442,7 @@ static int trace_more(void *trace_arg)
             trace->order.counts.lost = trace->lost; /* the last losses of a ring have no record */
         if (!trace->reported) {
             missing_report(trace);
+            misfit_excuse(&trace->order);
             misfit_account(&trace->order);
             emitted_check(trace);
         }
