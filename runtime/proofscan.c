@@ -49,7 +49,7 @@ static void nap(void)
 
 /* ---- words ---- */
 
-static inline uint64_t word_at(const uint8_t *at)
+static inline PEEK uint64_t word_at(const uint8_t *at)
 {
     uint64_t word;
     memcpy(&word, at, sizeof word);
@@ -65,7 +65,7 @@ static inline bytes16 bytes16_of(uint8_t byte)
 }
 
 /* Of the 16 places from `at`, those whose word may be an address that matters. */
-static inline uint32_t candidates(const uint8_t *at)
+static inline PEEK uint32_t candidates(const uint8_t *at)
 {
     bytes16 fifth, hits = { 0 };
     memcpy(&fifth, at + 5, sizeof fifth);
@@ -75,7 +75,7 @@ static inline uint32_t candidates(const uint8_t *at)
     return (uint32_t)__builtin_ia32_pmovmskb128((__attribute__((vector_size(16))) char)hits);
 }
 #else
-static inline uint32_t candidates(const uint8_t *at)
+static inline PEEK uint32_t candidates(const uint8_t *at)
 {
     uint32_t mask = 0;
     for (uint32_t k = 0; k < 16; k++)

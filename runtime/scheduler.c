@@ -506,6 +506,7 @@ void scheduler_loop(struct m *m)
         begin_run(m, m->p, g, inherits);
         switch_context(&m->g0, &g->context, false);
         switch_arrived(&m->g0);
+        switch_forget();
     }
 }
 
