@@ -133,14 +133,14 @@ TEST(proof, r6_a_heap_that_is_not_malloc_s_alone_is_a_root)
     RUN(1, keep_in_lost_block);
 }
 
-static uint64_t *in_break;
+static uintptr_t break_complement; /* malloc may move the break on before the word is cleared */
 static void put_break(uint64_t word)
 {
-    in_break = sbrk(PAGE_BYTES);
+    uint64_t *in_break = sbrk(PAGE_BYTES);
     *in_break = word;
-    in_break = NULL;
+    break_complement = ~(uintptr_t)in_break;
 }
-static void clear_break(void) { ((uint64_t *)sbrk(0))[-PAGE_BYTES / (int)sizeof(uint64_t)] = 0; }
+static void clear_break(void) { *(uint64_t *)~break_complement = 0; }
 PLACE_TEST(r6_what_the_program_gets_by_sbrk_is_a_root, put_break, clear_break)
 
 static uint8_t *in_map;
