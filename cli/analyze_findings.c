@@ -29,15 +29,67 @@ static const char *tier_words(uint32_t tier)
     return words[tier < sizeof words / sizeof words[0] ? tier : 0];
 }
 
-void analyze_finding_text(const struct analyze *analyze, const struct finding *finding, char *text, size_t size)
+/* Of those that the kernel's side shows. fn: the goroutine's function, in words. */
+static void kernel_finding_text(const struct analyze *analyze, const struct finding *finding, const char *fn,
+                                char *text, size_t size)
 {
     struct places *places = analyze->load.places;
-    char a[32], b[32], c[32], call[KERNELWORDS_CALL_BYTES], program[KERNELWORDS_PROGRAM_BYTES], fn[PLACE_TEXT_BYTES],
-        by[PLACE_TEXT_BYTES], at[PLACE_TEXT_BYTES];
+    char a[32], b[32], c[32], call[KERNELWORDS_CALL_BYTES], program[KERNELWORDS_PROGRAM_BYTES], at[PLACE_TEXT_BYTES];
     uint64_t value = (uint64_t)finding->value;
     /* Who has the CPU of a thread that is stopped since a quota is used up took nothing from it. Where the kernel has
      * said so of any, the others are not such. */
     bool doubt = gmpt_trace_info(analyze->load.trace)->quota_cpus && !analyze->analysis->kernel.throttled.times;
+    switch (finding->kind) {
+    case FINDING_BLOCKED:
+        snprintf(text, size,
+                 "%s blocked its thread, and with it a P, in %s %s for up to %s; %s time%s over %s; "
+                 "gmpt_blocking_begin and _end around the call give the P to others",
+                 fn, kernelwords_call(finding->call, call),
+                 place_of_stack(places, at, finding->stack, finding->fn), cli_duration(a, finding->value),
+                 cli_count(b, finding->times), cli_plural(finding->times), cli_duration(c, finding->threshold));
+        return;
+    case FINDING_NEIGHBOUR:
+        snprintf(text, size,
+                 "%s kept the CPU from goroutines that could run on, such as %s, for %s in all; %s time%s%s",
+                 kernelwords_program(finding->by_pid, finding->by_name, analyze->analysis->kernel.pid, program), fn,
+                 cli_duration(a, finding->value), cli_count(b, finding->times), cli_plural(finding->times),
+                 doubt ? "; or the CPU quota of the cgroup was used up, which looks the same here" : "");
+        return;
+    case FINDING_THROTTLED:
+        snprintf(text, size,
+                 "goroutines that ran were stopped for %s in all, as a CPU quota was used up; %s time%s",
+                 cli_duration(a, finding->value), cli_count(b, finding->times), cli_plural(finding->times));
+        return;
+    case FINDING_QUEUED:
+        snprintf(text, size, "%s ran, but the kernel gave its thread no CPU for up to %s; %s time%s over %s", fn,
+                 cli_duration(a, finding->value), cli_count(b, finding->times), cli_plural(finding->times),
+                 cli_duration(c, finding->threshold));
+        return;
+    case FINDING_CROSS:
+        snprintf(text, size,
+                 "%s woke threads on other CPUs up to %s times a second and slept at once, with its own CPU idle; %s "
+                 "time%s; on one CPU, or in one thread, both would need no way across",
+                 finding->fn ? fn : "a thread with no goroutine", cli_count(a, value), cli_count(b, finding->times),
+                 cli_plural(finding->times));
+        return;
+    case FINDING_FAULTS:
+        snprintf(text, size,
+                 "up to %s page faults a second %s, %s in all; memory that is used again, touched before it matters "
+                 "(MAP_POPULATE) or of huge pages (MADV_HUGEPAGE) has fewer",
+                 cli_count(a, value), place_of_stack(places, at, finding->stack, finding->fn),
+                 cli_count(b, finding->times));
+        return;
+    default:
+        snprintf(text, size, "%s", ""); /* the others are analyze_finding_text's */
+        return;
+    }
+}
+
+void analyze_finding_text(const struct analyze *analyze, const struct finding *finding, char *text, size_t size)
+{
+    struct places *places = analyze->load.places;
+    char a[32], b[32], c[32], fn[PLACE_TEXT_BYTES], by[PLACE_TEXT_BYTES], at[PLACE_TEXT_BYTES];
+    uint64_t value = (uint64_t)finding->value;
     strcpy(fn, "a goroutine");
     if (finding->fn)
         place_function(places, fn, finding->fn);
@@ -89,43 +141,12 @@ void analyze_finding_text(const struct analyze *analyze, const struct finding *f
                  cli_duration(c, finding->threshold));
         return;
     case FINDING_BLOCKED:
-        snprintf(text, size,
-                 "%s blocked its thread, and with it a P, in %s %s for up to %s; %s time%s over %s; "
-                 "gmpt_blocking_begin and _end around the call give the P to others",
-                 finding->fn ? fn : "a goroutine", kernelwords_call(finding->call, call),
-                 place_of_stack(places, at, finding->stack, finding->fn), cli_duration(a, finding->value),
-                 cli_count(b, finding->times), cli_plural(finding->times), cli_duration(c, finding->threshold));
-        return;
     case FINDING_NEIGHBOUR:
-        snprintf(text, size,
-                 "%s kept the CPU from goroutines that could run on, such as %s, for %s in all; %s time%s%s",
-                 kernelwords_program(finding->by_pid, finding->by_name, analyze->analysis->kernel.pid, program), fn,
-                 cli_duration(a, finding->value), cli_count(b, finding->times), cli_plural(finding->times),
-                 doubt ? "; or the CPU quota of the cgroup was used up, which looks the same here" : "");
-        return;
     case FINDING_THROTTLED:
-        snprintf(text, size,
-                 "goroutines that ran were stopped for %s in all, as a CPU quota was used up; %s time%s",
-                 cli_duration(a, finding->value), cli_count(b, finding->times), cli_plural(finding->times));
-        return;
     case FINDING_QUEUED:
-        snprintf(text, size, "%s ran, but the kernel gave its thread no CPU for up to %s; %s time%s over %s", fn,
-                 cli_duration(a, finding->value), cli_count(b, finding->times), cli_plural(finding->times),
-                 cli_duration(c, finding->threshold));
-        return;
     case FINDING_CROSS:
-        snprintf(text, size,
-                 "%s woke threads on other CPUs up to %s times a second and slept at once, with its own CPU idle; %s "
-                 "time%s; on one CPU, or in one thread, both would need no way across",
-                 finding->fn ? fn : "a thread with no goroutine", cli_count(a, value), cli_count(b, finding->times),
-                 cli_plural(finding->times));
-        return;
     case FINDING_FAULTS:
-        snprintf(text, size,
-                 "up to %s page faults a second %s, %s in all; memory that is used again, touched before it matters "
-                 "(MAP_POPULATE) or of huge pages (MADV_HUGEPAGE) has fewer",
-                 cli_count(a, value), place_of_stack(places, at, finding->stack, finding->fn),
-                 cli_count(b, finding->times));
+        kernel_finding_text(analyze, finding, fn, text, size);
         return;
     case FINDING_KIND_COUNT:
         break;

@@ -1,3 +1,4 @@
+/* Takes what a recorder passed, and gives Ms their places in it. See mwords.h. */
 #include "mwords.h"
 
 #include "tracepoint.h"
@@ -12,7 +13,7 @@
 #define WORDS_BYTES ((size_t)SEGMENT_WORDS * SEGMENT_WORD_BYTES)
 
 static uint8_t *words; /* NULL = there are none */
-static ATOMIC(uint32_t) words_used;
+static ATOMIC(uint32_t) words_used; /* a number for each; nothing else is told by it */
 
 /* The variable is taken away. -1 = nothing was passed. */
 static int passed(void)
@@ -55,7 +56,7 @@ void mwords_leave(void)
 
 ATOMIC(uint64_t) *mwords_place(ATOMIC(uint64_t) *own)
 {
-    uint32_t number = words ? fetch_add_acq_rel(&words_used, 1) : SEGMENT_WORDS;
+    uint32_t number = words ? fetch_add_relaxed(&words_used, 1) : SEGMENT_WORDS;
     return number < SEGMENT_WORDS ? (ATOMIC(uint64_t) *)(words + (size_t)number * SEGMENT_WORD_BYTES) : own;
 }
 

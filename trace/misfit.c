@@ -46,6 +46,8 @@ void misfit_tell(struct order *order, const struct order_lane *lane, uint64_t id
 void misfit_excuse(struct order *order)
 {
     uint64_t excused = 0;
+    if (order->damaged)
+        return; /* what tells of them may be in what could not be read, and is excused with it */
     for (uint32_t i = 0; i < SECTION_RINGS_MAX; i++) {
         const struct order_lane *lane = &order->lane[i];
         if (lane->lost_at_end <= lane->lost)
