@@ -74,8 +74,8 @@ static void kernel_finding_text(const struct analyze *analyze, const struct find
         return;
     case FINDING_FAULTS:
         snprintf(text, size,
-                 "up to %s page faults a second %s, %s in all; memory that is used again, touched before it matters "
-                 "(MAP_POPULATE) or of huge pages (MADV_HUGEPAGE) has fewer",
+                 "up to about %s page faults a second %s, about %s in all; memory that is used again, touched before "
+                 "it matters (MAP_POPULATE) or of huge pages (MADV_HUGEPAGE) has fewer",
                  cli_count(a, value), place_of_stack(places, at, finding->stack, finding->fn),
                  cli_count(b, finding->times));
         return;

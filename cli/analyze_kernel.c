@@ -95,7 +95,8 @@ static void blocked_print(const struct analyze *analyze)
     }
 }
 
-/* Of the places those that have a hundredth or more of all, and so many at most. */
+/* Of the places those that have a hundredth or more of all, and so many at most. All are counted; of many, the place of
+ * some is told, chosen at random. */
 static void faults_print(const struct analyze *analyze)
 {
     const struct pagefaults *faults = &analyze->analysis->kernel.faults;
@@ -110,7 +111,7 @@ static void faults_print(const struct analyze *analyze)
             break;
         left -= count < left ? count : left;
         place_of_stack(analyze->load.places, at, site->key.fn ? 0 : site->key.stack, site->key.fn);
-        printf("    %-51s %10s  up to %s a second\n", cli_text(text, sizeof text, at, 51), cli_count(a, count),
+        printf("    %-51s %10s  about, up to %s a second\n", cli_text(text, sizeof text, at, 51), cli_count(a, count),
                cli_count(b, rate_peak(&site->rate, PAGEFAULTS_WINDOW_NS)));
     }
     if (left && analyze->rows)
