@@ -10,6 +10,7 @@
 #include "cli.h"
 #include "running.h"
 
+#include "trace/ascending.h"
 #include "trace/segment.h"
 
 #include <elf.h>
@@ -48,18 +49,10 @@ static int part_order(const void *left, const void *right)
 
 /* ---- Memory ------------------------------------------------------------------------------------------------------ */
 
-/* The index of the last part that begins at the address or below, or -1. */
-static ssize_t part_below(const struct corefile *core, uint64_t address)
+static const struct corefile_part *part_of(const struct corefile *core, uint64_t address)
 {
-    size_t low = 0, high = core->part_count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (core->parts[middle].address <= address)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return (ssize_t)low - 1;
+    const struct corefile_part *part = ASCENDING_UPTO(core->parts, core->part_count, address, address);
+    return part && address - part->address < part->bytes ? part : NULL;
 }
 
 static size_t file_read(int fd, uint64_t offset, void *to, size_t bytes)
@@ -81,13 +74,10 @@ size_t corefile_read(void *arg, uint64_t address, void *to, size_t bytes)
     const struct corefile *core = arg;
     size_t done = 0;
     while (done < bytes) {
-        ssize_t index = part_below(core, address + done);
-        if (index < 0)
+        const struct corefile_part *part = part_of(core, address + done);
+        if (!part)
             break;
-        const struct corefile_part *part = &core->parts[index];
         uint64_t into = address + done - part->address;
-        if (into >= part->bytes)
-            break;
         size_t want = part->bytes - into < bytes - done ? (size_t)(part->bytes - into) : bytes - done;
         size_t got = file_read(core->fd, part->offset + into, (uint8_t *)to + done, want);
         done += got;
@@ -224,18 +214,12 @@ static int range_copy(const struct corefile *core, uint64_t from, uint64_t offse
     return 0;
 }
 
-static bool has_memory(const struct corefile *core, uint64_t address)
-{
-    ssize_t index = part_below(core, address);
-    return index >= 0 && address - core->parts[index].address < core->parts[index].bytes;
-}
-
 /* What says how much of the tables is in use, where the tables are not there. */
 static void header_mend(const struct corefile *core, uint64_t base, struct segment_header *header)
 {
     uint64_t words = load_relaxed(&header->dictionary_used);
     uint64_t dictionary = base + header->dictionary_offset;
-    if (!has_memory(core, dictionary) || (words && !has_memory(core, dictionary + words * sizeof(uint64_t) - 1)))
+    if (!part_of(core, dictionary) || (words && !part_of(core, dictionary + words * sizeof(uint64_t) - 1)))
         store_relaxed(&header->dictionary_used, 0);
     store_relaxed(&header->tracing, 0);
 }
@@ -245,7 +229,7 @@ static int controls_mend(const struct corefile *core, uint64_t base, const struc
     for (uint32_t i = 0; i < header->ring_count && i <= SEGMENT_MAX_PS; i++) {
         uint64_t at = header->controls_offset + i * sizeof(struct segment_ring) +
                       offsetof(struct segment_ring, stacks_used), none = 0;
-        bool has = has_memory(core, base + header->stacks_offset + i * header->stacks_words * sizeof(uint64_t));
+        bool has = part_of(core, base + header->stacks_offset + i * header->stacks_words * sizeof(uint64_t));
         if (!has && at < header->total_bytes && pwrite(core->segment_fd, &none, sizeof none, (off_t)at) < 0)
             return -errno;
     }

@@ -2,6 +2,8 @@
 #define _GNU_SOURCE
 #include "running.h"
 
+#include "trace/ascending.h"
+
 #include <dirent.h>
 #include <elf.h>
 #include <errno.h>
@@ -63,15 +65,7 @@ static int stacks_read(struct running_set *set, const struct segment *segment)
 
 static const struct running_stack *stack_of(const struct running_set *set, uint64_t sp)
 {
-    size_t low = 0, high = set->stack_count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (set->stacks[middle].lo <= sp)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    const struct running_stack *below = low ? &set->stacks[low - 1] : NULL;
+    const struct running_stack *below = ASCENDING_UPTO(set->stacks, set->stack_count, lo, sp);
     return below && sp < below->hi ? below : NULL;
 }
 

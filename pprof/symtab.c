@@ -2,6 +2,8 @@
 #define _GNU_SOURCE
 #include "symtab.h"
 
+#include "trace/ascending.h"
+
 #include <errno.h>
 #include <gelf.h>
 #include <limits.h>
@@ -113,16 +115,8 @@ void symtab_close(struct symtab *symtab) { free(symtab); }
 
 const char *symtab_find(const struct symtab *symtab, uint64_t object_address)
 {
-    size_t low = 0, high = symtab->count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (symtab->entries[middle].start <= object_address)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    if (low == 0)
+    const struct entry *entry = ASCENDING_UPTO(symtab->entries, symtab->count, start, object_address);
+    if (!entry)
         return NULL;
-    const struct entry *entry = &symtab->entries[low - 1];
     return entry->size == 0 || object_address - entry->start < entry->size ? entry->name : NULL;
 }
