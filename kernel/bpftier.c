@@ -51,7 +51,8 @@ static int bpftier_open(void **state, const struct kernelside_options *options, 
         return -EOPNOTSUPP;
     }
     const char *what = "the BPF program cannot be read";
-    tier->names = kernelnames_open();
+    if (options->kernel_stack_ns || options->sample_hz)
+        tier->names = kernelnames_open(KERNELNAMES_PATH);
     int result = offcpu_open(&tier->offcpu, &(struct offcpu_options){ tier->names ? options->kernel_stack_ns : 0,
                                                                       options->sample_hz });
     if (result == 0) {

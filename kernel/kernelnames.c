@@ -1,6 +1,7 @@
 /* See kernelnames.h. */
-#define _GNU_SOURCE
 #include "kernelnames.h"
+
+#include "trace/ascending.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -9,6 +10,8 @@
 #include <string.h>
 
 #define FUNCTION_BYTES_MAX (1u << 20) /* further from its beginning nothing is taken for a part of a function */
+#define LINE_BYTES 1024               /* names have up to 511 */
+#define READ_BYTES 65536
 
 struct function {
     uint64_t address;
@@ -16,47 +19,22 @@ struct function {
 };
 
 struct kernelnames {
-    FILE *file;                 /* NULL once it has been read */
-    struct function *functions; /* in the order of their addresses */
+    struct function *functions; /* in the order of their addresses, of those with the same the last shown first */
     size_t count, room;
     char *text;
     size_t text_bytes, text_room;
 };
 
-/* "ffffffff81000000 T _stext", "... t name [module]". Returns whether it is a function's. */
-static bool line_parse(const char *line, uint64_t *address, char name[128])
+/* "ffffffff81000000 T _stext", "... t name [module]". Returns the name, ended, or NULL: it is no function's. */
+static char *line_parse(char *line, uint64_t *address)
 {
-    unsigned long long at;
-    char kind;
-    if (sscanf(line, "%llx %c %127s", &at, &kind, name) != 3 || !strchr("tTwW", kind))
-        return false;
-    *address = at;
-    return true;
-}
-
-struct kernelnames *kernelnames_open(void)
-{
-    char line[512], name[128];
-    uint64_t address = 0;
-    FILE *file = fopen("/proc/kallsyms", "re");
-    if (!file)
+    char *end;
+    *address = strtoull(line, &end, 16);
+    if (end == line || end[0] != ' ' || !end[1] || !strchr("tTwW", end[1]) || end[2] != ' ')
         return NULL;
-    while (address == 0 && fgets(line, sizeof line, file))
-        if (line_parse(line, &address, name) && address == 0) {
-            fclose(file); /* zero is what it shows who may not know */
-            errno = EPERM;
-            return NULL;
-        }
-    struct kernelnames *names = address ? calloc(1, sizeof *names) : NULL;
-    if (!names) {
-        int error = address ? ENOMEM : ENOENT;
-        fclose(file);
-        errno = error;
-        return NULL;
-    }
-    rewind(file);
-    names->file = file;
-    return names;
+    char *name = end + 3;
+    name[strcspn(name, " \t\n")] = 0;
+    return *name ? name : NULL;
 }
 
 /* The array with room for `more` behind `used`, where it lies now; NULL: there is no memory, and it stays. */
@@ -71,67 +49,81 @@ static void *room_make(void *array, size_t *room, size_t used, size_t more, size
     return new;
 }
 
-static bool function_add(struct kernelnames *names, uint64_t address, const char *name)
+/* Returns 0 or -ENOMEM. */
+static int function_add(struct kernelnames *names, uint64_t address, const char *name)
 {
     size_t bytes = strlen(name) + 1;
     struct function *functions = room_make(names->functions, &names->room, names->count, 1, sizeof *functions);
     if (!functions)
-        return false;
+        return -ENOMEM;
     names->functions = functions;
     char *text = room_make(names->text, &names->text_room, names->text_bytes, bytes, 1);
     if (!text)
-        return false;
+        return -ENOMEM;
     names->text = text;
     names->functions[names->count++] = (struct function){ address, names->text_bytes };
     memcpy(names->text + names->text_bytes, name, bytes);
     names->text_bytes += bytes;
-    return true;
+    return 0;
 }
 
 static int function_compare(const void *a_arg, const void *b_arg)
 {
     const struct function *a = a_arg, *b = b_arg;
-    return a->address < b->address ? -1 : a->address > b->address;
+    if (a->address != b->address)
+        return a->address < b->address ? -1 : 1;
+    return a->name > b->name ? -1 : a->name < b->name;
 }
 
-/* Without memory for all of them there are none: what is missing would bear the name of what lies before it. */
-static void names_read(struct kernelnames *names)
+/* Returns 0 or -errno. */
+static int names_read(struct kernelnames *names, FILE *file)
 {
-    char line[512], name[128];
+    char line[LINE_BYTES];
     uint64_t address;
-    while (fgets(line, sizeof line, names->file))
-        if (line_parse(line, &address, name) && !function_add(names, address, name)) {
-            names->count = 0;
-            break;
-        }
-    fclose(names->file);
-    names->file = NULL;
-    if (names->count)
-        qsort(names->functions, names->count, sizeof *names->functions, function_compare);
+    int result = 0;
+    while (result == 0 && fgets(line, sizeof line, file)) {
+        const char *name = line_parse(line, &address);
+        if (name)
+            result = address ? function_add(names, address, name) : -EPERM; /* 0 is shown to who may not know */
+    }
+    if (result == 0 && ferror(file))
+        result = -EIO;
+    return result || names->count ? result : -ENOENT;
 }
 
-const char *kernelnames_find(struct kernelnames *names, uint64_t address)
+struct kernelnames *kernelnames_open(const char *path)
 {
-    if (names->file)
-        names_read(names);
-    size_t low = 0, high = names->count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (names->functions[middle].address <= address)
-            low = middle + 1;
-        else
-            high = middle;
+    FILE *file = fopen(path, "re");
+    struct kernelnames *names = file ? calloc(1, sizeof *names) : NULL;
+    if (!names) {
+        int error = errno;
+        if (file)
+            fclose(file);
+        errno = error;
+        return NULL;
     }
-    bool found = low > 0 && address - names->functions[low - 1].address < FUNCTION_BYTES_MAX;
-    return found ? names->text + names->functions[low - 1].name : "?";
+    setvbuf(file, NULL, _IOFBF, READ_BYTES);
+    int result = names_read(names, file);
+    fclose(file);
+    if (result) {
+        kernelnames_close(names);
+        errno = -result;
+        return NULL;
+    }
+    qsort(names->functions, names->count, sizeof *names->functions, function_compare);
+    return names;
+}
+
+const char *kernelnames_find(const struct kernelnames *names, uint64_t address)
+{
+    const struct function *below = ASCENDING_UPTO(names->functions, names->count, address, address);
+    return below && address - below->address < FUNCTION_BYTES_MAX ? names->text + below->name : "?";
 }
 
 void kernelnames_close(struct kernelnames *names)
 {
     if (!names)
         return;
-    if (names->file)
-        fclose(names->file);
     free(names->functions);
     free(names->text);
     free(names);
