@@ -46,6 +46,8 @@ struct kernel_other cpuslices_most(const struct cpuslices *slices, uint32_t cpu,
         uint64_t sum_ns = 0;
         if (one->end_ns <= begin_ns)
             break;
+        if (one->begin_ns >= end_ns)
+            continue;
         for (uint64_t k = i; k < kept; k++) {
             const struct cpuslices_one *other = &own->slices[(own->count - 1 - k) % CPUSLICES_KEPT];
             if (other->end_ns <= begin_ns)
