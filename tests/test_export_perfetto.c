@@ -218,6 +218,35 @@ TEST(export_perfetto, threads_on_cpus_and_off_and_who_woke_them)
     done();
 }
 
+TEST(export_perfetto, what_the_kernel_counts_of_threads_are_counters_below_them)
+{
+    uint64_t thread = 0;
+    size_t counters = 0;
+    exported("usages", "--every=1s");
+    for (size_t i = 0; i < trace->n_packet; i++) {
+        const Perfetto__Protos__TrackDescriptor *track = trace->packet[i]->track_descriptor;
+        if (track && track->name && strcmp(track->name, "M71") == 0)
+            thread = track->uuid;
+        if (track && track->name && strncmp(track->name, "M71 ", 4) == 0) {
+            ck_assert_uint_eq(track->parent_uuid, thread);
+            ck_assert_ptr_nonnull(track->counter);
+            counters++;
+        }
+    }
+    ck_assert_uint_ne(thread, 0);
+    ck_assert_uint_eq(counters, 2);
+    char *text = story();
+    ck_assert_str_eq(text, "M70 on a CPU %: 60 @0\n"
+                           "M70 in the run queue %: 30 @0\n"
+                           "M70 on a CPU %: 10 @100\n"
+                           "M70 in the run queue %: 0 @100\n"
+                           "M71 on a CPU %: 1000000000 @100\n" /* the file says more than there can be */
+                           "M71 in the run queue %: 5 @100\n"
+                           "M70: P0 0-1000\n");
+    free(text);
+    done();
+}
+
 TEST(export_perfetto, the_clock_is_the_machines)
 {
     exported("export", "");
@@ -299,6 +328,13 @@ TEST(export_perfetto, protoc_decodes_it)
     exported_has(exported_out, "name: \"M71 CPU\"");
     exported_has(exported_out, "name: \"in the run queue\"");
     exported_has(exported_out, "flow_ids: 1");
+    exported_golden("usages");
+    ck_assert_int_eq(exported_run("$GMPTRACE export --format=perfetto -o - | protoc-c --proto_path=%s/cli "
+                                  "--decode=perfetto.protos.Trace %s/cli/perfetto.proto",
+                                  root, root),
+                     0);
+    exported_has(exported_out, "name: \"M70 on a CPU %\"");
+    exported_has(exported_out, "counter_value: 60\n");
     exported_golden("export");
     ck_assert_int_eq(exported_run("$GMPTRACE export --format=perfetto -o - | protoc-c --proto_path=%s/cli "
                                   "--decode=perfetto.protos.Trace %s/cli/perfetto.proto",
@@ -328,7 +364,7 @@ TEST(export_perfetto, an_empty_window_is_a_trace_all_the_same)
 
 TEST(export_perfetto, all_traces_decode)
 {
-    static const char *const traces[] = { "hello", "kernel", "loss", "preempt", "retake", "user" };
+    static const char *const traces[] = { "hello", "kernel", "loss", "preempt", "retake", "usages", "user" };
     for (size_t i = 0; i < sizeof traces / sizeof traces[0]; i++) {
         exported(traces[i], "--every=0ns");
         char *text = story();
