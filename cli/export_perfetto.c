@@ -33,7 +33,7 @@
 #define TYPE_BEGIN PERFETTO__PROTOS__TRACK_EVENT__TYPE__TYPE_SLICE_BEGIN
 #define TYPE_INSTANT PERFETTO__PROTOS__TRACK_EVENT__TYPE__TYPE_INSTANT
 
-enum track_kind { TRACK_FIXED, TRACK_P, TRACK_M, TRACK_G, TRACK_TASK, TRACK_REGION, TRACK_CPU, TRACK_USAGE, TRACK_KINDS };
+enum track_kind { TRACK_FIXED, TRACK_P, TRACK_M, TRACK_G, TRACK_TASK, TRACK_REGION, TRACK_CPU, TRACK_USAGE };
 enum { FIXED_PROCESS = 1, FIXED_RUNTIME, FIXED_COUNTER }; /* and a counter for each state after it */
 
 struct perfetto {
@@ -241,7 +241,8 @@ static int perfetto_span(struct export *export, struct export_g *g, const struct
                         span->task ? "tasks" : "regions", span->task ? RANK_TASKS : -1);
     if (g)
         g->lanes |= lane;
-    draft_init(&draft, drafts_of(export), span->begin_ns, uuid, TYPE_BEGIN, span->task ? DRAFT_CATEGORY_TASK : DRAFT_CATEGORY_REGION);
+    draft_init(&draft, drafts_of(export), span->begin_ns, uuid, TYPE_BEGIN,
+               span->task ? DRAFT_CATEGORY_TASK : DRAFT_CATEGORY_REGION);
     if (span->id)
         draft_number(&draft, DRAFT_NOTE_TASK, span->id);
     if (span->parent)
