@@ -1,5 +1,5 @@
-/* What happens on Perfetto's tracks: slices begin and end, instants, values of counters. Each is a packet that is drafted
- * here and written.
+/* What happens on Perfetto's tracks: slices begin and end, instants, values of counters. Each is a packet that is
+ * drafted here and written.
  *
  * Names and places are told once, in the packet that needs them first. A packet's time is the sequence's own clock,
  * nanoseconds since the trace's start, which is shorter; a snapshot ties it to CLOCK_MONOTONIC, the clock of the
@@ -83,8 +83,8 @@ struct draft {
     char text[4 * DRAFT_NAME_COLUMNS + 1];
 };
 
-/* The clock of packets, and what has a number from the start: to be written when the trace's start is known, which is not
- * before its first event. This and what follows returns 0 or -ENOMEM. */
+/* The clock of packets, and what has a number from the start: to be written when the trace's start is known, which is
+ * not before its first event. This and what follows returns 0 or -ENOMEM. */
 int drafts_begin(struct drafts *drafts);
 void drafts_close(struct drafts *drafts);
 

@@ -4,8 +4,8 @@
  *     counters         how many Gs are in a state
  *     P0, P1, ...      what runs there: slices named by the G's function
  *     M77, ...         which P a thread had. Where the kernel's side was recorded there is one below it, M77 CPU: when
- *                      the thread had one, what stopped it, and when it could run but got none. Where only shares of its
- *                      time were counted there are counters instead: M77 on a CPU %, M77 in the run queue %
+ *                      the thread had one, what stopped it, and when it could run but got none. Where only its times
+ *                      were counted there are counters instead: M77 on a CPU %, M77 in the run queue %
  *     G1 main, ...     its states: running, runnable, what it waits for; messages as instants. Its regions are tracks
  *                      below it, one for each lane (spans.h), so that slices on a track nest
  *     tasks            one track for each task, all with the same name
