@@ -48,12 +48,19 @@ struct sched_entity {
     struct cfs_rq *cfs_rq; /* with CONFIG_FAIR_GROUP_SCHED */
 };
 
+/* With CONFIG_SCHED_INFO; by the clock of the CPU's queue. */
+struct sched_info {
+    __u64 last_arrival; /* when it got a CPU last; while it has one, that one */
+    __u64 last_queued;  /* since when it waits for a CPU; 0 = it does not */
+};
+
 struct task_struct {
     struct thread_info thread_info;
     void *stack;          /* its lower end, in the kernel */
     unsigned int __state; /* Linux 5.14 */
     int pid, tgid;        /* a thread's id, its process's */
     struct sched_entity se;
+    struct sched_info sched_info;
     char comm[16];
     struct thread_struct thread;
 };

@@ -25,6 +25,10 @@
  * writes other members than a waker does; it counts only if a wakeup follows, before which there is always a waking. A
  * thread that takes the CPU has the word that it left with, since it alone writes there.
  *
+ * Some switches and wake-ups are not told: there are threads, like the agent of a virtual machine, upon whose leaving
+ * the CPU no tracepoint is called. So it shows, as a thread leaves the CPU for the second time, that it has come back
+ * in between; the scheduler has noted when.
+ *
  * | what          | who writes                                        | how                                           |
  * |---------------|---------------------------------------------------|-----------------------------------------------|
  * | slot.tid      | whoever needs one first; as the thread ends, it   | compare and swap; a release, all else being 0 |
@@ -297,8 +301,7 @@ static __always_inline void record_count(__u32 type, bool written)
 
 static __always_inline void record_write(const struct offcpu_record *record)
 {
-    record_count(record->type,
-                 bpf_ringbuf_output(&ring, (void *)record, sizeof *record, BPF_RB_NO_WAKEUP) == 0);
+    record_count(record->type, bpf_ringbuf_output(&ring, (void *)record, sizeof *record, BPF_RB_NO_WAKEUP) == 0);
 }
 
 /* In a switch on this CPU. Returns whether there was room. */
@@ -417,6 +420,56 @@ static __always_inline bool is_throttled(struct task_struct *task)
 
 /* ---- Switches --------------------------------------------------------------------------------------------------- */
 
+/* Since when it could run, though nobody has told of its wake-up: of whoever that was nothing is known. */
+static __always_inline void wakeup_missed(struct task_struct *task, struct offcpu_record *interval)
+{
+    __u64 queued_ns = 0;
+    if (scheduler_clock && bpf_core_field_exists(task->sched_info.last_queued))
+        queued_ns = task->sched_info.last_queued;
+    interval->wake_ns = queued_ns > interval->off_ns && queued_ns < interval->on_ns ? queued_ns : interval->on_ns;
+    interval->waker_tid = 0;
+}
+
+/* `late`: it runs already. */
+static __always_inline void switch_in(__u64 now_ns, __u32 cpu, struct task_struct *next, struct offcpu_slot *slot,
+                                      bool late)
+{
+    __u64 off_ns = slot->noted.off_ns, lasted_ns = now_ns - off_ns;
+    if (off_ns == 0) {
+        if (slot->noted.on_ns)
+            __sync_fetch_and_add(&counts.unseen, 1);
+        return; /* else it ran already as we came */
+    }
+    slot->noted.on_ns = now_ns;
+    slot->noted.cpu_to = cpu;
+    if (slot->noted.wake_ns == 0 && slot->noted.flags == 0)
+        wakeup_missed(next, &slot->noted);
+    if (slot->waits_for)
+        waiting_end(slot);
+    bool shows = slot->stacked && lasted_ns >= OFFCPU_STACK_NS;
+    if (shows)
+        slot->copied_ns -= OFFCPU_COPY_NS; /* that look was not in vain */
+    if (shows || (kernel_stack_ns && lasted_ns >= kernel_stack_ns))
+        long_write(next, slot, late ? 0 : lasted_ns);
+    else if (lane_write(cpu, &slot->noted))
+        lanes[cpu & (OFFCPU_CPUS - 1)].intervals++;
+    else
+        lanes[cpu & (OFFCPU_CPUS - 1)].dropped++;
+    slot->noted.off_ns = 0;
+}
+
+/* Of a thread that loses a CPU which nobody has told that it got. */
+static __always_inline void switch_in_missed(__u32 cpu, struct task_struct *prev, struct offcpu_slot *slot)
+{
+    __u64 on_ns = 0;
+    if (scheduler_clock && bpf_core_field_exists(prev->sched_info.last_arrival))
+        on_ns = prev->sched_info.last_arrival;
+    if (on_ns >= slot->noted.off_ns)
+        switch_in(on_ns, cpu, prev, slot, true);
+    else
+        __sync_fetch_and_add(&counts.unseen, 1);
+}
+
 static __always_inline void switch_out(void *context, __u64 now_ns, __u32 cpu, bool preempted, struct task_struct *prev,
                                        struct task_struct *next, struct offcpu_slot *thief)
 {
@@ -424,6 +477,8 @@ static __always_inline void switch_out(void *context, __u64 now_ns, __u32 cpu, b
     __u32 state = prev->__state;
     if (!slot)
         return;
+    if (slot->noted.off_ns)
+        switch_in_missed(cpu, prev, slot);
     if (!preempted && state & TASK_IS_DEAD) {
         slot_free(slot);
         return;
@@ -451,27 +506,6 @@ static __always_inline void switch_out(void *context, __u64 now_ns, __u32 cpu, b
         interval->thief_word = thief->noted.off_ns ? thief->noted.word : word_read(next, thief);
 }
 
-static __always_inline void switch_in(__u64 now_ns, __u32 cpu, struct task_struct *next, struct offcpu_slot *slot)
-{
-    __u64 off_ns = slot->noted.off_ns, lasted_ns = now_ns - off_ns;
-    if (off_ns == 0)
-        return; /* it ran already as we came */
-    slot->noted.on_ns = now_ns;
-    slot->noted.cpu_to = cpu;
-    if (slot->waits_for)
-        waiting_end(slot);
-    bool shows = slot->stacked && lasted_ns >= OFFCPU_STACK_NS;
-    if (shows)
-        slot->copied_ns -= OFFCPU_COPY_NS; /* that look was not in vain */
-    if (shows || (kernel_stack_ns && lasted_ns >= kernel_stack_ns))
-        long_write(next, slot, lasted_ns);
-    else if (lane_write(cpu, &slot->noted))
-        lanes[cpu & (OFFCPU_CPUS - 1)].intervals++;
-    else
-        lanes[cpu & (OFFCPU_CPUS - 1)].dropped++;
-    slot->noted.off_ns = 0;
-}
-
 SEC("tp_btf/sched_switch")
 int BPF_PROG(on_switch, bool preempted, struct task_struct *prev, struct task_struct *next)
 {
@@ -490,7 +524,7 @@ int BPF_PROG(on_switch, bool preempted, struct task_struct *prev, struct task_st
     if (from)
         switch_out(ctx, now_ns, cpu, preempted, prev, next, slot);
     if (slot)
-        switch_in(now_ns, cpu, next, slot);
+        switch_in(now_ns, cpu, next, slot, false);
     return 0;
 }
 

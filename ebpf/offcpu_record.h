@@ -134,7 +134,7 @@ struct offcpu_word {
 struct offcpu_counts {
     __u64 records[OFFCPU_TYPES]; /* written to the ring, or the lanes */
     __u64 dropped[OFFCPU_TYPES]; /* found no room there */
-    __u64 unseen;                /* intervals that were not noted, for want of room for their thread's state */
+    __u64 unseen; /* intervals that were not noted: no room for their thread's state, or the kernel did not tell */
     __u64 unread;                /* words that could not be read */
 };
 

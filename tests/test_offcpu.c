@@ -162,6 +162,29 @@ static void child_hogs(void)
     await_go();
 }
 
+/* Runs, blocks in a read and runs again, each until it is told. */
+static void child_unseen(void)
+{
+    struct pollfd told_to = { .fd = go[0], .events = POLLIN };
+    report.thread_m_offset = (char *)&m_of_thread - (char *)__builtin_thread_pointer();
+    report.m_word_offset = offsetof(struct m, word_at);
+    report.tid[0] = (uint32_t)syscall(SYS_gettid);
+    pin_to_one();
+    tell();
+    for (int i = 0; i < 2; i++) {
+        while (poll(&told_to, 1, 0) == 0)
+            ;
+        await_go();
+        report.end_ns = now_ns();
+        if (i == 0)
+            await_go();
+        else
+            nanosleep(&(struct timespec){ .tv_nsec = 1 }, NULL);
+        tell();
+    }
+    await_go();
+}
+
 static struct gmpt_waitgroup group;
 
 static void echo_g(void *args)
@@ -231,8 +254,8 @@ static pid_t child;
 /* Whether the child has run for long enough, of one that does so until it is told; NULL: it ends by itself. */
 static bool (*enough)(void);
 
-/* Starts the child and watches it until it is done. Returns what to say where the kernel does not let us, or NULL. */
-static const char *watched(void (*run)(void), bool polls)
+/* Starts the child and aims at it. Returns what to say where the kernel does not let us, or NULL. */
+static const char *aimed(void (*run)(void), struct offcpu_target *target)
 {
     ck_assert_int_eq(pipe(go) | pipe(told), 0);
     child = fork();
@@ -243,18 +266,28 @@ static const char *watched(void (*run)(void), bool polls)
     }
     ck_assert_int_gt(child, 0);
     ck_assert_int_eq(read(told[0], &report, sizeof report), sizeof report);
-    struct offcpu_target target = { child, report.thread_m_offset, report.m_word_offset, 0 };
+    *target = (struct offcpu_target){ child, report.thread_m_offset, report.m_word_offset, 0 };
     ck_assert_int_eq(offcpu_open(&watch, &(struct offcpu_options){ 0 }), 0);
     int result = offcpu_load(watch);
     if (result == 0)
         result = offcpu_attach(watch);
     if (result == 0)
-        offcpu_aim(watch, &target);
+        offcpu_aim(watch, target);
     if (result < 0) {
         offcpu_close(watch);
         kill(child, SIGKILL);
         return strerror(-result);
     }
+    return NULL;
+}
+
+/* Likewise, and watches it until it is done. */
+static const char *watched(void (*run)(void), bool polls)
+{
+    struct offcpu_target target;
+    const char *lacking = aimed(run, &target);
+    if (lacking)
+        return lacking;
     struct pollfd done = { .fd = told[0], .events = POLLIN };
     ck_assert_int_eq(write(go[1], "x", 1), 1);
     while (poll(&done, 1, polls ? 5 : -1) == 0) {
@@ -380,6 +413,65 @@ TEST(offcpu, each_interval_has_its_g_and_the_g_that_woke_it)
     close(go[1]); /* a thread that ends has no memory any more: that is no word that could not be read */
     ck_assert_int_eq(waitpid(child, NULL, 0), child);
     expect_nothing_lost();
+    offcpu_close(watch);
+}
+
+/* Of CPUs that this process may have, the one on which it pins itself. */
+static bool pin_to_number(unsigned number, const cpu_set_t *all)
+{
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
+        if (CPU_ISSET(cpu, all) && number-- == 0)
+            CPU_SET(cpu, &one);
+    return CPU_COUNT(&one) == 1 && sched_setaffinity(0, sizeof one, &one) == 0;
+}
+
+static char state_of_child(void)
+{
+    char path[32], state = 0;
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)child);
+    FILE *file = fopen(path, "re");
+    REQUIRE(file && fscanf(file, "%*d (%*[^)]) %c", &state) == 1);
+    fclose(file);
+    return state;
+}
+
+TEST(offcpu, a_return_to_the_cpu_that_was_not_told_of_is_found_by_what_the_scheduler_noted)
+{
+    const struct offcpu_record *found = NULL;
+    struct offcpu_target target, nobody = { .pid = -1 };
+    cpu_set_t all;
+    ck_assert_int_eq(sched_getaffinity(0, sizeof all, &all), 0);
+    if (CPU_COUNT(&all) < 2)
+        SKIP("this takes two CPUs");
+    const char *lacking = aimed(child_unseen, &target);
+    if (lacking)
+        SKIP("the kernel may not be watched here: %s", lacking);
+    /* While this process has the child's CPU, one that sleeps has been switched out. */
+    ck_assert(pin_to_number(0, &all));
+    ck_assert_int_eq(write(go[1], "x", 1), 1);
+    while (state_of_child() != 'S')
+        sched_yield();
+    uint64_t written_ns = now_ns();
+    ck_assert(pin_to_number(1, &all));
+    offcpu_aim(watch, &nobody);
+    ck_assert_int_eq(write(go[1], "x", 1), 1);
+    ck_assert_int_eq(read(told[0], &report, sizeof report), sizeof report);
+    offcpu_aim(watch, &target);
+    ck_assert_int_eq(write(go[1], "x", 1), 1);
+    ck_assert_int_eq(read(told[0], &report, sizeof report), sizeof report);
+    ck_assert_int_ge(offcpu_poll(watch, record_keep, NULL), 0);
+    expect_nothing_lost();
+    for (size_t i = 0; i < record_count; i++)
+        if (records[i].syscall == SYS_read && !(records[i].flags & OFFCPU_PREEMPTED) && records[i].off_ns < written_ns)
+            found = &records[i];
+    ck_assert_ptr_nonnull(found);
+    ck_assert_uint_gt(found->on_ns, written_ns);
+    ck_assert_uint_lt(found->on_ns, report.end_ns);
+    ck_assert_uint_gt(found->wake_ns, found->off_ns);
+    ck_assert_uint_le(found->wake_ns, found->on_ns);
+    ck_assert_uint_eq(found->waker_tid, 0);
     offcpu_close(watch);
 }
 

@@ -112,7 +112,7 @@ enum gmpt_kernel_loss {
     GMPT_KERNEL_LOST_INTERVALS = 0, /* kernel_off that found no room */
     GMPT_KERNEL_LOST_STARTS = 1,    /* kernel_thread likewise */
     GMPT_KERNEL_LOST_ENDS = 2,
-    GMPT_KERNEL_LOST_NOTES = 3, /* intervals that could not be noted, for want of memory */
+    GMPT_KERNEL_LOST_NOTES = 3, /* intervals that could not be noted: no memory, or a switch was not told of */
     GMPT_KERNEL_LOST_WORDS = 4, /* times that a thread's word could not be read: doing and G are not known there */
     GMPT_KERNEL_LOST_HALVES = 5, /* of the tier perf: beginnings and ends of intervals, and of threads */
     GMPT_KERNEL_LOST_USAGES = 6, /* threads that ended, or could not be read: what is after their last kernel_usage */
