@@ -273,9 +273,9 @@ static inline bool free_fast(struct mutex *mutex)
     struct m *m = m_self();
     if (runq_is_alone())
         return free_alone(mutex, m);
-    uint64_t word = load_relaxed(&mutex->word);
-    if (likely(word == m->mutex_who))
-        return likely(cas_release(&mutex->word, &word, 0)); /* A */
+    uint64_t word = m->mutex_who; /* what is stored does not wait for what was loaded */
+    if (likely(cas_release(&mutex->word, &word, 0))) /* A */
+        return true;
     return who_holds(word) != 0 && (word & FLAGS) != WAITERS &&
            likely(cas_release(&mutex->word, &word, word & FLAGS)); /* A */
 }
