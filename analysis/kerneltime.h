@@ -71,6 +71,7 @@ struct kerneltime {
     enum gmpt_kernel_tier tier;
     bool seen; /* there is a kernel's ring */
     bool others;
+    int64_t since_ns; /* when it began */
     int64_t error_ns;
     uint64_t lost[GMPT_KERNEL_LOSSES];
     struct kerneltime_sum sums[KERNELTIME_PARTS];
@@ -92,7 +93,6 @@ struct kerneltime {
     struct table by_name;
     struct kernelgs gs;
     struct table threads; /* by tid */
-    int64_t since_ns;     /* when the kernel's side began */
     uint32_t pid;
 };
 

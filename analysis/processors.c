@@ -48,7 +48,7 @@ void processors_watch(struct processors *processors)
 {
     uint64_t runnable = processors->present->counts[GMPT_G_RUNNABLE];
     processors->watched = processors->held < processors->limit;
-    bool starving = processors->watched && runnable > 0;
+    bool starving = processors->watched && processors->started && runnable > 0;
     if (starving && processors->starving_since_ns < 0)
         processors->starving_since_ns = processors->present->end_ns;
     if (!starving && processors->starving_since_ns >= 0)
@@ -62,10 +62,12 @@ static void hold(struct processors *processors, uint64_t p, bool held)
     if (p >= PROCESSORS_MAX || processors->ps[p].held == held)
         return;
     struct processor *processor = &processors->ps[p];
-    if (held)
+    if (held) {
         processor->since_ns = processors->present->end_ns;
-    else
+        processors->started = true;
+    } else {
         timesum_add(&processor->held_ns, within(processors, processor->since_ns, processors->present->end_ns));
+    }
     processor->held = held;
     processors->held += held ? 1 : -1u;
     processors->watched = true;

@@ -2,7 +2,8 @@
  * others had more Gs than they could run.
  *
  * A P idles while no M holds it; one in a blocking call, or that looks for work, does not. Gs starve while at least one
- * can run and does not, and a P idles: it takes a moment to wake an M, so only stretches that last count. */
+ * can run and does not, and a P idles: it takes a moment to wake an M, so only stretches that last count, and none while
+ * the program is about to start its first P. */
 #ifndef GMPT_PROCESSORS_H
 #define GMPT_PROCESSORS_H
 
@@ -27,6 +28,7 @@ struct processors {
     uint32_t limit_most, quota; /* the most that it was; what the cgroup allows, 0 = there is no quota */
     uint32_t top;   /* the most Ps that were seen */
     uint32_t held;
+    bool started; /* some P was held */
     bool watched; /* a P idles, or Gs starve */
     struct processor ps[PROCESSORS_MAX];
     const struct intervals_present *present; /* of the intervals */

@@ -135,7 +135,7 @@ void analyze_kernel(const struct analyze *analyze)
 {
     const struct analysis *analysis = analyze->analysis;
     const struct kerneltime *kernel = &analysis->kernel;
-    char lost[256], b[16];
+    char lost[256], since[16], b[16];
     if (!kernel->seen && !analyze->rows)
         return;
     if (!kernel->seen) {
@@ -143,8 +143,8 @@ void analyze_kernel(const struct analyze *analyze)
         return;
     }
     putchar('\n');
-    cli_wrap(2, "The kernel's side, by %s; %s lost, times within %s", kernelwords_tier(kernel->tier),
-             lost_words(kernel, lost, sizeof lost), cli_duration(b, kernel->error_ns));
+    cli_wrap(2, "The kernel's side, by %s, from %s on; %s lost, times within %s", kernelwords_tier(kernel->tier),
+             cli_duration(since, kernel->since_ns), lost_words(kernel, lost, sizeof lost), cli_duration(b, kernel->error_ns));
     if (kernel->usage.span_ns)
         usage_print(kernel);
     if (kernel->tier < GMPT_KERNEL_PERF) {
@@ -264,8 +264,9 @@ void analyze_kernel_json(const struct analyze *analyze)
         fputs("  \"kernel\": null,\n", stdout);
         return;
     }
-    printf("  \"kernel\": {\"tier\": \"%s\", \"others\": %s, \"error_ns\": %" PRId64 ", \"lost\": {",
-           kernelwords_tier(kernel->tier), kernel->others ? "true" : "false", kernel->error_ns);
+    printf("  \"kernel\": {\"tier\": \"%s\", \"others\": %s, \"since_ns\": %" PRId64 ", \"error_ns\": %" PRId64
+           ", \"lost\": {",
+           kernelwords_tier(kernel->tier), kernel->others ? "true" : "false", kernel->since_ns, kernel->error_ns);
     for (int what = 0; what < GMPT_KERNEL_LOSSES; what++)
         printf("%s\"%s\": %" PRIu64, what ? ", " : "", loss_names[what], kernel->lost[what]);
     putchar('}');

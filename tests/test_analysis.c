@@ -504,6 +504,18 @@ TEST(analysis, goroutines_starve_while_a_p_idles)
     }
 }
 
+TEST(analysis, before_the_first_p_has_started_nobody_starves)
+{
+    struct analysis *analysis = opened();
+    feed(analysis, GMPT_EVENT_proc_limit, 0, 0, 1, FIELDS(1));
+    create(analysis, -1, 0, 1, MAIN_FN, 0);
+    feed(analysis, GMPT_EVENT_proc_start, 0, 20 * MS, 0, FIELDS(77));
+    start(analysis, 0, 20 * MS, 1);
+    ck_assert_ptr_null(finished(analysis, 30 * MS, FINDING_STARVATION));
+    ck_assert_int_eq(analysis->processors.starved_ns, 0);
+    all_close(analysis);
+}
+
 /* main runs 10, starts a, runs 20 more and waits; a is late by 25, runs 100, wakes main, runs 5 and ends; main is late
  * by 3 and runs 40. */
 TEST(analysis, a_chain_goes_through_whoever_was_waited_for)

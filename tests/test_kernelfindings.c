@@ -389,11 +389,11 @@ TEST(kernelfindings, what_was_lost_is_said_apart)
     kernel_count += 4;
     made_end(1000 * MS);
     section();
-    exported_has(exported_out, "The kernel's side, by perf; 3 intervals, 8 halves of such lost, times within\n");
+    exported_has(exported_out, "The kernel's side, by perf, from 0 ns on; 3 intervals, 8 halves of such lost");
     made_begin(3, "");
     made_end(1000 * MS);
     section();
-    exported_has(exported_out, "The kernel's side, by bpf; 0 lost, times within 5 ns");
+    exported_has(exported_out, "The kernel's side, by bpf, from 0 ns on; 0 lost, times within 5 ns");
 }
 
 /* ---- Nonsense ---------------------------------------------------------------------------------------------------- */

