@@ -30,9 +30,9 @@ static const char *lost_words(const struct kerneltime *kernel, char *words, size
     snprintf(words, size, "0");
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0] && used < size; i++)
         if (kinds[i].count)
-            used += (size_t)snprintf(words + used, size - used, "%s%s %s", used ? ", " : "",
-                                     cli_count(count, kinds[i].count),
-                                     kinds[i].count == 1 ? kinds[i].one : kinds[i].many);
+            used +=
+                (size_t)snprintf(words + used, size - used, "%s%s %s", used ? ", " : "",
+                                 cli_count(count, kinds[i].count), kinds[i].count == 1 ? kinds[i].one : kinds[i].many);
     return words;
 }
 
@@ -65,8 +65,8 @@ static void neighbours_print(const struct analyze *analyze)
     size_t rows = analyze->rows ? analyze->rows : NEIGHBOURS_SHOWN;
     char a[32], b[16], name[KERNELWORDS_PROGRAM_BYTES];
     if (kernel->throttled.times)
-        printf("  stopped as a CPU quota was used up: %s times, for %s\n",
-               cli_count(a, kernel->throttled.times), cli_duration(b, kernel->throttled.queued_ns));
+        printf("  stopped as a CPU quota was used up: %s times, for %s\n", cli_count(a, kernel->throttled.times),
+               cli_duration(b, kernel->throttled.queued_ns));
     for (size_t i = 0; i < kernel->neighbour_count && i < rows; i++) {
         const struct kerneltime_neighbour *neighbour = kernel->neighbours[i];
         if (i == 0)
@@ -89,9 +89,8 @@ static void blocked_print(const struct analyze *analyze)
             printf("  %-42s %11s %9s %9s\n", "blocked with a P", "times", "for", "longest");
         snprintf(name, sizeof name, "%s %s", kernelwords_call((int32_t)entry->key.kind - 1, call),
                  place_of_stack(analyze->load.places, at, entry->key.stack, entry->key.fn));
-        printf("    %-40s %11s %9s %9s\n", cli_text(text, sizeof text, name, 40),
-               cli_count(a, entry->histogram.count), cli_duration(b, entry->histogram.total),
-               cli_duration(c, entry->histogram.max));
+        printf("    %-40s %11s %9s %9s\n", cli_text(text, sizeof text, name, 40), cli_count(a, entry->histogram.count),
+               cli_duration(b, entry->histogram.total), cli_duration(c, entry->histogram.max));
     }
 }
 
@@ -144,7 +143,8 @@ void analyze_kernel(const struct analyze *analyze)
     }
     putchar('\n');
     cli_wrap(2, "The kernel's side, by %s, from %s on; %s lost, times within %s", kernelwords_tier(kernel->tier),
-             cli_duration(since, kernel->since_ns), lost_words(kernel, lost, sizeof lost), cli_duration(b, kernel->error_ns));
+             cli_duration(since, kernel->since_ns), lost_words(kernel, lost, sizeof lost),
+             cli_duration(b, kernel->error_ns));
     if (kernel->usage.span_ns)
         usage_print(kernel);
     if (kernel->tier < GMPT_KERNEL_PERF) {
@@ -153,8 +153,7 @@ void analyze_kernel(const struct analyze *analyze)
     }
     printf("  %-32s %9s %11s %9s %9s\n", "", "on a CPU", "times off", "blocked", "in queue");
     sum_print("goroutines that ran", &kernel->sums[KERNELTIME_RUNNING], analysis_ran_ns(analysis));
-    sum_print("goroutines in blocking calls", &kernel->sums[KERNELTIME_IN_CALL],
-              analysis->state_ns[GMPT_G_SYSCALL]);
+    sum_print("goroutines in blocking calls", &kernel->sums[KERNELTIME_IN_CALL], analysis->state_ns[GMPT_G_SYSCALL]);
     sum_print("threads with no goroutine", &kernel->sums[KERNELTIME_SCHEDULER], -1);
     if (kernel->sums[KERNELTIME_NOT_KNOWN].times)
         sum_print("not known", &kernel->sums[KERNELTIME_NOT_KNOWN], -1);
@@ -226,8 +225,8 @@ static void stopped_json(const struct analyze *analyze)
         const struct distribution *entry = stopped->list[i];
         printf("%s\n    {\"times\": %" PRIu64 ", \"queued_ns\": %" PRId64 ", \"longest_ns\": %" PRId64
                ", \"worst_end_ns\": %" PRId64 ", \"worst_goroutine\": %" PRIu64 ", \"function\": ",
-               i ? "," : "", entry->histogram.count, entry->histogram.total, entry->histogram.max,
-               entry->worst_end_ns, entry->worst_g);
+               i ? "," : "", entry->histogram.count, entry->histogram.total, entry->histogram.max, entry->worst_end_ns,
+               entry->worst_g);
         place_function_json(places, stdout, entry->key.fn);
         fputs(", \"create_stack\": ", stdout);
         place_json(places, stdout, entry->key.stack);
