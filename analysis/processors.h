@@ -2,8 +2,8 @@
  * others had more Gs than they could run.
  *
  * A P idles while no M holds it; one in a blocking call, or that looks for work, does not. Gs starve while at least one
- * can run and does not, and a P idles: it takes a moment to wake an M, so only stretches that last count, and none while
- * the program is about to start its first P. */
+ * can run and does not, and a P idles: it takes a moment to wake an M, so only stretches that last count, and none
+ * while the program is about to start its first P. */
 #ifndef GMPT_PROCESSORS_H
 #define GMPT_PROCESSORS_H
 
