@@ -393,7 +393,7 @@ static unsigned batch_size(const struct column_reader *reader)
     return records < COLUMN_BATCH ? (unsigned)records : COLUMN_BATCH;
 }
 
-bool column_times_refill(struct column_reader *reader)
+static bool times_refill(struct column_reader *reader)
 {
     unsigned count = times_unpack(&reader->times, reader->deltas, batch_size(reader));
     reader->delta = reader->deltas;
@@ -401,7 +401,7 @@ bool column_times_refill(struct column_reader *reader)
     return count > 0;
 }
 
-bool column_fields_refill(struct column_reader *reader, unsigned code)
+static bool fields_refill(struct column_reader *reader, unsigned code)
 {
     unsigned wanted = batch_size(reader), least = wanted, fields = event_field_counts[code];
     struct column *column = &reader->field[first_column[code]];
@@ -414,6 +414,23 @@ bool column_fields_refill(struct column_reader *reader, unsigned code)
     }
     reader->batch[code] = (struct column_batch){ out, (uint16_t)fields, (uint16_t)least, (uint16_t)least };
     return least > 0;
+}
+
+bool column_reader_next(struct column_reader *reader, unsigned *code, uint64_t *delta, const uint64_t **fields,
+                        bool *known)
+{
+    unsigned kind = *code = *reader->code++;
+    if (reader->delta == reader->deltas_end && !times_refill(reader))
+        return false;
+    *delta = *reader->delta++;
+    struct column_batch *batch = &reader->batch[kind];
+    *known = batch->left > 0 || fields_refill(reader, kind);
+    if (!*known)
+        return reader->kind[kind] == COLUMN_KIND_UNKNOWN;
+    *fields = batch->fields;
+    batch->fields += batch->field_count;
+    batch->left--;
+    return true;
 }
 
 /* Of the values that were unpacked last, so many have been read. */

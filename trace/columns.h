@@ -127,31 +127,35 @@ void column_reader_begin(struct column_reader *reader, const struct columns *col
 /* After the last one: whether the columns were used up. */
 bool column_reader_finished(const struct column_reader *reader);
 
-/* Unpack the next values. Return false when there are none: the next is malformed, or of a kind that is not known. */
-bool column_times_refill(struct column_reader *reader);
-bool column_fields_refill(struct column_reader *reader, unsigned code);
-
 /* Reads a record, of which there is one: its code, ticks since the record before, and where its fields are until the
  * next record of its kind is read; behind them is something else. Of a kind that is not known, which *known says, only
  * code and ticks are told. Returns false when it is malformed. */
-static inline __attribute__((always_inline)) bool column_reader_next(struct column_reader *reader, unsigned *code,
-                                                                     uint64_t *delta, const uint64_t **fields,
-                                                                     bool *known)
+bool column_reader_next(struct column_reader *reader, unsigned *code, uint64_t *delta, const uint64_t **fields,
+                        bool *known);
+
+/* The same for a record that has been unpacked already, as most have. Returns false, and has read nothing, when the next
+ * one has not, or when there is none. */
+static inline bool column_reader_take(struct column_reader *reader, unsigned *code, uint64_t *delta,
+                                      const uint64_t **fields)
 {
-    unsigned kind = *code = *reader->code++;
-    if (__builtin_expect(reader->delta == reader->deltas_end, 0) && !column_times_refill(reader))
+    if (reader->delta == reader->deltas_end) /* which end before the codes do */
         return false;
+    struct column_batch *batch = &reader->batch[*code = *reader->code];
+    if (batch->left == 0)
+        return false;
+    reader->code++;
     *delta = *reader->delta++;
-    *known = true;
-    struct column_batch *batch = &reader->batch[kind];
-    if (__builtin_expect(batch->left == 0, 0) && !column_fields_refill(reader, kind)) {
-        *known = false;
-        return reader->kind[kind] == COLUMN_KIND_UNKNOWN;
-    }
     *fields = batch->fields;
     batch->fields += batch->field_count;
     batch->left--;
     return true;
+}
+
+/* Leaves out the records that are left: none has been unpacked any more. */
+static inline void column_reader_leave(struct column_reader *reader)
+{
+    reader->code = reader->codes_end;
+    reader->delta = reader->deltas_end;
 }
 
 /* A record's fields from there, and 0 for those that its kind has not got. */

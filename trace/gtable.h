@@ -35,4 +35,26 @@ struct gtable_g *gtable_add(struct gtable *gs, uint64_t id);
 void gtable_remove(struct gtable *gs, struct gtable_g *g);
 void gtable_clear(struct gtable *gs);
 
+/* The G makes a transition. Returns how far its clock steps back with that, which is nothing when it is below 0. */
+static inline int64_t gtable_g_enter(struct gtable_g *g, uint32_t seq, enum gmpt_g_state state, int64_t now_ns)
+{
+    int64_t back_ns = (int64_t)((uint64_t)g->g.state_since_ns - (uint64_t)now_ns);
+    g->seq = seq;
+    g->g.state = state;
+    g->g.state_since_ns = now_ns;
+    g->g.waited_before_ns = g->g.ran_before_ns = 0;
+    return back_ns;
+}
+
+/* What it waits for. */
+static inline void gtable_g_waits(struct gtable_g *g, const struct gmpt_event_go_block *block)
+{
+    g->g.reason =
+        block->reason < GMPT_WAIT_REASONS ? (enum gmpt_wait_reason)block->reason : GMPT_WAIT_none;
+    g->g.wait_object = block->object;
+    g->g.bounded = block->bounded != 0;
+    g->g.wait_stack = (uint32_t)block->stack;
+    g->g.wait_owner = block->owner;
+}
+
 #endif

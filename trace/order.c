@@ -2,21 +2,14 @@
  * order. */
 #include "order.h"
 
+#include "lane.h"
 #include "misfit.h"
+#include "orderrun.h"
 #include "ownwords.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct order_part {
-    struct order_part *next;
-    struct frame *frame;
-    struct columns columns;
-    uint64_t base_ticks, current_g;
-    uint32_t current_seq;
-    bool sync;
-};
 
 void order_init(struct order *order, struct clockmap *clocks, const struct stackset *stacks,
                 const struct event_schema *schema, struct gmpt_trace_error *error, int (*more)(void *arg), void *arg)
@@ -36,25 +29,11 @@ void order_init(struct order *order, struct clockmap *clocks, const struct stack
 
 /* ---- Lanes ------------------------------------------------------------------------------------------------------ */
 
-static void part_drop(struct order *order, struct order_lane *lane)
-{
-    struct order_part *part = lane->first;
-    lane->first = part->next;
-    lane->reading = false;
-    lane->reader->code = lane->reader->codes_end = NULL;
-    if (--part->frame->parts == 0) {
-        order->buffered_bytes -= part->frame->size;
-        frame_release(part->frame);
-    }
-    part->next = order->free_parts;
-    order->free_parts = part;
-}
-
 void order_clear(struct order *order)
 {
     for (uint32_t i = 0; i < SECTION_RINGS_MAX; i++)
         while (order->lane[i].first)
-            part_drop(order, &order->lane[i]);
+            lane_part_drop(order, &order->lane[i]);
     for (struct order_part *part; (part = order->free_parts);) {
         order->free_parts = part->next;
         free(part);
@@ -64,91 +43,6 @@ void order_clear(struct order *order)
         free(order->lane[i].reader);
     }
     gtable_clear(&order->gs);
-}
-
-/* The rest of the lane's first part cannot be read. */
-static void part_damaged(struct order *order, struct order_lane *lane, const char *what)
-{
-    frames_error(order->error, lane->first->frame->offset, "the frame is damaged: ring %u, %s", lane->index, what);
-    order->counts.gaps++;
-    order->excused = true;
-    order->damaged++;
-    if (lane->first->next)
-        lane->first->next->sync = true;
-    else
-        lane->unsure = true;
-    part_drop(order, lane);
-}
-
-static void part_begin(struct order *order, struct order_lane *lane)
-{
-    const struct order_part *part = lane->first;
-    column_reader_begin(lane->reader, &part->columns, order->schema);
-    if (part->base_ticks < lane->ticks) { /* invariant 9 */
-        int64_t back_ns = clockmap_span_ns(order->clocks, lane->ticks - part->base_ticks);
-        if (back_ns > order->counts.skew_ns)
-            order->counts.skew_ns = back_ns;
-    }
-    lane->ticks = part->base_ticks;
-    lane->reading = true;
-}
-
-static const uint64_t no_fields[GMPT_EVENT_FIELDS_MAX];
-
-/* Makes the next record the head. Returns false when the lane has none. */
-static __attribute__((noinline)) bool lane_advance(struct order *order, struct order_lane *lane)
-{
-    struct column_reader *reader = lane->reader;
-    for (;;) {
-        if (__builtin_expect(!lane->reading, 0)) {
-            if (!lane->first)
-                return false;
-            part_begin(order, lane);
-            if (lane->first->sync) {
-                lane->code = ORDER_SYNC;
-                lane->field = no_fields;
-                return true;
-            }
-        }
-        if (__builtin_expect(reader->code == reader->codes_end, 0)) {
-            if (column_reader_finished(reader))
-                part_drop(order, lane);
-            else
-                part_damaged(order, lane, "there is more in a column than its records have");
-            continue;
-        }
-        uint64_t delta;
-        bool known;
-        if (__builtin_expect(!column_reader_next(reader, &lane->code, &delta, &lane->field, &known), 0)) {
-            part_damaged(order, lane, "a record is malformed");
-            continue;
-        }
-        lane->ticks += delta;
-        if (__builtin_expect(known, 1))
-            return true;
-        order->counts.unknown++;
-        order->counts.kept++;
-    }
-}
-
-/* The same where a record follows another: what nearly every event takes. */
-static inline __attribute__((always_inline)) bool lane_step(struct order *order, struct order_lane *lane)
-{
-    struct column_reader *reader = lane->reader;
-    uint64_t delta;
-    bool known;
-    if (__builtin_expect(reader->code == reader->codes_end, 0))
-        return lane_advance(order, lane);
-    if (__builtin_expect(!column_reader_next(reader, &lane->code, &delta, &lane->field, &known), 0)) {
-        part_damaged(order, lane, "a record is malformed");
-        return lane_advance(order, lane);
-    }
-    lane->ticks += delta;
-    if (__builtin_expect(known, 1))
-        return true;
-    order->counts.unknown++;
-    order->counts.kept++;
-    return lane_advance(order, lane);
 }
 
 /* ---- The merge -------------------------------------------------------------------------------------------------- */
@@ -263,16 +157,12 @@ uint64_t order_g_count(const struct order *order) { return order->gs.ids.table.c
 /* Numbers wrap; half their range tells older from newer. */
 static bool seq_after(uint32_t a, uint32_t b) { return (int32_t)(a - b) > 0; }
 
-static inline void g_set(struct order *order, struct gtable_g *g, uint32_t seq, enum gmpt_g_state state, int64_t now_ns)
+static void g_set(struct order *order, struct gtable_g *g, uint32_t seq, enum gmpt_g_state state, int64_t now_ns)
 {
-    int64_t back_ns = (int64_t)((uint64_t)g->g.state_since_ns - (uint64_t)now_ns);
-    if (__builtin_expect(back_ns > order->counts.skew_ns, 0))
+    int64_t back_ns = gtable_g_enter(g, seq, state, now_ns);
+    if (back_ns > order->counts.skew_ns)
         order->counts.skew_ns = back_ns;
-    g->seq = seq;
-    g->g.state = state;
-    g->g.state_since_ns = now_ns;
-    g->g.waited_before_ns = g->g.ran_before_ns = 0;
-    if (__builtin_expect(order->blocked_count > 0, 0))
+    if (order->blocked_count > 0)
         lanes_wake(order, g->g.id);
 }
 
@@ -318,7 +208,7 @@ static void machine_event(struct order *order, struct order_lane *lane, const st
 }
 
 /* The lane's current G makes a transition. NULL when there is none; it has not changed when it is known better. */
-static inline struct gtable_g *current_moves(struct order *order, struct order_lane *lane, enum gmpt_g_state from,
+static struct gtable_g *current_moves(struct order *order, struct order_lane *lane, enum gmpt_g_state from,
                                              enum gmpt_g_state to, int64_t now_ns)
 {
     struct gtable_g *g = lane->current;
@@ -346,7 +236,7 @@ static void current_leaves(struct order *order, struct order_lane *lane)
 }
 
 /* The G that the head names makes a transition. *g stays NULL when the head names none. */
-static inline int named_moves(struct order *order, struct order_lane *lane, enum gmpt_g_state to, int64_t now_ns,
+static int named_moves(struct order *order, struct order_lane *lane, enum gmpt_g_state to, int64_t now_ns,
                               bool forced, struct gtable_g **out)
 {
     struct gtable_g *g = lane->named;
@@ -489,7 +379,7 @@ static const uint8_t state_before[GMPT_EVENT_CODES] = {
     [GMPT_EVENT_go_attach] = GMPT_G_PREEMPTED,    [GMPT_EVENT_go_attach_wait] = GMPT_G_PREEMPTED,
 };
 
-static inline __attribute__((always_inline)) bool head_enabled(struct order *order, struct order_lane *lane)
+static bool head_enabled(struct order *order, struct order_lane *lane)
 {
     enum gmpt_g_state from = (enum gmpt_g_state)state_before[lane->code];
     if (!from)
@@ -518,7 +408,7 @@ static void losses_accept(struct order *order, struct order_lane *lane, struct g
 #define FEW_FIELDS 5 /* as most kinds have; copied at once, with what lies behind those of kinds that have fewer */
 
 /* Gives the lane's head out. */
-static inline __attribute__((always_inline)) int head_accept(struct order *order, struct order_lane *lane,
+static int head_accept(struct order *order, struct order_lane *lane,
                                                              struct gmpt_event *event, bool forced)
 {
     struct gtable_g *g = NULL;
@@ -619,14 +509,8 @@ static inline __attribute__((always_inline)) int head_accept(struct order *order
         event->go_block.stack = stackset_index(order->stacks, lane->index, event->go_block.stack);
         g = current_moves(order, lane, GMPT_G_RUNNING, GMPT_G_WAITING, now_ns);
         lane->current = NULL;
-        if (g && g->seq == lane->current_seq) {
-            g->g.reason = event->go_block.reason < GMPT_WAIT_REASONS ? (enum gmpt_wait_reason)event->go_block.reason
-                                                                     : GMPT_WAIT_none;
-            g->g.wait_object = event->go_block.object;
-            g->g.bounded = event->go_block.bounded != 0;
-            g->g.wait_stack = (uint32_t)event->go_block.stack;
-            g->g.wait_owner = event->go_block.owner;
-        }
+        if (g && g->seq == lane->current_seq)
+            gtable_g_waits(g, &event->go_block);
         break;
     case GMPT_EVENT_go_exit:
         g = current_moves(order, lane, GMPT_G_RUNNING, GMPT_G_DEAD, now_ns);
@@ -697,7 +581,7 @@ static struct order_lane *lane_to_force(const struct order *order, uint64_t next
 
 /* The lane whose head comes next, which *out says has left the heap and *forced that it is no longer waited for; NULL
  * when a frame is needed first. */
-static inline struct order_lane *lane_choose(struct order *order, bool *out, bool *forced)
+static struct order_lane *lane_choose(struct order *order, bool *out, bool *forced)
 {
     for (;;) {
         uint64_t earliest = order->heap.slot[0].ticks;
@@ -734,7 +618,7 @@ static void plain_set(struct order *order)
     order->plain_ticks = plain ? order->hold_ticks : 0;
 }
 
-static __attribute__((noinline)) int order_next_slowly(struct order *order, struct gmpt_event *event)
+static int order_step(struct order *order, struct gmpt_event *event)
 {
     bool out, forced;
     int result;
@@ -768,16 +652,17 @@ static __attribute__((noinline)) int order_next_slowly(struct order *order, stru
     }
 }
 
-/* Nearly always no lane is blocked, and the first one's head is a record that is enabled, with another to follow. */
 int order_next(struct order *order, struct gmpt_event *event)
 {
-    struct order_lane *lane = order->heap.slot[0].lane;
-    if (__builtin_expect(order->heap.slot[0].ticks >= order->plain_ticks || !head_enabled(order, lane), 0))
-        return order_next_slowly(order, event);
-    int result = head_accept(order, lane, event, false);
-    if (__builtin_expect(lane_step(order, lane), 1))
-        laneheap_again(&order->heap, lane->ticks);
-    else
-        laneheap_pop(&order->heap);
-    return __builtin_expect(result, 0) ? result : 1;
+    return order_run(order, event, 1) ? 1 : order_step(order, event);
+}
+
+int order_next_batch(struct order *order, struct gmpt_event *events, int room)
+{
+    int count = 0, took;
+    do {
+        took = order_run(order, events + count, room - count);
+        count += took;
+    } while (took && count < room);
+    return count ? count : order_step(order, events);
 }

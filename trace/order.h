@@ -61,7 +61,7 @@
 #include "sections.h"
 #include "stackset.h"
 
-struct order_part;
+struct order_part; /* lane.h */
 
 struct order_lane {
     /* the head */
@@ -149,6 +149,9 @@ void order_finish(struct order *order, bool excused);
 /* Returns 1, or what more returned, or -ENOMEM, or -EPROTO with the error filled when the file has more Gs than can
  * be. */
 int order_next(struct order *order, struct gmpt_event *event);
+/* The same for as many as there is room for, or fewer: returns how many. What is known of Gs is then as of the last of
+ * them; but until then nothing has changed of that except states and what Gs wait for (orderrun.h). */
+int order_next_batch(struct order *order, struct gmpt_event *events, int room);
 
 /* The earliest time at which the last part of a lane begins: up to there, lanes with more to come have come. */
 uint64_t order_watermark(const struct order *order);

@@ -1,6 +1,8 @@
 /* The public reader: loads frames, keeps what their tables say, feeds the order with their events, and says at the end
  * what the file lacks. */
 #define _GNU_SOURCE
+#include "reader.h"
+
 #include "frames.h"
 #include "misfit.h"
 #include "nameset.h"
@@ -515,6 +517,11 @@ void gmpt_trace_close(struct gmpt_trace *trace)
 }
 
 int gmpt_trace_next(struct gmpt_trace *trace, struct gmpt_event *event) { return order_next(&trace->order, event); }
+
+int trace_next_batch(struct gmpt_trace *trace, struct gmpt_event *events, int room)
+{
+    return order_next_batch(&trace->order, events, room);
+}
 
 const struct gmpt_trace_error *gmpt_trace_error_get(const struct gmpt_trace *trace) { return &trace->error; }
 const struct gmpt_trace_error *gmpt_trace_violation(const struct gmpt_trace *trace) { return &trace->order.violation; }

@@ -1,0 +1,17 @@
+/* The usual records of an order (order.h), in runs.
+ *
+ * Nearly always no lane is blocked, and the first one's head is a record of one of four kinds, go_start, go_yield,
+ * go_block or go_unblock, that follows from what is known. As long as it comes before the heads of the others, nothing
+ * but this lane decides what comes next: that is a run. It has fewer questions than order.c to ask of each record, and
+ * does the same with it. Whatever is unusual about a record ends the run before it, and is left to order.c as it was.
+ *
+ * So what is known of Gs changes in a run by their states alone, and by what they wait for. */
+#ifndef GMPT_ORDERRUN_H
+#define GMPT_ORDERRUN_H
+
+#include "order.h"
+
+/* Gives out at most so many of the next records; returns how many. 0: the next one is for order_step. */
+int order_run(struct order *order, struct gmpt_event *events, int room);
+
+#endif

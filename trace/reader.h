@@ -1,0 +1,11 @@
+/* What our own commands use of the reader beside <gmptrace/trace.h>. */
+#ifndef GMPT_READER_H
+#define GMPT_READER_H
+
+#include <gmptrace/trace.h>
+
+/* As gmpt_trace_next, for as many events as there is room for, or fewer: returns how many. What is known of Gs is then
+ * as of the last of them; but up to that one nothing has changed of it except their states and what they wait for. */
+int trace_next_batch(struct gmpt_trace *trace, struct gmpt_event *events, int room);
+
+#endif
