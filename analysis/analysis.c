@@ -1,5 +1,6 @@
 #include "analysis.h"
 
+#include "trace/summaryturns.h"
 #include "trace/timesum.h"
 
 #include <errno.h>
@@ -267,6 +268,68 @@ int analysis_add_rare(struct analysis *analysis, const struct gmpt_event *event)
     if (kerneltime_takes(event->type))
         result = kerneltime_add(&analysis->kernel, event, &analysis->options, analysis->intervals, &analysis->alias);
     return result ? result : processors_move(&analysis->processors, event);
+}
+
+/* ---- In one pass with a summary ---------------------------------------------------------------------------------- */
+
+/* An event on its way through both. */
+struct passing {
+    struct summary *summary;
+    struct analysis *analysis;
+    const struct gmpt_event *event;
+};
+
+static inline int pass_started(void *passing_arg, const struct interval *late)
+{
+    const struct passing *passing = passing_arg;
+    struct summary *summary = passing->summary;
+    summary->events[GMPT_EVENT_go_start]++;
+    if (summary_start(summary, passing->event) || summary_late(summary, late->g, late->end_ns - late->begin_ns))
+        return -ENOMEM;
+    return turn_started(passing->analysis, late);
+}
+
+static inline int pass_stopped(void *passing_arg, const struct interval *run)
+{
+    const struct passing *passing = passing_arg;
+    passing->summary->events[run->ended_by]++;
+    return turn_stopped(passing->analysis, run);
+}
+
+static inline int pass_woken(void *passing_arg, const struct interval *wait)
+{
+    const struct passing *passing = passing_arg;
+    passing->summary->events[GMPT_EVENT_go_unblock]++;
+    summary_unblock(passing->summary, passing->event);
+    summary_woken(passing->summary, wait);
+    return turn_woken(passing->analysis, wait);
+}
+
+static inline int pass_waits(void *passing_arg, const struct interval *wait)
+{
+    const struct passing *passing = passing_arg;
+    return summary_waits(passing->summary, wait);
+}
+
+static int pass_unusual(struct analysis *analysis, struct summary *summary, const struct gmpt_event *event)
+{
+    int result = summary_add(summary, event);
+    return result ? result : analysis_add(analysis, event);
+}
+
+int analysis_pass(struct analysis *analysis, struct summary *summary, const struct gmpt_event *events, int count)
+{
+    static const struct turns_hearers hearers = { pass_started, pass_stopped, pass_woken, pass_waits };
+    int result = 0;
+    for (int i = 0; i < count && !result; i++) {
+        struct passing passing = { summary, analysis, &events[i] };
+        result = analysis->picky ? TURNS_UNUSUAL : turns_take(analysis->intervals, &events[i], &hearers, &passing);
+        if (result == TURNS_UNUSUAL)
+            result = pass_unusual(analysis, summary, &events[i]);
+        else
+            processors_look(&analysis->processors);
+    }
+    return result;
 }
 
 int analysis_finish(struct analysis *analysis)

@@ -26,6 +26,7 @@
 
 #include "trace/filter.h"
 #include "trace/overtime.h"
+#include "trace/summary.h"
 
 #define ANALYSIS_COLUMNS 64
 #define ANALYSIS_END INT64_MAX
@@ -88,6 +89,11 @@ static inline int analysis_add(struct analysis *analysis, const struct gmpt_even
     processors_look(&analysis->processors);
     return result;
 }
+
+/* Adds events to a summary and to an analysis of its intervals, to which nobody else listens: as summary_add and then
+ * analysis_add of each, with less between them. Returns 0 or -ENOMEM. */
+int analysis_pass(struct analysis *analysis, struct summary *summary, const struct gmpt_event *events, int count);
+
 int analysis_finish(struct analysis *analysis);
 
 #endif

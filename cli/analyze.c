@@ -5,6 +5,7 @@
 #include "reading.h"
 
 #include "pprof/stackmatch.h"
+#include "trace/reader.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -13,6 +14,7 @@
 
 #define SECTIONS_MAX 32
 #define ROWS_ASKED 40
+#define BATCH_EVENTS 64
 
 struct analyze_options {
     struct load_options load;
@@ -196,15 +198,14 @@ static int trace_read(struct analyze *analyze, const struct analyze_options *opt
 {
     struct load *load = &analyze->load;
     struct reading reading;
-    struct gmpt_event event;
+    struct gmpt_event events[BATCH_EVENTS];
     int result, failed = 0;
     reading_begin(&reading, load->trace);
-    while (!failed && (result = gmpt_trace_next(load->trace, &event)) > 0) {
-        place_code_event(load->places, &event); /* before the sections ask which stacks mean the same */
-        failed = summary_add(load->summary, &event);
-        if (!failed)
-            failed = analysis_add(analyze->analysis, &event);
-        reading_show(&reading, event.time_ns);
+    while (!failed && (result = trace_next_batch(load->trace, events, BATCH_EVENTS)) > 0) {
+        for (int i = 0; i < result; i++)
+            place_code_event(load->places, &events[i]); /* before the sections ask which stacks mean the same */
+        failed = analysis_pass(analyze->analysis, load->summary, events, result);
+        reading_show(&reading, events[result - 1].time_ns);
     }
     reading_end(&reading);
     if (failed || result == -ENOMEM || summary_finish(load->summary) || analysis_finish(analyze->analysis)) {

@@ -1,51 +1,17 @@
-/* A record holds its G's interval as it is handed over, so that nothing is copied for those who listen. */
-#include "intervals.h"
-
-#include "idtable.h"
-#include "timesum.h"
+/* A record holds its G's interval as it is handed over, so that nothing is copied for those who listen. What nearly
+ * every event does is in turns.h; this file has what any may. */
+#include "turns.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define PS_MAX 256
 #define SLAB_GS 128
 #define ROOM_ALIGN 8
-#define TIME_MAX_NS (INT64_MAX / 2) /* so that no damaged clock can make a difference overflow */
-
-/* After it in memory comes the room of listeners. */
-struct live {
-    struct interval_g g; /* id 0 = free */
-    struct interval now; /* what it does, as it is handed over: all but its end */
-    bool silent;         /* first seen by a transition: what it did before is not known */
-    struct live *next_free;
-};
 
 struct slab {
     struct slab *next;
     _Alignas(ROOM_ALIGN) char records[]; /* SLAB_GS of them */
-};
-
-/* The G on a P. The id tells whether the record is still that G's. */
-struct current {
-    struct live *g;
-    uint64_t id;
-    bool left; /* an M came or went since: whatever goes on on this P now, it is not this G's doing */
-};
-
-struct intervals {
-    const struct gmpt_trace *trace;
-    struct interval_hearer *hearers[INTERVAL_TELLINGS];
-    struct interval_listener first; /* who opened it */
-    struct live *entered; /* what it does now has begun with this event, and those who watch have not heard of it */
-    struct current current[PS_MAX];
-    struct intervals_present present;
-    int64_t state_ns[GMPT_G_STATES], wait_ns[GMPT_WAIT_REASONS];
-    struct idtable gs;
-    struct slab *slabs;
-    struct live *free_gs;
-    size_t record_bytes; /* of a struct live, with the room */
-    bool main_seen;
 };
 
 int interval_unheard(void *arg, const struct interval *interval)
@@ -117,17 +83,13 @@ void intervals_close(struct intervals *intervals)
 
 /* ---- Live Gs ----------------------------------------------------------------------------------------------------- */
 
-static inline int tell(const struct intervals *intervals, enum interval_telling telling, const struct live *g)
+static inline int tell(const struct intervals *intervals, enum interval_telling telling,
+                       const struct interval *interval)
 {
     int result = 0;
     for (const struct interval_hearer *to = intervals->hearers[telling]; to && !result; to = to->next)
-        result = to->hear(to->arg, &g->now);
+        result = to->hear(to->arg, interval);
     return result;
-}
-
-static inline struct live *live_find(struct intervals *intervals, uint64_t id)
-{
-    return idtable_find(&intervals->gs, id);
 }
 
 static void live_free(struct intervals *intervals, struct live *g)
@@ -178,72 +140,23 @@ static int live_make_unseen(struct intervals *intervals, uint64_t id, struct liv
         g->g.labels = known->labels;
         g->g.name = known->name;
     }
-    return tell(intervals, INTERVAL_BORN, g);
-}
-
-static struct current *current_of(struct intervals *intervals, int32_t p)
-{
-    return p >= 0 && p < PS_MAX ? &intervals->current[p] : NULL;
-}
-
-/* The G that runs on this P: what happens there now is its doing. */
-static struct live *running_on(const struct intervals *intervals, int32_t p)
-{
-    const struct current *current = p >= 0 && p < PS_MAX ? &intervals->current[p] : NULL;
-    struct live *g = current && !current->left ? current->g : NULL;
-    return g && g->g.id == current->id && g->now.state == GMPT_G_RUNNING && g->now.p == p ? g : NULL;
-}
-
-static void current_leave(struct intervals *intervals, int32_t p)
-{
-    struct current *current = current_of(intervals, p);
-    if (current)
-        *current = (struct current){ NULL, 0, false };
+    return tell(intervals, INTERVAL_BORN, &g->now);
 }
 
 /* ---- Transitions ------------------------------------------------------------------------------------------------- */
 
-/* Hands over what the G did in this state, up to end_ns. */
-static inline __attribute__((always_inline)) int now_close(struct intervals *intervals, struct live *g,
-                                                           enum gmpt_g_state state, int64_t end_ns,
-                                                           enum gmpt_event_type ended_by, int32_t end_p,
-                                                           enum interval_telling telling)
+/* Hands over what the G does, up to end_ns. */
+static int now_close(struct intervals *intervals, struct live *g, int64_t end_ns, enum gmpt_event_type ended_by,
+                     int32_t end_p)
 {
-    g->now.end_ns = end_ns;
-    g->now.ended_by = ended_by;
-    g->now.end_p = end_p;
-    int64_t spent_ns = end_ns - g->now.begin_ns;
-    timesum_add(&intervals->state_ns[state], spent_ns);
-    if (state == GMPT_G_RUNNING)
-        timesum_add(&g->g.ran_ns, spent_ns);
-    else if (state == GMPT_G_WAITING)
-        timesum_add(&intervals->wait_ns[g->now.reason], spent_ns);
-    return tell(intervals, telling, g);
+    now_end(intervals, g, g->now.state, end_ns, ended_by, end_p);
+    return tell(intervals, INTERVAL_CLOSED, &g->now);
 }
 
-static inline void now_begin(struct live *g, enum gmpt_g_state state, int64_t begin_ns, enum gmpt_event_type by,
-                             int32_t p)
+static void state_count(struct intervals *intervals, enum gmpt_g_state from, enum gmpt_g_state to)
 {
-    g->now.begin_ns = begin_ns;
-    g->now.state = state;
-    g->now.began_by = by;
-    g->now.p = p;
-}
-
-/* What begins is no wait any more. It stays known where that was, or the call, and who ended it. */
-static inline void wait_forget(struct live *g)
-{
-    g->now.reason = GMPT_WAIT_none;
-    g->now.bounded = false;
-    g->now.object = g->now.owner = g->now.owner_fn = 0;
-    g->now.waking = NULL;
-}
-
-static inline void wake_forget(struct live *g)
-{
-    g->now.waker = g->now.waker_fn = 0;
-    g->now.stack = g->now.waker_stack = 0;
-    g->now.waker_kind = GMPT_WAKER_UNKNOWN;
+    intervals->present.counts[from]--;
+    intervals->present.counts[to]++;
 }
 
 /* Only once all of the event has been taken in: it tells more of what begins than the state. */
@@ -256,18 +169,7 @@ static int entered_tell(struct intervals *intervals)
     g->now.end_ns = g->now.begin_ns;
     g->now.ended_by = INTERVAL_TRACE_END;
     g->now.end_p = -1;
-    return tell(intervals, INTERVAL_BEGUN, g);
-}
-
-static inline int64_t moment_of(const struct intervals *intervals, const struct live *g)
-{
-    return intervals->present.moment_ns < g->now.begin_ns ? g->now.begin_ns : intervals->present.moment_ns;
-}
-
-static inline void state_count(struct intervals *intervals, enum gmpt_g_state from, enum gmpt_g_state to)
-{
-    intervals->present.counts[from]--;
-    intervals->present.counts[to]++;
+    return tell(intervals, INTERVAL_BEGUN, &g->now);
 }
 
 /* Ends the G's interval and begins the next; state GMPT_G_DEAD begins none. */
@@ -275,10 +177,9 @@ static int g_moves(struct intervals *intervals, struct live *g, enum gmpt_g_stat
                    int32_t p, bool woken)
 {
     int64_t time_ns = moment_of(intervals, g);
-    int result = g->silent ? 0 : now_close(intervals, g, g->now.state, time_ns, by, p, INTERVAL_CLOSED);
-    state_count(intervals, g->now.state, state);
+    int result = g->silent ? 0 : now_close(intervals, g, time_ns, by, p);
     g->silent = g->now.continued = false;
-    now_begin(g, state, time_ns, by, p);
+    now_begin(intervals, g, g->now.state, state, time_ns, by, p);
     wait_forget(g);
     if (!woken)
         wake_forget(g);
@@ -300,7 +201,7 @@ static int g_splits(struct intervals *intervals, struct live *g, const struct gm
     int64_t time_ns = moment_of(intervals, g);
     int result = 0;
     if (time_ns > g->now.begin_ns) {
-        result = now_close(intervals, g, g->now.state, time_ns, event->type, event->p, INTERVAL_CLOSED);
+        result = now_close(intervals, g, time_ns, event->type, event->p);
         g->now.began_by = event->type;
         g->now.continued = true;
         intervals->entered = g;
@@ -343,7 +244,7 @@ static int add_create(struct intervals *intervals, const struct gmpt_event *even
     g->now.waker_kind = parent ? GMPT_WAKER_G : GMPT_WAKER_UNKNOWN;
     intervals->main_seen = true;
     intervals->entered = g;
-    return tell(intervals, INTERVAL_BORN, g);
+    return tell(intervals, INTERVAL_BORN, &g->now);
 }
 
 /* A G that was there before the trace's start, in this state since then. */
@@ -372,7 +273,7 @@ static int add_was(struct intervals *intervals, const struct gmpt_event *event)
     g->now.began_by = GMPT_EVENT_go_was;
     g->silent = false;
     intervals->entered = g;
-    return known ? 0 : tell(intervals, INTERVAL_BORN, g);
+    return known ? 0 : tell(intervals, INTERVAL_BORN, &g->now);
 }
 
 static void add_waited(struct intervals *intervals, const struct gmpt_event *event)
@@ -404,33 +305,6 @@ static inline int run_begins(struct intervals *intervals, const struct gmpt_even
     }
     *current = (struct current){ g, g->g.id, false };
     return 0;
-}
-
-static inline void wait_begins(struct intervals *intervals, const struct gmpt_event *event, struct live *g)
-{
-    uint64_t reason = event->go_block.reason;
-    g->now.reason = reason < GMPT_WAIT_REASONS ? (enum gmpt_wait_reason)reason : GMPT_WAIT_none;
-    g->now.bounded = event->go_block.bounded != 0;
-    g->now.object = event->go_block.object;
-    g->now.stack = (uint32_t)event->go_block.stack;
-    if (event->go_block.owner) {
-        const struct live *owner = live_find(intervals, event->go_block.owner);
-        g->now.owner = event->go_block.owner;
-        g->now.owner_fn = owner ? owner->g.fn : 0;
-    }
-}
-
-/* Who saw to it that a wait ends: told with the wait, and with the time until the G runs. */
-static inline void wait_ends(struct intervals *intervals, const struct gmpt_event *event, struct live *g)
-{
-    uint64_t by = event->go_unblock.by;
-    const struct live *waker =
-        by == GMPT_WAKER_G || by == GMPT_WAKER_UNKNOWN ? running_on(intervals, event->p) : NULL;
-    g->now.waker_kind = waker ? GMPT_WAKER_G : by < GMPT_WAKERS ? (enum gmpt_waker)by : GMPT_WAKER_UNKNOWN;
-    g->now.waking = waker ? &waker->g : NULL;
-    g->now.waker = waker ? waker->g.id : 0;
-    g->now.waker_fn = waker ? waker->g.fn : 0;
-    g->now.waker_stack = (uint32_t)event->go_unblock.stack;
 }
 
 static int add_exit(struct intervals *intervals, const struct gmpt_event *event, struct live *g)
@@ -504,7 +378,7 @@ static __attribute__((noinline)) int transition_take(struct intervals *intervals
     if (state != GMPT_G_WAITING)
         return result;
     wait_begins(intervals, event, g);
-    return result ? result : tell(intervals, INTERVAL_WAITS, g);
+    return result ? result : tell(intervals, INTERVAL_WAITS, &g->now);
 }
 
 static __attribute__((noinline)) int rare_take(struct intervals *intervals, const struct gmpt_event *event)
@@ -540,106 +414,24 @@ static __attribute__((noinline)) int rare_take(struct intervals *intervals, cons
     }
 }
 
-/* ---- The usual turns --------------------------------------------------------------------------------------------- */
+/* ---- Events ------------------------------------------------------------------------------------------------------ */
 
-/* What nearly every event does: it ends the state that its kind ends, of a G that is known. These do the same as
- * transition_take, and only what is left to do of it: in each state, what belongs to others is clear. */
-
-/* The G that an event takes from this state in the usual way; NULL when anything about it is special. */
-static inline struct live *usual_g(struct intervals *intervals, const struct gmpt_event *event,
-                                   enum gmpt_g_state from)
+static int started_tell(void *intervals, const struct interval *late)
 {
-    struct live *g = live_find(intervals, event->g);
-    bool usual = g && g->now.state == from && !(g->silent | g->now.continued);
-    return __builtin_expect(usual, 1) ? g : NULL;
+    return tell(intervals, INTERVAL_STARTED, late);
 }
 
-/* From one state to the next. Returns what those who hear of it did. */
-static inline __attribute__((always_inline)) int usual_turn(struct intervals *intervals, struct live *g, int32_t p,
-                                                            enum gmpt_event_type by, enum gmpt_g_state from,
-                                                            enum gmpt_g_state to, enum interval_telling telling)
-{
-    int64_t time_ns = moment_of(intervals, g);
-    int result = now_close(intervals, g, from, time_ns, by, p, telling);
-    state_count(intervals, from, to);
-    now_begin(g, to, time_ns, by, p);
-    intervals->entered = g;
-    return result;
-}
-
-static inline int usual_start(struct intervals *intervals, const struct gmpt_event *event)
-{
-    struct live *g = usual_g(intervals, event, GMPT_G_RUNNABLE);
-    struct current *current = current_of(intervals, event->p);
-    if (__builtin_expect(!g || !current || current->g, 0))
-        return transition_take(intervals, event, GMPT_G_RUNNING);
-    *current = (struct current){ g, g->g.id, false };
-    int result = usual_turn(intervals, g, event->p, GMPT_EVENT_go_start, GMPT_G_RUNNABLE, GMPT_G_RUNNING,
-                            INTERVAL_STARTED);
-    wake_forget(g);
-    return result;
-}
-
-static inline int usual_yield(struct intervals *intervals, const struct gmpt_event *event)
-{
-    struct live *g = usual_g(intervals, event, GMPT_G_RUNNING);
-    if (__builtin_expect(!g, 0))
-        return transition_take(intervals, event, GMPT_G_RUNNABLE);
-    current_leave(intervals, event->p);
-    return usual_turn(intervals, g, event->p, GMPT_EVENT_go_yield, GMPT_G_RUNNING, GMPT_G_RUNNABLE,
-                      INTERVAL_STOPPED);
-}
-
-static inline int usual_block(struct intervals *intervals, const struct gmpt_event *event)
-{
-    struct live *g = usual_g(intervals, event, GMPT_G_RUNNING);
-    if (__builtin_expect(!g, 0))
-        return transition_take(intervals, event, GMPT_G_WAITING);
-    current_leave(intervals, event->p);
-    int result = usual_turn(intervals, g, event->p, GMPT_EVENT_go_block, GMPT_G_RUNNING, GMPT_G_WAITING,
-                            INTERVAL_STOPPED);
-    wait_begins(intervals, event, g);
-    return result ? result : tell(intervals, INTERVAL_WAITS, g);
-}
-
-static inline int usual_unblock(struct intervals *intervals, const struct gmpt_event *event)
-{
-    struct live *g = usual_g(intervals, event, GMPT_G_WAITING);
-    if (__builtin_expect(!g, 0))
-        return transition_take(intervals, event, GMPT_G_RUNNABLE);
-    wait_ends(intervals, event, g);
-    int result = usual_turn(intervals, g, event->p, GMPT_EVENT_go_unblock, GMPT_G_WAITING, GMPT_G_RUNNABLE,
-                            INTERVAL_WOKEN);
-    wait_forget(g);
-    return result;
-}
+static int stopped_tell(void *intervals, const struct interval *run) { return tell(intervals, INTERVAL_STOPPED, run); }
+static int woken_tell(void *intervals, const struct interval *wait) { return tell(intervals, INTERVAL_WOKEN, wait); }
+static int waits_tell(void *intervals, const struct interval *wait) { return tell(intervals, INTERVAL_WAITS, wait); }
 
 int intervals_add(struct intervals *intervals, const struct gmpt_event *event)
 {
-    int64_t moment_ns = event->time_ns;
-    int result;
-    if (__builtin_expect((uint64_t)moment_ns > TIME_MAX_NS, 0))
-        moment_ns = moment_ns < 0 ? 0 : TIME_MAX_NS;
-    intervals->present.moment_ns = moment_ns;
-    if (moment_ns > intervals->present.end_ns)
-        intervals->present.end_ns = moment_ns;
-    switch (event->type) {
-    case GMPT_EVENT_go_start:
-        result = usual_start(intervals, event);
-        break;
-    case GMPT_EVENT_go_yield:
-        result = usual_yield(intervals, event);
-        break;
-    case GMPT_EVENT_go_block:
-        result = usual_block(intervals, event);
-        break;
-    case GMPT_EVENT_go_unblock:
-        result = usual_unblock(intervals, event);
-        break;
-    default:
+    static const struct turns_hearers listeners = { started_tell, stopped_tell, woken_tell, waits_tell };
+    int result = turns_take(intervals, event, &listeners, intervals);
+    if (result == TURNS_UNUSUAL)
         result = rare_take(intervals, event);
-    }
-    return __builtin_expect(!result && intervals->hearers[INTERVAL_BEGUN], 0) ? entered_tell(intervals) : result;
+    return result || !intervals->hearers[INTERVAL_BEGUN] ? result : entered_tell(intervals);
 }
 
 /* ---- The end ----------------------------------------------------------------------------------------------------- */
@@ -664,8 +456,7 @@ int intervals_finish(struct intervals *intervals, int64_t end_ns)
     qsort(list, count, sizeof list[0], live_compare);
     int result = 0;
     for (size_t i = 0; i < count && !result; i++)
-        result = now_close(intervals, list[i], list[i]->now.state, intervals->present.end_ns, INTERVAL_TRACE_END, -1,
-                           INTERVAL_CLOSED);
+        result = now_close(intervals, list[i], intervals->present.end_ns, INTERVAL_TRACE_END, -1);
     free(list);
     return result;
 }
@@ -690,7 +481,7 @@ const struct interval_g *intervals_running(const struct intervals *intervals, in
 
 const struct interval *intervals_on(const struct intervals *intervals, int32_t p)
 {
-    const struct current *current = p >= 0 && p < PS_MAX ? &intervals->current[p] : NULL;
+    const struct current *current = p >= 0 && p < TURNS_PS_MAX ? &intervals->current[p] : NULL;
     const struct live *g = current && !current->left ? current->g : NULL;
     bool has = g && g->g.id == current->id && (g->now.state == GMPT_G_RUNNING || g->now.state == GMPT_G_SYSCALL);
     return has && g->now.p == p ? &g->now : NULL;

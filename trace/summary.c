@@ -1,77 +1,21 @@
 /* Listens to the intervals of all Gs (intervals.h), and keeps a record beside each live one: what the sums need, and no
- * more. */
-#include "summary.h"
+ * more. What it does at the usual turns is in summaryturns.h. */
+#include "summaryturns.h"
 
-#include "cpusamples.h"
-#include "histogram.h"
-#include "intervals.h"
-#include "judgements.h"
-#include "machines.h"
 #include "spans.h"
-#include "stackalias.h"
-#include "suspects.h"
-#include "table.h"
 #include "timesum.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define PS_MAX 256
 #define SITES_MAX 65536             /* Gs from further places are counted together under fn 0, stack 0 */
-#define TIME_MAX_NS (INT64_MAX / 2) /* so that no damaged clock can make a difference overflow */
-
-struct site {
-    uint32_t create_stack;
-    uint64_t fn, created, alive;
-    bool main;
-    struct suspect *last_suspect; /* where a G from here waited last: mostly where the next one will */
-    struct histogram scheduling;
-};
-
-/* Of a G that lives. */
-struct resident {
-    struct site *site;
-    struct suspect *suspect; /* the place that counts it now, or NULL */
-    int64_t before_ns;       /* how long it had been in its state before the trace's start */
-    int64_t split_ns;        /* what labels have split off from the interval that goes on */
-    uint32_t create_stack;
-};
-
-struct summary {
-    const struct gmpt_trace *trace;
-    struct summary_options options;
-    bool reason_suspect[GMPT_WAIT_REASONS];
-    bool spins[PS_MAX]; /* an M looks for work on this P, for all that is known */
-    struct intervals *intervals;
-    struct interval_listener listener;
-    size_t room; /* where a G's struct resident is */
-    struct table sites;
-    struct suspects suspects;
-    struct judgements judgements;
-    struct spans *spans;
-    struct cpusamples samples;
-    struct machines *machines;
-    struct site *last_site;
-    struct stackalias alias;
-    int64_t end_ns;      /* valid when finished */
-    uint32_t limit;      /* GOMAXPROCS; 0 = what the head says, not looked up yet */
-    int64_t limit_ns;    /* up to when p_room_ns is summed up */
-    int64_t main_end_ns; /* valid when main_ended */
-    bool main_ended, exited;
-    uint64_t events[GMPT_EVENT_CODES]; /* of each kind, that are about a G */
-    struct summary_totals totals;
-    struct summary_site *site_list;
-    struct summary_group *group_list;
-    size_t site_count, group_count, group_room;
-    struct table groups; /* points into group_list, while that is gathered */
-};
 
 static int g_born(void *summary_arg, const struct interval *first);
 static int interval_closed(void *summary_arg, const struct interval *interval);
 static int turn_started(void *summary_arg, const struct interval *late);
 static int turn_woken(void *summary_arg, const struct interval *wait);
-static int wait_note(void *summary_arg, const struct interval *wait);
+static int wait_begun(void *summary_arg, const struct interval *wait);
 
 struct summary *summary_open(const struct gmpt_trace *trace, const struct summary_options *options)
 {
@@ -90,7 +34,7 @@ struct summary *summary_open(const struct gmpt_trace *trace, const struct summar
         .started = turn_started,
         .stopped = interval_unheard,
         .woken = turn_woken,
-        .waits = wait_note,
+        .waits = wait_begun,
         .born = g_born,
         .arg = summary,
     };
@@ -128,12 +72,6 @@ void summary_close(struct summary *summary)
     free(summary->site_list);
     free(summary->group_list);
     free(summary);
-}
-
-/* The stack by which places are told apart. */
-static uint32_t stack_canonical(struct summary *summary, uint64_t field)
-{
-    return stackalias_of(&summary->alias, (uint32_t)field);
 }
 
 /* ---- Sites ------------------------------------------------------------------------------------------------------- */
@@ -229,7 +167,7 @@ static int groups_room(struct summary *summary)
 /* A G that lives to the end, with what it does then and for how long it has. */
 static int group_add(struct summary *summary, const struct interval *interval, uint32_t create_stack, int64_t age_ns)
 {
-    struct summary_group group = group_of(interval, create_stack, stack_canonical(summary, interval->stack));
+    struct summary_group group = group_of(interval, create_stack, summary_stack(summary, interval->stack));
     uint64_t hash = group_hash(&group);
     struct summary_group *known = table_find(&summary->groups, hash, group_equal, &group);
     if (!known) {
@@ -260,18 +198,13 @@ static int group_add(struct summary *summary, const struct interval *interval, u
 
 /* ---- Intervals --------------------------------------------------------------------------------------------------- */
 
-static struct resident *resident_of(const struct summary *summary, const struct interval_g *g)
-{
-    return interval_room(g, summary->room);
-}
-
 static int g_born(void *summary_arg, const struct interval *first)
 {
     struct summary *summary = summary_arg;
     const struct interval_g *g = first->g;
     struct summary_totals *totals = &summary->totals;
-    struct resident *resident = resident_of(summary, g);
-    resident->create_stack = stack_canonical(summary, g->create_stack);
+    struct resident *resident = summary_resident(summary, g);
+    resident->create_stack = summary_stack(summary, g->create_stack);
     resident->site = site_get(summary, (struct site_key){ g->fn, resident->create_stack });
     if (!resident->site)
         return -ENOMEM;
@@ -299,43 +232,18 @@ static void g_ended(struct summary *summary, const struct interval *interval, st
     resident->site->alive--;
 }
 
-/* The G waits; which place counts it for that. */
-static int wait_note(void *summary_arg, const struct interval *wait)
+struct suspect *summary_suspect(struct summary *summary, const struct resident *resident, const struct interval *wait,
+                                uint32_t wait_stack)
 {
-    struct summary *summary = summary_arg;
-    const struct interval_g *g = wait->g;
-    if (!summary->reason_suspect[wait->reason] || wait->bounded || g->main)
-        return 0;
-    struct resident *resident = resident_of(summary, g);
-    if (resident->suspect)
-        return 0;
-    uint32_t wait_stack = stack_canonical(summary, wait->stack);
-    struct suspect *suspect = resident->site->last_suspect;
-    if (!suspect || suspect->key.wait_stack != wait_stack || suspect->key.reason != wait->reason ||
-        suspect->key.fn != g->fn || suspect->key.create_stack != resident->create_stack) {
-        struct suspect_key key = { g->fn, resident->create_stack, wait_stack, wait->reason };
-        suspect = suspects_get(&summary->suspects, &key);
-        if (!suspect)
-            return -ENOMEM;
-        resident->site->last_suspect = suspect;
-    }
-    resident->suspect = suspect;
-    suspect_enter(suspect, wait->begin_ns);
-    return 0;
-}
-
-static inline void wait_over(struct resident *resident, int64_t end_ns)
-{
-    if (resident->suspect)
-        suspect_leave(resident->suspect, end_ns);
-    resident->suspect = NULL;
+    struct suspect_key key = { wait->g->fn, resident->create_stack, wait_stack, wait->reason };
+    return resident->site->last_suspect = suspects_get(&summary->suspects, &key);
 }
 
 static int interval_closed(void *summary_arg, const struct interval *interval)
 {
     struct summary *summary = summary_arg;
     int64_t spent_ns = interval->end_ns - interval->begin_ns;
-    struct resident *resident = resident_of(summary, interval->g);
+    struct resident *resident = summary_resident(summary, interval->g);
     if (interval->continued)
         timesum_add(&spent_ns, resident->split_ns);
     if (interval->ended_by == GMPT_EVENT_go_labels) {
@@ -350,7 +258,7 @@ static int interval_closed(void *summary_arg, const struct interval *interval)
     resident->before_ns = 0;
     if (interval->state == GMPT_G_RUNNABLE && interval->ended_by == GMPT_EVENT_go_start)
         result = histogram_add(&resident->site->scheduling, spent_ns);
-    wait_over(resident, interval->end_ns);
+    summary_wait_over(resident, interval->end_ns);
     if (interval->ended_by == GMPT_EVENT_go_exit)
         g_ended(summary, interval, resident);
     return result;
@@ -360,18 +268,16 @@ static int interval_closed(void *summary_arg, const struct interval *interval)
 
 static int turn_started(void *summary_arg, const struct interval *late)
 {
-    struct summary *summary = summary_arg;
-    return histogram_add(&resident_of(summary, late->g)->site->scheduling, late->end_ns - late->begin_ns);
+    return summary_late(summary_arg, late->g, late->end_ns - late->begin_ns);
 }
 
 static int turn_woken(void *summary_arg, const struct interval *wait)
 {
-    struct summary *summary = summary_arg;
-    struct resident *resident = resident_of(summary, wait->g);
-    resident->before_ns = 0;
-    wait_over(resident, wait->end_ns);
+    summary_woken(summary_arg, wait);
     return 0;
 }
+
+static int wait_begun(void *summary_arg, const struct interval *wait) { return summary_waits(summary_arg, wait); }
 
 /* ---- Events ------------------------------------------------------------------------------------------------------ */
 
@@ -381,13 +287,13 @@ static int add_waited(struct summary *summary, const struct gmpt_event *event)
     const struct interval *wait = intervals_now(summary->intervals, event->g);
     if (!wait || (wait->state != GMPT_G_WAITING && wait->state != GMPT_G_SYSCALL))
         return 0;
-    struct resident *resident = resident_of(summary, wait->g);
+    struct resident *resident = summary_resident(summary, wait->g);
     int64_t now_ns = intervals_present(summary->intervals)->moment_ns;
     uint64_t waited_ns = event->go_waited.waited_ns, within_ns = (uint64_t)(now_ns - wait->begin_ns);
     if (wait->begin_ns == 0 && waited_ns > within_ns)
-        resident->before_ns = waited_ns - within_ns < TIME_MAX_NS / 2 ? (int64_t)(waited_ns - within_ns)
-                                                                      : TIME_MAX_NS / 2;
-    return wait->state == GMPT_G_WAITING ? wait_note(summary, wait) : 0;
+        resident->before_ns = waited_ns - within_ns < TURNS_TIME_MAX_NS / 2 ? (int64_t)(waited_ns - within_ns)
+                                                                      : TURNS_TIME_MAX_NS / 2;
+    return wait->state == GMPT_G_WAITING ? summary_waits(summary, wait) : 0;
 }
 
 /* Sums up what the Ps could have run until then. */
@@ -407,12 +313,10 @@ static void limit_until(struct summary *summary, int64_t until_ns)
         totals->p_count = summary->limit;
 }
 
-static int add_start(struct summary *summary, const struct gmpt_event *event)
+int summary_spun(struct summary *summary, const struct gmpt_event *start)
 {
-    if (event->p < 0 || event->p >= PS_MAX || !summary->spins[event->p])
-        return 0;
-    summary->spins[event->p] = false;
-    return machines_add(summary->machines, event);
+    summary->spins[start->p] = false;
+    return machines_add(summary->machines, start);
 }
 
 /* What is told of Ps, Ms and the program's own doings; of Gs, their states are told by intervals. */
@@ -437,7 +341,7 @@ static __attribute__((noinline)) int add_rare(struct summary *summary, const str
         summary->limit = (uint32_t)event->proc_limit.count;
         return 0;
     case GMPT_EVENT_m_spin:
-        if (event->p >= 0 && event->p < PS_MAX)
+        if (event->p >= 0 && event->p < TURNS_PS_MAX)
             summary->spins[event->p] = true;
         return machines_add(summary->machines, event);
     case GMPT_EVENT_lost:
@@ -476,13 +380,13 @@ int summary_add(struct summary *summary, const struct gmpt_event *event)
     summary->events[event->type] += event->g != 0;
     switch (event->type) {
     case GMPT_EVENT_go_start:
-        return add_start(summary, event);
+        return summary_start(summary, event);
     case GMPT_EVENT_go_yield:
     case GMPT_EVENT_go_block:
         return 0;
     case GMPT_EVENT_go_unblock:
-        summary->totals.wakers[event->go_unblock.by < GMPT_WAKERS ? event->go_unblock.by : GMPT_WAKER_UNKNOWN] +=
-            event->g != 0;
+        if (event->g)
+            summary_unblock(summary, event);
         return 0;
     default:
         return add_rare(summary, event);
