@@ -88,7 +88,7 @@ static inline void chain_follow(struct analysis *analysis, const struct piece *p
 {
     enum gmpt_g_state state = piece->interval->state;
     if (state == GMPT_G_RUNNABLE)
-        chains_late(&analysis->chains, piece);
+        chains_late(&analysis->chains, piece->g, piece->begin_ns, piece->end_ns);
     else if (state == GMPT_G_WAITING)
         wait_follow(analysis, piece);
     else if (state == INTERVAL_LOST)
@@ -97,7 +97,7 @@ static inline void chain_follow(struct analysis *analysis, const struct piece *p
 
 /* ---- Of those that were chosen ----------------------------------------------------------------------------------- */
 
-static inline int wait_over(struct analysis *analysis, const struct piece *piece)
+static inline __attribute__((always_inline)) int wait_over(struct analysis *analysis, const struct piece *piece)
 {
     int result = waits_add(&analysis->waits, piece);
     if (!result)
@@ -111,7 +111,7 @@ static inline int piece_over(struct analysis *analysis, const struct piece *piec
 {
     switch (piece->interval->state) {
     case GMPT_G_RUNNING:
-        processors_ran(&analysis->processors, piece);
+        processors_ran(&analysis->processors, piece->interval->p, piece->lasted_ns);
         return runs_add(&analysis->runs, piece);
     case GMPT_G_PREEMPTED:
         return runs_add(&analysis->runs, piece);
@@ -212,37 +212,41 @@ static inline void turn_spend(struct analysis *analysis, enum gmpt_g_state state
         overtime_spend(analysis->overtime, state, whole->begin_ns, whole->end_ns);
 }
 
-static int turn_started(void *analysis_arg, const struct interval *late)
+static inline __attribute__((always_inline)) int late_take(struct analysis *analysis, const struct interval *late,
+                                                           int64_t late_ns)
 {
-    struct analysis *analysis = analysis_arg;
     struct distribution *pair = lateness_usual(&analysis->lateness, late);
-    struct piece piece = piece_of(analysis, late);
     if (__builtin_expect(!pair, 0))
         return interval_closed(analysis, late);
-    chains_late(&analysis->chains, &piece);
+    chains_late(&analysis->chains, late->g, late->begin_ns, late->end_ns);
     turn_spend(analysis, GMPT_G_RUNNABLE, late);
-    return distribution_add(pair, piece.lasted_ns, piece.end_ns, late->g->id, 0);
+    return distribution_add(pair, late_ns, late->end_ns, late->g->id, 0);
 }
 
-static int turn_stopped(void *analysis_arg, const struct interval *run)
+static inline __attribute__((always_inline)) int run_take(struct analysis *analysis, const struct interval *run)
 {
-    struct analysis *analysis = analysis_arg;
-    struct piece piece = piece_of(analysis, run);
     if (!runs_add_usual(&analysis->runs, run))
         return interval_closed(analysis, run);
     turn_spend(analysis, GMPT_G_RUNNING, run);
-    processors_ran(&analysis->processors, &piece);
+    processors_ran(&analysis->processors, run->p, run->end_ns - run->begin_ns);
     return 0;
 }
 
-static int turn_woken(void *analysis_arg, const struct interval *wait)
+static inline __attribute__((always_inline)) int wait_take(struct analysis *analysis, const struct interval *wait)
 {
-    struct analysis *analysis = analysis_arg;
     struct piece piece = piece_of(analysis, wait);
     wait_follow(analysis, &piece);
     turn_spend(analysis, GMPT_G_WAITING, wait);
     return wait_over(analysis, &piece);
 }
+
+static int turn_started(void *analysis, const struct interval *late)
+{
+    return late_take(analysis, late, late->end_ns - late->begin_ns);
+}
+
+static int turn_stopped(void *analysis, const struct interval *run) { return run_take(analysis, run); }
+static int turn_woken(void *analysis, const struct interval *wait) { return wait_take(analysis, wait); }
 
 /* ---- Events ------------------------------------------------------------------------------------------------------ */
 
@@ -279,33 +283,34 @@ struct passing {
     const struct gmpt_event *event;
 };
 
-static inline int pass_started(void *passing_arg, const struct interval *late)
+static inline __attribute__((always_inline)) int pass_started(void *passing_arg, const struct interval *late)
 {
     const struct passing *passing = passing_arg;
     struct summary *summary = passing->summary;
+    int64_t late_ns = late->end_ns - late->begin_ns;
     summary->events[GMPT_EVENT_go_start]++;
-    if (summary_start(summary, passing->event) || summary_late(summary, late->g, late->end_ns - late->begin_ns))
+    if (summary_start(summary, passing->event) || summary_late(summary, late->g, late_ns))
         return -ENOMEM;
-    return turn_started(passing->analysis, late);
+    return late_take(passing->analysis, late, late_ns);
 }
 
-static inline int pass_stopped(void *passing_arg, const struct interval *run)
+static inline __attribute__((always_inline)) int pass_stopped(void *passing_arg, const struct interval *run)
 {
     const struct passing *passing = passing_arg;
     passing->summary->events[run->ended_by]++;
-    return turn_stopped(passing->analysis, run);
+    return run_take(passing->analysis, run);
 }
 
-static inline int pass_woken(void *passing_arg, const struct interval *wait)
+static inline __attribute__((always_inline)) int pass_woken(void *passing_arg, const struct interval *wait)
 {
     const struct passing *passing = passing_arg;
     passing->summary->events[GMPT_EVENT_go_unblock]++;
     summary_unblock(passing->summary, passing->event);
     summary_woken(passing->summary, wait);
-    return turn_woken(passing->analysis, wait);
+    return wait_take(passing->analysis, wait);
 }
 
-static inline int pass_waits(void *passing_arg, const struct interval *wait)
+static inline __attribute__((always_inline)) int pass_waits(void *passing_arg, const struct interval *wait)
 {
     const struct passing *passing = passing_arg;
     return summary_waits(passing->summary, wait);
@@ -320,12 +325,14 @@ static int pass_unusual(struct analysis *analysis, struct summary *summary, cons
 int analysis_pass(struct analysis *analysis, struct summary *summary, const struct gmpt_event *events, int count)
 {
     static const struct turns_hearers hearers = { pass_started, pass_stopped, pass_woken, pass_waits };
+    struct passing passing = { summary, analysis, events };
+    const struct gmpt_event *end = events + count;
     int result = 0;
-    for (int i = 0; i < count && !result; i++) {
-        struct passing passing = { summary, analysis, &events[i] };
-        result = analysis->picky ? TURNS_UNUSUAL : turns_take(analysis->intervals, &events[i], &hearers, &passing);
-        if (result == TURNS_UNUSUAL)
-            result = pass_unusual(analysis, summary, &events[i]);
+    for (; passing.event < end && !result; passing.event++) {
+        if (!analysis->picky)
+            result = turns_take(analysis->intervals, passing.event, &hearers, &passing);
+        if (analysis->picky || result == TURNS_UNUSUAL)
+            result = pass_unusual(analysis, summary, passing.event);
         else
             processors_look(&analysis->processors);
     }

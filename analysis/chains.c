@@ -22,9 +22,9 @@ static void chain_extend(struct linked *linked, int64_t time_ns)
     int64_t ns = time_ns - linked->since_ns;
     if (ns <= 0)
         return;
-    timesum_add(&chain->length_ns, ns);
+    timesum_grow(&chain->length_ns, ns);
     timesum_add(&chain->ran_ns, ns - linked->late_ns);
-    timesum_add(&chain->last[(chain->hops - 1) % CHAIN_HOPS].ns, ns);
+    timesum_grow(&chain->last[(chain->hops - 1) % CHAIN_HOPS].ns, ns);
     linked->since_ns = time_ns;
     linked->late_ns = 0;
 }

@@ -57,12 +57,12 @@ static inline struct linked *chains_of(const struct chains *chains, const struct
 }
 
 /* A G could run and did not. That it runs, or is in a call, need not be told: it is what is left. */
-static inline void chains_late(struct chains *chains, const struct piece *piece)
+static inline void chains_late(struct chains *chains, const struct interval_g *g, int64_t begin_ns, int64_t end_ns)
 {
-    struct linked *linked = chains_of(chains, piece->g);
-    int64_t from_ns = piece->begin_ns > linked->since_ns ? piece->begin_ns : linked->since_ns;
-    if (piece->end_ns > from_ns)
-        timesum_add(&linked->late_ns, piece->end_ns - from_ns);
+    struct linked *linked = chains_of(chains, g);
+    int64_t from_ns = begin_ns > linked->since_ns ? begin_ns : linked->since_ns;
+    if (end_ns > from_ns)
+        timesum_grow(&linked->late_ns, end_ns - from_ns);
 }
 
 /* A G did nothing that belongs to a chain. */

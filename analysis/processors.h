@@ -55,16 +55,15 @@ static inline void processors_look(struct processors *processors)
         processors_watch(processors);
 }
 
-/* A G ran on a P. */
-static inline void processors_ran(struct processors *processors, const struct piece *piece)
+/* A G ran on a P; -1 = it is not known on which. */
+static inline void processors_ran(struct processors *processors, int32_t p, int64_t ran_ns)
 {
-    uint32_t p = (uint32_t)piece->interval->p;
-    if (p >= PROCESSORS_MAX)
+    if (p < 0 || p >= PROCESSORS_MAX)
         return;
-    timesum_add(&processors->ps[p].busy_ns, piece->lasted_ns);
+    timesum_grow(&processors->ps[p].busy_ns, ran_ns);
     processors->ps[p].runs++;
-    if (p >= processors->top)
-        processors->top = p + 1;
+    if ((uint32_t)p >= processors->top)
+        processors->top = (uint32_t)p + 1;
 }
 
 void processors_finish(struct processors *processors, int64_t end_ns, struct findings *findings);

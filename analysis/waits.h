@@ -40,7 +40,7 @@ struct distribution *waits_site(struct waits *waits, struct waits_place *place, 
 int waits_locked(struct waits *waits, const struct piece *piece);
 
 /* A wait that is over. Returns 0 or -ENOMEM. */
-static inline int waits_add(struct waits *waits, const struct piece *piece)
+static inline __attribute__((always_inline)) int waits_add(struct waits *waits, const struct piece *piece)
 {
     const struct interval *wait = piece->interval;
     struct waits_place *place = &waits->recent[wait->stack % WAITS_RECENT];

@@ -202,8 +202,7 @@ static int trace_read(struct analyze *analyze, const struct analyze_options *opt
     int result, failed = 0;
     reading_begin(&reading, load->trace);
     while (!failed && (result = trace_next_batch(load->trace, events, BATCH_EVENTS)) > 0) {
-        for (int i = 0; i < result; i++)
-            place_code_event(load->places, &events[i]); /* before the sections ask which stacks mean the same */
+        place_code_event(load->places, &events[0]); /* before the sections ask which stacks mean the same */
         failed = analysis_pass(analyze->analysis, load->summary, events, result);
         reading_show(&reading, events[result - 1].time_ns);
     }

@@ -412,7 +412,8 @@ static bool fields_refill(struct column_reader *reader, unsigned code)
         unsigned count = field_unpack(&column[i], out + i, fields, wanted);
         least = count < least ? count : least;
     }
-    reader->batch[code] = (struct column_batch){ out, (uint16_t)fields, (uint16_t)least, (uint16_t)least };
+    unsigned stride = fields ? fields : 1;
+    reader->batch[code] = (struct column_batch){ out, out + (size_t)least * stride, stride, least };
     return least > 0;
 }
 
@@ -424,12 +425,11 @@ bool column_reader_next(struct column_reader *reader, unsigned *code, uint64_t *
         return false;
     *delta = *reader->delta++;
     struct column_batch *batch = &reader->batch[kind];
-    *known = batch->left > 0 || fields_refill(reader, kind);
+    *known = batch->fields != batch->end || fields_refill(reader, kind);
     if (!*known)
         return reader->kind[kind] == COLUMN_KIND_UNKNOWN;
     *fields = batch->fields;
-    batch->fields += batch->field_count;
-    batch->left--;
+    batch->fields += batch->stride;
     return true;
 }
 
@@ -437,6 +437,11 @@ bool column_reader_next(struct column_reader *reader, unsigned *code, uint64_t *
 static bool column_finished(const struct column *column, size_t read)
 {
     return column->at == column->end && column->stored <= read;
+}
+
+static size_t batch_read(const struct column_batch *batch)
+{
+    return batch->count ? batch->count - (size_t)(batch->end - batch->fields) / batch->stride : 0;
 }
 
 bool column_reader_finished(const struct column_reader *reader)
@@ -447,7 +452,7 @@ bool column_reader_finished(const struct column_reader *reader)
     for (unsigned code = 0; code < GMPT_EVENT_CODES; code++) {
         const struct column_batch *batch = &reader->batch[code];
         for (int i = 0; reader->kind[code] == COLUMN_KIND_KNOWN && i < event_field_counts[code]; i++)
-            if (!column_finished(&reader->field[first_column[code] + i], (size_t)batch->count - batch->left))
+            if (!column_finished(&reader->field[first_column[code] + i], batch_read(batch)))
                 return false;
     }
     return true;

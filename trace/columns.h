@@ -102,10 +102,11 @@ enum column_kind {
 
 #define COLUMN_BATCH 64 /* values unpacked at a time: a loop over one column is quicker than one over a record */
 
-/* Of a kind's records whose fields have been unpacked: the next one's, which lie together, and how many are left. */
+/* Of a kind's records whose fields have been unpacked: where the next one's are, which lie together, and where all end.
+ * A kind without fields has one that is not set. */
 struct column_batch {
-    const uint64_t *fields;
-    uint16_t field_count, left, count;
+    const uint64_t *fields, *end;
+    uint32_t stride, count;
 };
 
 /* Reads records in order. */
@@ -118,7 +119,7 @@ struct column_reader {
     struct column field[COLUMN_COUNT]; /* valid for the kinds that are known */
     uint64_t deltas[COLUMN_BATCH];
     /* COLUMN_BATCH records of each kind; behind the last so much that GMPT_EVENT_FIELDS_MAX can be read from any on */
-    uint64_t fields[COLUMN_COUNT * COLUMN_BATCH + GMPT_EVENT_FIELDS_MAX];
+    uint64_t fields[(COLUMN_COUNT + 1) * COLUMN_BATCH + GMPT_EVENT_FIELDS_MAX];
 };
 
 /* Before the first record of columns that have been parsed. */
@@ -133,21 +134,20 @@ bool column_reader_finished(const struct column_reader *reader);
 bool column_reader_next(struct column_reader *reader, unsigned *code, uint64_t *delta, const uint64_t **fields,
                         bool *known);
 
-/* The same for a record that has been unpacked already, as most have. Returns false, and has read nothing, when the next
- * one has not, or when there is none. */
+/* The same for a record that has been unpacked already, as most have. Returns false, and has read nothing, when the
+ * next one has not, or when there is none. */
 static inline bool column_reader_take(struct column_reader *reader, unsigned *code, uint64_t *delta,
                                       const uint64_t **fields)
 {
     if (reader->delta == reader->deltas_end) /* which end before the codes do */
         return false;
     struct column_batch *batch = &reader->batch[*code = *reader->code];
-    if (batch->left == 0)
+    if (batch->fields == batch->end)
         return false;
     reader->code++;
     *delta = *reader->delta++;
     *fields = batch->fields;
-    batch->fields += batch->field_count;
-    batch->left--;
+    batch->fields += batch->stride;
     return true;
 }
 

@@ -38,7 +38,7 @@ static inline int histogram_add(struct histogram *histogram, int64_t value)
         return histogram_add_first(histogram, value, cell / HISTOGRAM_STEPS);
     octave[cell % HISTOGRAM_STEPS]++;
     histogram->count++;
-    timesum_add(&histogram->total, value);
+    timesum_grow(&histogram->total, value);
     if (value > histogram->max)
         histogram->max = value;
     return 0;

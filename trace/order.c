@@ -652,17 +652,34 @@ static int order_step(struct order *order, struct gmpt_event *event)
     }
 }
 
+/* Nothing but the head of the first lane decides what comes next. */
+static bool plain_head(const struct order *order)
+{
+    return order->heap.slot[0].ticks < order->plain_ticks;
+}
+
 int order_next(struct order *order, struct gmpt_event *event)
 {
     return order_run(order, event, 1) ? 1 : order_step(order, event);
 }
 
+/* What tells of Ms and Ps, and so changes nothing that is known of Gs. */
+static const bool machine_kind[GMPT_EVENT_CODES] = {
+    [GMPT_EVENT_proc_start] = true, [GMPT_EVENT_proc_stop] = true, [GMPT_EVENT_proc_steal] = true,
+    [GMPT_EVENT_m_create] = true,   [GMPT_EVENT_m_park] = true,    [GMPT_EVENT_m_unpark] = true,
+    [GMPT_EVENT_m_spin] = true,     [GMPT_EVENT_netpoll] = true,   [GMPT_EVENT_timer_fire] = true,
+};
+
 int order_next_batch(struct order *order, struct gmpt_event *events, int room)
 {
-    int count = 0, took;
-    do {
-        took = order_run(order, events + count, room - count);
+    int count = 0;
+    while (count < room) {
+        int took = order_run(order, events + count, room - count);
+        if (!took && plain_head(order) && machine_kind[order->heap.slot[0].lane->code])
+            took = order_step(order, events + count);
+        if (!took)
+            break;
         count += took;
-    } while (took && count < room);
+    }
     return count ? count : order_step(order, events);
 }

@@ -150,7 +150,8 @@ void order_finish(struct order *order, bool excused);
  * be. */
 int order_next(struct order *order, struct gmpt_event *event);
 /* The same for as many as there is room for, or fewer: returns how many. What is known of Gs is then as of the last of
- * them; but until then nothing has changed of that except states and what Gs wait for (orderrun.h). */
+ * them; but until then nothing has changed of that except states and what Gs wait for: an event that tells of anything
+ * else than these, Ms and Ps comes alone. */
 int order_next_batch(struct order *order, struct gmpt_event *events, int room);
 
 /* The earliest time at which the last part of a lane begins: up to there, lanes with more to come have come. */

@@ -2,8 +2,6 @@
 
 #include "lane.h"
 
-#define FIELDS 5 /* that a go_block has, which has the most; they are copied at once */
-
 /* Up to when the first lane's heads come next, whatever they are; 0 = something else has to be looked at. */
 static uint64_t run_end(const struct order *order)
 {
@@ -14,7 +12,7 @@ static uint64_t run_end(const struct order *order)
     return end < order->plain_ticks ? end : order->plain_ticks - 1;
 }
 
-/* The G that a record names, when it is in the state that the record ends, which has the number before the record's;
+/* The G that the record names, when it is in the state that the record ends, which has the number before the record's;
  * NULL else. */
 static inline struct gtable_g *named_g(struct order *order, const uint64_t *field, enum gmpt_g_state from)
 {
@@ -30,53 +28,83 @@ static inline struct gtable_g *current_g(const struct order_lane *lane)
     return runs ? g : NULL;
 }
 
-/* The G does what the event says. NULL, and nothing has changed, when that is not usual. */
-static inline struct gtable_g *g_moves(struct order *order, struct order_lane *lane, struct gmpt_event *event)
+static inline void g_enters(struct order *order, struct gtable_g *g, enum gmpt_g_state state, int64_t now_ns)
 {
-    enum gmpt_g_state to = GMPT_G_RUNNABLE;
-    struct gtable_g *g;
-    switch (event->type) {
-    case GMPT_EVENT_go_start:
-        g = lane->current ? NULL : named_g(order, event->field, GMPT_G_RUNNABLE);
-        to = GMPT_G_RUNNING;
-        break;
-    case GMPT_EVENT_go_unblock:
-        g = named_g(order, event->field, GMPT_G_WAITING);
-        break;
-    case GMPT_EVENT_go_block:
-        g = current_g(lane);
-        to = GMPT_G_WAITING;
-        break;
-    case GMPT_EVENT_go_yield:
-        g = current_g(lane);
-        break;
-    default:
-        return NULL;
-    }
-    if (!g)
-        return NULL;
-    int64_t back_ns = gtable_g_enter(g, g->seq + 1, to, event->time_ns);
+    int64_t back_ns = gtable_g_enter(g, g->seq + 1, state, now_ns);
     if (__builtin_expect(back_ns > order->counts.skew_ns, 0))
         order->counts.skew_ns = back_ns;
-    switch (event->type) {
-    case GMPT_EVENT_go_start:
-        lane->current = g;
-        lane->current_id = g->g.id;
-        lane->current_seq = g->seq;
-        return g;
-    case GMPT_EVENT_go_unblock:
-        event->go_unblock.stack = stackset_index(order->stacks, lane->index, event->go_unblock.stack);
-        return g;
-    case GMPT_EVENT_go_block:
-        event->go_block.stack = stackset_index(order->stacks, lane->index, event->go_block.stack);
-        gtable_g_waits(g, &event->go_block);
-        break;
-    default:
-        break;
-    }
+}
+
+static inline void current_leaves(struct order *order, struct order_lane *lane, struct gtable_g *g,
+                                  enum gmpt_g_state state, int64_t now_ns)
+{
+    g_enters(order, g, state, now_ns);
     lane->current = NULL;
     lane->current_seq = g->seq;
+}
+
+/* Each takes a record of a kind: its G does what it says. They return the G, or NULL when that is not usual: then nothing
+ * has changed. */
+
+static inline struct gtable_g *start_take(struct order *order, struct order_lane *lane, struct gmpt_event *event)
+{
+    struct gtable_g *g = lane->current ? NULL : named_g(order, lane->field, GMPT_G_RUNNABLE);
+    if (!g)
+        return NULL;
+    g_enters(order, g, GMPT_G_RUNNING, event->time_ns);
+    lane->current = g;
+    lane->current_id = g->g.id;
+    lane->current_seq = g->seq;
+    event->go_start.g = lane->field[0];
+    event->go_start.seq = lane->field[1];
     return g;
+}
+
+static inline struct gtable_g *unblock_take(struct order *order, struct order_lane *lane, struct gmpt_event *event)
+{
+    struct gtable_g *g = named_g(order, lane->field, GMPT_G_WAITING);
+    if (!g)
+        return NULL;
+    g_enters(order, g, GMPT_G_RUNNABLE, event->time_ns);
+    memcpy(event->field, lane->field, sizeof event->go_unblock - sizeof event->go_unblock.no_more_fields);
+    event->go_unblock.stack = stackset_index(order->stacks, lane->index, event->go_unblock.stack);
+    return g;
+}
+
+static inline struct gtable_g *block_take(struct order *order, struct order_lane *lane, struct gmpt_event *event)
+{
+    struct gtable_g *g = current_g(lane);
+    if (!g)
+        return NULL;
+    current_leaves(order, lane, g, GMPT_G_WAITING, event->time_ns);
+    memcpy(event->field, lane->field, sizeof event->go_block - sizeof event->go_block.no_more_fields);
+    event->go_block.stack = stackset_index(order->stacks, lane->index, event->go_block.stack);
+    gtable_g_waits(g, &event->go_block);
+    return g;
+}
+
+static inline struct gtable_g *yield_take(struct order *order, struct order_lane *lane, struct gmpt_event *event)
+{
+    struct gtable_g *g = current_g(lane);
+    if (g)
+        current_leaves(order, lane, g, GMPT_G_RUNNABLE, event->time_ns);
+    return g;
+}
+
+static inline struct gtable_g *head_take(struct order *order, struct order_lane *lane, struct gmpt_event *event)
+{
+    switch (lane->code) {
+    case GMPT_EVENT_go_start:
+        return start_take(order, lane, event);
+    case GMPT_EVENT_go_unblock:
+        return unblock_take(order, lane, event);
+    case GMPT_EVENT_go_block:
+        return block_take(order, lane, event);
+    case GMPT_EVENT_go_yield:
+        return yield_take(order, lane, event);
+    default:
+        return NULL;
+    }
 }
 
 int order_run(struct order *order, struct gmpt_event *events, int room)
@@ -89,15 +117,14 @@ int order_run(struct order *order, struct gmpt_event *events, int room)
         return 0;
     while (count < room && ticks <= end_ticks) {
         struct gmpt_event *event = &events[count];
-        event->type = (enum gmpt_event_type)lane->code;
-        event->p = lane->p;
         event->time_ns = clockmap_ns(order->clocks, ticks);
-        memcpy(event->field, lane->field, FIELDS * sizeof event->field[0]);
         if (holders_absent(&order->holders, lane->index, event->time_ns))
             break;
-        struct gtable_g *g = g_moves(order, lane, event);
+        struct gtable_g *g = head_take(order, lane, event);
         if (!g)
             break;
+        event->type = (enum gmpt_event_type)lane->code;
+        event->p = lane->p;
         event->g = g->g.id;
         count++;
         if (column_reader_take(lane->reader, &lane->code, &delta, &lane->field)) {

@@ -31,7 +31,7 @@ void overtime_spend_anywhere(struct overtime *overtime, enum gmpt_g_state state,
 static inline void overtime_spend(struct overtime *overtime, enum gmpt_g_state state, int64_t begin_ns, int64_t end_ns)
 {
     if (begin_ns >= overtime->near_ns && end_ns < overtime->near_end_ns)
-        timesum_add(&overtime->part_ns[(size_t)state * (overtime->columns + 1) + overtime->near], end_ns - begin_ns);
+        timesum_grow(&overtime->part_ns[(size_t)state * (overtime->columns + 1) + overtime->near], end_ns - begin_ns);
     else
         overtime_spend_anywhere(overtime, state, begin_ns, end_ns);
 }

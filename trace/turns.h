@@ -97,22 +97,22 @@ static inline void now_end(struct intervals *intervals, struct live *g, enum gmp
     g->now.end_ns = end_ns;
     g->now.ended_by = ended_by;
     g->now.end_p = end_p;
-    timesum_add(&intervals->state_ns[state], spent_ns);
+    timesum_grow(&intervals->state_ns[state], spent_ns);
     if (state == GMPT_G_RUNNING)
-        timesum_add(&g->g.ran_ns, spent_ns);
+        timesum_grow(&g->g.ran_ns, spent_ns);
     else if (state == GMPT_G_WAITING)
-        timesum_add(&intervals->wait_ns[g->now.reason], spent_ns);
+        timesum_grow(&intervals->wait_ns[g->now.reason], spent_ns);
 }
 
 static inline void now_begin(struct intervals *intervals, struct live *g, enum gmpt_g_state from,
                              enum gmpt_g_state state, int64_t begin_ns, enum gmpt_event_type by, int32_t p)
 {
+    intervals->present.counts[from]--; /* not beside the next: loads of both at once would wait for stores of one */
     g->now.begin_ns = begin_ns;
+    intervals->present.counts[state]++;
     g->now.state = state;
     g->now.began_by = by;
     g->now.p = p;
-    intervals->present.counts[from]--;
-    intervals->present.counts[state]++;
 }
 
 /* What begins is no wait any more. It stays known where that was, or the call, and who ended it. */
