@@ -99,12 +99,12 @@ static inline void chain_follow(struct analysis *analysis, const struct piece *p
 
 static inline __attribute__((always_inline)) int wait_over(struct analysis *analysis, const struct piece *piece)
 {
-    int result = waits_add(&analysis->waits, piece);
-    if (!result)
-        result = wakeups_waited(&analysis->wakeups, piece);
-    if (waits_lock(piece->interval->reason))
-        convoys_add(&analysis->convoys, piece);
-    return result;
+    if (waits_add(&analysis->waits, piece) || wakeups_waited(&analysis->wakeups, piece))
+        return -ENOMEM;
+    if (!waits_lock(piece->interval->reason))
+        return 0;
+    convoys_add(&analysis->convoys, piece);
+    return waits_locked(&analysis->waits, piece);
 }
 
 static inline int piece_over(struct analysis *analysis, const struct piece *piece)
@@ -316,23 +316,22 @@ static inline __attribute__((always_inline)) int pass_waits(void *passing_arg, c
     return summary_waits(passing->summary, wait);
 }
 
-static int pass_unusual(struct analysis *analysis, struct summary *summary, const struct gmpt_event *event)
+static int pass_unusual(const struct passing *passing)
 {
-    int result = summary_add(summary, event);
-    return result ? result : analysis_add(analysis, event);
+    int result = summary_add(passing->summary, passing->event);
+    return result ? result : analysis_add(passing->analysis, passing->event);
 }
 
 int analysis_pass(struct analysis *analysis, struct summary *summary, const struct gmpt_event *events, int count)
 {
     static const struct turns_hearers hearers = { pass_started, pass_stopped, pass_woken, pass_waits };
     struct passing passing = { summary, analysis, events };
-    const struct gmpt_event *end = events + count;
     int result = 0;
-    for (; passing.event < end && !result; passing.event++) {
-        if (!analysis->picky)
-            result = turns_take(analysis->intervals, passing.event, &hearers, &passing);
-        if (analysis->picky || result == TURNS_UNUSUAL)
-            result = pass_unusual(analysis, summary, passing.event);
+    for (const struct gmpt_event *end = events + count; passing.event < end && !result; passing.event++) {
+        result = analysis->picky ? TURNS_UNUSUAL
+                                 : turns_take(analysis->intervals, passing.event, &hearers, &passing);
+        if (result == TURNS_UNUSUAL)
+            result = pass_unusual(&passing);
         else
             processors_look(&analysis->processors);
     }

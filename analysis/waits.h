@@ -27,7 +27,8 @@ struct waits {
 
 static inline bool waits_lock(enum gmpt_wait_reason reason)
 {
-    return reason == GMPT_WAIT_mutex || reason == GMPT_WAIT_rwmutex_read || reason == GMPT_WAIT_rwmutex_write;
+    const uint64_t locks = 1u << GMPT_WAIT_mutex | 1u << GMPT_WAIT_rwmutex_read | 1u << GMPT_WAIT_rwmutex_write;
+    return locks >> reason & 1;
 }
 
 /* The function of who had the lock, as far as it is known, or let the waiter in; 0 = not known. */
@@ -37,7 +38,6 @@ static inline uint64_t waits_holder(const struct interval *wait)
 }
 
 struct distribution *waits_site(struct waits *waits, struct waits_place *place, const struct piece *piece);
-int waits_locked(struct waits *waits, const struct piece *piece);
 
 /* A wait that is over. Returns 0 or -ENOMEM. */
 static inline __attribute__((always_inline)) int waits_add(struct waits *waits, const struct piece *piece)
@@ -47,10 +47,11 @@ static inline __attribute__((always_inline)) int waits_add(struct waits *waits, 
     struct distribution *site = place->site;
     if (__builtin_expect(wait->stack == 0 || place->stack != wait->stack || place->reason != (uint32_t)wait->reason, 0))
         site = waits_site(waits, place, piece);
-    if (!site || distribution_add(site, piece->lasted_ns, piece->end_ns, piece->g->id, wait->object))
-        return -ENOMEM;
-    return waits_lock(wait->reason) ? waits_locked(waits, piece) : 0;
+    return site ? distribution_add(site, piece->lasted_ns, piece->end_ns, piece->g->id, wait->object) : -ENOMEM;
 }
+
+/* The same, after that, of a wait for a lock. */
+int waits_locked(struct waits *waits, const struct piece *piece);
 
 void waits_clear(struct waits *waits);
 

@@ -421,7 +421,6 @@ static int head_accept(struct order *order, struct order_lane *lane,
     if (__builtin_expect(event_field_counts[event->type] > FEW_FIELDS, 0))
         memcpy(event->field + FEW_FIELDS, lane->field + FEW_FIELDS,
                (GMPT_EVENT_FIELDS_MAX - FEW_FIELDS) * sizeof event->field[0]);
-    order->counts.kept++;
     if (__builtin_expect(lane->idle, 0))
         misfit_check_idle(order, lane);
     if (event->type - GMPT_EVENT_go_labels <= GMPT_EVENT_user_log - GMPT_EVENT_go_labels &&
@@ -559,6 +558,11 @@ static int head_accept(struct order *order, struct order_lane *lane,
     return result;
 }
 
+int order_accept(struct order *order, struct order_lane *lane, struct gmpt_event *event)
+{
+    return head_accept(order, lane, event, false);
+}
+
 /* ---- Giving out ------------------------------------------------------------------------------------------------- */
 
 /* The lane that is blocked at the earliest time, if that is not after force_ticks, and if the others, whose next record
@@ -635,6 +639,7 @@ static int order_step(struct order *order, struct gmpt_event *event)
             continue;
         }
         bool sync = lane->code == ORDER_SYNC;
+        order->counts.kept += !sync;
         result = sync ? lane_sync(order, lane) : head_accept(order, lane, event, forced);
         bool more = lane_advance(order, lane);
         if (out) {
@@ -658,24 +663,23 @@ static bool plain_head(const struct order *order)
     return order->heap.slot[0].ticks < order->plain_ticks;
 }
 
+/* Which is unusual (orderrun.h), but tells nothing of Gs. */
+static bool p_changes_hands(const struct order_lane *lane)
+{
+    return lane->code == GMPT_EVENT_proc_start || lane->code == GMPT_EVENT_proc_stop;
+}
+
 int order_next(struct order *order, struct gmpt_event *event)
 {
     return order_run(order, event, 1) ? 1 : order_step(order, event);
 }
-
-/* What tells of Ms and Ps, and so changes nothing that is known of Gs. */
-static const bool machine_kind[GMPT_EVENT_CODES] = {
-    [GMPT_EVENT_proc_start] = true, [GMPT_EVENT_proc_stop] = true, [GMPT_EVENT_proc_steal] = true,
-    [GMPT_EVENT_m_create] = true,   [GMPT_EVENT_m_park] = true,    [GMPT_EVENT_m_unpark] = true,
-    [GMPT_EVENT_m_spin] = true,     [GMPT_EVENT_netpoll] = true,   [GMPT_EVENT_timer_fire] = true,
-};
 
 int order_next_batch(struct order *order, struct gmpt_event *events, int room)
 {
     int count = 0;
     while (count < room) {
         int took = order_run(order, events + count, room - count);
-        if (!took && plain_head(order) && machine_kind[order->heap.slot[0].lane->code])
+        if (!took && plain_head(order) && p_changes_hands(order->heap.slot[0].lane))
             took = order_step(order, events + count);
         if (!took)
             break;

@@ -16,9 +16,8 @@ struct overtime *overtime_open(int64_t end_ns, unsigned columns)
     overtime->columns = columns;
     overtime->width_ns = end_ns > 0 ? (end_ns - 1) / columns + 1 : 1;
     overtime->end_ns = end_ns;
-    overtime->part_ns = calloc((size_t)GMPT_G_STATES * (columns + 1), sizeof *overtime->part_ns);
-    overtime->whole = calloc((size_t)GMPT_G_STATES * (columns + 1), sizeof *overtime->whole);
-    if (overtime->part_ns && overtime->whole)
+    overtime->near = overtime->column = calloc((size_t)columns + 1, sizeof *overtime->column);
+    if (overtime->column)
         return overtime;
     overtime_close(overtime);
     errno = ENOMEM;
@@ -29,14 +28,13 @@ void overtime_close(struct overtime *overtime)
 {
     if (!overtime)
         return;
-    free(overtime->part_ns);
-    free(overtime->whole);
+    free(overtime->column);
     free(overtime);
 }
 
 void overtime_spend_anywhere(struct overtime *overtime, enum gmpt_g_state state, int64_t begin_ns, int64_t end_ns)
 {
-    size_t base = (size_t)state * (overtime->columns + 1);
+    struct overtime_column *column = overtime->column;
     int64_t width_ns = overtime->width_ns;
     if (begin_ns < 0)
         begin_ns = 0;
@@ -46,20 +44,20 @@ void overtime_spend_anywhere(struct overtime *overtime, enum gmpt_g_state state,
         return;
     int64_t first = begin_ns / width_ns, last = end_ns / width_ns;
     if (last < overtime->columns) {
-        overtime->near = (size_t)last;
+        overtime->near = &column[last];
         overtime->near_ns = last * width_ns;
         overtime->near_end_ns = overtime->near_ns + width_ns;
         if (overtime->near_end_ns > overtime->end_ns)
             overtime->near_end_ns = overtime->end_ns;
     }
     if (first == last) {
-        timesum_add(&overtime->part_ns[base + (size_t)first], end_ns - begin_ns);
+        timesum_add(&column[first].part_ns[state], end_ns - begin_ns);
         return;
     }
-    timesum_add(&overtime->part_ns[base + (size_t)first], (first + 1) * width_ns - begin_ns);
-    timesum_add(&overtime->part_ns[base + (size_t)last], end_ns - last * width_ns);
-    overtime->whole[base + (size_t)first + 1]++;
-    overtime->whole[base + (size_t)last]--;
+    timesum_add(&column[first].part_ns[state], (first + 1) * width_ns - begin_ns);
+    timesum_add(&column[last].part_ns[state], end_ns - last * width_ns);
+    column[first + 1].whole[state]++;
+    column[last].whole[state]--;
 }
 
 void overtime_add(struct overtime *overtime, const struct interval *interval)
@@ -72,13 +70,12 @@ int64_t overtime_ns(const struct overtime *overtime, enum gmpt_g_state state, un
 {
     if ((unsigned)state >= GMPT_G_STATES || column >= overtime->columns)
         return 0;
-    size_t base = (size_t)state * (overtime->columns + 1);
     int64_t covering = 0, ns;
     for (unsigned i = 0; i <= column; i++)
-        covering += overtime->whole[base + i];
+        covering += overtime->column[i].whole[state];
     if (__builtin_mul_overflow(covering, overtime->width_ns, &ns))
         return INT64_MAX;
-    timesum_add(&ns, overtime->part_ns[base + column]);
+    timesum_add(&ns, overtime->column[column].part_ns[state]);
     return ns;
 }
 

@@ -11,13 +11,17 @@
 
 /* Parts of a column are added to it; of whole columns only the first and the one past the last are noted, so that the
  * sum up to a column is how many cover it. */
+struct overtime_column {
+    int64_t part_ns[GMPT_G_STATES], whole[GMPT_G_STATES];
+};
+
 struct overtime {
     unsigned columns;
     int64_t width_ns, end_ns;
-    size_t near;                /* a column that had something lately, */
-    int64_t near_ns;            /* where it begins, */
-    int64_t near_end_ns;        /* and where it is over, or all is */
-    int64_t *part_ns, *whole;   /* by state * (columns + 1) + column */
+    struct overtime_column *near; /* one that had something lately, */
+    int64_t near_ns;              /* where it begins, */
+    int64_t near_end_ns;          /* and where it is over, or all is */
+    struct overtime_column *column; /* columns of them, and one more */
 };
 
 /* NULL with errno ENOMEM or EINVAL. What lies after the end is left out. */
@@ -31,7 +35,7 @@ void overtime_spend_anywhere(struct overtime *overtime, enum gmpt_g_state state,
 static inline void overtime_spend(struct overtime *overtime, enum gmpt_g_state state, int64_t begin_ns, int64_t end_ns)
 {
     if (begin_ns >= overtime->near_ns && end_ns < overtime->near_end_ns)
-        timesum_grow(&overtime->part_ns[(size_t)state * (overtime->columns + 1) + overtime->near], end_ns - begin_ns);
+        timesum_grow(&overtime->near->part_ns[state], end_ns - begin_ns);
     else
         overtime_spend_anywhere(overtime, state, begin_ns, end_ns);
 }

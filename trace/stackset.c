@@ -153,3 +153,17 @@ void stackset_clear(struct stackset *set)
     table_clear(&set->table);
     memset(set, 0, sizeof *set);
 }
+
+uint32_t stackset_index_anywhere(const struct stackset *set, uint32_t ring, uint64_t ordinal)
+{
+    if (ordinal >> 32) {
+        if ((ordinal >> 32) > SECTION_RINGS_MAX)
+            return 0;
+        ring = (uint32_t)(ordinal >> 32) - 1;
+        ordinal = (uint32_t)ordinal;
+    }
+    for (const struct stackset_run *run = set->runs[ring]; run; run = run->older)
+        if (ordinal >= run->first && ordinal - run->first < run->count)
+            return run->index[ordinal - run->first];
+    return 0;
+}

@@ -45,19 +45,18 @@ int stackset_add(struct stackset *set, uint32_t ring, uint32_t ordinal, const ui
 int stackset_intern(struct stackset *set, const uint64_t *pc, uint32_t count, uint32_t *index);
 struct gmpt_stack stackset_get(const struct stackset *set, uint32_t index);
 
-/* The index of a ring's stack, or of another ring's (see events.def), or 0 when it is not known. */
+uint32_t stackset_index_anywhere(const struct stackset *set, uint32_t ring, uint64_t ordinal);
+
+/* The index of a ring's stack, or of another ring's (see events.def), or 0 when it is not known. Mostly it is in the
+ * ring's newest run, whose ordinals have 32 bits, so that none of another ring's lies between them. */
 static inline uint32_t stackset_index(const struct stackset *set, uint32_t ring, uint64_t ordinal)
 {
-    if (__builtin_expect(ordinal >> 32 != 0, 0)) {
-        if ((ordinal >> 32) > SECTION_RINGS_MAX)
-            return 0;
-        ring = (uint32_t)(ordinal >> 32) - 1;
-        ordinal = (uint32_t)ordinal;
-    }
-    for (const struct stackset_run *run = set->runs[ring]; run; run = run->older)
-        if (ordinal >= run->first && ordinal - run->first < run->count)
-            return run->index[ordinal - run->first];
-    return 0;
+    const struct stackset_run *run = set->runs[ring];
+    if (ordinal == 0)
+        return 0;
+    if (run && ordinal - run->first < run->count)
+        return run->index[ordinal - run->first];
+    return stackset_index_anywhere(set, ring, ordinal);
 }
 
 #endif
