@@ -19,4 +19,14 @@ void lane_part_drop(struct order *order, struct order_lane *lane);
 /* Makes the next record the head. Returns false when the lane has none. */
 bool lane_advance(struct order *order, struct order_lane *lane);
 
+/* The same; mostly that record has been unpacked. */
+static inline bool lane_next(struct order *order, struct order_lane *lane)
+{
+    uint64_t delta;
+    if (!column_reader_take(lane->reader, &lane->code, &delta, &lane->field))
+        return lane_advance(order, lane);
+    lane->ticks += delta;
+    return true;
+}
+
 #endif

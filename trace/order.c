@@ -517,7 +517,6 @@ static int head_accept(struct order *order, struct order_lane *lane,
         if (g && g->g.state == GMPT_G_DEAD) {
             misfit_check_exit(order, lane, g);
             order->dead = g;
-            order->plain_ticks = 0;
         }
         break;
     case GMPT_EVENT_syscall_begin:
@@ -618,30 +617,31 @@ static struct order_lane *lane_choose(struct order *order, bool *out, bool *forc
 
 static void plain_set(struct order *order)
 {
-    bool plain = order->blocked_count == 0 && order->heap.count > 0 && !order->dead;
+    bool plain = order->blocked_count == 0 && order->heap.count > 0;
     order->plain_ticks = plain ? order->hold_ticks : 0;
 }
 
+/* Nothing but the head of the first lane decides what comes next. */
+static bool head_plain(const struct order *order) { return order->heap.slot[0].ticks < order->plain_ticks; }
+
 static int order_step(struct order *order, struct gmpt_event *event)
 {
-    bool out, forced;
-    int result;
-    if (order->dead) {
-        gtable_remove(&order->gs, order->dead);
-        order->dead = NULL;
-    }
     for (;;) {
-        struct order_lane *lane = lane_choose(order, &out, &forced);
+        struct order_lane *lane = order->heap.slot[0].lane;
+        bool out = false, forced = false;
+        if (!head_plain(order) || !head_enabled(order, lane))
+            lane = lane_choose(order, &out, &forced);
         if (!lane) {
             order->plain_ticks = 0;
-            if ((result = order->more(order->more_arg)) <= 0)
+            int result = order->more(order->more_arg);
+            if (result <= 0)
                 return result;
             continue;
         }
         bool sync = lane->code == ORDER_SYNC;
         order->counts.kept += !sync;
-        result = sync ? lane_sync(order, lane) : head_accept(order, lane, event, forced);
-        bool more = lane_advance(order, lane);
+        int result = sync ? lane_sync(order, lane) : head_accept(order, lane, event, forced);
+        bool more = lane_next(order, lane);
         if (out) {
             if (more)
                 laneheap_push(&order->heap, lane, lane->ticks);
@@ -657,33 +657,37 @@ static int order_step(struct order *order, struct gmpt_event *event)
     }
 }
 
-/* Nothing but the head of the first lane decides what comes next. */
-static bool plain_head(const struct order *order)
+/* What ended with the last record given out is not known any more. */
+static void dead_forget(struct order *order)
 {
-    return order->heap.slot[0].ticks < order->plain_ticks;
+    if (order->dead)
+        gtable_remove(&order->gs, order->dead);
+    order->dead = NULL;
 }
 
-/* Which is unusual (orderrun.h), but tells nothing of Gs. */
+int order_next(struct order *order, struct gmpt_event *event) { return order_next_batch(order, event, 1); }
+
+/* Which is no run's, but tells nothing of Gs either. */
 static bool p_changes_hands(const struct order_lane *lane)
 {
     return lane->code == GMPT_EVENT_proc_start || lane->code == GMPT_EVENT_proc_stop;
 }
 
-int order_next(struct order *order, struct gmpt_event *event)
-{
-    return order_run(order, event, 1) ? 1 : order_step(order, event);
-}
-
 int order_next_batch(struct order *order, struct gmpt_event *events, int room)
 {
     int count = 0;
-    while (count < room) {
+    dead_forget(order);
+    while (count < room && !order->failed && !order->dead) {
         int took = order_run(order, events + count, room - count);
-        if (!took && plain_head(order) && p_changes_hands(order->heap.slot[0].lane))
+        if (took == 0 && head_plain(order) && p_changes_hands(order->heap.slot[0].lane))
             took = order_step(order, events + count);
-        if (!took)
+        if (took == 0)
             break;
         count += took;
     }
-    return count ? count : order_step(order, events);
+    if (count)
+        return count;
+    int failed = order->failed;
+    order->failed = 0;
+    return failed ? failed : order_step(order, events);
 }

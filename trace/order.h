@@ -101,8 +101,7 @@ struct order {
     struct order_lane *blocked[SECTION_RINGS_MAX]; /* lanes whose head is not */
     uint32_t blocked_count;
     /* Nothing but the first lane's head decides what comes next, if that is before this: the end of hold_ticks while no
-     * lane is blocked and no G has just ended. 0 at other times, or when it is not known, as after each change of
-     * hold_ticks. */
+     * lane is blocked. 0 at other times, or when it is not known, as after each change of hold_ticks. */
     uint64_t plain_ticks;
     uint64_t hold_ticks, force_ticks, patience_ticks;
     bool excused;          /* something is missing: what does not fit is no bug */
@@ -112,6 +111,7 @@ struct order {
     int64_t retakes;       /* of Gs that are not known, or gone: retakes minus returns without the P */
     struct gmpt_trace_error violation; /* the first of counts.violations */
     struct gtable_g *dead; /* ended with the last record given out */
+    int failed;            /* what is returned instead of the next record, or 0 */
     struct gtable gs;
     uint32_t log_bytes; /* of the last user_log given out */
     char log_text[GMPT_LOG_BYTES_MAX + 1];
@@ -150,8 +150,8 @@ void order_finish(struct order *order, bool excused);
  * be. */
 int order_next(struct order *order, struct gmpt_event *event);
 /* The same for as many as there is room for, or fewer: returns how many. What is known of Gs is then as of the last of
- * them; but until then nothing has changed of that except states and what Gs wait for: an event that tells of anything
- * else than these, Ms and Ps comes alone. */
+ * them; but until then nothing has changed of that except states, what Gs wait for, and which there are: an event that
+ * tells of anything else than these, Ms and Ps comes alone. */
 int order_next_batch(struct order *order, struct gmpt_event *events, int room);
 
 /* The earliest time at which the last part of a lane begins: up to there, lanes with more to come have come. */

@@ -17,6 +17,7 @@ struct run {
     struct order_lane *lane;
     const uint64_t *field;    /* of the head */
     struct gtable_g *current; /* that runs: nobody else can change this meanwhile; NULL = none is known */
+    const struct gmpt_event *end; /* of the room for events */
 };
 
 /* The lane's current G, if it runs as the lane has it. */
@@ -97,9 +98,9 @@ static inline struct gtable_g *yield_take(struct order *order, struct run *run, 
     return g;
 }
 
-/* The same of a record that tells of an M, or of its P as long as that stays with it. */
-static __attribute__((noinline)) bool machine_take(struct order *order, struct order_lane *lane,
-                                                   struct gmpt_event *event)
+/* The same of other records that change nothing that the run relies on, but for the lane's current G. */
+static __attribute__((noinline)) bool other_take(struct order *order, struct order_lane *lane,
+                                                 struct gmpt_event *event)
 {
     switch (lane->code) {
     case GMPT_EVENT_proc_steal:
@@ -109,7 +110,9 @@ static __attribute__((noinline)) bool machine_take(struct order *order, struct o
     case GMPT_EVENT_m_spin:
     case GMPT_EVENT_netpoll:
     case GMPT_EVENT_timer_fire:
-        order_accept(order, lane, event);
+    case GMPT_EVENT_go_create:
+    case GMPT_EVENT_go_exit:
+        order->failed = order_accept(order, lane, event);
         return true;
     default:
         return false;
@@ -134,7 +137,12 @@ static inline bool head_take(struct order *order, struct run *run, unsigned code
         g = yield_take(order, run, event);
         break;
     default:
-        return machine_take(order, run->lane, event);
+        if (!other_take(order, run->lane, event))
+            return false;
+        run->current = current_find(run->lane);
+        if (order->failed || order->dead)
+            run->end = event + 1;
+        return true;
     }
     if (!g)
         return false;
@@ -147,25 +155,21 @@ static inline bool head_take(struct order *order, struct run *run, unsigned code
 int order_run(struct order *order, struct gmpt_event *events, int room)
 {
     struct order_lane *lane = order->heap.slot[0].lane;
-    uint64_t ticks = order->heap.slot[0].ticks, end_ticks = run_end(order), delta;
-    struct gmpt_event *event = events, *end = events + room;
+    uint64_t ticks = order->heap.slot[0].ticks, end_ticks = run_end(order);
+    struct gmpt_event *event = events;
     bool more = true;
     if (ticks > end_ticks || end_ticks == 0 || lane->idle)
         return 0;
-    struct run run = { lane, lane->field, current_find(lane) };
-    while (event < end && ticks <= end_ticks) {
+    struct run run = { lane, lane->field, current_find(lane), events + room };
+    while (event < run.end && ticks <= end_ticks) {
         event->time_ns = clockmap_ns(order->clocks, ticks);
         if (holders_absent(&order->holders, lane->index, event->time_ns) ||
             !head_take(order, &run, lane->code, event))
             break;
         event++;
-        if (column_reader_take(lane->reader, &lane->code, &delta, &lane->field)) {
-            lane->ticks = ticks += delta;
-        } else if ((more = lane_advance(order, lane))) {
-            ticks = lane->ticks;
-        } else {
+        if (!(more = lane_next(order, lane)))
             break;
-        }
+        ticks = lane->ticks;
         run.field = lane->field;
     }
     if (event == events)
@@ -176,5 +180,5 @@ int order_run(struct order *order, struct gmpt_event *events, int room)
         laneheap_again(&order->heap, ticks);
     else
         laneheap_pop(&order->heap);
-    return (int)(event - events);
+    return (int)(event - events) - (order->failed != 0);
 }

@@ -5,8 +5,8 @@
 #include <gmptrace/trace.h>
 
 /* As gmpt_trace_next, for as many events as there is room for, or fewer: returns how many. What is known of Gs is then
- * as of the last of them; but up to that one nothing has changed of it except their states and what they wait for: what
- * tells of anything else than that and of Ms and Ps comes alone. */
+ * as of the last of them; but up to that one nothing has changed of it except their states, what they wait for, and
+ * which there are: an event that tells of anything else than that, of Ms or of Ps comes alone. */
 int trace_next_batch(struct gmpt_trace *trace, struct gmpt_event *events, int room);
 
 #endif
