@@ -250,8 +250,8 @@ static int merge(struct leak_report *into, const struct leak_report *from)
 }
 
 static const char note_ended[] =
-    "a process ended before its main goroutine returned (by _exit(), a deadlock, a failed assertion or a signal): of "
-    "its goroutines a trace tells, and no proof";
+    "a process ended before its main goroutine returned (by _exit(), a failed assertion or a signal): of its "
+    "goroutines a trace tells, and no proof";
 static const char note_goes_on[] = "a process that PROG has started goes on after it: its goroutines are not judged";
 
 /* A process that has ended, or is left to itself: what is known of it goes into the report. */
@@ -330,7 +330,7 @@ static void proof_ask(struct watched *watched, int64_t now)
 static void running_step(struct follow *follow, struct watched *watched, int64_t now)
 {
     const struct segment *segment = recorder_segment(watched->recorder);
-    if (!watched->held && load_acquire(&segment->header->main_returned)) {
+    if (!watched->held && load_acquire(&segment->header->at_end)) {
         watched->held = true;
         watched->held_ns = watched->due_ns = now;
     }

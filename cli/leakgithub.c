@@ -25,15 +25,16 @@ static void command_text(FILE *file, const char *text, bool property)
 static void annotation_write(const struct leak_view *view, FILE *file, const struct leak_group *group)
 {
     const struct place_frame *site = leak_group_site(group), *wait = leak_group_wait(group);
+    const struct place_frame *line = leak_group_line(group);
     char text[512], path[PATH_MAX], frames[PATH_MAX + 512];
     fprintf(file, "::%s title=", leak_view_fails(view, group) ? "error" : "warning");
     snprintf(text, sizeof text, "goroutine leak (%s)", leak_kind_word(group->kind));
     command_text(file, text, true);
-    if (site && source_root_has(view->root, site->file)) {
+    if (line && source_root_has(view->root, line->file)) {
         fputs(",file=", file);
-        command_text(file, leak_view_file(view, site, path), true);
-        if (site->line > 0)
-            fprintf(file, ",line=%d", site->line);
+        command_text(file, leak_view_file(view, line, path), true);
+        if (line->line > 0)
+            fprintf(file, ",line=%d", line->line);
     }
     fputs("::", file);
     command_text(file, leak_group_headline(group, text, sizeof text), false);

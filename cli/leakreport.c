@@ -359,6 +359,12 @@ const struct place_frame *leak_group_wait(const struct leak_group *group)
     return group->waits.count && group->waits.frames[0].file ? &group->waits.frames[0] : NULL;
 }
 
+const struct place_frame *leak_group_line(const struct leak_group *group)
+{
+    const struct place_frame *site = leak_group_site(group);
+    return site ? site : leak_group_wait(group);
+}
+
 static const struct {
     const char *word, *sentence;
 } kinds[LEAK_KINDS] = {

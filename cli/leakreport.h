@@ -104,6 +104,8 @@ size_t leak_report_suppressed(const struct leak_report *report);
 const struct place_frame *leak_group_site(const struct leak_group *group);
 /* Where they wait; NULL = not known. */
 const struct place_frame *leak_group_wait(const struct leak_group *group);
+/* The line to point at: of the main goroutine, which nobody has started, where it waits. NULL = none is known. */
+const struct place_frame *leak_group_line(const struct leak_group *group);
 
 const char *leak_kind_word(enum leak_kind kind);                /* "proven": for machines, and on the command line */
 const char *leak_kind_sentence(enum leak_kind kind);            /* what it means, without an end */

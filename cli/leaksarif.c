@@ -82,13 +82,13 @@ static void physical_json(const struct leak_view *view, FILE *file, const struct
     fputc('}', file);
 }
 
-/* The members of a location, without its braces; site may be NULL. */
-static void location_json(const struct leak_view *view, FILE *file, const struct place_frame *site,
+/* The members of a location, without its braces; line may be NULL. */
+static void location_json(const struct leak_view *view, FILE *file, const struct place_frame *line,
                           const struct place_frame *named)
 {
     char function[256];
-    if (site) {
-        physical_json(view, file, site);
+    if (line) {
+        physical_json(view, file, line);
         fputs(", ", file);
     }
     fputs("\"logicalLocations\": [{\"kind\": \"function\", \"fullyQualifiedName\": ", file);
@@ -158,7 +158,7 @@ static void result_json(const struct leak_view *view, FILE *file, const struct l
     fputs("         \"message\": {\"text\": ", file);
     message_json(file, group, wait_id, function_id);
     fputs("},\n         \"locations\": [{", file);
-    location_json(view, file, site, named);
+    location_json(view, file, leak_group_line(group), named);
     fputs("}],\n         \"relatedLocations\": [", file);
     if (wait)
         related_json(view, file, wait_id, "here they wait", wait);

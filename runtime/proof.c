@@ -41,6 +41,7 @@ static struct {
     const struct gmpt_heap_registry *heap;
     bool heap_looked_for, heap_is_root, heap_is_libcs;
     uint32_t assumptions;
+    bool all_asleep; /* it is a deadlock */
     bool sleepers; /* there were threads that could not be stopped, but slept */
 } proof;
 
@@ -157,6 +158,7 @@ static enum proof_status snapshot(struct proof_input *input, struct memory_map *
     }
     input->heap_is_root = proof.heap_is_root;
     input->heap_is_libcs = proof.heap_is_libcs;
+    input->all_asleep = proof.all_asleep;
     input->heap_may_wait = proof.tries + 1 < STOP_TRIES;
     struct given given = { .bytes = proof.shared->bytes, .room = GIVEN_BYTES };
     int error = memory_map_read(map, input, &given);
@@ -292,11 +294,24 @@ void proof_stop(void)
         end(PROOF_SCAN_DIED);
 }
 
+static bool is_held(void)
+{
+    return load_relaxed(&trace_segment.header->hold_at_end) && trace_segment.fd >= 0 && trace_is_locked();
+}
+
 void proof_hold_at_end(void)
 {
-    struct segment_header *header = trace_segment.header;
-    while (load_relaxed(&header->hold_at_end) && trace_segment.fd >= 0 && trace_is_locked())
+    while (is_held())
         gmpt_sleep(HOLD_NAP_NS);
+}
+
+bool proof_holds_asleep(void)
+{
+    if (!is_held())
+        return false;
+    proof.all_asleep = true;
+    trace_at_end();
+    return true;
 }
 
 /* On the G, in exit(): what was registered before the runtime started has not run yet. */
@@ -306,7 +321,7 @@ static void hold_exit(int status, void *unused)
     (void)unused;
     if (status != 0 || !m || !m->current || sched.main_over || !load_relaxed(&trace_segment.header->hold_at_end))
         return;
-    trace_main_returned();
+    trace_at_end();
     proof_hold_at_end();
 }
 

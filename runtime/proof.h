@@ -32,6 +32,7 @@
  *      roots. When some cannot be read, all that would be proven counts as live.
  *  R9  A pointer that is kept otherwise (XOR, an index, in a file, in another process) is not seen: gmpt_leak_pin.
  *  R10 Nothing is done about a G that is found lost.
+ *  R11 When all Gs are asleep for ever (deadlock.h) nobody is live, not even the main G, whatever can be reached.
  *
  * An object inside a larger block is reached by pointers to any place of that block; where its bounds are not known,
  * which is so for memory that is mapped and for blocks of a malloc that nothing is known of, it counts as reached. So
@@ -57,6 +58,7 @@
 #ifndef GMPT_PROOF_H
 #define GMPT_PROOF_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* By sysmon at every look: begins a proof when one has been asked for, and ends one whose copy has done. */
@@ -64,6 +66,8 @@ void proof_look(int64_t now_ns);
 /* Before the process goes on without sysmon: ends the copy, if there is one. */
 void proof_stop(void);
 
+/* By sysmon, all Gs being asleep for ever: whether the recorder wants the program to stay. Proofs show all of them. */
+bool proof_holds_asleep(void);
 /* By the main G once it has returned: sleeps for as long as the recorder wants the program to stay. */
 void proof_hold_at_end(void);
 /* As the runtime starts: the same when a G ends the process by exit(0). One that fails has not come to its end. */

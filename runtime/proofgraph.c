@@ -414,7 +414,7 @@ static void judge_at_first(const struct g *g, seat_place place)
     uint8_t *flags = flags_at(place);
     bool main_over = top_of(place) == (uint64_t)(uintptr_t)sched.main_over;
     if (waits(g) && suspects[g->wait.reason] && !main_over) {
-        bool lives = g->wait.bounded || g->id == MAIN_ID || is_ignored(g);
+        bool lives = is_ignored(g) || (!graph.scan->input->all_asleep && (g->wait.bounded || g->id == MAIN_ID));
         if (g->wait.reason != GMPT_WAIT_nil_chan)
             add_waits(g, place, lives);
         if (!lives) {

@@ -416,7 +416,7 @@ void proofscan_run(const struct proof_input *input, struct proof_shared *shared)
 {
     scan.input = input;
     scan.shared = shared;
-    scan.kernel_unread = input->kernel_unread;
+    scan.kernel_unread = input->kernel_unread && !input->all_asleep;
     wait_until_given();
     hide_tables(input);
     const struct proof_range *holes = input->holes.items;
@@ -427,8 +427,10 @@ void proofscan_run(const struct proof_input *input, struct proof_shared *shared)
     graph_build(&scan);
     settle_holes();
     graph_follow();
-    scan_roots();
-    graph_follow();
+    if (!input->all_asleep) {
+        scan_roots();
+        graph_follow();
+    }
     graph_judge();
     shared->bytes_read = scan.bytes_read;
     shared->kernel_unread = scan.kernel_unread;

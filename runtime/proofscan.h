@@ -34,6 +34,7 @@ struct proof_input {
     bool heap_is_libcs; /* malloc's heaps can be walked */
     bool heap_may_wait; /* when they cannot be just now, another try is to be made */
     bool kernel_unread;
+    bool all_asleep; /* no G is live: what can be reached helps nobody */
 };
 
 /* What both sides see. */

@@ -303,7 +303,7 @@ void scheduler_end_main(void)
     enter_begin(true);
     struct m *m = m_self();
     sched.main_over = m->current;
-    trace_main_returned();
+    trace_at_end();
     proof_hold_at_end();
     m = m_self();
     TRACE(go_exit, m->p);

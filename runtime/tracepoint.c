@@ -249,9 +249,9 @@ void trace_start_p(struct p *p)
 
 bool trace_is_locked(void) { return segment_is_locked(trace_segment.fd); }
 
-void trace_main_returned(void)
+void trace_at_end(void)
 {
-    store_release(&trace_segment.header->main_returned, 1);
+    store_release(&trace_segment.header->at_end, 1);
 }
 
 /* ---- epochs ---- */

@@ -58,8 +58,8 @@ bool trace_snapshot_ask(void);
 void trace_p_held(struct p *p, uint32_t tid);
 /* Whether a recorder has the lock on the segment. */
 bool trace_is_locked(void);
-/* Tells the outside that the main G has returned. */
-void trace_main_returned(void);
+/* Tells the outside that the main G has returned, or never will, as all are asleep. */
+void trace_at_end(void);
 /* Writes an address as "MODULE+0xOFFSET", which addr2line takes. Async-signal-safe but for snprintf. */
 void trace_describe_address(char *text, size_t size, uint64_t address);
 

@@ -185,6 +185,20 @@ TEST(check, a_process_that_ends_at_once_is_told_of)
     exported_has(exported_err, "1 of 4 processes could not be judged");
 }
 
+TEST(check, in_a_deadlock_all_are_lost_whatever_is_in_reach)
+{
+    NEED_PROOFS();
+    ck_assert_int_eq(check("--strict --sarif found.sarif --github -- " SUITE " --deadlock"), 1);
+    exported_has(exported_err, "fatal error: all goroutines are asleep - deadlock!\n");
+    exported_has(exported_err, "proven: 1 goroutine of answer waits in chan send, without a deadline\n");
+    exported_has(exported_err, "proven: 1 goroutine of main waits in chan receive, without a deadline\n");
+    exported_has(exported_out, ",file=" SOURCE ",line=");
+    exported_has(exported_out, line_of("all are asleep */"));
+    exported_run("cat found.sarif");
+    exported_has(exported_out, line_of("all are asleep */"));
+    ck_assert_int_eq(check("--fail-on none -- " SUITE " --deadlock"), 2);
+}
+
 TEST(check, evidence_fails_where_it_is_asked_to)
 {
     NEED_PROOFS();

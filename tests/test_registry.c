@@ -305,7 +305,7 @@ static int see_header(void *arg)
     open_view();
     EXPECT_EQ(load_relaxed(&view.header->maxprocs), 3);
     EXPECT_EQ(view.pid, getpid());
-    EXPECT_EQ(load_relaxed(&view.header->main_returned), 0);
+    EXPECT_EQ(load_relaxed(&view.header->at_end), 0);
     EXPECT_EQ(load_relaxed(&view.header->tracing), 0);
     uint64_t code = (uint64_t)(uintptr_t)see_header;
     bool covered = false;
@@ -318,7 +318,7 @@ static int see_header(void *arg)
 TEST(registry, the_header_tells_of_the_program_and_of_mains_return)
 {
     RUN(3, see_header);
-    ck_assert_uint_eq(load_relaxed(&view.header->main_returned), 1);
+    ck_assert_uint_eq(load_relaxed(&view.header->at_end), 1);
 }
 
 /* ---- the status word as a sequence lock ---- */

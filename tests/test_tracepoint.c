@@ -195,7 +195,7 @@ TEST(tracepoint, a_recorders_memfd_is_taken)
     record(2, do_nothing);
     ck_assert_ptr_null(getenv(SEGMENT_FD_ENV)); /* children are not recorded by mistake */
     ck_assert_uint_eq(load_relaxed(&view.header->tracing), 1);
-    ck_assert_uint_eq(load_relaxed(&view.header->main_returned), 1);
+    ck_assert_uint_eq(load_relaxed(&view.header->at_end), 1);
     ck_assert_uint_eq(load_relaxed(&view.header->maxprocs), 2);
     decode();
     ck_assert_uint_eq(expect_consecutive(), 1);

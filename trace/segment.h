@@ -259,7 +259,7 @@ struct segment_header {
     uint32_t registry_slots;
     ATOMIC(uint32_t) registry_used; /* slots [0, registry_used) have been in use */
     ATOMIC(uint32_t) module_count;  /* modules [0, module_count) are valid */
-    ATOMIC(uint32_t) main_returned; /* 1 once the main G has returned */
+    ATOMIC(uint32_t) at_end; /* 1 once the main G has returned, or all are asleep for ever */
     ATOMIC(uint32_t) maxprocs;      /* Ps that there are: GOMAXPROCS */
     ATOMIC(uint32_t) tracing;       /* recorder: the epoch, 0 = off; also the target, which may store 0 */
     ATOMIC(uint64_t) dictionary_used; /* words [0, dictionary_used) are whole entries */
@@ -282,7 +282,7 @@ struct segment_header {
     ATOMIC(uint64_t) proof_stop_ns, proof_scan_ns; /* how long it stopped the program, and took beside it after that */
     ATOMIC(uint64_t) proof_bytes, proof_gs;        /* memory that it has read, and Gs that it has judged */
     ATOMIC(uint64_t) proof_proven, proof_cycles;   /* of these: how many have this verdict */
-    ATOMIC(uint32_t) hold_at_end; /* recorder: not 0 = once the main G has returned the program waits until it is 0 */
+    ATOMIC(uint32_t) hold_at_end; /* recorder: not 0 = once at_end is 1 the program waits until this is 0 */
     ATOMIC(uint32_t) output_epoch; /* recorder: the epoch whose records `output` has; 0 = there is no recorder so far */
     char output[SEGMENT_OUTPUT_BYTES]; /* recorder: the file that it writes, an absolute path; "" = not known */
     uint32_t quota_cpus; /* what the cgroup's CPU quota allows as the program starts, rounded up; 0 = there is none */

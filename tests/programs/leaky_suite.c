@@ -3,7 +3,7 @@
  * adds a test that fails, --exit one that ends its process by exit(), with a third leak, --exit-at-once one by
  * _exit(). --serve is no suite, but runs on with twenty leaks: while a program runs, what is left of a pointer in
  * a register or on a stack may hide one of them. --grow is none, either: of its goroutines more and more wait, all
- * in reach, and one computes without end. */
+ * in reach, and one computes without end. --deadlock ends with all asleep, in reach as well. */
 #include <check.h>
 #include <gmptrace/gmpt.h>
 
@@ -149,9 +149,20 @@ static int grow_main(void *arg)
     return 0;
 }
 
+static int deadlock_main(void *arg)
+{
+    int value;
+    (void)arg;
+    for (int i = 0; i < 2; i++)
+        kept[i] = gmpt_chan_new(sizeof(int), 0);
+    gmpt_go(answer, &kept[0], sizeof kept[0]);
+    gmpt_chan_recv(kept[1], &value); /* all are asleep */
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
-    bool serve = false, grow = false;
+    bool serve = false, grow = false, deadlock = false;
     Suite *suite = suite_create("leaky");
     TCase *tests = tcase_create("tests");
     tcase_add_test(tests, a_patient_one_has_its_answer);
@@ -170,9 +181,11 @@ int main(int argc, char **argv)
             serve = true;
         else if (strcmp(argv[i], "--grow") == 0)
             grow = true;
+        else if (strcmp(argv[i], "--deadlock") == 0)
+            deadlock = true;
     }
-    if (serve || grow)
-        return gmpt_run(serve ? serve_main : grow_main, NULL);
+    if (serve || grow || deadlock)
+        return gmpt_run(serve ? serve_main : grow ? grow_main : deadlock_main, NULL);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
