@@ -27,8 +27,8 @@ struct waits {
 
 static inline bool waits_lock(enum gmpt_wait_reason reason)
 {
-    const uint64_t locks = 1u << GMPT_WAIT_mutex | 1u << GMPT_WAIT_rwmutex_read | 1u << GMPT_WAIT_rwmutex_write;
-    return locks >> reason & 1;
+    const unsigned locks = 1u << GMPT_WAIT_mutex | 1u << GMPT_WAIT_rwmutex_read | 1u << GMPT_WAIT_rwmutex_write;
+    return 1u << reason & locks;
 }
 
 /* The function of who had the lock, as far as it is known, or let the waiter in; 0 = not known. */

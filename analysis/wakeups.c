@@ -6,29 +6,6 @@
 
 #define BURST_NS 1000000
 
-/* What a G was woken from. */
-struct woken {
-    uint64_t object, burst; /* burst: its number, 0 = none */
-    uint64_t waker_fn;
-    int64_t ran_ns; /* the G's, as it was woken (intervals.h) */
-    struct distribution *futile; /* of such wake-ups; NULL = not looked up */
-    uint32_t stack;              /* as the interval has it */
-    uint8_t reason;
-    bool waiting; /* woken, and has not waited for anything else since */
-};
-
-/* Each unlocking lets one in, so many in a row are no single event; the other reasons can wake all at once. */
-static bool reason_wakes_many(enum gmpt_wait_reason reason)
-{
-    return reason != GMPT_WAIT_mutex && reason != GMPT_WAIT_rwmutex_write;
-}
-
-static bool reason_tells(enum gmpt_wait_reason reason)
-{
-    return waits_lock(reason) || reason == GMPT_WAIT_cond || reason == GMPT_WAIT_semaphore ||
-           reason == GMPT_WAIT_net_read || reason == GMPT_WAIT_net_write;
-}
-
 void wakeups_open(struct wakeups *wakeups, struct intervals *intervals, struct stackalias *alias,
                   const struct finding_limits *limits)
 {
@@ -128,10 +105,9 @@ static inline int back_note(struct wakeups *wakeups, struct woken *woken, const 
     return 0;
 }
 
-int wakeups_waited(struct wakeups *wakeups, const struct piece *piece)
+int wakeups_told(struct wakeups *wakeups, struct woken *woken, const struct piece *piece, bool tells)
 {
     const struct interval *wait = piece->interval;
-    struct woken *woken = interval_room(piece->g, wakeups->room);
     int64_t ran_ns = piece->g->ran_ns;
     if (woken->waiting) {
         if (wait->reason == GMPT_WAIT_mutex && woken->reason == GMPT_WAIT_cond)
@@ -141,13 +117,11 @@ int wakeups_waited(struct wakeups *wakeups, const struct piece *piece)
             back_note(wakeups, woken, piece, ran_ns - woken->ran_ns))
             return -ENOMEM;
     }
-    bool by_somebody = wait->waker || wait->waker_kind == GMPT_WAKER_NETPOLL || wait->waker_kind == GMPT_WAKER_SYSMON;
     uint64_t before = woken->burst;
     woken->ran_ns = ran_ns;
     woken->burst = 0;
-    woken->waiting =
-        wait->ended_by == GMPT_EVENT_go_unblock && by_somebody && wait->object && reason_tells(wait->reason);
-    if (!woken->waiting)
+    woken->waiting = tells;
+    if (!tells)
         return 0;
     wakeups->woken++;
     if (woken->stack != wait->stack || woken->waker_fn != wait->waker_fn || woken->reason != (uint8_t)wait->reason)
@@ -156,7 +130,7 @@ int wakeups_waited(struct wakeups *wakeups, const struct piece *piece)
     woken->reason = (uint8_t)wait->reason;
     woken->stack = wait->stack;
     woken->waker_fn = wait->waker_fn;
-    if (!reason_wakes_many(wait->reason))
+    if (!(1u << wait->reason & WAKEUPS_MANY))
         return 0;
     woken->burst = burst_join(wakeups, piece, before);
     return woken->burst ? 0 : -ENOMEM;

@@ -16,6 +16,29 @@
 
 #define WAKEUPS_BURSTS 64
 
+/* Sets of reasons. Whose wake-ups can be for nothing: each unlocking lets one in, so many in a row are no single event;
+ * the others can wake all at once. */
+enum {
+    WAKEUPS_MANY = 1 << GMPT_WAIT_rwmutex_read | 1 << GMPT_WAIT_cond | 1 << GMPT_WAIT_semaphore |
+                   1 << GMPT_WAIT_net_read | 1 << GMPT_WAIT_net_write,
+    WAKEUPS_TELLING = WAKEUPS_MANY | 1 << GMPT_WAIT_mutex | 1 << GMPT_WAIT_rwmutex_write,
+};
+_Static_assert(GMPT_WAIT_REASONS <= 31, "a reason has a bit");
+
+/* Who is told of: as far as it is known, a G or who polled the network; a set of enum gmpt_waker. */
+enum { WAKEUPS_SOMEBODY = 1 << GMPT_WAKER_G | 1 << GMPT_WAKER_NETPOLL | 1 << GMPT_WAKER_SYSMON };
+
+/* What a G was woken from. */
+struct woken {
+    uint64_t object, burst; /* burst: its number, 0 = none */
+    uint64_t waker_fn;
+    int64_t ran_ns; /* the G's, as it was woken (intervals.h) */
+    struct distribution *futile; /* of such wake-ups; NULL = not looked up */
+    uint32_t stack;              /* as the interval has it */
+    uint8_t reason;
+    bool waiting; /* woken, and has not waited for anything else since */
+};
+
 struct wakeup_burst {
     uint64_t object, waker, waker_fn, fn, g;
     uint32_t stack, create_stack; /* as the intervals have them; of the worst, those that stand for all like them */
@@ -42,8 +65,18 @@ struct wakeups {
 
 void wakeups_open(struct wakeups *wakeups, struct intervals *intervals, struct stackalias *alias,
                   const struct finding_limits *limits);
+int wakeups_told(struct wakeups *wakeups, struct woken *woken, const struct piece *piece, bool tells);
+
 /* A wait is over, or the trace. Returns 0 or -ENOMEM. */
-int wakeups_waited(struct wakeups *wakeups, const struct piece *piece);
+static inline int wakeups_waited(struct wakeups *wakeups, const struct piece *piece)
+{
+    const struct interval *wait = piece->interval;
+    struct woken *woken = interval_room(piece->g, wakeups->room);
+    bool by_somebody = 1u << wait->waker_kind & WAKEUPS_SOMEBODY, tells_of = 1u << wait->reason & WAKEUPS_TELLING;
+    bool tells = wait->ended_by == GMPT_EVENT_go_unblock && by_somebody && tells_of && wait->object;
+    return tells || woken->waiting ? wakeups_told(wakeups, woken, piece, tells) : 0;
+}
+
 int wakeups_finish(struct wakeups *wakeups, struct findings *findings);
 void wakeups_clear(struct wakeups *wakeups);
 

@@ -14,7 +14,6 @@
 
 #define SECTIONS_MAX 32
 #define ROWS_ASKED 40
-#define BATCH_EVENTS 64
 
 struct analyze_options {
     struct load_options load;
@@ -198,10 +197,10 @@ static int trace_read(struct analyze *analyze, const struct analyze_options *opt
 {
     struct load *load = &analyze->load;
     struct reading reading;
-    struct gmpt_event events[BATCH_EVENTS];
+    struct gmpt_event events[TRACE_BATCH];
     int result, failed = 0;
     reading_begin(&reading, load->trace);
-    while (!failed && (result = trace_next_batch(load->trace, events, BATCH_EVENTS)) > 0) {
+    while (!failed && (result = trace_next_batch(load->trace, events, TRACE_BATCH)) > 0) {
         place_code_event(load->places, &events[0]); /* before the sections ask which stacks mean the same */
         failed = analysis_pass(analyze->analysis, load->summary, events, result);
         reading_show(&reading, events[result - 1].time_ns);

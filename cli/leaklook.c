@@ -76,9 +76,9 @@ static int trace_open(struct load *load, int fd, bool summary, const struct leak
     if (summary)
         return load_open_quietly(load, &options);
     int status = load_prepare(load, &options), result = 0;
-    struct gmpt_event event;
+    struct gmpt_event events[TRACE_BATCH];
     uint32_t count = 0;
-    while (status == CLI_OK && (result = load_next(load, &options, &event, &count)) > 0)
+    while (status == CLI_OK && (result = load_next(load, &options, events, &count)) > 0)
         ;
     if (result < 0)
         cli_error("cannot read what was seen of the process: %s", strerror(-result));

@@ -34,14 +34,15 @@ static int summary_read(struct load *load, const struct load_options *options, i
         .canonical_stack = alike_first,
         .canonical_arg = load->alike,
     };
-    struct gmpt_event event;
+    struct gmpt_event events[TRACE_BATCH];
     uint32_t count = 0;
     load->summary = summary_open(load->trace, &summary_options);
     if (!load->summary)
         return no_memory(options);
-    while ((*last = load_next(load, options, &event, &count)) > 0)
-        if (summary_add(load->summary, &event))
-            return no_memory(options);
+    while ((*last = load_next(load, options, events, &count)) > 0)
+        for (int i = 0; i < *last; i++)
+            if (summary_add(load->summary, &events[i]))
+                return no_memory(options);
     return *last == -ENOMEM || summary_finish(load->summary) ? no_memory(options) : CLI_OK;
 }
 

@@ -6,6 +6,7 @@
 #include "place.h"
 
 #include "pprof/symbolize.h"
+#include "trace/reader.h"
 #include "trace/summary.h"
 
 #include <stdbool.h>
@@ -21,7 +22,7 @@ struct load_options {
     void *meanwhile_arg;
 };
 
-#define LOAD_MEANWHILE_EVENTS 0x4000u /* so often */
+#define LOAD_MEANWHILE_EVENTS 0x4000u /* about so often */
 
 struct load {
     struct gmpt_trace *trace;
@@ -34,13 +35,18 @@ struct load {
 /* Opens the trace and what shows its places; nothing is read yet, and there is no summary. For a command that reads by
  * itself. Returns CLI_OK or the status to exit with; load_close is due either way. */
 int load_prepare(struct load *load, const struct load_options *options);
-/* Reads the next event of a trace as gmpt_trace_next does; *count is how many there have been. */
-static inline int load_next(const struct load *load, const struct load_options *options, struct gmpt_event *event,
+/* Reads the next events of a trace, TRACE_BATCH at most, as trace_next_batch does; *count is how many there have been
+ * since meanwhile was called. */
+static inline int load_next(const struct load *load, const struct load_options *options, struct gmpt_event *events,
                             uint32_t *count)
 {
-    if (options->meanwhile && ++*count % LOAD_MEANWHILE_EVENTS == 0)
+    if (options->meanwhile && *count >= LOAD_MEANWHILE_EVENTS) {
         options->meanwhile(options->meanwhile_arg);
-    return gmpt_trace_next(load->trace, event);
+        *count = 0;
+    }
+    int result = trace_next_batch(load->trace, events, TRACE_BATCH);
+    *count += result > 0 ? (uint32_t)result : 0;
+    return result;
 }
 
 /* Reads the whole trace; what is damaged, cut off or lost has been said on standard error. Returns CLI_OK or the status

@@ -10,6 +10,7 @@
 #include "pprof/profile.h"
 #include "pprof/stackmatch.h"
 #include "pprof/tally.h"
+#include "trace/reader.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -260,15 +261,16 @@ static const char *text_function(void *texts_arg, uint64_t fn)
 /* Reads the trace into a tally. Returns CLI_OK or the status to exit with. */
 static int tally_read(const struct pprof_options *options, struct load *load, struct tally *tally)
 {
-    struct gmpt_event event;
+    struct gmpt_event events[TRACE_BATCH];
     int result, status = CLI_MACHINE;
     struct intervals *intervals = intervals_open(load->trace, NULL, NULL);
     if (!intervals)
         goto no_memory;
     tally_listen(tally, intervals);
-    while ((result = gmpt_trace_next(load->trace, &event)) > 0)
-        if (intervals_add(intervals, &event) || tally_event(tally, &event))
-            goto no_memory;
+    while ((result = trace_next_batch(load->trace, events, TRACE_BATCH)) > 0)
+        for (int i = 0; i < result; i++)
+            if (intervals_add(intervals, &events[i]) || tally_event(tally, &events[i]))
+                goto no_memory;
     if (result == -ENOMEM || intervals_finish(intervals, gmpt_trace_info(load->trace)->duration_ns))
         goto no_memory;
     status = cli_trace_finish(load->trace, options->load.path, result);

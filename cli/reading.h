@@ -19,7 +19,7 @@ void reading_begin(struct reading *reading, const struct gmpt_trace *trace);
 void reading_look(struct reading *reading, int64_t time_ns);
 void reading_end(struct reading *reading); /* takes the line away */
 
-/* For each event. */
+/* For each event, or a few. */
 static inline void reading_show(struct reading *reading, int64_t time_ns)
 {
     if (reading->terminal && (++reading->calls & 0x3fff) == 0)

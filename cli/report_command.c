@@ -11,6 +11,7 @@
 #include "reading.h"
 
 #include "analysis/analysis.h"
+#include "trace/reader.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -164,19 +165,20 @@ static int event_take(struct taking *taking, const struct gmpt_event *event)
     return result ? result : analysis_add(report->analysis, event);
 }
 
-/* *last: what gmpt_trace_next returned in the end. Returns 0 or a negative errno. */
+/* *last: what trace_next_batch returned in the end. Returns 0 or a negative errno. */
 static int trace_take(struct report *report, int *last)
 {
     struct taking taking = { .report = report, .intervals = summary_intervals(report->load.summary) };
     struct interval_listener listener = { .closed = interval_closed, .begun = interval_begun, .arg = &taking };
     struct reading reading;
-    struct gmpt_event event;
+    struct gmpt_event events[TRACE_BATCH];
     int result = 0;
     intervals_listen(taking.intervals, &listener);
     reading_begin(&reading, report->load.trace);
-    while (!result && (*last = gmpt_trace_next(report->load.trace, &event)) > 0) {
-        result = event_take(&taking, &event);
-        reading_show(&reading, event.time_ns);
+    while (!result && (*last = trace_next_batch(report->load.trace, events, TRACE_BATCH)) > 0) {
+        for (int i = 0; i < *last && !result; i++)
+            result = event_take(&taking, &events[i]);
+        reading_show(&reading, events[*last - 1].time_ns);
     }
     reading_end(&reading);
     if (!result)

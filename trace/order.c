@@ -665,13 +665,13 @@ static void dead_forget(struct order *order)
     order->dead = NULL;
 }
 
-int order_next(struct order *order, struct gmpt_event *event) { return order_next_batch(order, event, 1); }
-
 /* Which is no run's, but tells nothing of Gs either. */
 static bool p_changes_hands(const struct order_lane *lane)
 {
     return lane->code == GMPT_EVENT_proc_start || lane->code == GMPT_EVENT_proc_stop;
 }
+
+int order_next(struct order *order, struct gmpt_event *event) { return order_next_batch(order, event, 1); }
 
 int order_next_batch(struct order *order, struct gmpt_event *events, int room)
 {

@@ -9,4 +9,6 @@
  * which there are: an event that tells of anything else than that, of Ms or of Ps comes alone. */
 int trace_next_batch(struct gmpt_trace *trace, struct gmpt_event *events, int room);
 
+#define TRACE_BATCH 64 /* a good number for that */
+
 #endif
