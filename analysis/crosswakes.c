@@ -1,5 +1,7 @@
 #include "crosswakes.h"
 
+#include "busy.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
@@ -112,26 +114,13 @@ int crosswakes_add(struct crosswakes *wakes, const struct kernel_interval *inter
     return doer ? wake_add(wakes, doer, interval, intervals, alias) : -errno;
 }
 
+static void waker_place(struct finding *found, const struct distribution *waker)
+{
+    found->create_stack = waker->key.stack;
+}
+
 int crosswakes_finish(struct crosswakes *wakes, const struct finding_limits *limits, struct findings *findings)
 {
-    int count = distributions_sort(&wakes->wakers, false);
-    for (int i = 0; i < count; i++) {
-        const struct distribution *waker = wakes->wakers.list[i];
-        uint64_t per_s = rate_peak(&waker->rate, CROSSWAKES_WINDOW_NS);
-        if (per_s < limits->cross_wakes_per_s)
-            continue;
-        findings_add(findings, &(struct finding){
-                                   .kind = FINDING_CROSS,
-                                   .severity = FINDING_WARNING,
-                                   .value = (int64_t)per_s,
-                                   .threshold = (int64_t)limits->cross_wakes_per_s,
-                                   .times = waker->histogram.count,
-                                   .begin_ns = waker->rate.peak_begin_ns,
-                                   .end_ns = waker->rate.peak_begin_ns + CROSSWAKES_WINDOW_NS,
-                                   .fn = waker->key.fn,
-                                   .create_stack = waker->key.stack,
-                                   .g = waker->worst_g,
-                               });
-    }
-    return count < 0 ? count : 0;
+    const struct busy_limit limit = { FINDING_CROSS, CROSSWAKES_WINDOW_NS, limits->cross_wakes_per_s };
+    return busy_find(&wakes->wakers, &limit, waker_place, findings);
 }

@@ -1,5 +1,7 @@
 #include "pagefaults.h"
 
+#include "busy.h"
+
 #include <errno.h>
 
 int pagefaults_add(struct pagefaults *faults, const struct gmpt_event *event, const struct interval_g *g,
@@ -19,30 +21,17 @@ int pagefaults_add(struct pagefaults *faults, const struct gmpt_event *event, co
     return distribution_add(site, count, event->time_ns, g ? g->id : 0, told->address);
 }
 
+static void fault_place(struct finding *found, const struct distribution *site)
+{
+    *(site->key.fn ? &found->create_stack : &found->stack) = site->key.stack;
+    found->times = (uint64_t)site->histogram.total;
+    found->object = site->worst_object;
+}
+
 int pagefaults_finish(struct pagefaults *faults, const struct finding_limits *limits, struct findings *findings)
 {
-    int count = distributions_sort(&faults->sites, false);
-    for (int i = 0; i < count; i++) {
-        const struct distribution *site = faults->sites.list[i];
-        uint64_t per_s = rate_peak(&site->rate, PAGEFAULTS_WINDOW_NS);
-        if (per_s < limits->faults_per_s)
-            continue;
-        findings_add(findings, &(struct finding){
-                                   .kind = FINDING_FAULTS,
-                                   .severity = FINDING_WARNING,
-                                   .value = (int64_t)per_s,
-                                   .threshold = (int64_t)limits->faults_per_s,
-                                   .times = (uint64_t)site->histogram.total,
-                                   .begin_ns = site->rate.peak_begin_ns,
-                                   .end_ns = site->rate.peak_begin_ns + PAGEFAULTS_WINDOW_NS,
-                                   .fn = site->key.fn,
-                                   .create_stack = site->key.fn ? site->key.stack : 0,
-                                   .stack = site->key.fn ? 0 : site->key.stack,
-                                   .g = site->worst_g,
-                                   .object = site->worst_object,
-                               });
-    }
-    return count < 0 ? count : 0;
+    const struct busy_limit limit = { FINDING_FAULTS, PAGEFAULTS_WINDOW_NS, limits->faults_per_s };
+    return busy_find(&faults->sites, &limit, fault_place, findings);
 }
 
 void pagefaults_clear(struct pagefaults *faults) { distributions_clear(&faults->sites); }
