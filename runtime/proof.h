@@ -16,7 +16,7 @@
  * Words. Root: memory that counts as reachable whatever points to it. Object: what a G waits on. Live: may go on by
  * itself, or be woken by something live. Settled: a thread of which it is known where its pointers are (stopworld.h).
  *
- * Rules (each has its tests in tests/test_proof.c)
+ * Rules (each has its tests in tests/test_proof.c, R11 in tests/test_check.c)
  *  R1  One moment: every thread is stopped and settled when the process is copied, or there is no verdict at all.
  *  R2  Live is who runs, is runnable, in a call, asleep, waits for a descriptor or until a deadline; the main G.
  *  R3  What cancels or wakes through a handle (a context, a timer, a pool) does so through pointers that are followed.

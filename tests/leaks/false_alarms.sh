@@ -2,7 +2,7 @@
 # tests/leaks/false_alarms.sh [ROUNDS [SUITE...]]: what a team would see that has `gmptrace check` as its gate and no new
 # leaks. Runs every suite of tests/ and the examples under it, so many rounds (1), with BUILD naming the build, and counts
 # the runs that would fail: with something proven, or a cycle. Each is printed, and makes the status 1. Left out are the
-# suites whose subject are leaks; what others leak on purpose is in tests/leaks/known.leaks, with the reason.
+# suites whose subject are leaks, or deadlocks; what others leak on purpose is in tests/leaks/known.leaks, with the reason.
 #
 # RUN_SECONDS (300) is how long one run may take; what takes longer is ended and counted as cut off. RECORD names a file
 # that gets a line for each run: those that it has are not made again, so that a thousand can be made in parts.
@@ -14,7 +14,7 @@ export BUILD GMPTRACE GATEWAY
 rounds=${1:-1}
 [ $# -eq 0 ] || shift
 suites=$*
-about_leaks=" check leaks leaks_corpus leaks_live leaktest planted proof proofkinds stackcopy "
+about_leaks=" check deadlock leaks leaks_corpus leaks_live leaktest planted proof proofkinds stackcopy "
 [ -n "$suites" ] || suites=$(sed -n 's/^[A-Z_]*TEST(\([a-z_0-9]*\),.*/\1/p' tests/test_*.c | sort -u)
 scratch=$(mktemp -d)
 record=${RECORD:-$scratch/record} # "ROUND NAME WHAT-CAME-OF-IT JUDGED UNJUDGED"
