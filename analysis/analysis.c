@@ -316,26 +316,28 @@ static inline __attribute__((always_inline)) int pass_waits(void *passing_arg, c
     return summary_waits(passing->summary, wait);
 }
 
-static int pass_unusual(const struct passing *passing)
+static int pass_unusual(struct analysis *analysis, struct summary *summary, const struct gmpt_event *event)
 {
-    int result = summary_add(passing->summary, passing->event);
-    return result ? result : analysis_add(passing->analysis, passing->event);
+    int result = summary_add(summary, event);
+    return result ? result : analysis_add(analysis, event);
 }
 
 int analysis_pass(struct analysis *analysis, struct summary *summary, const struct gmpt_event *events, int count)
 {
     static const struct turns_hearers hearers = { pass_started, pass_stopped, pass_woken, pass_waits };
-    struct passing passing = { summary, analysis, events };
-    int result = 0;
-    for (const struct gmpt_event *end = events + count; passing.event < end && !result; passing.event++) {
-        result = analysis->picky ? TURNS_UNUSUAL
-                                 : turns_take(analysis->intervals, passing.event, &hearers, &passing);
+    for (const struct gmpt_event *event = events; event < events + count; event++) {
+        struct passing passing = { summary, analysis, event };
+        int result = TURNS_UNUSUAL;
+        if (!analysis->picky)
+            result = turns_take(analysis->intervals, event, &hearers, &passing);
         if (result == TURNS_UNUSUAL)
-            result = pass_unusual(&passing);
+            result = pass_unusual(analysis, summary, event);
         else
             processors_look(&analysis->processors);
+        if (result)
+            return result;
     }
-    return result;
+    return 0;
 }
 
 int analysis_finish(struct analysis *analysis)
