@@ -5,6 +5,7 @@
 #include "events.h"
 #include "stackset.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -149,14 +150,12 @@ static void event_add(struct kernelring *kernelring, enum gmpt_event_type code, 
     kernelring->word_count += 1u + event_field_counts[code];
 }
 
-/* So many bytes of a name of at most `most`, from `at` on, as a field. */
-static uint64_t text_of(const char *name, size_t most, size_t at, size_t bytes)
+/* Seven bytes of a name as a field. There is one more behind them. */
+static uint64_t text_at(const char *name)
 {
-    uint64_t text = 0;
-    size_t length = strnlen(name, most);
-    for (size_t i = 0; i < bytes && at + i < length; i++)
-        text |= (uint64_t)(uint8_t)name[at + i] << (8 * i);
-    return text;
+    uint64_t text;
+    memcpy(&text, name, sizeof text);
+    return le64toh(text) & (UINT64_MAX >> 8);
 }
 
 /* The number by which a thread is told of, which kernel_task introduces. */
@@ -166,10 +165,10 @@ static uint64_t other_add(struct kernelring *kernelring, const struct kernel_oth
         return 0;
     if (!kernelring->others && other->pid != kernelring->pid)
         return KERNEL_TID_HIDDEN;
+    char name[3 * 7 + 1] = "";
+    memccpy(name, other->comm, 0, KERNEL_COMM_BYTES); /* what may lie behind its end is not told */
     event_add(kernelring, GMPT_EVENT_kernel_task,
-              (uint64_t[]){ other->tid, other->pid, text_of(other->comm, KERNEL_COMM_BYTES, 0, 7),
-                            text_of(other->comm, KERNEL_COMM_BYTES, 7, 7),
-                            text_of(other->comm, KERNEL_COMM_BYTES, 14, 2) });
+              (uint64_t[]){ other->tid, other->pid, text_at(name), text_at(name + 7), text_at(name + 14) });
     return other->tid;
 }
 
@@ -202,7 +201,7 @@ static int64_t symbol_add(struct kernelring *kernelring, const char *told_name)
     }
     uint64_t fields[GMPT_EVENT_FIELDS_MAX] = { symbol->number };
     for (size_t i = 0; i < KERNEL_NAME_MAX / 7; i++)
-        fields[1 + i] = text_of(name, KERNEL_NAME_MAX, 7 * i, 7);
+        fields[1 + i] = text_at(name + 7 * i);
     event_add(kernelring, GMPT_EVENT_kernel_symbol, fields);
     return symbol->number;
 }
