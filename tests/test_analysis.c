@@ -5,6 +5,7 @@
 #include "tracefile.h"
 
 #include "analysis/analysis.h"
+#include "trace/reader.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -136,6 +137,93 @@ TEST(analysis, sums_are_what_happened)
         ck_assert_int_eq(busy_ns, made.state_ns[GMPT_G_RUNNING]);
         ck_assert_uint_eq(stolen, made.stolen_gs);
         analysis_end(analysis, trace);
+    }
+}
+
+static void distributions_compare(const struct distributions *one, const struct distributions *other)
+{
+    ck_assert_uint_eq(one->table.count, other->table.count);
+    for (size_t i = 0; i < one->table.count; i++) {
+        const struct distribution *a = one->list[i], *b = other->list[i];
+        ck_assert(distribution_key_equal(&a->key, &b->key));
+        ck_assert_uint_eq(a->histogram.count, b->histogram.count);
+        ck_assert_int_eq(a->histogram.total, b->histogram.total);
+        ck_assert_int_eq(a->histogram.max, b->histogram.max);
+        ck_assert_int_eq(a->worst_end_ns, b->worst_end_ns);
+        ck_assert_uint_eq(a->worst_g, b->worst_g);
+    }
+}
+
+static void analyses_compare(const struct analysis *one, const struct analysis *other)
+{
+    ck_assert_mem_eq(one->state_ns, other->state_ns, sizeof one->state_ns);
+    ck_assert_mem_eq(one->wait_ns, other->wait_ns, sizeof one->wait_ns);
+    distributions_compare(&one->waits.sites, &other->waits.sites);
+    distributions_compare(&one->waits.locks, &other->waits.locks);
+    distributions_compare(&one->wakeups.futile, &other->wakeups.futile);
+    distributions_compare(&one->lateness.starts, &other->lateness.starts);
+    distributions_compare(&one->lateness.lines, &other->lateness.lines);
+    distributions_compare(&one->runs.preempted, &other->runs.preempted);
+    distributions_compare(&one->calls.sites, &other->calls.sites);
+    distributions_compare(&one->lives.starts, &other->lives.starts);
+    ck_assert_mem_eq(one->processors.ps, other->processors.ps, sizeof one->processors.ps);
+    ck_assert_int_eq(one->processors.starved_ns, other->processors.starved_ns);
+    for (int i = 0; i < CHAINS_SHOWN; i++)
+        ck_assert_int_eq(one->chains.longest[i].length_ns, other->chains.longest[i].length_ns);
+    for (int state = 0; state < GMPT_G_STATES; state++)
+        for (unsigned column = 0; column < ANALYSIS_COLUMNS; column++)
+            ck_assert_int_eq(overtime_ns(one->overtime, (enum gmpt_g_state)state, column),
+                             overtime_ns(other->overtime, (enum gmpt_g_state)state, column));
+    ck_assert_uint_eq(one->findings.count, other->findings.count);
+}
+
+/* By the pass, or event by event. */
+static struct analysis *summed_up(const char *path, bool by_pass, struct summary **summary, struct gmpt_trace **trace)
+{
+    struct gmpt_trace_error error;
+    struct gmpt_event events[TRACE_BATCH];
+    *trace = gmpt_trace_open(path, &error);
+    ck_assert_ptr_nonnull(*trace);
+    *summary = summary_open(*trace, NULL);
+    ck_assert_ptr_nonnull(*summary);
+    struct analysis_options options = {
+        .limits = FINDING_LIMITS_DEFAULT,
+        .to_ns = ANALYSIS_END,
+        .length_ns = gmpt_trace_info(*trace)->expected_duration_ns,
+    };
+    struct analysis *analysis = analysis_open(summary_intervals(*summary), *trace, &options);
+    ck_assert_ptr_nonnull(analysis);
+    for (int count; (count = trace_next_batch(*trace, events, TRACE_BATCH)) > 0;) {
+        if (by_pass)
+            ck_assert_int_eq(analysis_pass(analysis, *summary, events, count), 0);
+        for (int i = 0; i < count && !by_pass; i++) {
+            ck_assert_int_eq(summary_add(*summary, &events[i]), 0);
+            ck_assert_int_eq(analysis_add(analysis, &events[i]), 0);
+        }
+    }
+    ck_assert_int_eq(summary_finish(*summary), 0);
+    ck_assert_int_eq(analysis_finish(analysis), 0);
+    return analysis;
+}
+
+TEST(analysis, one_pass_with_a_summary_says_what_events_one_by_one_say)
+{
+    for (unsigned seed = 50; seed < 60; seed++) {
+        struct gmpt_trace *traces[2];
+        struct summary *summaries[2];
+        free(made.text);
+        made = gentrace_make(seed, 1500);
+        const char *path = tracefile_build(made.text);
+        struct analysis *by_pass = summed_up(path, true, &summaries[0], &traces[0]);
+        struct analysis *by_one = summed_up(path, false, &summaries[1], &traces[1]);
+        ck_assert_mem_eq(summary_totals(summaries[0]), summary_totals(summaries[1]), sizeof(struct summary_totals));
+        analyses_compare(by_pass, by_one);
+        analysis_close(by_pass);
+        analysis_close(by_one);
+        for (int i = 0; i < 2; i++) {
+            summary_close(summaries[i]);
+            gmpt_trace_close(traces[i]);
+        }
     }
 }
 
