@@ -1,5 +1,5 @@
-/* See order.h for the problem and the rules. This file has the lanes, the merge, and the state machine of a G, in that
- * order. */
+/* See order.h for the problem and the rules. This file has the merge and the state machine of a G, in that order, for
+ * all records; what most of them need of it is in orderrun.c. */
 #include "order.h"
 
 #include "lane.h"
@@ -186,7 +186,7 @@ static int g_add(struct order *order, uint64_t id, int64_t now_ns, struct gtable
     return -EPROTO;
 }
 
-/* Invariant 7. */
+/* Invariant 11. */
 static void machine_event(struct order *order, struct order_lane *lane, const struct gmpt_event *event)
 {
     switch (event->type) {

@@ -44,8 +44,9 @@
  * 9. A lane's time never goes back; where it does it is skew.
  * 10. Records that were lost after a ring's last one have no marker: only the trace's end tells of them. What has not
  *    fitted since that last record is excused then.
+ * 11. A P has records only of the M that holds it (holders.h), which spins on it only while it runs no G there.
  *
- * 7. A P has records only of the M that holds it (holders.h), which spins on it only while it runs no G there.
+ * Where nothing of all that is in question, which is nearly always, records are given out in runs (orderrun.h).
  *
  * Rejected: sorting by time with a window (a wrong order where clocks differ by more than the work between two
  * records), and waiting without a limit (one lost record would hold its lane to the end of the file). */
