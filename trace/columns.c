@@ -439,6 +439,7 @@ static bool column_finished(const struct column *column, size_t read)
     return column->at == column->end && column->stored <= read;
 }
 
+/* How many of its records have been read. */
 static size_t batch_read(const struct column_batch *batch)
 {
     return batch->count ? batch->count - (size_t)(batch->end - batch->fields) / batch->stride : 0;

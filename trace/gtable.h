@@ -49,8 +49,7 @@ static inline int64_t gtable_g_enter(struct gtable_g *g, uint32_t seq, enum gmpt
 /* What it waits for. */
 static inline void gtable_g_waits(struct gtable_g *g, const struct gmpt_event_go_block *block)
 {
-    g->g.reason =
-        block->reason < GMPT_WAIT_REASONS ? (enum gmpt_wait_reason)block->reason : GMPT_WAIT_none;
+    g->g.reason = block->reason < GMPT_WAIT_REASONS ? (enum gmpt_wait_reason)block->reason : GMPT_WAIT_none;
     g->g.wait_object = block->object;
     g->g.bounded = block->bounded != 0;
     g->g.wait_stack = (uint32_t)block->stack;

@@ -209,7 +209,7 @@ static void machine_event(struct order *order, struct order_lane *lane, const st
 
 /* The lane's current G makes a transition. NULL when there is none; it has not changed when it is known better. */
 static struct gtable_g *current_moves(struct order *order, struct order_lane *lane, enum gmpt_g_state from,
-                                             enum gmpt_g_state to, int64_t now_ns)
+                                      enum gmpt_g_state to, int64_t now_ns)
 {
     struct gtable_g *g = lane->current;
     if (!g || g->g.id != lane->current_id) {
@@ -237,7 +237,7 @@ static void current_leaves(struct order *order, struct order_lane *lane)
 
 /* The G that the head names makes a transition. *g stays NULL when the head names none. */
 static int named_moves(struct order *order, struct order_lane *lane, enum gmpt_g_state to, int64_t now_ns,
-                              bool forced, struct gtable_g **out)
+                       bool forced, struct gtable_g **out)
 {
     struct gtable_g *g = lane->named;
     uint32_t seq = (uint32_t)lane->field[1];
@@ -408,8 +408,7 @@ static void losses_accept(struct order *order, struct order_lane *lane, struct g
 #define FEW_FIELDS 5 /* as most kinds have; copied at once, with what lies behind those of kinds that have fewer */
 
 /* Gives the lane's head out. */
-static int head_accept(struct order *order, struct order_lane *lane,
-                                                             struct gmpt_event *event, bool forced)
+static int head_accept(struct order *order, struct order_lane *lane, struct gmpt_event *event, bool forced)
 {
     struct gtable_g *g = NULL;
     int result = 0;
@@ -624,6 +623,7 @@ static void plain_set(struct order *order)
 /* Nothing but the head of the first lane decides what comes next. */
 static bool head_plain(const struct order *order) { return order->heap.slot[0].ticks < order->plain_ticks; }
 
+/* Gives the next record out, whatever it is. Returns as order_next. */
 static int order_step(struct order *order, struct gmpt_event *event)
 {
     for (;;) {

@@ -15,8 +15,8 @@ static uint64_t run_end(const struct order *order)
 /* What of a lane is at hand during a run. */
 struct run {
     struct order_lane *lane;
-    const uint64_t *field;    /* of the head */
-    struct gtable_g *current; /* that runs: nobody else can change this meanwhile; NULL = none is known */
+    const uint64_t *field;        /* of the head */
+    struct gtable_g *current;     /* that runs: nobody else can change this meanwhile; NULL = none is known */
     const struct gmpt_event *end; /* of the room for events */
 };
 

@@ -18,9 +18,9 @@ struct overtime_column {
 struct overtime {
     unsigned columns;
     int64_t width_ns, end_ns;
-    struct overtime_column *near; /* one that had something lately, */
-    int64_t near_ns;              /* where it begins, */
-    int64_t near_end_ns;          /* and where it is over, or all is */
+    struct overtime_column *near;   /* one that had something lately, */
+    int64_t near_ns;                /* where it begins, */
+    int64_t near_end_ns;            /* and where it is over, or all is */
     struct overtime_column *column; /* columns of them, and one more */
 };
 
