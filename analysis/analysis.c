@@ -276,8 +276,8 @@ int analysis_add_rare(struct analysis *analysis, const struct gmpt_event *event)
 
 /* ---- In one pass with a summary ---------------------------------------------------------------------------------- */
 
-/* An event on its way through both. What hears of it is inlined where the event is taken in (turns.h), so that its times
- * and its G stay at hand. */
+/* An event on its way through both. What hears of it is inlined where the event is taken in (turns.h), so that its
+ * times and its G stay at hand. */
 struct passing {
     struct summary *summary;
     struct analysis *analysis;
