@@ -337,6 +337,7 @@ static void produce(void *args)
     }
     fetch_add_relaxed(&sent, sum);
     gmpt_chan_close(chan);
+    gmpt_chan_release(chan);
 }
 
 static void consume(void *args)
@@ -346,6 +347,7 @@ static void consume(void *args)
     struct gmpt_select_case one = { chan, GMPT_RECV, &value, 0 };
     while (gmpt_select(&one, 1) == 0 && one.result == 0)
         sum += value;
+    gmpt_chan_release(chan);
     fetch_add_relaxed(&received, sum);
     fetch_add_acq_rel(&locked, 1);
 }
@@ -356,6 +358,7 @@ static int prove_in_traffic(void *arg)
     uint32_t complete = 0;
     for (int i = 0; i < TRAFFIC; i++) {
         struct gmpt_chan *chan = gmpt_chan_new(8, (size_t)i);
+        gmpt_chan_retain(chan); /* each of the two has it */
         gmpt_go(produce, &chan, sizeof chan);
         gmpt_go(consume, &chan, sizeof chan);
     }
