@@ -190,11 +190,8 @@ static void starved(void *args)
     gmpt_waitgroup_done(&all);
 }
 
-#define STARVED_TIMES 4
-
 /* All threads on one CPU, which one of higher priority than ours takes. Fed: we give way, so the other runs on our P.
- * Starved: we compute on our P, and the other G waits for a thread that comes late; until that was 30 ms a few times:
- * one that is late when it has a P already leaves none idle. */
+ * Starved: we compute on our P, and the other G waits for a thread that comes late; until that was 30 ms once. */
 static int starve(bool fed)
 {
     cpu_set_t one;
@@ -206,7 +203,7 @@ static int starve(bool fed)
         setpriority(PRIO_PROCESS, 0, 19))
         return 3;
     gmpt_unlock_os_thread();
-    for (int late = 0; late < STARVED_TIMES;) {
+    for (int64_t late_ns = 0; late_ns < 30000000;) {
         int64_t begin_ns = now_ns();
         starved_ran_ns = 0;
         gmpt_waitgroup_add(&all, 1);
@@ -217,7 +214,7 @@ static int starve(bool fed)
             else
                 sink = sink * 3 + 1;
         gmpt_waitgroup_wait(&all);
-        late += fed ? STARVED_TIMES : starved_ran_ns - begin_ns >= 30000000;
+        late_ns = fed ? INT64_MAX : starved_ran_ns - begin_ns;
     }
     starved_over = true;
     return pthread_join(taker, NULL);
