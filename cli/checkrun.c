@@ -7,9 +7,10 @@
  *                              |  ^                              |
  *                              +--+ --every: asked, judged       +--- goroutines on their way out are waited for
  *
- * A process whose main G has returned is held before that takes effect: its other Gs go on, nothing is freed. When no G
- * runs or is about to, or the time of grace is over, a proof is asked for; one that comes to nothing is tried again
- * until the time is over. The look at the process is taken, it is let go, and only then are names looked up.
+ * A process whose main G has returned is held before that takes effect: its other Gs go on, nothing is freed; so is one
+ * all of whose Gs are asleep for ever, before it ends by that. When no G runs or is about to, or the time of grace is
+ * over, a proof is asked for; one that comes to nothing is tried again until the time is over. The look at the process
+ * is taken, it is let go, and only then are names looked up.
  *
  * Each process is recorded into memory, the last part only (flight.h), for its creation stacks and for what grows. */
 #define _GNU_SOURCE
@@ -50,7 +51,7 @@ struct watched {
     struct recorder *recorder;
     pid_t pid;
     int pid_fd;        /* becomes readable as it ends; -1 = not to be had */
-    bool held;         /* its main G has returned */
+    bool held;         /* its main G has returned, or all are asleep for ever */
     bool looked;       /* report has what a look showed */
     bool judged;       /* and that with verdicts */
     int64_t held_ns;   /* since when */

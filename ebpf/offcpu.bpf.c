@@ -420,14 +420,16 @@ static __always_inline bool is_throttled(struct task_struct *task)
 
 /* ---- Switches --------------------------------------------------------------------------------------------------- */
 
-/* Since when it could run, though nobody has told of its wake-up: of whoever that was nothing is known. */
+/* Since when it could run, though nobody has told of its wake-up: of whoever that was nothing is known. Of one that
+ * runs already the scheduler has forgotten it. */
 static __always_inline void wakeup_missed(struct task_struct *task, struct offcpu_record *interval)
 {
     __u64 queued_ns = 0;
     if (scheduler_clock && bpf_core_field_exists(task->sched_info.last_queued))
         queued_ns = task->sched_info.last_queued;
     interval->wake_ns = queued_ns > interval->off_ns && queued_ns < interval->on_ns ? queued_ns : interval->on_ns;
-    interval->waker_tid = 0;
+    interval->waker_tid = interval->waker_pid = 0;
+    interval->waker_word = 0;
 }
 
 /* `late`: it runs already. */

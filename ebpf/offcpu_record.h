@@ -43,7 +43,7 @@ struct offcpu_record {
     __u32 type; /* enum offcpu_type */
     __u32 tid;
     __u64 off_ns, on_ns;
-    __u64 wake_ns;  /* when it became runnable; 0 = it was all the time */
+    __u64 wake_ns;  /* when it became runnable; 0 = it was all the time; on_ns = that is not known, or just then */
     __u64 word;     /* of the thread, as it lost the CPU */
     __u64 argument; /* the first of the system call, of futex(2) its address; in none, of the page it needs, or 0 */
     __s32 syscall;  /* the system call that it was in, OFFCPU_NO_SYSCALL = none */

@@ -89,20 +89,25 @@ bool deadlock_found(void)
     return found;
 }
 
-void deadlock_check(void)
+static void tell(void)
 {
-    static bool told; /* and the program is held */
-    if (told && !proof_holds_asleep())
-        _exit(QUIT_STATUS);
-    if (told || debug_settings.nodeadlock || !deadlock_found())
-        return;
-    told = true;
     /* What the program has printed shall not be lost, unless somebody sleeps in the middle of printing. */
     if (ftrylockfile(stdout) == 0) {
         fflush_unlocked(stdout);
         funlockfile(stdout);
     }
     dump_all(STDERR_FILENO, "fatal error: all goroutines are asleep - deadlock!\n\n");
+}
+
+void deadlock_check(void)
+{
+    static bool told;
+    if (!told) {
+        if (debug_settings.nodeadlock || !deadlock_found())
+            return;
+        tell();
+        told = true;
+    }
     if (!proof_holds_asleep())
         _exit(QUIT_STATUS);
 }

@@ -6,8 +6,8 @@
 
 /* By sysmon: whether every G waits for something that only another G could do. Cheap as long as anything moves. */
 bool deadlock_found(void);
-/* By sysmon: says so with a dump and ends the program with status 2, if it is so and GMPT_DEBUG=nodeadlock is not set.
- */
+/* By sysmon: says so with a dump and ends the program with status 2, if it is so and GMPT_DEBUG=nodeadlock is not set;
+ * for as long as the recorder wants it to stay, not yet. */
 void deadlock_check(void);
 
 #endif

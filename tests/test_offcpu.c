@@ -471,7 +471,7 @@ TEST(offcpu, a_return_to_the_cpu_that_was_not_told_of_is_found_by_what_the_sched
     ck_assert_uint_lt(found->on_ns, report.end_ns);
     ck_assert_uint_gt(found->wake_ns, found->off_ns);
     ck_assert_uint_le(found->wake_ns, found->on_ns);
-    ck_assert_uint_eq(found->waker_tid, 0);
+    ck_assert_uint_eq(found->waker_tid | found->waker_pid | found->waker_word, 0);
     offcpu_close(watch);
 }
 

@@ -405,14 +405,32 @@ static void losses_accept(struct order *order, struct order_lane *lane, struct g
     holders_set(&order->holders, lane->index, 0, 0);
 }
 
+/* Of the kernel's, which are told of a G and move none. */
+static void kernel_accept(struct order *order, const struct order_lane *lane, struct gmpt_event *event)
+{
+    switch (event->type) {
+    case GMPT_EVENT_kernel_stack:
+        event->kernel_stack.stack = stackset_index(order->stacks, lane->index, event->kernel_stack.stack);
+        event->g = 0;
+        break;
+    case GMPT_EVENT_kernel_frames:
+        event->kernel_frames.stack = stackset_index(order->stacks, lane->index, event->kernel_frames.stack);
+        event->g = 0;
+        break;
+    case GMPT_EVENT_kernel_faults:
+        event->kernel_faults.stack = stackset_index(order->stacks, lane->index, event->kernel_faults.stack);
+        event->g = gtable_find(&order->gs, event->kernel_faults.g) ? event->kernel_faults.g : 0;
+        break;
+    default:
+        ownwords_off(order, event);
+    }
+}
+
 #define FEW_FIELDS 5 /* as most kinds have; copied at once, with what lies behind those of kinds that have fewer */
 
-/* Gives the lane's head out. */
-static int head_accept(struct order *order, struct order_lane *lane, struct gmpt_event *event, bool forced)
+/* The lane's head as it was written. */
+static inline void head_copy(const struct order_lane *lane, struct gmpt_event *event, int64_t now_ns)
 {
-    struct gtable_g *g = NULL;
-    int result = 0;
-    int64_t now_ns = clockmap_ns(order->clocks, lane->ticks), computed_ns;
     event->type = (enum gmpt_event_type)lane->code;
     event->p = lane->p;
     event->time_ns = now_ns;
@@ -420,6 +438,15 @@ static int head_accept(struct order *order, struct order_lane *lane, struct gmpt
     if (__builtin_expect(event_field_counts[event->type] > FEW_FIELDS, 0))
         memcpy(event->field + FEW_FIELDS, lane->field + FEW_FIELDS,
                (GMPT_EVENT_FIELDS_MAX - FEW_FIELDS) * sizeof event->field[0]);
+}
+
+/* Gives the lane's head out. */
+static int head_accept(struct order *order, struct order_lane *lane, struct gmpt_event *event, bool forced)
+{
+    struct gtable_g *g = NULL;
+    int result = 0;
+    int64_t now_ns = clockmap_ns(order->clocks, lane->ticks), computed_ns;
+    head_copy(lane, event, now_ns);
     if (__builtin_expect(lane->idle, 0))
         misfit_check_idle(order, lane);
     if (event->type - GMPT_EVENT_go_labels <= GMPT_EVENT_user_log - GMPT_EVENT_go_labels &&
@@ -458,19 +485,10 @@ static int head_accept(struct order *order, struct order_lane *lane, struct gmpt
         ownwords_sample(order, lane, event);
         return 0;
     case GMPT_EVENT_kernel_stack:
-        event->kernel_stack.stack = stackset_index(order->stacks, lane->index, event->kernel_stack.stack);
-        event->g = 0;
-        return 0;
     case GMPT_EVENT_kernel_frames:
-        event->kernel_frames.stack = stackset_index(order->stacks, lane->index, event->kernel_frames.stack);
-        event->g = 0;
-        return 0;
     case GMPT_EVENT_kernel_faults:
-        event->kernel_faults.stack = stackset_index(order->stacks, lane->index, event->kernel_faults.stack);
-        event->g = gtable_find(&order->gs, event->kernel_faults.g) ? event->kernel_faults.g : 0;
-        return 0;
     case GMPT_EVENT_kernel_off:
-        ownwords_off(order, event);
+        kernel_accept(order, lane, event);
         return 0;
     case GMPT_EVENT_proc_steal:
         misfit_check_steal(order, lane);

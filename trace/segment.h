@@ -43,7 +43,7 @@
  *
  * Whoever has the segment may ask for a proof of leaks (runtime/proof.h): it adds 1 to proofs_asked, which wants a
  * mapping that can be written, and waits until proofs_done has come as far; a proof may answer several at once. What it
- * found is in each G's slot. hold_at_end keeps a program whose main G has returned, with all that it has, until whoever
+ * found is in each G's slot. hold_at_end keeps a program that is at_end, with all that it has, until whoever
  * set it has seen enough: it waits while the word is not 0 and a recorder has the lock.
  *
  * One transition of a G may fall between: its hook saw the epoch before, and its status was stored when the slot had
