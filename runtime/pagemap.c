@@ -53,13 +53,13 @@ static int read_words(struct pagemap *map)
         struct pagemap_run *last = map->count ? &map->runs[map->count - 1] : NULL;
         if (!word_tells(words[i], map->of_file))
             continue;
-        if (last && last->end == map->at) {
-            last->end += PAGE_BYTES;
+        if (last && last->end == ~map->at) {
+            last->end = ~(map->at + PAGE_BYTES);
             continue;
         }
         if (map->count == PAGEMAP_RUNS)
             return 0; /* from here on the next time */
-        map->runs[map->count++] = (struct pagemap_run){ map->at, map->at + PAGE_BYTES, 0 };
+        map->runs[map->count++] = (struct pagemap_run){ ~map->at, ~(map->at + PAGE_BYTES), 0 };
     }
     return 0;
 }
@@ -82,6 +82,10 @@ static int fill(struct pagemap *map)
     };
     int count = ioctl(map->fd, PAGEMAP_SCAN, &scan);
     if (count >= 0 && (uint32_t)count <= PAGEMAP_RUNS && scan.walk_end > map->at && scan.walk_end <= map->end) {
+        for (int i = 0; i < count; i++) {
+            map->runs[i].start = ~map->runs[i].start;
+            map->runs[i].end = ~map->runs[i].end;
+        }
         map->count = (uint32_t)count;
         map->at = scan.walk_end;
         return 0;
@@ -104,9 +108,9 @@ int pagemap_next(struct pagemap *map, uint64_t *start, uint64_t *end)
     int result = look(map);
     if (result <= 0)
         return result;
-    *start = map->runs[map->next].start;
+    *start = ~map->runs[map->next].start;
     do
-        *end = map->runs[map->next++].end;
-    while ((result = look(map)) > 0 && map->runs[map->next].start == *end);
+        *end = ~map->runs[map->next++].end;
+    while ((result = look(map)) > 0 && map->runs[map->next].start == ~*end);
     return result < 0 ? result : 1;
 }

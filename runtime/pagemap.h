@@ -12,7 +12,7 @@
 #define PAGEMAP_RUNS 256u
 
 struct pagemap_run {
-    uint64_t start, end;
+    uint64_t start, end; /* inverted: a proof would take addresses on the stack for the program's pointers */
     uint64_t unused; /* what the kernel would say of it */
 };
 
