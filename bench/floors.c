@@ -1,15 +1,18 @@
-/* What the machine allows: the runtime's context switch without the runtime, the same with nothing saved, and a mutex
- * of pthreads. Prints "ROW NS" lines.
+/* What the machine allows: the runtime's context switch without the runtime, the same with nothing saved, a mutex of
+ * pthreads, and what the kernel takes for a new default stack. Prints "ROW NS" lines.
  *
  *     floors [ROW...] */
 #define _GNU_SOURCE
 #include "rows.h"
+#include "runtime/seat.h"
 #include "runtime/switch.h"
 
 #include <pthread.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #define TURNS 20000000L
+#define NEW_STACKS 50000L
 
 static _Alignas(16) unsigned char stack[65536];
 
@@ -108,6 +111,40 @@ static long mutex_pthread(void)
     return TURNS;
 }
 
+/* ---- a default stack that nobody has had before: its first page, and its guard with a call for each ---- */
+
+static uint8_t *new_stacks(void)
+{
+    size_t bytes = NEW_STACKS * (size_t)seat_stride(STACK_DEFAULT);
+    void *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (base == MAP_FAILED || madvise(base, bytes, MADV_NOHUGEPAGE)) {
+        perror("floors: cannot map stacks");
+        exit(1);
+    }
+    return base;
+}
+
+static long stack_touch(void)
+{
+    uint8_t *end = new_stacks();
+    for (long i = 0; i < NEW_STACKS; i++) {
+        end += seat_stride(STACK_DEFAULT);
+        ((volatile uint8_t *)end)[-64] = 1;
+    }
+    return NEW_STACKS;
+}
+
+static long stack_guard(void)
+{
+    uint8_t *guard = new_stacks();
+    long count = 0;
+    while (count < NEW_STACKS && madvise(guard, GUARD_BYTES, MADV_GUARD_INSTALL) == 0) {
+        guard += seat_stride(STACK_DEFAULT);
+        count++;
+    }
+    return count;
+}
+
 static const struct floor {
     const char *name;
     long (*run)(void); /* returns how many operations it did */
@@ -117,6 +154,8 @@ static const struct floor {
     { "switch_floor", switch_floor },
 #endif
     { "mutex_pthread", mutex_pthread },
+    { "stack_touch", stack_touch },
+    { "stack_guard", stack_guard },
 };
 
 int main(int argc, char **argv)
@@ -132,7 +171,8 @@ int main(int argc, char **argv)
         long operations = floors[i].run();
         clock_gettime(CLOCK_MONOTONIC, &ended);
         double ns = (double)(ended.tv_sec - began.tv_sec) * 1e9 + (double)(ended.tv_nsec - began.tv_nsec);
-        row_print(floors[i].name, ns / (double)operations);
+        if (operations > 0) /* else the kernel cannot do it */
+            row_print(floors[i].name, ns / (double)operations);
     }
     return 0;
 }

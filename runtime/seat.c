@@ -8,9 +8,6 @@
 #include <sys/mman.h>
 #include <sys/uio.h>
 
-#ifndef MADV_GUARD_INSTALL
-#define MADV_GUARD_INSTALL 102
-#endif
 #ifndef PIDFD_SELF
 #define PIDFD_SELF (-10000)
 #endif

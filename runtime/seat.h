@@ -21,6 +21,12 @@
 #include "memcheck.h"
 #include "runtime.h"
 
+#include <sys/mman.h>
+
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#endif
+
 #define STACK_BYTES GMPT_STACK_DEFAULT
 /* Address space only; a larger frame may jump over it. An odd number of pages from seat to seat: were it a power of
  * two, all stacks would meet in a few sets of the TLB, which costs a thousand Gs that are spawned and joined half as
