@@ -258,7 +258,7 @@ enum { MUCH = 1 << 20, CONNECTIONS = 8 };
 
 struct stream {
     int from, to;
-    uint32_t state, read;
+    uint32_t read_state, write_state, read;
 };
 
 static uint8_t byte_at(uint32_t i) { return (uint8_t)(i * 31 ^ i >> 9); }
@@ -272,17 +272,17 @@ static uint32_t next_random(uint32_t *state)
 static void write_stream(void *args)
 {
     struct stream *stream = *(struct stream **)args;
-    uint32_t state = stream->state ^ 0x5a5a5a5a;
+    uint32_t *state = &stream->write_state;
     uint8_t bytes[512];
     for (uint32_t sent = 0; sent < MUCH;) {
-        uint32_t count = 1 + next_random(&state) % sizeof bytes;
+        uint32_t count = 1 + next_random(state) % sizeof bytes;
         if (count > MUCH - sent)
             count = MUCH - sent;
         for (uint32_t i = 0; i < count; i++)
             bytes[i] = byte_at(sent + i);
         EXPECT_EQ(gmpt_write_full(stream->from, bytes, count, NULL), 0);
         sent += count;
-        if (next_random(&state) % 4 == 0)
+        if (next_random(state) % 4 == 0)
             gmpt_yield();
     }
     EXPECT_EQ(gmpt_shutdown(stream->from, SHUT_WR), 0);
@@ -291,7 +291,7 @@ static void write_stream(void *args)
 
 static ssize_t read_somehow(struct stream *stream, uint8_t *bytes, size_t size)
 {
-    uint32_t way = next_random(&stream->state);
+    uint32_t way = next_random(&stream->read_state);
     struct iovec parts[2] = { { bytes, size / 2 }, { bytes + size / 2, size - size / 2 } };
     switch (way % 6) {
     case 0:
@@ -319,7 +319,7 @@ static void read_stream(void *args)
     struct stream *stream = *(struct stream **)args;
     uint8_t bytes[1024];
     for (;;) {
-        ssize_t count = read_somehow(stream, bytes, 1 + next_random(&stream->state) % sizeof bytes);
+        ssize_t count = read_somehow(stream, bytes, 1 + next_random(&stream->read_state) % sizeof bytes);
         EXPECT(count >= 0);
         if (count <= 0)
             break;
@@ -339,7 +339,9 @@ static int streams(void *arg)
     (void)arg;
     for (uint32_t i = 0; i < CONNECTIONS; i++) {
         connect_ends();
-        all[i] = (struct stream){ .from = ends[1], .to = ends[0], .state = i + 1 };
+        all[i] = (struct stream){
+            .from = ends[1], .to = ends[0], .read_state = i + 1, .write_state = (i + 1) ^ 0x5a5a5a5a
+        };
         struct stream *stream = &all[i];
         gmpt_waitgroup_add(&group, 2);
         EXPECT(gmpt_go(read_stream, &stream, sizeof stream) > 0);

@@ -67,7 +67,15 @@ TEST(stackcopy, with_one_processor_as_well)
 
 /* ---- Each way that leads through a stack, with the copies of few ---- */
 
-static void receive(void *args) { gmpt_chan_recv(*(struct gmpt_chan **)args, NULL); }
+static struct gmpt_waitgroup ended = GMPT_WAITGROUP_INIT;
+
+static void receive(void *args)
+{
+    struct gmpt_chan *chan = *(struct gmpt_chan **)args;
+    gmpt_chan_recv(chan, NULL);
+    gmpt_chan_release(chan);
+    gmpt_waitgroup_done(&ended);
+}
 
 struct holder {
     struct gmpt_chan *own, *other;
@@ -79,6 +87,8 @@ static void hold(void *args)
     struct holder holder = *(struct holder *)args;
     gmpt_chan_recv(holder.own, NULL);
     gmpt_chan_close(holder.other);
+    gmpt_chan_release(holder.other);
+    gmpt_waitgroup_done(&ended);
 }
 
 struct started {
@@ -88,6 +98,8 @@ struct started {
 static __attribute__((noinline)) struct started start_holder(struct gmpt_chan **volatile keep)
 {
     struct holder holder = { gmpt_chan_new(0, 0), gmpt_chan_new(0, 0) };
+    gmpt_chan_retain(holder.other);
+    gmpt_waitgroup_add(&ended, 2);
     struct started started = { gmpt_go(receive, &holder.other, sizeof holder.other),
                                gmpt_go(hold, &holder, sizeof holder) };
     run_until_waiting(started.receiver);
@@ -230,6 +242,9 @@ static int fork_after_a_proof(void *arg)
     int status = 0;
     EXPECT_EQ(waitpid(child, &status, 0), child);
     EXPECT(WIFEXITED(status) && WEXITSTATUS(status) == 7);
+    gmpt_chan_close(kept[0]);
+    gmpt_waitgroup_wait(&ended);
+    gmpt_chan_release(kept[0]);
     return 0;
 }
 
