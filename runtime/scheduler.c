@@ -283,6 +283,8 @@ void switch_entry_end(void)
     struct m *m = m_self();
     struct g *g = m->current;
     struct p *p = m->p;
+    if (unlikely(!p))
+        fatal("goroutine %llu ended inside a blocking call: gmpt_blocking_end is missing", (unsigned long long)g->id);
     if (unlikely(g->locked_m))
         osthread_unlock(m, g);
     TRACE(go_exit, p);
@@ -302,6 +304,8 @@ void scheduler_end_main(void)
 {
     enter_begin(true);
     struct m *m = m_self();
+    if (unlikely(!m->p))
+        fatal("the main goroutine ended inside a blocking call: gmpt_blocking_end is missing");
     sched.main_over = m->current;
     trace_at_end();
     proof_hold_at_end();

@@ -134,6 +134,39 @@ TEST(call, a_call_inside_a_call_is_refused)
     ck_assert_ptr_nonnull(strstr(err, "gmpt_blocking_begin inside a blocking call"));
 }
 
+static void begin_and_end(void *args)
+{
+    (void)args;
+    gmpt_blocking_begin();
+}
+
+static int child_ends_inside(void *arg)
+{
+    (void)arg;
+    EXPECT(gmpt_go(begin_and_end, NULL, 0) > 0);
+    return gmpt_sleep(3600 * INT64_C(1000000000));
+}
+
+static void ending_child(void) { run_on(1, child_ends_inside); }
+
+static int main_ends_inside(void *arg)
+{
+    (void)arg;
+    gmpt_blocking_begin();
+    return 0;
+}
+
+static void ending_main(void) { run_on(1, main_ends_inside); }
+
+TEST(call, a_goroutine_that_ends_inside_a_call_is_told_so)
+{
+    char err[1000];
+    ck_assert_int_eq(run_child(ending_child, err, sizeof err), 128 + 6);
+    ck_assert_msg(strstr(err, "goroutine 2 ended inside a blocking call: gmpt_blocking_end is missing"), "%s", err);
+    ck_assert_int_eq(run_child(ending_main, err, sizeof err), 128 + 6);
+    ck_assert_msg(strstr(err, "main goroutine ended inside a blocking call"), "%s", err);
+}
+
 static int lookup(void *arg)
 {
     struct addrinfo *list = NULL;
