@@ -278,6 +278,7 @@ void column_reader_begin(struct column_reader *reader, const struct columns *col
     const uint8_t *p = columns->numbers, *at = columns->fields;
     memset(reader->kind, COLUMN_KIND_ABSENT, sizeof reader->kind);
     memset(reader->batch, 0, sizeof reader->batch);
+    reader->unpacker = unpacker_best();
     reader->delta = reader->deltas_end = reader->deltas;
     reader->code = columns->codes;
     reader->codes_end = columns->times;
@@ -297,95 +298,6 @@ void column_reader_begin(struct column_reader *reader, const struct columns *col
     }
 }
 
-#define RUN 4 /* numbers that are read without a look at where the column ends, where all of them fit before that */
-
-/* Unpacks a column's next values: as many as are asked for, or fewer, when the one after them is damage. */
-static unsigned times_unpack(struct column *column, uint64_t out[COLUMN_BATCH], unsigned wanted)
-{
-    const uint8_t *at = column->at, *end = column->end, *next;
-    unsigned count = 0;
-    if (column->constant)
-        return wanted;
-    while (wanted - count >= RUN && end - at >= RUN * LEB_MAX_BYTES) {
-#pragma GCC unroll 4
-        for (int i = 0; i < RUN; i++) {
-            if (!(next = leb_get_evenly(at, &out[count])))
-                goto out;
-            at = next;
-            count++;
-        }
-    }
-    for (; count < wanted && at < end; count++) {
-        next = leb_get_evenly(at, &out[count]);
-        if (!next || next > end)
-            break;
-        at = next;
-    }
-out:
-    column->at = at;
-    column->stored = count;
-    column->constant = count == 0 && at == end;
-    if (at == end)
-        for (; count < wanted; count++)
-            out[count] = 0;
-    return count;
-}
-
-/* A number that mostly has a byte or two; which of these no CPU foresees, so that is no branch. As leb_get_roomy. */
-static inline const uint8_t *short_number(const uint8_t *at, uint64_t *value)
-{
-    uint64_t first = at[0], second = at[1], more = first >> 7;
-    if (__builtin_expect(more & second >> 7, 0))
-        return leb_get_roomy(at, value);
-    *value = (first & 0x7f) | (second & (0 - more)) << 7;
-    return at + 1 + more;
-}
-
-/* The same where values are differences, `step` apart. Of eight that have a byte each, no length needs a look. */
-static unsigned field_unpack(struct column *column, uint64_t *out, unsigned step, unsigned wanted)
-{
-    const uint8_t *at = column->at, *end = column->end, *next;
-    uint64_t before = column->before, bytes, difference = 0;
-    unsigned count = 0;
-    if (column->constant)
-        return wanted;
-    while (wanted - count >= 8 && end - at >= RUN * LEB_MAX_BYTES) {
-        memcpy(&bytes, at, sizeof bytes);
-        if (!(bytes & 0x8080808080808080u)) {
-#pragma GCC unroll 8
-            for (int i = 0; i < 8; i++, out += step)
-                *out = before += leb_unzigzag(at[i]);
-            at += 8;
-            count += 8;
-            continue;
-        }
-#pragma GCC unroll 4
-        for (int i = 0; i < RUN; i++, out += step) {
-            if (!(next = short_number(at, &difference)))
-                goto out;
-            *out = before += leb_unzigzag(difference);
-            at = next;
-            count++;
-        }
-    }
-    for (; count < wanted && at < end; count++, out += step) {
-        next = short_number(at, &difference);
-        if (!next || next > end)
-            break;
-        *out = before += leb_unzigzag(difference);
-        at = next;
-    }
-out:
-    column->at = at;
-    column->before = before;
-    column->stored = count;
-    column->constant = count == 0 && at == end;
-    if (at == end)
-        for (; count < wanted; count++, out += step)
-            *out = before;
-    return count;
-}
-
 /* No more than there are records from this one on, whose code has been read. */
 static unsigned batch_size(const struct column_reader *reader)
 {
@@ -395,7 +307,7 @@ static unsigned batch_size(const struct column_reader *reader)
 
 static bool times_refill(struct column_reader *reader)
 {
-    unsigned count = times_unpack(&reader->times, reader->deltas, batch_size(reader));
+    unsigned count = reader->unpacker->times(&reader->times, reader->deltas, batch_size(reader));
     reader->delta = reader->deltas;
     reader->deltas_end = reader->deltas + count;
     return count > 0;
@@ -409,7 +321,7 @@ static bool fields_refill(struct column_reader *reader, unsigned code)
     if (reader->kind[code] != COLUMN_KIND_KNOWN)
         return false;
     for (unsigned i = 0; i < fields; i++) {
-        unsigned count = field_unpack(&column[i], out + i, fields, wanted);
+        unsigned count = reader->unpacker->field(&column[i], out + i, fields, wanted);
         least = count < least ? count : least;
     }
     unsigned stride = fields ? fields : 1;

@@ -41,6 +41,7 @@
 
 #include "events.h"
 #include "leb.h"
+#include "unpack.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -86,14 +87,6 @@ int columns_parse(struct columns *columns, const uint8_t *p, const uint8_t *end,
 /* Whether the first record is a `lost` marker, and of how many records, 0 when that is malformed. */
 bool columns_begin_with_loss(const struct columns *columns, uint64_t *lost);
 
-/* A column that is being read. */
-struct column {
-    const uint8_t *at, *end;
-    uint64_t before;
-    uint32_t stored; /* how many of the values in the batch lay in the column; those after them repeat the last */
-    bool constant;   /* none did: what has been unpacked stays right */
-};
-
 enum column_kind {
     COLUMN_KIND_ABSENT = 0, /* no record of this section has that code */
     COLUMN_KIND_UNKNOWN,    /* an event that is newer than we are, or not as we know it */
@@ -113,6 +106,7 @@ struct column_batch {
 struct column_reader {
     const uint8_t *code, *codes_end;
     const uint64_t *delta, *deltas_end; /* in the ones below: the next one, and where they end */
+    const struct unpacker *unpacker;
     struct column_batch batch[GMPT_EVENT_CODES]; /* empty unless the kind is known */
     uint8_t kind[GMPT_EVENT_CODES];              /* enum column_kind */
     struct column times;
