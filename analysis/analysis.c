@@ -317,22 +317,35 @@ static inline __attribute__((always_inline)) int pass_waits(void *passing_arg, c
     return summary_waits(passing->summary, wait);
 }
 
-static int pass_unusual(struct analysis *analysis, struct summary *summary, const struct gmpt_event *event)
+static int pass_rest(struct analysis *analysis, struct summary *summary, const struct gmpt_event *event)
 {
-    int result = summary_add(summary, event);
+    int result = summary_rest(summary, event);
     return result ? result : analysis_add(analysis, event);
+}
+
+static int pass_generally(struct analysis *analysis, struct summary *summary, const struct gmpt_event *events,
+                          int count)
+{
+    int result = 0;
+    for (const struct gmpt_event *event = events; event < events + count && !result; event++) {
+        result = summary_add(summary, event);
+        if (!result)
+            result = analysis_add(analysis, event);
+    }
+    return result;
 }
 
 int analysis_pass(struct analysis *analysis, struct summary *summary, const struct gmpt_event *events, int count)
 {
     static const struct turns_hearers hearers = { pass_started, pass_stopped, pass_woken, pass_waits };
+    struct intervals *intervals = analysis->intervals;
+    if (analysis->picky)
+        return pass_generally(analysis, summary, events, count);
     for (const struct gmpt_event *event = events; event < events + count; event++) {
         struct passing passing = { summary, analysis, event };
-        int result = TURNS_UNUSUAL;
-        if (!analysis->picky)
-            result = turns_take(analysis->intervals, event, &hearers, &passing);
+        int result = turns_take(intervals, event, &hearers, &passing);
         if (result == TURNS_UNUSUAL)
-            result = pass_unusual(analysis, summary, event);
+            result = pass_rest(analysis, summary, event);
         else
             processors_look(&analysis->processors);
         if (result)

@@ -381,7 +381,7 @@ static __attribute__((noinline)) int transition_take(struct intervals *intervals
     return result ? result : tell(intervals, INTERVAL_WAITS, &g->now);
 }
 
-static __attribute__((noinline)) int rare_take(struct intervals *intervals, const struct gmpt_event *event)
+static int rare_take(struct intervals *intervals, const struct gmpt_event *event)
 {
     enum gmpt_g_state state = (enum gmpt_g_state)state_after[event->type];
     if (state)
@@ -430,7 +430,13 @@ int intervals_add(struct intervals *intervals, const struct gmpt_event *event)
     static const struct turns_hearers listeners = { started_tell, stopped_tell, woken_tell, waits_tell };
     int result = turns_take(intervals, event, &listeners, intervals);
     if (result == TURNS_UNUSUAL)
-        result = rare_take(intervals, event);
+        return turns_rest(intervals, event);
+    return result || !intervals->hearers[INTERVAL_BEGUN] ? result : entered_tell(intervals);
+}
+
+int turns_rest(struct intervals *intervals, const struct gmpt_event *event)
+{
+    int result = rare_take(intervals, event);
     return result || !intervals->hearers[INTERVAL_BEGUN] ? result : entered_tell(intervals);
 }
 

@@ -372,11 +372,8 @@ static __attribute__((noinline)) int add_rare(struct summary *summary, const str
     }
 }
 
-int summary_add(struct summary *summary, const struct gmpt_event *event)
+static inline int add_taken(struct summary *summary, const struct gmpt_event *event)
 {
-    int result = intervals_add(summary->intervals, event);
-    if (__builtin_expect(result, 0))
-        return result;
     summary->events[event->type] += event->g != 0;
     switch (event->type) {
     case GMPT_EVENT_go_start:
@@ -391,6 +388,18 @@ int summary_add(struct summary *summary, const struct gmpt_event *event)
     default:
         return add_rare(summary, event);
     }
+}
+
+int summary_add(struct summary *summary, const struct gmpt_event *event)
+{
+    int result = intervals_add(summary->intervals, event);
+    return __builtin_expect(result, 0) ? result : add_taken(summary, event);
+}
+
+int summary_rest(struct summary *summary, const struct gmpt_event *event)
+{
+    int result = turns_rest(summary->intervals, event);
+    return __builtin_expect(result, 0) ? result : add_taken(summary, event);
 }
 
 /* ---- The end ----------------------------------------------------------------------------------------------------- */

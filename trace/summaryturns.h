@@ -61,6 +61,8 @@ struct summary {
     struct table groups; /* points into group_list, while that is gathered */
 };
 
+/* As summary_add, of an event that turns_take has left. */
+int summary_rest(struct summary *summary, const struct gmpt_event *event);
 /* An M that spun on a P has found the G that starts there. Returns 0 or -ENOMEM. */
 int summary_spun(struct summary *summary, const struct gmpt_event *start);
 /* The place where the G waits, when that is another than where the last one from its site waited. */

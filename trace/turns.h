@@ -160,6 +160,8 @@ static inline void wait_ends(struct intervals *intervals, const struct gmpt_even
 
 /* ---- The usual turns --------------------------------------------------------------------------------------------- */
 
+#define TURN static inline __attribute__((always_inline)) /* with its hearers, where these are constant */
+
 /* The G that an event takes from this state in the usual way; NULL when anything about it is special. */
 static inline struct live *usual_g(struct intervals *intervals, const struct gmpt_event *event,
                                    enum gmpt_g_state from)
@@ -168,78 +170,64 @@ static inline struct live *usual_g(struct intervals *intervals, const struct gmp
     return g && g->now.state == from && !(g->silent | g->now.continued) ? g : NULL;
 }
 
-/* These do the same as transition_take of intervals.c, and only what is left to do of it: in each state, what belongs
- * to others is clear. */
+/* What nearly every event does, and no more of transition_take in intervals.c than is left to do of it then: in each
+ * state, what belongs to others is clear. Each returns what the hearers did. */
 
-static inline int turn_start(struct intervals *intervals, const struct gmpt_event *event,
-                             const struct turns_hearers *hearers, void *arg)
+TURN int turn_take(struct intervals *intervals, struct live *g, enum gmpt_g_state from, enum gmpt_g_state to,
+                   enum gmpt_event_type by, int32_t p, int (*ended)(void *arg, const struct interval *over), void *arg)
 {
-    struct live *g = usual_g(intervals, event, GMPT_G_RUNNABLE);
-    struct current *current = current_of(intervals, event->p);
-    if (!g || !current || current->g)
-        return TURNS_UNUSUAL;
     int64_t time_ns = moment_of(intervals, g);
+    now_end(intervals, g, from, time_ns, by, p);
+    int result = ended(arg, &g->now);
+    now_begin(intervals, g, from, to, time_ns, by, p);
+    intervals->entered = g;
+    return result;
+}
+
+TURN int turn_start(struct intervals *intervals, struct live *g, int32_t p, const struct turns_hearers *hearers,
+                    void *arg)
+{
+    struct current *current = current_of(intervals, p);
+    if (!current || current->g)
+        return TURNS_UNUSUAL;
     *current = (struct current){ g, g->g.id, false };
-    now_end(intervals, g, GMPT_G_RUNNABLE, time_ns, GMPT_EVENT_go_start, event->p);
-    int result = hearers->started(arg, &g->now);
-    now_begin(intervals, g, GMPT_G_RUNNABLE, GMPT_G_RUNNING, time_ns, GMPT_EVENT_go_start, event->p);
+    int result =
+        turn_take(intervals, g, GMPT_G_RUNNABLE, GMPT_G_RUNNING, GMPT_EVENT_go_start, p, hearers->started, arg);
     wake_forget(g);
-    intervals->entered = g;
     return result;
 }
 
-static inline int turn_yield(struct intervals *intervals, const struct gmpt_event *event,
-                             const struct turns_hearers *hearers, void *arg)
+TURN int turn_yield(struct intervals *intervals, struct live *g, int32_t p, const struct turns_hearers *hearers,
+                    void *arg)
 {
-    struct live *g = usual_g(intervals, event, GMPT_G_RUNNING);
-    if (!g)
-        return TURNS_UNUSUAL;
-    int64_t time_ns = moment_of(intervals, g);
-    current_leave(intervals, event->p);
-    now_end(intervals, g, GMPT_G_RUNNING, time_ns, GMPT_EVENT_go_yield, event->p);
-    int result = hearers->stopped(arg, &g->now);
-    now_begin(intervals, g, GMPT_G_RUNNING, GMPT_G_RUNNABLE, time_ns, GMPT_EVENT_go_yield, event->p);
-    intervals->entered = g;
-    return result;
+    current_leave(intervals, p);
+    return turn_take(intervals, g, GMPT_G_RUNNING, GMPT_G_RUNNABLE, GMPT_EVENT_go_yield, p, hearers->stopped, arg);
 }
 
-static inline int turn_block(struct intervals *intervals, const struct gmpt_event *event,
-                             const struct turns_hearers *hearers, void *arg)
+TURN int turn_block(struct intervals *intervals, struct live *g, const struct gmpt_event *event,
+                    const struct turns_hearers *hearers, void *arg)
 {
-    struct live *g = usual_g(intervals, event, GMPT_G_RUNNING);
-    if (!g)
-        return TURNS_UNUSUAL;
-    int64_t time_ns = moment_of(intervals, g);
-    current_leave(intervals, event->p);
-    now_end(intervals, g, GMPT_G_RUNNING, time_ns, GMPT_EVENT_go_block, event->p);
-    int result = hearers->stopped(arg, &g->now);
-    now_begin(intervals, g, GMPT_G_RUNNING, GMPT_G_WAITING, time_ns, GMPT_EVENT_go_block, event->p);
+    int32_t p = event->p;
+    current_leave(intervals, p);
+    int result = turn_take(intervals, g, GMPT_G_RUNNING, GMPT_G_WAITING, GMPT_EVENT_go_block, p, hearers->stopped, arg);
     wait_begins(intervals, event, g);
-    intervals->entered = g;
     return result ? result : hearers->waits(arg, &g->now);
 }
 
-static inline int turn_unblock(struct intervals *intervals, const struct gmpt_event *event,
-                               const struct turns_hearers *hearers, void *arg)
+TURN int turn_unblock(struct intervals *intervals, struct live *g, const struct gmpt_event *event,
+                      const struct turns_hearers *hearers, void *arg)
 {
-    struct live *g = usual_g(intervals, event, GMPT_G_WAITING);
-    if (!g)
-        return TURNS_UNUSUAL;
-    int64_t time_ns = moment_of(intervals, g);
     wait_ends(intervals, event, g);
-    now_end(intervals, g, GMPT_G_WAITING, time_ns, GMPT_EVENT_go_unblock, event->p);
-    int result = hearers->woken(arg, &g->now);
-    now_begin(intervals, g, GMPT_G_WAITING, GMPT_G_RUNNABLE, time_ns, GMPT_EVENT_go_unblock, event->p);
+    int result = turn_take(intervals, g, GMPT_G_WAITING, GMPT_G_RUNNABLE, GMPT_EVENT_go_unblock, event->p,
+                           hearers->woken, arg);
     wait_forget(g);
-    intervals->entered = g;
     return result;
 }
 
-/* Takes an event in, when it is usual. Returns 0, what a hearer returned, or TURNS_UNUSUAL: then intervals_add is to
- * take it. It is inlined with its hearers where these are constant. */
-static inline __attribute__((always_inline)) int turns_take(struct intervals *intervals,
-                                                            const struct gmpt_event *event,
-                                                            const struct turns_hearers *hearers, void *arg)
+/* Takes an event in, when it is usual. Returns 0, what a hearer returned, or TURNS_UNUSUAL: then turns_rest is to take
+ * it. */
+TURN int turns_take(struct intervals *intervals, const struct gmpt_event *event, const struct turns_hearers *hearers,
+                    void *arg)
 {
     int64_t moment_ns = event->time_ns;
     if (__builtin_expect((uint64_t)moment_ns > TURNS_TIME_MAX_NS, 0))
@@ -247,18 +235,26 @@ static inline __attribute__((always_inline)) int turns_take(struct intervals *in
     intervals->present.moment_ns = moment_ns;
     if (moment_ns > intervals->present.end_ns)
         intervals->present.end_ns = moment_ns;
+    struct live *g;
     switch (event->type) {
     case GMPT_EVENT_go_start:
-        return turn_start(intervals, event, hearers, arg);
+        g = usual_g(intervals, event, GMPT_G_RUNNABLE);
+        return g ? turn_start(intervals, g, event->p, hearers, arg) : TURNS_UNUSUAL;
     case GMPT_EVENT_go_yield:
-        return turn_yield(intervals, event, hearers, arg);
+        g = usual_g(intervals, event, GMPT_G_RUNNING);
+        return g ? turn_yield(intervals, g, event->p, hearers, arg) : TURNS_UNUSUAL;
     case GMPT_EVENT_go_block:
-        return turn_block(intervals, event, hearers, arg);
+        g = usual_g(intervals, event, GMPT_G_RUNNING);
+        return g ? turn_block(intervals, g, event, hearers, arg) : TURNS_UNUSUAL;
     case GMPT_EVENT_go_unblock:
-        return turn_unblock(intervals, event, hearers, arg);
+        g = usual_g(intervals, event, GMPT_G_WAITING);
+        return g ? turn_unblock(intervals, g, event, hearers, arg) : TURNS_UNUSUAL;
     default:
         return TURNS_UNUSUAL;
     }
 }
+
+/* Of intervals.c: takes in what turns_take has left. Returns as intervals_add. */
+int turns_rest(struct intervals *intervals, const struct gmpt_event *event);
 
 #endif
