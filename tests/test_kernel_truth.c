@@ -5,6 +5,7 @@
 #include "cgroup.h"
 #include "harness.h"
 #include "run.h"
+#include "unwatched.h"
 
 #include "analysis/kerneltime.h"
 #include "trace/intervals.h"
@@ -153,7 +154,7 @@ static const char *recorded(const char *options, const char *first, const char *
     do {                                                                                                               \
         const char *lacking = recorded("", "", words);                                                                 \
         if (lacking)                                                                                                   \
-            SKIP("the kernel may not be watched here: %s", lacking);                                                   \
+            SKIP_UNWATCHED(lacking);                                                                                   \
     } while (0)
 
 static void off_keep(const struct kernel_interval *off)
@@ -426,7 +427,7 @@ TEST(kernel_truth, samples_of_the_kernels_are_no_more_than_the_time_on_a_cpu)
     long long lived_ns = 0, ran_ns = 0; /* on CPUs: since it was started; since its goroutines were */
     const char *lacking = recorded("--sample 1000", "", "compute 2 400");
     if (lacking)
-        SKIP("the kernel may not be watched here: %s", lacking);
+        SKIP_UNWATCHED(lacking);
     for (size_t i = 0; i < thread_count; i++) {
         lived_ns += threads[i].life_ns;
         ran_ns += threads[i].ran_ns;
@@ -519,7 +520,7 @@ TEST_TIMEOUT(kernel_truth, what_a_quota_stops_is_what_the_kernel_counts, 300)
     const char *lacking = recorded("", enter, "-1 compute 1 900");
     cgroup_remove(group);
     if (lacking)
-        SKIP("the kernel may not be watched here: %s", lacking);
+        SKIP_UNWATCHED(lacking);
     if (throttled_ns == 0)
         SKIP("other programs left it so little of the CPU that its quota was never used up");
     trace_read();
@@ -570,7 +571,7 @@ TEST(kernel_truth, a_noisy_neighbour_is_named_unless_others_are_not_to_be)
     const char *lacking = recorded("", "", "-1 compute 1 400");
     if (lacking) {
         kill(noise, SIGKILL);
-        SKIP("the kernel may not be watched here: %s", lacking);
+        SKIP_UNWATCHED(lacking);
     }
     snprintf(command, sizeof command, "\"$GMPTRACE\" analyze --section kernel '%s'", path);
     ck_assert_int_eq(harness_shell(command, out, sizeof out, err, sizeof err), 0);
@@ -613,7 +614,7 @@ TEST_TIMEOUT(kernel_truth, attaching_again_and_again_leaves_nothing_behind, 600)
     if (status == 5)
         SKIP("bpftool is not installed");
     if (status == 4 && strstr(err, "no --kernel=bpf: "))
-        SKIP("the kernel may not be watched here: %s", strstr(err, "no --"));
+        SKIP_UNWATCHED(strstr(err, "no --"));
     ck_assert_msg(status == 0, "status %d: %s%s", status, out, err);
 }
 
@@ -626,7 +627,9 @@ TEST_TIMEOUT(kernel_truth, who_was_given_capabilities_gives_them_up_before_the_p
              "cp \"$BUILD/tests/programs/kernelmix\" k && "
              "setcap cap_bpf,cap_perfmon,cap_syslog+ep g || exit 5; "
              "setpriv --reuid=65534 --regid=65534 --clear-groups ./g record --kernel=bpf -o d -- sh -c "
-             "'grep -h -E \"Cap(Eff|Prm|Inh)\" /proc/$PPID/status /proc/self/status; exec ./k block 5 10'",
+             "'grep -h -E \"Cap(Eff|Prm|Inh)\" /proc/$PPID/status /proc/self/status; exec ./k block 5 10' && exit; "
+             "status=$?; setpriv --reuid=65534 --regid=65534 --clear-groups ./g " DOCTOR_FINDS_BPF " && exit 6; "
+             "exit $status",
              harness_tmpdir());
     int status = harness_shell(command, out, sizeof out, err, sizeof err);
     if (status == 5)

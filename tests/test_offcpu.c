@@ -2,6 +2,7 @@
  * the kernel itself counts of its threads must be what is recorded. */
 #define _GNU_SOURCE
 #include "run.h"
+#include "unwatched.h"
 
 #include "ebpf/offcpu.h"
 #include "runtime/runtime.h"
@@ -306,7 +307,7 @@ static const char *watched(void (*run)(void), bool polls)
     do {                                                                                                               \
         const char *lacking = watched(run, polls);                                                                     \
         if (lacking)                                                                                                   \
-            SKIP("the kernel may not be watched here: %s", lacking);                                                   \
+            SKIP_UNWATCHED(lacking);                                                                                   \
     } while (0)
 
 static void expect_nothing_lost(void)
@@ -447,7 +448,7 @@ TEST(offcpu, a_return_to_the_cpu_that_was_not_told_of_is_found_by_what_the_sched
         SKIP("this takes two CPUs");
     const char *lacking = aimed(child_unseen, &target);
     if (lacking)
-        SKIP("the kernel may not be watched here: %s", lacking);
+        SKIP_UNWATCHED(lacking);
     /* While this process has the child's CPU, one that sleeps has been switched out. */
     ck_assert(pin_to_number(0, &all));
     ck_assert_int_eq(write(go[1], "x", 1), 1);
@@ -509,7 +510,7 @@ TEST(offcpu, leaves_nothing_behind)
             result = i % 2 ? 0 : offcpu_attach(watch);
         offcpu_close(watch);
         if (result < 0)
-            SKIP("the kernel may not be watched here: %s", strerror(-result));
+            SKIP_UNWATCHED(strerror(-result));
     }
     ck_assert_uint_eq(descriptors_count(), before);
 }

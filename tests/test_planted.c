@@ -4,6 +4,7 @@
 #include "cgroup.h"
 #include "exported.h"
 #include "harness.h"
+#include "unwatched.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -79,7 +80,7 @@ static const char *kernel_record(const char *environment, const char *program)
     do {                                                                                                               \
         const char *lacking = kernel_record(environment, program);                                                     \
         if (lacking)                                                                                                   \
-            SKIP("the kernel may not be watched here: %s", lacking);                                                   \
+            SKIP_UNWATCHED(lacking);                                                                                   \
     } while (0)
 
 /* The finding whose sentence begins so, with its line breaks at 80 columns taken out; "" = there is none. */
@@ -172,7 +173,7 @@ TEST(planted, a_quota_that_is_used_up)
     const char *lacking = kernel_record(enter, PROGRAM " hog");
     cgroup_remove(group);
     if (lacking)
-        SKIP("the kernel may not be watched here: %s", lacking);
+        SKIP_UNWATCHED(lacking);
     const char *said = sentence("  warning goroutines that ran were stopped for ");
     if (*said) {
         exported_has(said, " in all, as a CPU quota was used up; ");
