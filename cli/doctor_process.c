@@ -8,10 +8,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -84,13 +86,25 @@ void doctor_check_memory(struct doctor_check *check, const struct doctor_machine
 
 static const char looked_at[] = "what another process sees";
 
-/* A process that sleeps until `until` ends. It is no descendant of who looks at it, as programs are not. */
-static pid_t stranger_start(int until)
+/* This program can have capabilities that others do not have: one that has them is not to be looked into. */
+static void stranger_become(void)
+{
+    struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+    const struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { { 0 } };
+    if (geteuid() != 0)
+        syscall(SYS_capset, &head, none);
+    prctl(PR_SET_DUMPABLE, 1);
+}
+
+/* A process that sleeps until `until` ends, and says so by `ready`. It is no descendant of who looks at it, as programs
+ * are not. */
+static pid_t stranger_start(int until, int ready)
 {
     pid_t pid = fork();
     if (pid == 0) {
-        char end;
-        ssize_t got = read(until, &end, 1);
+        char end = 0;
+        stranger_become();
+        ssize_t got = write(ready, &end, 1) == 1 ? read(until, &end, 1) : -1;
         _exit(got != 0);
     }
     return pid;
@@ -99,14 +113,26 @@ static pid_t stranger_start(int until)
 /* Runs look in a sibling of a stranger; what it returns is returned: 0 or an errno. */
 static int stranger_look(int (*look)(pid_t stranger))
 {
-    int ends[2], status = 0;
+    int ends[2], told[2], status = 0;
+    char is_ready;
     if (pipe2(ends, O_CLOEXEC) < 0)
         return errno;
-    pid_t stranger = stranger_start(ends[0]);
-    pid_t looker = stranger > 0 ? fork() : -1;
+    if (pipe2(told, O_CLOEXEC) < 0) {
+        int pipe_error = errno;
+        close(ends[0]);
+        close(ends[1]);
+        return pipe_error;
+    }
+    pid_t stranger = stranger_start(ends[0], told[1]);
+    close(told[1]);
+    ssize_t got = stranger > 0 ? read(told[0], &is_ready, 1) : 0;
+    close(told[0]);
+    pid_t looker = got == 1 ? fork() : -1;
     if (looker == 0)
         _exit(look(stranger));
-    int error = looker < 0 || waitpid(looker, &status, 0) < 0 ? errno : 0;
+    int error = got == 0                                             ? EPIPE
+                : looker < 0 || waitpid(looker, &status, 0) < 0 ? errno
+                                                                 : 0;
     if (stranger > 0) {
         kill(stranger, SIGKILL);
         waitpid(stranger, NULL, 0);
