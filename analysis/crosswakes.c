@@ -107,7 +107,7 @@ int crosswakes_add(struct crosswakes *wakes, const struct kernel_interval *inter
         return 0;
     struct doer *doer = doer_get(wakes, interval->tid);
     int result = doer ? sleep_add(wakes, doer, interval) : -errno;
-    bool own = waker->tid && waker->tid != KERNEL_TID_HIDDEN && (waker->g || waker->pid == wakes->pid);
+    bool own = kernelintervals_named(waker) && (waker->g || waker->pid == wakes->pid);
     if (result || interval->why != GMPT_KERNEL_BLOCKED || !interval->able_known || !own)
         return result;
     doer = doer_get(wakes, waker->tid);

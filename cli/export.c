@@ -76,6 +76,20 @@ const char *export_why_name(enum gmpt_kernel_why why)
     return names[why];
 }
 
+const char *export_woken_name(const struct kernel_interval *told)
+{
+    switch (told->waker.tid) {
+    case 0:
+        return NULL;
+    case KERNEL_TID_INTERRUPT:
+        return "interrupt";
+    case KERNEL_TID_HIDDEN:
+        return "other program";
+    default:
+        return "thread";
+    }
+}
+
 const char *export_slice_name(const struct export_slice *slice)
 {
     return slice->state == GMPT_G_WAITING ? gmpt_wait_reason_words(slice->reason) : export_state_name(slice->state);

@@ -187,6 +187,8 @@ static inline uint64_t export_off_object(const struct kernel_interval *told)
 const char *export_doing_name(enum gmpt_kernel_doing doing);
 /* "blocked", "preempted", "starting" */
 const char *export_why_name(enum gmpt_kernel_why why);
+/* "thread", "interrupt", "other program"; NULL = not known, or nobody had to */
+const char *export_woken_name(const struct kernel_interval *told);
 /* "running", "waiting", ..., "unknown" */
 const char *export_state_name(enum gmpt_g_state state);
 /* "G12 conn 7 (handle_compute)", without what is not known. NULL when memory is short. Valid until the next call. */

@@ -37,7 +37,7 @@ static const char *const headers[EXPORT_TABLES] = {
     [EXPORT_THREADS] = "tid,p,begin_ns,end_ns,duration_ns",
     [EXPORT_SAMPLES] = "time_ns,g,function,tid,p,site,place,cpu_ns",
     [EXPORT_OFFCPU] = ("tid,g,function,doing,why,call,object,begin_ns,able_ns,end_ns,duration_ns,queued_ns,ended,"
-                       "cpu_from,cpu_to,by,by_pid,waker,waker_g,site,place"),
+                       "cpu_from,cpu_to,by,by_pid,woken_by,waker,waker_g,site,place"),
     [EXPORT_ONCPU] = "tid,cpu,begin_ns,end_ns,duration_ns,ended",
     [EXPORT_USAGES] = "time_ns,tid,span_ns,ran_ns,queued_ns,times",
 };
@@ -301,7 +301,7 @@ static void reference_put(FILE *out, uint64_t number)
 static int csv_offcpu(struct export *export, struct export_thread *thread, const struct export_offcpu *off)
 {
     const struct kernel_interval *told = off->told;
-    const char *doing = export_doing_name(off->doing);
+    const char *doing = export_doing_name(off->doing), *woken = export_woken_name(told);
     char call[KERNELWORDS_CALL_BYTES];
     uint64_t object = export_off_object(told);
     FILE *out = export->out;
@@ -328,7 +328,8 @@ static int csv_offcpu(struct export *export, struct export_thread *thread, const
         fputs(",,", out);
     field_put(out, told->most.name);
     reference_put(out, told->most.pid);
-    reference_put(out, told->waker.tid == KERNEL_TID_HIDDEN ? 0 : told->waker.tid);
+    fprintf(out, ",%s", woken ? woken : "");
+    reference_put(out, kernelintervals_named(&told->waker) ? told->waker.tid : 0);
     reference_put(out, told->waker.g);
     if (place_put(export, told->stack))
         return -ENOMEM;

@@ -362,7 +362,9 @@ static void task_note(struct export *export, struct draft *draft, enum draft_not
     uint32_t own_pid = gmpt_trace_info(export->trace)->pid;
     if (!task->tid)
         return;
-    if (task->pid == own_pid || task->g)
+    if (task->tid == KERNEL_TID_INTERRUPT)
+        snprintf(text, KERNELWORDS_PROGRAM_BYTES, "an interrupt");
+    else if (task->pid == own_pid || task->g)
         snprintf(text, KERNELWORDS_PROGRAM_BYTES, "M%" PRIu32, task->tid);
     else
         kernelwords_program(task->pid, task->name, own_pid, text);

@@ -41,7 +41,7 @@ static const char schema[] =
     "CREATE TABLE samples(time_ns INTEGER, g INTEGER, tid INTEGER, p INTEGER, site INTEGER, cpu_ns INTEGER);"
     "CREATE TABLE offcpu(tid INTEGER, g INTEGER, doing TEXT, why TEXT, call TEXT, object INTEGER, begin_ns INTEGER,"
     " able_ns INTEGER, end_ns INTEGER, duration_ns INTEGER, queued_ns INTEGER, ended INTEGER, cpu_from INTEGER,"
-    " cpu_to INTEGER, by TEXT, by_pid INTEGER, waker INTEGER, waker_g INTEGER, site INTEGER);"
+    " cpu_to INTEGER, by TEXT, by_pid INTEGER, woken_by TEXT, waker INTEGER, waker_g INTEGER, site INTEGER);"
     "CREATE TABLE oncpu(tid INTEGER, cpu INTEGER, begin_ns INTEGER, end_ns INTEGER, duration_ns INTEGER,"
     " ended INTEGER);"
     "CREATE TABLE usages(time_ns INTEGER, tid INTEGER, span_ns INTEGER, ran_ns INTEGER, queued_ns INTEGER,"
@@ -197,7 +197,7 @@ static const char *const inserts[INSERTS] = {
     [INSERT_MESSAGE] = "INSERT INTO messages VALUES(?,?,?,?,?)",
     [INSERT_THREAD] = "INSERT INTO threads VALUES(?,?,?,?,?)",
     [INSERT_SAMPLE] = "INSERT INTO samples VALUES(?,?,?,?,?,?)",
-    [INSERT_OFFCPU] = "INSERT INTO offcpu VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+    [INSERT_OFFCPU] = "INSERT INTO offcpu VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
     [INSERT_ONCPU] = "INSERT INTO oncpu VALUES(?,?,?,?,?,?)",
     [INSERT_USAGE] = "INSERT INTO usages VALUES(?,?,?,?,?,?)",
     [INSERT_COUNTER] = "INSERT INTO counters VALUES(?,?,?,?,?,?)",
@@ -479,7 +479,8 @@ static int sqlite_offcpu(struct export *export, struct export_thread *thread, co
     number_if(&row, told->by_known, told->cpu_to);
     text_or_null(&row, told->most.name);
     reference(&row, told->most.pid);
-    reference(&row, told->waker.tid == KERNEL_TID_HIDDEN ? 0 : told->waker.tid);
+    text_or_null(&row, export_woken_name(told));
+    reference(&row, kernelintervals_named(&told->waker) ? told->waker.tid : 0);
     reference(&row, told->waker.g);
     site(export, &row, told->stack);
     return row_end(export, &row);

@@ -3,7 +3,7 @@
  *              "slices": [G, state, reason, P, begin, length, stack, ...], "wakes": [G, waker, time, latency, ...],
  *              "holds": [thread, P, begin, length, ...], "gs": [G, function, parent, ...],
  *              "offs": [thread, P, G, doing, why, call, begin, ns blocked, ns in queue or -1, who had the CPU, stack,
- *                       waker's thread, waker's G, futex or 0, ...],
+ *                       waker's thread or -1 of an interrupt, waker's G, futex or 0, ...],
  *              "offs_to": all of them that ended before are told; -1 = all}, ...]
  * All times but `from` and `to` are since `from`. offs are times without a CPU, by the kernel: doing is enum
  * gmpt_kernel_doing, why, call and who had the CPU are strings.
@@ -200,11 +200,12 @@ static int window_offcpu(struct export *export, struct export_thread *thread, co
     if (call < 0 || word < 0 || by < 0 || stack < 0 || g_tell(window, off->g) || g_tell(window, told->waker.g))
         return -ENOMEM;
     int64_t able_ns = window_end(window, off->able_ns), end_ns = window_end(window, off->end_ns);
+    int64_t waker = off->waker ? (int64_t)off->waker->tid : told->waker.tid == KERNEL_TID_INTERRUPT ? -1 : 0;
     fprintf(window->offs, ",%" PRIu64 ",%d,%" PRIu64 ",%d,%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64,
             thread->tid, off->p, off->g, (int)off->doing, word, call, off->begin_ns - window->from_ns,
             able_ns - off->begin_ns, told->able_known ? end_ns - able_ns : -1);
-    fprintf(window->offs, ",%" PRId64 ",%" PRId64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64, by, stack,
-            off->waker ? off->waker->tid : 0, off->waker ? told->waker.g : 0, export_off_object(told));
+    fprintf(window->offs, ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRIu64 ",%" PRIu64, by, stack, waker,
+            off->waker ? told->waker.g : 0, export_off_object(told));
     window->offs_count++;
     return 0;
 }

@@ -71,7 +71,7 @@ static int waker_find(struct threadline *threads, const struct kernel_task *wake
     const struct gmpt_trace_info *info = gmpt_trace_info(threads->export->trace);
     bool own = waker->g || (waker->pid && waker->pid == info->pid);
     *thread = NULL;
-    if (!own || !waker->tid || waker->tid == KERNEL_TID_HIDDEN)
+    if (!own || !kernelintervals_named(waker))
         return 0;
     struct known *known = known_get(threads, waker->tid);
     if (!known)

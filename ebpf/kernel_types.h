@@ -34,6 +34,17 @@ struct thread_info {
     __u32 cpu; /* Linux 5.16 */
 };
 
+struct thread_info___arm64 {
+    __u64 preempt_count;
+};
+
+/* As a type of one number, which any may be taken for. */
+struct refcount_struct {
+    struct {
+        int counter;
+    } refs;
+};
+
 /* A CPU's queue, and the time of its scheduler. */
 struct rq {
     __u64 clock;
@@ -86,6 +97,7 @@ struct thread_struct___arm64 {
 };
 
 struct task_struct___arm64 {
+    struct thread_info___arm64 thread_info;
     struct thread_struct___arm64 thread;
 };
 

@@ -5,7 +5,7 @@
  * whole interval.
  *
  *     switch out   note when, the word, the system call, who is next
- *     waking       note who wakes it (its word, if it is one of ours)
+ *     waking       note who wakes it (its word, if it is one of ours), or that an interrupt does
  *     wakeup       note when it became runnable
  *     switch in    tell all of that; forget it
  *
@@ -56,6 +56,9 @@ const volatile __u64 kernel_stack_ns = 0;
 /* What this kernel has: a clock of the scheduler that is one of all CPUs; a call that is none, to name a type. */
 const volatile bool scheduler_clock = false;
 const volatile bool has_cast = false;
+/* From a CPU's queue to its count of what it is in the midst of, which x86 has among the variables of each CPU; 0 = not
+ * known. The kernel need not have symbols of these. */
+const volatile __s64 preempt_count_beyond = 0;
 
 /* Set by the loader as it aims: see struct offcpu_target. No process has the first pid, not even the idle one. */
 volatile __u32 target_pid = OFFCPU_NOBODY;
@@ -233,24 +236,70 @@ static __always_inline __u64 instruction_of(struct pt_regs *registers)
     return bpf_core_field_exists(arm->pc) ? arm->pc : 0;
 }
 
+static __always_inline __s32 syscall_of(struct pt_regs *registers)
+{
+    struct pt_regs___arm64 *arm = (void *)registers;
+    __s32 call = OFFCPU_NO_SYSCALL;
+    if (bpf_core_field_exists(registers->orig_ax))
+        call = (__s32)registers->orig_ax;
+    else if (bpf_core_field_exists(arm->syscallno))
+        call = arm->syscallno;
+    return call < 0 ? OFFCPU_NO_SYSCALL : call;
+}
+
+static __always_inline __u64 argument_of(struct pt_regs *registers)
+{
+    struct pt_regs___arm64 *arm = (void *)registers;
+    if (bpf_core_field_exists(registers->di))
+        return registers->di;
+    return bpf_core_field_exists(arm->orig_x0) ? arm->orig_x0 : 0;
+}
+
 /* Which call it is in, and with what, or the page that it needs. */
 static __always_inline void syscall_note(struct pt_regs *registers, struct offcpu_slot *slot)
 {
     struct offcpu_record *interval = &slot->noted;
-    struct pt_regs___arm64 *arm = (void *)registers;
-    interval->syscall = OFFCPU_NO_SYSCALL;
-    interval->argument = 0;
-    if (bpf_core_field_exists(registers->orig_ax)) {
-        interval->syscall = (__s32)registers->orig_ax;
-        interval->argument = registers->di;
-    } else if (bpf_core_field_exists(arm->syscallno)) {
-        interval->syscall = arm->syscallno;
-        interval->argument = arm->orig_x0;
-    }
-    if (interval->syscall < 0) {
-        interval->syscall = OFFCPU_NO_SYSCALL;
+    interval->syscall = syscall_of(registers);
+    if (interval->syscall != OFFCPU_NO_SYSCALL)
+        interval->argument = argument_of(registers);
+    else
         interval->argument = instruction_of(registers) == slot->fault_ip ? slot->fault_address : 0;
+}
+
+/* The kernel's preempt_count, by the thread that has this CPU; 0 also where that cannot be told. */
+static __always_inline __u32 preempt_count(struct task_struct *running)
+{
+    struct task_struct___arm64 *arm = (void *)running;
+    __u32 count = 0;
+    if (bpf_core_field_exists(arm->thread_info.preempt_count))
+        return (__u32)arm->thread_info.preempt_count;
+    if (preempt_count_beyond == 0 || !bpf_core_field_exists(running->se.cfs_rq))
+        return 0;
+    __u64 at = (__u64)running->se.cfs_rq->rq + preempt_count_beyond;
+    if (has_cast) {
+        const struct refcount_struct *number =
+            bpf_rdonly_cast((void *)at, bpf_core_type_id_kernel(struct refcount_struct));
+        return (__u32)number->refs.counter;
     }
+    bpf_probe_read_kernel(&count, sizeof count, (void *)at);
+    return count;
+}
+
+/* In it: an interrupt of a device, or that cannot be masked; work that one has left to do. */
+#define IN_HARD_INTERRUPT 0xff0000u
+#define IN_SOFT_INTERRUPT 0x100u
+
+/* Whether what is done here is not what the thread that runs here does. What an interrupt has left to do is done when
+ * that ends, and also by a thread that had it wait: of one in a system call, which may be what sends to the one that is
+ * woken, nobody can tell, so it counts as the thread's. */
+static __always_inline bool is_interrupt(struct task_struct *running)
+{
+    if (running->pid == 0)
+        return true; /* who idles does nothing else */
+    __u32 count = preempt_count(running);
+    if (count & IN_HARD_INTERRUPT)
+        return true;
+    return count & IN_SOFT_INTERRUPT && syscall_of(registers_of(running)) == OFFCPU_NO_SYSCALL;
 }
 
 /* Of the thread that runs. */
@@ -540,10 +589,11 @@ int BPF_PROG(on_waking, struct task_struct *task)
     if (!slot)
         return 0;
     struct task_struct *waker = bpf_get_current_task_btf();
-    slot->noted.waker_tid = (__u32)waker->pid;
-    slot->noted.waker_pid = (__u32)waker->tgid;
+    bool interrupt = is_interrupt(waker);
+    slot->noted.waker_tid = interrupt ? OFFCPU_INTERRUPT : (__u32)waker->pid;
+    slot->noted.waker_pid = interrupt ? 0 : (__u32)waker->tgid;
     slot->noted.waker_word = 0;
-    if ((__u32)waker->tgid != target)
+    if (interrupt || (__u32)waker->tgid != target)
         return 0;
     struct offcpu_slot *own = slot_of(waker, true);
     if (own)
@@ -626,20 +676,12 @@ int BPF_PROG(on_exit, struct task_struct *task)
 
 /* ---- Samples and page faults ------------------------------------------------------------------------------------ */
 
-static __always_inline void place_copy(void *context, struct task_struct *task, struct offcpu_slot *slot,
-                                       struct offcpu_record *record)
+static __always_inline void place_note(struct task_struct *task, struct offcpu_slot *slot, struct offcpu_record *record)
 {
-    struct pt_regs *registers = (void *)bpf_task_pt_regs(task);
-    struct pt_regs___arm64 *arm = (void *)registers;
-    __s32 call = OFFCPU_NO_SYSCALL;
-    if (bpf_core_field_exists(registers->orig_ax))
-        call = (__s32)registers->orig_ax;
-    else if (bpf_core_field_exists(arm->syscallno))
-        call = arm->syscallno;
     record->tid = (__u32)task->pid;
     record->on_ns = bpf_ktime_get_ns();
     record->word = word_read(task, slot);
-    record->syscall = call < 0 ? OFFCPU_NO_SYSCALL : call;
+    record->syscall = syscall_of((void *)bpf_task_pt_regs(task));
 }
 
 /* At a clock of this CPU's, many times a second. */
@@ -654,7 +696,7 @@ int on_sample(void *context)
     if (!stacked)
         return 0;
     stacked->record.type = OFFCPU_SAMPLE;
-    place_copy(context, task, slot, &stacked->record);
+    place_note(task, slot, &stacked->record);
     if (!slot->exiting)
         stack_copy(context, task, &stacked->stack);
     long bytes = bpf_get_stack(context, stacked->kernel.frame, sizeof stacked->kernel.frame, 0);
@@ -700,7 +742,7 @@ int BPF_PROG(on_fault, unsigned long address, struct pt_regs *registers)
     if (!stacked)
         return 0;
     stacked->record.type = OFFCPU_FAULTS;
-    place_copy(ctx, task, slot, &stacked->record);
+    place_note(task, slot, &stacked->record);
     stacked->record.syscall = OFFCPU_NO_SYSCALL;
     stacked->record.argument = address;
     stacked->record.off_ns = slot->faults - slot->faults_told;

@@ -34,6 +34,7 @@ enum offcpu_flag {
 #define OFFCPU_CPUS 4096u /* higher ones are not seen */
 #define OFFCPU_WORD_UNKNOWN 15 /* it could not be read */
 #define OFFCPU_NOBODY (~0u) /* no process has this id */
+#define OFFCPU_INTERRUPT (~0u) /* nor a thread: what was done was done on no thread's behalf */
 
 /* A thread was not on a CPU: one record, as it comes back. In OFFCPU_THREAD_START and _EXIT only type, tid and on_ns
  * are set; in OFFCPU_SLICE the thief, who had cpu_to from off_ns to on_ns while one waited for it; in OFFCPU_SAMPLE
@@ -52,7 +53,7 @@ struct offcpu_record {
     __u64 thief_word;
     __u32 thief_tid, thief_pid;
     char thief_comm[16];
-    /* On whose behalf it was woken, if wake_ns is set: the thread that ran there then, also of an interrupt. */
+    /* Who woke it, if wake_ns is set; OFFCPU_INTERRUPT: nobody, but a timer or a device. */
     __u64 waker_word;
     __u32 waker_tid, waker_pid;
     __u32 cpu_from, cpu_to;

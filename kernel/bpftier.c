@@ -126,7 +126,9 @@ static void interval_fill(struct kernel_record *record, const struct offcpu_reco
         record->interval.most = cpuslices_most(slices, from->cpu_to, able_ns, from->on_ns);
     if (record->interval.most.tid == 0 && record->interval.why == GMPT_KERNEL_PREEMPTED)
         record->interval.most = record->interval.next; /* nobody had it for long */
-    if (woken)
+    if (woken && from->waker_tid == OFFCPU_INTERRUPT)
+        record->interval.waker.tid = KERNEL_TID_INTERRUPT;
+    else if (woken)
         record->interval.waker = (struct kernel_other){ from->waker_tid, from->waker_pid, from->waker_word, "" };
     record->interval.cpu_from = from->cpu_from;
     record->interval.cpu_to = from->cpu_to;

@@ -144,7 +144,7 @@ function offArrows(rows, by, slice, chosen) {
     const offs = chosen ? [chosen] : line >= 0 && slice.state !== WAITING ? rows[line].offs || [] : [];
     const list = [];
     for (const off of offs) {
-        if (!off.waker || (slice && !chosen && (off.from < slice.from || off.to > slice.to)) || list.length >= 60)
+        if (off.waker <= 0 || (slice && !chosen && (off.from < slice.from || off.to > slice.to)) || list.length >= 60)
             continue;
         const key = wakerKey(off, by), a = rows.findIndex((row) => row.key === key), b = rows.findIndex((row) => (row.offs || []).includes(off));
         if (a >= 0 && b >= 0)
@@ -173,7 +173,7 @@ function offPanel(off) {
         el("p", {}, off.g ? [sliceLink(at, gName(off.window, off.g)), " was on it, " + (DOING.get(off.doing) || "") + ". "]
             : off.doing === 0 ? "It ran no goroutine. " : "Which goroutine was on it is not known. ",
         off.to > off.able ? off.by ? ["While it could run, the CPU had ", el("b", {}, off.by), ". "] : KERNEL.tier === "bpf" ? "The CPU was free meanwhile. " : "Who had the CPU is not known. " : "",
-        off.waker ? ["It was woken by thread " + off.waker + (off.wakerG ? " with " + gName(off.window, off.wakerG) : "") + (off.object ? ", at the futex 0x" + off.object.toString(16) : "") + "."] : ""),
+        off.waker < 0 ? "It was woken by an interrupt: a timer, or a device." : off.waker ? ["It was woken by thread " + off.waker + (off.wakerG ? " with " + gName(off.window, off.wakerG) : "") + (off.object ? ", at the futex 0x" + off.object.toString(16) : "") + "."] : ""),
         stackElement(off.stack, "at"), at && at.stack ? stackElement(at.stack, "in the call at") : null,
         el("p", { class: "bar" }, link("zoom to it", "timeline", { ...route.params, t: near }), link("among threads", "timeline", { by: "m", t: route.params.t, k: offId(off) }),
             off.g ? link("among goroutines", "timeline", { by: "g", g: off.g, t: route.params.t, k: offId(off) }) : null,

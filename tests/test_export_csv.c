@@ -145,11 +145,11 @@ static void kernel_table_is(const char *table, const char *expected)
 TEST(export_csv, times_without_a_cpu_say_why_and_who_had_it)
 {
     kernel_table_is("offcpu", "tid,g,function,doing,why,call,object,begin_ns,able_ns,end_ns,duration_ns,queued_ns,"
-                              "ended,cpu_from,cpu_to,by,by_pid,waker,waker_g,site,place\n"
-                              "71,,,no goroutine,starting,,,40,40,60,20,20,1,,,,,,,,\n"
-                              "70,1,0x10,running,preempted,,,100,100,150,50,50,1,0,0,ffmpeg,9,,,,\n"
-                              "71,2,0x20,running,blocked,futex,0xf0,120,180,185,65,5,1,0,1,,,70,1,3,0x1030\n"
-                              "70,1,0x10,blocking call,blocked,read,,220,270,280,60,10,1,0,0,ffmpeg,9,12,,,\n");
+                              "ended,cpu_from,cpu_to,by,by_pid,woken_by,waker,waker_g,site,place\n"
+                              "71,,,no goroutine,starting,,,40,40,60,20,20,1,,,,,,,,,\n"
+                              "70,1,0x10,running,preempted,,,100,100,150,50,50,1,0,0,ffmpeg,9,,,,,\n"
+                              "71,2,0x20,running,blocked,futex,0xf0,120,180,185,65,5,1,0,1,,,thread,70,1,3,0x1030\n"
+                              "70,1,0x10,blocking call,blocked,read,,220,270,280,60,10,1,0,0,ffmpeg,9,interrupt,,,,\n");
     ck_assert_int_eq(exported_run("$GMPTRACE export --format=csv --table=offcpu --from=130ns --to=275ns"), 0);
     exported_has(exported_out, "70,1,0x10,running,preempted,,,130,130,150,20,20,1,");
     exported_has(exported_out, "70,1,0x10,blocking call,blocked,read,,220,270,275,55,5,0,");

@@ -197,7 +197,7 @@ TEST(export_perfetto, threads_on_cpus_and_off_and_who_woke_them)
                            "G1 0x10: running 20-200 p=0\n"
                            "P0: 0x10 20-200 g=1\n"
                            "M70 CPU: on a CPU 150-220 cpu=0\n"
-                           "M70 CPU: read 220-270 g=1 woken_by=other programs\n"
+                           "M70 CPU: read 220-270 g=1 woken_by=an interrupt\n"
                            "M70 CPU: in the run queue 270-280 g=1 cpu=0 by=ffmpeg (process 9)\n"
                            "G1 0x10: blocking call 200-300 at=0x1021\n"
                            "G2 0x20: runnable 30-70\n"

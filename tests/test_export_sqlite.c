@@ -229,16 +229,17 @@ TEST(export_sqlite, time_by_state_is_what_each_did)
 TEST(export_sqlite, what_the_kernel_did_with_threads)
 {
     exported("kernel");
-    ROWS("SELECT * FROM offcpu", "71|-|no goroutine|starting|-|-|40|40|60|20|20|1|-|-|-|-|-|-|-\n"
-                                 "70|1|running|preempted|-|-|100|100|150|50|50|1|0|0|ffmpeg|9|-|-|-\n"
-                                 "71|2|running|blocked|futex|240|120|180|185|65|5|1|0|1|-|-|70|1|3\n"
-                                 "70|1|blocking call|blocked|read|-|220|270|280|60|10|1|0|0|ffmpeg|9|12|-|-\n");
+    ROWS("SELECT * FROM offcpu",
+         "71|-|no goroutine|starting|-|-|40|40|60|20|20|1|-|-|-|-|-|-|-|-\n"
+         "70|1|running|preempted|-|-|100|100|150|50|50|1|0|0|ffmpeg|9|-|-|-|-\n"
+         "71|2|running|blocked|futex|240|120|180|185|65|5|1|0|1|-|-|thread|70|1|3\n"
+         "70|1|blocking call|blocked|read|-|220|270|280|60|10|1|0|0|ffmpeg|9|interrupt|-|-|-\n");
     ROWS("SELECT * FROM oncpu", "71|-|60|120|60|1\n70|0|150|220|70|1\n70|0|280|1000|720|0\n71|1|185|1000|815|0\n");
     ck_assert_str_eq(documented("SELECT * FROM stopped_by LIMIT 10"), "ffmpeg|9|2|60|50|1\n-|-|1|5|5|1\n");
     ck_assert_str_eq(documented("SELECT * FROM blocked_at LIMIT 10"),
                      "running|futex|0x20|0x1030|1|60|60\nblocking call|read|0x10|-|1|50|50\n");
     ck_assert_str_eq(documented("SELECT * FROM thread_wakes LIMIT 10"),
-                     "12|70|read|-|1|10|10|0\n70|71|futex|240|1|5|5|1\n");
+                     "70|71|futex|240|1|5|5|1\n");
     ck_assert_str_eq(documented("SELECT * FROM kernel_time ORDER BY run_queued_ns DESC LIMIT 10"),
                      "1|0x10|230|0|50|40|50|10|10|0\n2|0x20|165|60|5|0|0|0|40|0\n");
     ROWS("SELECT g FROM kernel_time JOIN goroutines USING(g) WHERE lifetime_ns <> on_cpu_ns + run_blocked_ns +"

@@ -129,7 +129,10 @@ TEST(kernelring, others_are_not_told_of_when_they_are_not_to_be)
     struct gmpt_event event;
     unsigned hidden = 0;
     ring = kernelring_open(KERNEL_RING, GMPT_KERNEL_BPF, OWN_PID, false);
+    struct kernel_record by_timer = interval(72, 3500, 100);
+    by_timer.interval.waker = (struct kernel_other){ .tid = KERNEL_TID_INTERRUPT };
     take(interval(72, 3000, 500));
+    take(by_timer);
     round_do(0, 4000);
     struct gmpt_trace *trace = written(4000);
     while (gmpt_trace_next(trace, &event) > 0) {
@@ -139,10 +142,10 @@ TEST(kernelring, others_are_not_told_of_when_they_are_not_to_be)
             continue;
         ck_assert_uint_eq(event.kernel_by.next, KERNEL_TID_HIDDEN);
         ck_assert_uint_eq(event.kernel_by.most, KERNEL_TID_HIDDEN);
-        ck_assert_uint_eq(event.kernel_by.waker, 71);
+        ck_assert_uint_eq(event.kernel_by.waker, hidden == 0 ? 71 : KERNEL_TID_INTERRUPT); /* which is no program's */
         hidden++;
     }
-    ck_assert_uint_eq(hidden, 1);
+    ck_assert_uint_eq(hidden, 2);
     read_whole(trace);
 }
 

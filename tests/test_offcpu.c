@@ -163,6 +163,39 @@ static void child_hogs(void)
     await_go();
 }
 
+static void *spinner(void *arg)
+{
+    struct pollfd end = { .fd = go[0], .events = POLLIN };
+    report.tid[1] = (uint32_t)syscall(SYS_gettid);
+    pthread_barrier_wait(arg);
+    while (poll(&end, 1, 0) == 0)
+        for (volatile int i = 0; i < 100000; i++)
+            ;
+    return NULL;
+}
+
+/* One computes, until the parent has seen enough; the other sleeps, again and again, on the same CPU, where its timer
+ * interrupts the first. */
+static void child_sleeper(void)
+{
+    pthread_t thread;
+    pthread_barrier_t barrier;
+    pin_to_one();
+    tell();
+    await_go();
+    report.tid[0] = (uint32_t)syscall(SYS_gettid);
+    pthread_barrier_init(&barrier, NULL, 2);
+    if (pthread_create(&thread, NULL, spinner, &barrier))
+        _exit(1);
+    pthread_barrier_wait(&barrier);
+    struct pollfd end = { .fd = go[0], .events = POLLIN };
+    for (; poll(&end, 1, 0) == 0; report.sleeps++)
+        nanosleep(&(struct timespec){ .tv_nsec = 2000000 }, NULL);
+    pthread_join(thread, NULL);
+    tell();
+    await_go();
+}
+
 /* Runs, blocks in a read and runs again, each until it is told. */
 static void child_unseen(void)
 {
@@ -388,6 +421,37 @@ TEST(offcpu, a_preemption_names_who_took_the_cpu)
         REQUIRE(record->thief_comm[0] != 0);
     }
     ck_assert_uint_gt(by_other, 0);
+    offcpu_close(watch);
+}
+
+static unsigned sleeps_beside_spinner(void)
+{
+    unsigned count = 0;
+    for (size_t i = 0; i < record_count; i++)
+        count += records[i].type == OFFCPU_INTERVAL && records[i].syscall == SYS_clock_nanosleep &&
+                 records[i].thief_pid == (uint32_t)child;
+    return count;
+}
+
+static bool has_slept_enough(void) { return sleeps_beside_spinner() >= 50; }
+
+TEST(offcpu, a_timer_wakes_and_not_whom_it_interrupts)
+{
+    unsigned by_timer = 0;
+    enough = has_slept_enough;
+    WATCH(child_sleeper, true);
+    expect_nothing_lost();
+    ck_assert_uint_ge(sleeps_beside_spinner(), 50);
+    for (size_t i = 0; i < record_count; i++) {
+        const struct offcpu_record *record = &records[i];
+        if (record->type != OFFCPU_INTERVAL || record->syscall != SYS_clock_nanosleep)
+            continue;
+        /* Of some wake-ups the kernel does not tell. */
+        REQUIRE(record->waker_tid == OFFCPU_INTERRUPT || record->waker_tid == 0);
+        REQUIRE(record->waker_pid == 0 && record->waker_word == 0);
+        by_timer += record->waker_tid == OFFCPU_INTERRUPT;
+    }
+    ck_assert_uint_ge(by_timer, 40);
     offcpu_close(watch);
 }
 

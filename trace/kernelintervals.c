@@ -37,7 +37,7 @@ static struct kernel_task task_of(const struct kernelintervals *intervals, uint6
 {
     const struct kernel_task *task = table_find(&intervals->tasks, table_mix((uint32_t)tid), NULL, NULL);
     struct kernel_task copy = { .tid = (uint32_t)tid };
-    if (tid && tid != KERNEL_TID_HIDDEN && task)
+    if (kernelintervals_named(&copy) && task)
         copy = *task;
     copy.g = g;
     return copy;

@@ -11,7 +11,8 @@
 
 /* A thread that had to do with one of ours. */
 struct kernel_task {
-    uint32_t tid; /* 0 = none, or not known; KERNEL_TID_HIDDEN: of another program, more was not to be told */
+    uint32_t tid; /* 0 = none, or not known; KERNEL_TID_HIDDEN: of another program, more was not to be told; a waker's
+                     can be KERNEL_TID_INTERRUPT */
     uint32_t pid; /* 0 = not known */
     uint64_t g;   /* that it ran, if it is one of the program's; 0 = none, or not known */
     char name[KERNEL_COMM_BYTES];
@@ -43,6 +44,12 @@ struct kernelintervals {
     uint32_t stack, frames;
     struct table tasks; /* by tid; bounded as tids are */
 };
+
+/* Whether it is a thread, of which it is told which. */
+static inline bool kernelintervals_named(const struct kernel_task *task)
+{
+    return task->tid && task->tid != KERNEL_TID_HIDDEN && task->tid != KERNEL_TID_INTERRUPT;
+}
 
 /* Whether the thread could have run on. */
 static inline bool kernelintervals_stopped(const struct kernel_interval *interval)

@@ -39,6 +39,7 @@
 #define KERNEL_STACK_MAX 32
 #define KERNEL_NAME_MAX 49 /* bytes of a function's name that are told */
 #define KERNEL_TID_HIDDEN UINT32_MAX /* a thread of another program, which is not to be told of */
+#define KERNEL_TID_INTERRUPT (UINT32_MAX - 1) /* as a waker: no thread, but a timer or a device */
 
 enum kernel_record_type {
     KERNEL_INTERVAL, /* kernel_off, with kernel_by and kernel_stack where they are known */

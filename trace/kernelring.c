@@ -161,8 +161,8 @@ static uint64_t text_at(const char *name)
 /* The number by which a thread is told of, which kernel_task introduces. */
 static uint64_t other_add(struct kernelring *kernelring, const struct kernel_other *other)
 {
-    if (other->tid == 0)
-        return 0;
+    if (other->tid == 0 || other->tid == KERNEL_TID_INTERRUPT)
+        return other->tid;
     if (!kernelring->others && other->pid != kernelring->pid)
         return KERNEL_TID_HIDDEN;
     char name[3 * 7 + 1] = "";
