@@ -213,15 +213,16 @@ static int parts_open(struct report *report, const struct report_options *option
     report->heatmap = heatmap_open(report->end_ns, report->columns);
     report->overtime = overtime_open(report->end_ns, report->columns);
     report->flame = report_flame_open(report);
-    report->sites = report_sites_open();
     report->waits = report_waits_open();
     report->over = report_over_open(report);
     report->delays = report_delays_open();
     report->owners = report_owners_open();
     report->kernel = report_kernel_open(report);
-    if (report->load.summary)
-        report->analysis =
-            analysis_open(summary_intervals(report->load.summary), report->load.trace, &analysis_options);
+    if (report->load.summary) {
+        struct intervals *intervals = summary_intervals(report->load.summary);
+        report->sites = report_sites_open(intervals);
+        report->analysis = analysis_open(intervals, report->load.trace, &analysis_options);
+    }
     return report->names && report->load.summary && report->heatmap && report->overtime && report->flame &&
                    report->sites && report->waits && report->over && report->delays && report->owners &&
                    report->kernel && report->analysis

@@ -17,13 +17,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TYPES_MAX 32
 #define NODES_MAX (1u << 18) /* of a type; what is deeper then counts for the node above it */
 
 struct report_flame {
-    size_t types;
     int64_t bucket_ns;
-    struct tally *tallies[TYPES_MAX][REPORT_FLAME_BUCKETS];
+    struct tally *tallies[TALLY_KINDS][REPORT_FLAME_BUCKETS];
 };
 
 struct report_flame *report_flame_open(const struct report *report)
@@ -33,8 +31,8 @@ struct report_flame *report_flame_open(const struct report *report)
         return NULL;
     int64_t width = report->end_ns / REPORT_FLAME_BUCKETS + 1;
     flame->bucket_ns = width;
-    while (flame->types < TYPES_MAX && tally_type_at(flame->types)) {
-        const struct tally_type *type = tally_type_at(flame->types);
+    const struct tally_type *type;
+    for (size_t i = 0; (type = tally_type_at(i)); i++) {
         for (int b = 0; b < REPORT_FLAME_BUCKETS; b++) {
             bool last = b == REPORT_FLAME_BUCKETS - 1;
             struct tally_options options = {
@@ -43,14 +41,12 @@ struct report_flame *report_flame_open(const struct report *report)
                 .to_ns = last ? INT64_MAX : (b + 1) * width,
                 .at_ns = last ? TALLY_AT_END : (b + 1) * width,
             };
-            if (!(flame->tallies[flame->types][b] = tally_open(&options))) {
-                flame->types++;
+            if (!(flame->tallies[type->kind][b] = tally_open(&options))) {
                 report_flame_close(flame);
                 errno = ENOMEM;
                 return NULL;
             }
         }
-        flame->types++;
     }
     return flame;
 }
@@ -59,9 +55,9 @@ void report_flame_close(struct report_flame *flame)
 {
     if (!flame)
         return;
-    for (size_t type = 0; type < flame->types; type++)
+    for (int kind = 0; kind < TALLY_KINDS; kind++)
         for (int b = 0; b < REPORT_FLAME_BUCKETS; b++)
-            tally_close(flame->tallies[type][b]);
+            tally_close(flame->tallies[kind][b]);
     free(flame);
 }
 
@@ -81,17 +77,20 @@ int report_flame_interval(struct report_flame *flame, const struct interval *who
     /* A moment at the boundary belongs to the bucket that ends there. */
     if (first > 0 && whole->begin_ns == first * flame->bucket_ns)
         first--;
-    for (size_t type = 0; type < flame->types; type++)
+    uint32_t kinds = tally_kinds(whole);
+    if (first == last && whole->ended_by != INTERVAL_TRACE_END)
+        kinds &= ~(1u << TALLY_GOROUTINE); /* its moments are where buckets end */
+    for (; kinds && !result; kinds &= kinds - 1)
         for (int b = first; b <= last && !result; b++)
-            result = tally_interval(flame->tallies[type][b], &interval);
+            result = tally_interval(flame->tallies[__builtin_ctz(kinds)][b], &interval);
     return result;
 }
 
 int report_flame_event(struct report_flame *flame, const struct gmpt_event *event)
 {
     int result = 0, b = bucket_of(flame, event->time_ns);
-    for (size_t type = 0; type < flame->types && !result; type++)
-        result = tally_event(flame->tallies[type][b], event);
+    for (int kind = 0; kind < TALLY_KINDS && tally_takes(event->type) && !result; kind++)
+        result = tally_event(flame->tallies[kind][b], event);
     return result;
 }
 
@@ -239,9 +238,10 @@ int report_flame_write(struct report *report)
     struct report_flame *flame = report->flame;
     int result = 0;
     fprintf(report->out, "\"flame_bucket_ns\":%" PRId64 ",\"flame\":[", flame->bucket_ns);
-    for (size_t type = 0; type < flame->types && !result; type++) {
-        fputs(type ? ",\n" : "", report->out);
-        result = type_write(report, tally_type_at(type), flame->tallies[type]);
+    const struct tally_type *type;
+    for (size_t i = 0; (type = tally_type_at(i)) && !result; i++) {
+        fputs(i ? ",\n" : "", report->out);
+        result = type_write(report, type, flame->tallies[type->kind]);
     }
     fputc(']', report->out);
     return result;

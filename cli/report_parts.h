@@ -66,8 +66,9 @@ int report_flame_interval(struct report_flame *flame, const struct interval *int
 int report_flame_event(struct report_flame *flame, const struct gmpt_event *event);
 int report_flame_write(struct report *report);
 
-/* report_sites.c: Gs by function and place of their start, and who starts whom. */
-struct report_sites *report_sites_open(void);
+/* report_sites.c: Gs by function and place of their start, and who starts whom. Opened before the intervals have their
+ * first event. */
+struct report_sites *report_sites_open(struct intervals *intervals);
 void report_sites_close(struct report_sites *sites);
 int report_sites_begun(struct report_sites *sites, const struct intervals *intervals, const struct interval *interval);
 int report_sites_closed(struct report_sites *sites, const struct interval *interval);

@@ -31,17 +31,25 @@ struct spawn {
     uint64_t count, example;
 };
 
+/* Of a G that lives. */
+struct sited {
+    uint32_t site; /* its number, valid when known */
+    bool known;
+};
+
 struct report_sites {
+    size_t room; /* where a G's struct sited is */
     struct keyset keys, spawn_keys;
     struct site *sites;   /* by number */
     struct spawn *spawns; /* by number */
     uint32_t sites_room, spawns_room;
 };
 
-struct report_sites *report_sites_open(void)
+struct report_sites *report_sites_open(struct intervals *intervals)
 {
     struct report_sites *sites = calloc(1, sizeof *sites);
     if (sites) {
+        sites->room = intervals_room(intervals, sizeof(struct sited));
         keyset_init(&sites->keys, sizeof(struct site_key), SITES_MAX);
         keyset_init(&sites->spawn_keys, sizeof(struct spawn_key), SITES_MAX);
     }
@@ -61,6 +69,9 @@ void report_sites_close(struct report_sites *sites)
 
 int64_t report_sites_number(struct report_sites *sites, const struct interval_g *g)
 {
+    struct sited *sited = interval_room(g, sites->room);
+    if (sited->known)
+        return sited->site;
     struct site_key key = { g->fn, g->create_stack, 0 };
     int64_t number = keyset_put(&sites->keys, &key);
     if (number < 0)
@@ -69,6 +80,7 @@ int64_t report_sites_number(struct report_sites *sites, const struct interval_g 
     if (!bigger)
         return -ENOMEM;
     sites->sites = bigger;
+    *sited = (struct sited){ (uint32_t)number, true };
     return number;
 }
 

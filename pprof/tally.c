@@ -201,28 +201,29 @@ static bool is_preemption(enum gmpt_event_type event)
     return event == GMPT_EVENT_go_preempt || event == GMPT_EVENT_go_preempt_async || event == GMPT_EVENT_go_detach;
 }
 
-static bool counts(enum tally_kind kind, const struct interval *interval)
+static uint32_t wait_kinds(enum gmpt_wait_reason reason)
 {
-    bool waits = interval->state == GMPT_G_WAITING;
-    switch (kind) {
-    case TALLY_BLOCK:
-        return waits && !is_network(interval->reason) && interval->reason != GMPT_WAIT_sleep;
-    case TALLY_MUTEX:
-        return waits && is_lock(interval->reason);
-    case TALLY_NET:
-        return waits && is_network(interval->reason);
-    case TALLY_SLEEP:
-        return waits && interval->reason == GMPT_WAIT_sleep;
-    case TALLY_SYSCALL:
-        return interval->state == GMPT_G_SYSCALL;
-    case TALLY_SCHED:
-        return interval->state == GMPT_G_RUNNABLE;
-    case TALLY_GOROUTINE:
-    case TALLY_WALL:
-        return true;
-    default:
-        return false;
-    }
+    if (is_network(reason))
+        return 1u << TALLY_NET;
+    if (reason == GMPT_WAIT_sleep)
+        return 1u << TALLY_SLEEP;
+    return is_lock(reason) ? 1u << TALLY_BLOCK | 1u << TALLY_MUTEX : 1u << TALLY_BLOCK;
+}
+
+uint32_t tally_kinds(const struct interval *interval)
+{
+    uint32_t kinds = 1u << TALLY_GOROUTINE | 1u << TALLY_WALL;
+    if (interval->state == GMPT_G_WAITING)
+        kinds |= wait_kinds(interval->reason);
+    else if (interval->state == GMPT_G_SYSCALL)
+        kinds |= 1u << TALLY_SYSCALL;
+    else if (interval->state == GMPT_G_RUNNABLE)
+        kinds |= 1u << TALLY_SCHED;
+    if (interval->began_by == GMPT_EVENT_go_create)
+        kinds |= 1u << TALLY_CREATE;
+    if (interval->began_by == GMPT_EVENT_go_attach_wait || is_preemption(interval->began_by))
+        kinds |= 1u << TALLY_PREEMPT;
+    return kinds;
 }
 
 /* The wait for a lock, where whoever had it let it go. */
@@ -286,8 +287,7 @@ static int add_moment(struct tally *tally, const struct interval *interval)
 static int add_create(struct tally *tally, const struct interval *interval)
 {
     const struct tally_options *options = &tally->options;
-    if (interval->began_by != GMPT_EVENT_go_create || interval->begin_ns < options->from_ns ||
-        interval->begin_ns >= options->to_ns)
+    if (interval->begin_ns < options->from_ns || interval->begin_ns >= options->to_ns)
         return 0;
     struct row row = {
         .fn = interval->g->fn,
@@ -301,12 +301,12 @@ static int add_create(struct tally *tally, const struct interval *interval)
 static int add_preempt(struct tally *tally, const struct interval *interval)
 {
     const struct tally_options *options = &tally->options;
-    bool at = interval->began_by == GMPT_EVENT_go_attach_wait, given = is_preemption(interval->began_by);
+    bool given = is_preemption(interval->began_by);
     struct interval cut = *interval;
-    if ((!at && !given) || !interval_clip(&cut, options->from_ns, options->to_ns))
+    if (!interval_clip(&cut, options->from_ns, options->to_ns))
         return 0;
     struct row row = { .fn = interval->g->fn, .labels = interval->g->labels, .name = interval->g->name };
-    row.cause = (uint8_t)(at ? GMPT_EVENT_go_detach : interval->began_by);
+    row.cause = (uint8_t)(given ? interval->began_by : GMPT_EVENT_go_detach);
     return row_add(tally, &row, given, interval->state == GMPT_G_RUNNABLE ? cut.end_ns - cut.begin_ns : 0);
 }
 
@@ -315,6 +315,8 @@ int tally_interval(void *tally_arg, const struct interval *interval)
     struct tally *tally = tally_arg;
     const struct tally_options *options = &tally->options;
     enum tally_kind kind = options->type->kind;
+    if (!(tally_kinds(interval) & 1u << kind))
+        return 0;
     if (options->filter && !filter_match(options->filter, &options->names, interval))
         return 0;
     if (kind == TALLY_GOROUTINE)
@@ -323,7 +325,7 @@ int tally_interval(void *tally_arg, const struct interval *interval)
         return add_create(tally, interval);
     if (kind == TALLY_PREEMPT)
         return add_preempt(tally, interval);
-    if (!counts(kind, interval) || interval->end_ns < options->from_ns || interval->begin_ns > options->to_ns)
+    if (interval->end_ns < options->from_ns || interval->begin_ns > options->to_ns)
         return 0;
     struct interval cut = *interval;
     if (!interval_clip(&cut, options->from_ns, options->to_ns))

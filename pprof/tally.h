@@ -58,7 +58,8 @@ enum tally_kind {
     TALLY_CPU,
     TALLY_OFFCPU,
     TALLY_RUNQUEUE,
-    TALLY_KERNEL
+    TALLY_KERNEL,
+    TALLY_KINDS
 };
 
 struct tally_type {
@@ -95,8 +96,16 @@ void tally_close(struct tally *tally); /* NULL: nothing */
 void tally_listen(struct tally *tally, struct intervals *intervals);
 /* For whoever hands intervals over instead; the first argument is the struct tally. Returns 0 or -ENOMEM. */
 int tally_interval(void *tally, const struct interval *interval);
-/* Takes what is no interval; to be called for every event. Returns 0 or -ENOMEM. */
+/* The kinds for which an interval can count, at some time: a bit for each. A tally of another kind need not have it. */
+uint32_t tally_kinds(const struct interval *interval);
+
+/* Takes what is no interval; to be called for every event, or for those that tally_takes. Returns 0 or -ENOMEM. */
 int tally_event(struct tally *tally, const struct gmpt_event *event);
+/* Whether events of this type can tell a tally anything: nearly all tell of Gs and Ms only. */
+static inline bool tally_takes(enum gmpt_event_type type)
+{
+    return type < GMPT_EVENT_go_unblock || type == GMPT_EVENT_go_detach || type >= GMPT_EVENT_cpu_sample;
+}
 
 /* The sum of one of the values, after all is added. */
 int64_t tally_total(const struct tally *tally, size_t value);

@@ -3,6 +3,7 @@
 #include "table.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,10 +33,21 @@ static const uint8_t *key_at(const struct keyset *set, uint32_t number)
     return set->keys + (size_t)(number - 1) * set->size;
 }
 
+static bool key_equal(const struct keyset *set, const uint8_t *a, const uint8_t *b)
+{
+    uint64_t word_a, word_b, differ = 0;
+    for (size_t i = 0; i < set->size; i += sizeof word_a) {
+        memcpy(&word_a, a + i, sizeof word_a);
+        memcpy(&word_b, b + i, sizeof word_b);
+        differ |= word_a ^ word_b;
+    }
+    return differ == 0;
+}
+
 static uint32_t *slot_find(const struct keyset *set, uint32_t *slots, size_t slot_count, const uint8_t *key)
 {
     size_t i = key_hash(set, key) & (slot_count - 1);
-    while (slots[i] && memcmp(key_at(set, slots[i]), key, set->size) != 0)
+    while (slots[i] && !key_equal(set, key_at(set, slots[i]), key))
         i = (i + 1) & (slot_count - 1);
     return &slots[i];
 }
