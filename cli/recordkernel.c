@@ -143,6 +143,7 @@ int recordkernel_begin(struct recordkernel *kernel, struct recorder *recorder, p
         .arg = kernel,
         .tier = kernelside_tier_now(kernel->side),
         .others = !kernel->others_hidden,
+        .error_ns = kernelside_error_ns(kernel->side),
     };
     if (source.tier != GMPT_KERNEL_OFF && recorder_kernel(recorder, &source)) {
         cli_error("out of memory");

@@ -24,6 +24,7 @@
 #define CLOCK_SLEEPS 64 /* in which the clocks are set beside each other, 60 microseconds each */
 #define PCPU_HOT_PREEMPT_COUNT 8 /* in that of Linux 6.2 to 6.14, behind a pointer to the thread that runs */
 #define DRIFT_MORE 2 /* millionths by which clocks may drift apart, beside what CLOCK_MONOTONIC is adjusted by */
+#define CLOCK_ERROR_NS 1000 /* by which the scheduler's clock as it is mapped may be off */
 #define CLOCK_STEPPED_NS 20000 /* further apart than expected, in so many polls, they have been set anew */
 #define CLOCK_STEPPED_POLLS 8
 
@@ -251,12 +252,15 @@ int offcpu_sample(struct offcpu *offcpu)
     return 0;
 }
 
+int64_t offcpu_error_ns(const struct offcpu *offcpu)
+{
+    return offcpu->skeleton->rodata->scheduler_clock ? CLOCK_ERROR_NS : 0;
+}
 
 bool offcpu_tells_faults(const struct offcpu *offcpu)
 {
     return bpf_program__autoload(offcpu->skeleton->progs.on_fault);
 }
-
 
 /* ---- What comes ------------------------------------------------------------------------------------------------- */
 

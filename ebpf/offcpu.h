@@ -50,6 +50,8 @@ void offcpu_aim(struct offcpu *offcpu, const struct offcpu_target *target);
 /* stacked is NULL, or the record with stacks that this one is of. */
 typedef int offcpu_take(const struct offcpu_record *record, const struct offcpu_stacked *stacked, void *arg);
 
+/* How far off CLOCK_MONOTONIC the times of intervals may be. */
+int64_t offcpu_error_ns(const struct offcpu *offcpu);
 /* Whether it tells of page faults: not all kernels have that tracepoint. */
 bool offcpu_tells_faults(const struct offcpu *offcpu);
 

@@ -90,6 +90,12 @@ static int bpftier_words(const void *state)
     return offcpu_words(tier->offcpu);
 }
 
+static int64_t bpftier_error_ns(const void *state)
+{
+    const struct bpftier *tier = state;
+    return offcpu_error_ns(tier->offcpu);
+}
+
 static int bpftier_aim(void *state, const struct kernelside_target *target, struct kernelside_lack *lack)
 {
     struct bpftier *tier = state;
@@ -221,6 +227,7 @@ const struct kernelside_tier kernelside_bpf = {
     .open = bpftier_open,
     .unable = bpftier_unable,
     .words = bpftier_words,
+    .error_ns = bpftier_error_ns,
     .aim = bpftier_aim,
     .poll = bpftier_poll,
     .close = bpftier_close,

@@ -123,6 +123,11 @@ enum gmpt_kernel_tier kernelside_tier_now(const struct kernelside *side)
     return side->tier < TIERS ? tiers[side->tier]->tier : GMPT_KERNEL_OFF;
 }
 
+int64_t kernelside_error_ns(const struct kernelside *side)
+{
+    return side->tier < TIERS && tiers[side->tier]->error_ns ? tiers[side->tier]->error_ns(side->state) : 0;
+}
+
 unsigned kernelside_unable(const struct kernelside *side)
 {
     if (side->tier < TIERS && tiers[side->tier]->unable)

@@ -63,6 +63,7 @@ struct kernelside_tier {
     int (*open)(void **state, const struct kernelside_options *options, struct kernelside_lack *lack);
     unsigned (*unable)(const void *state); /* after open; NULL: it does nothing of all that */
     int (*words)(const void *state);       /* after open: kernelside_words; NULL: it has none */
+    int64_t (*error_ns)(const void *state); /* after open: kernelside_error_ns; NULL: 0 */
     /* From here on it watches this program. Returns 0, or -errno with *lack filled; it is then to be closed. */
     int (*aim)(void *state, const struct kernelside_target *target, struct kernelside_lack *lack);
     /* Tells all that has come by now, in any order; losses that came since the last poll, too. Does not wait. last: as
@@ -90,6 +91,7 @@ int kernelside_words(const struct kernelside *side);
 int kernelside_aim(struct kernelside *side, const struct kernelside_target *target, struct kernelside_lack *lack);
 
 enum gmpt_kernel_tier kernelside_tier_now(const struct kernelside *side);
+int64_t kernelside_error_ns(const struct kernelside *side); /* how far off CLOCK_MONOTONIC its times may be */
 unsigned kernelside_unable(const struct kernelside *side); /* a set of enum kernelside_unable */
 /* What keeps it from the next better tier; NULL = nothing is better, or that was not tried. */
 const struct kernelside_lack *kernelside_better(const struct kernelside *side);

@@ -278,7 +278,8 @@ static void kernel_round(struct recorder *recorder, const struct recorder_moment
     int result = recorder->kernel.poll(recorder->kernel.arg, recorder->finished, recorder->kernelring);
     if (result == 0)
         result = kernelring_round(recorder->kernelring, &from, &to,
-                                  moment_error_ns(&recorder->kernel_moment, now, clock));
+                                  recorder->kernel.error_ns +
+                                      moment_error_ns(&recorder->kernel_moment, now, clock));
     recorder->kernel_moment = *now;
     recorder->kernel_error = result;
 }

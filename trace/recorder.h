@@ -57,7 +57,8 @@ struct recorder_kernel {
     int (*poll)(void *arg, bool last, struct kernelring *kernelring);
     void *arg;
     enum gmpt_kernel_tier tier;
-    bool others; /* other programs are told of */
+    bool others;      /* other programs are told of */
+    int64_t error_ns; /* its times may be so far off CLOCK_MONOTONIC */
 };
 /* From now on that goes into the file, too. Once, after recorder_open. Returns 0 or -ENOMEM. */
 int recorder_kernel(struct recorder *recorder, const struct recorder_kernel *kernel);
