@@ -114,6 +114,16 @@ static int thread_tell(struct kerneltime *kernel, uint32_t tid, int64_t told_ns,
     return 0;
 }
 
+/* One that ends can lose the CPU once more on its way out. */
+static int thread_seen(struct kerneltime *kernel, uint32_t tid, int64_t told_ns)
+{
+    struct thread *thread = thread_get(kernel, tid);
+    if (!thread)
+        return -errno;
+    thread->told_ns = told_ns;
+    return 0;
+}
+
 int kerneltime_unfinished(struct kerneltime *kernel, const struct piece *piece)
 {
     enum gmpt_g_state state = piece->interval->state;
@@ -291,7 +301,7 @@ int kerneltime_add(struct kerneltime *kernel, const struct gmpt_event *event, co
         return result;
     int complete = kernelintervals_add(&kernel->joined, event, &interval);
     if (complete > 0)
-        complete = thread_tell(kernel, interval.tid, interval.end_ns, false) ? -ENOMEM : 1;
+        complete = thread_seen(kernel, interval.tid, interval.end_ns) ? -ENOMEM : 1;
     return complete > 0 ? interval_add(kernel, &interval, options, intervals, alias) : complete;
 }
 

@@ -374,6 +374,7 @@ TEST(kernelfindings, a_thread_that_has_ended_leaves_nothing_open)
     made_off(100 * MS, 9, SCHEDULER, BLOCKED, 203, 50 * MS, 0);
     put("  5 kernel_thread tid=70 ended=1\n");
     kernel_count++;
+    made_off(101 * MS, 9, SCHEDULER, PREEMPTED, 0, MS, MS); /* on its way out */
     made_end(1000 * MS);
     ck_assert_int_eq(exported_run("$GMPTRACE analyze --json"), 0);
     exported_has(exported_out, "\"open\": {\"threads\": 0, \"running_ns\": 0, \"in_calls_ns\": 0}");
