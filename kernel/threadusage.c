@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#define TICK_MOST_NS 20000000 /* by which a time on a CPU is counted late, and more */
 #define IDLE_NS 100000000 /* how often a thread that does nothing is told of */
 
 struct figures {
@@ -142,8 +143,17 @@ static bool is_there(const struct threadusage *usage, uint32_t tid)
     return faccessat(dirfd(usage->tasks), name, F_OK, 0) == 0;
 }
 
+/* Whether these cannot be of the thread that the last ones were of: one that calls exec(2) gets the number of the
+ * process's first one, and with it what was open of that. */
+static bool is_another(const struct thread *thread, const struct figures *now, uint64_t at_ns)
+{
+    const struct figures *told = &thread->told;
+    return now->ran_ns < told->ran_ns || now->queue_ns < told->queue_ns || now->slices < told->slices ||
+           now->ran_ns - told->ran_ns > at_ns - thread->told_ns + TICK_MOST_NS;
+}
+
 /* Its next figure. Returns 0, -errno, what take returned, or -ESRCH when it has ended. */
-static int thread_look(const struct threadusage *usage, struct thread *thread, bool last)
+static int thread_look(struct threadusage *usage, struct thread *thread, bool last)
 {
     struct figures now = { 0 };
     uint64_t at_ns = now_ns();
@@ -154,6 +164,12 @@ static int thread_look(const struct threadusage *usage, struct thread *thread, b
         return result;
     if (memcmp(&now, &thread->told, sizeof now) == 0 && at_ns - thread->told_ns < IDLE_NS && !last)
         return 0;
+    if (is_another(thread, &now, at_ns)) {
+        thread->told = now;
+        thread->told_ns = at_ns;
+        usage->lost++;
+        return 0;
+    }
     struct kernel_record record = {
         .type = KERNEL_USAGE,
         .tid = thread->tid,

@@ -7,8 +7,8 @@
  *
  * The kernel counts time on a CPU as a timer ticks, or the CPU is taken away, so a figure may be late by a tick of
  * that, and time in its queue as that ends, so a figure may have more of it than time. Over a life both are exact. What
- * a thread did after its last figure, nobody knows: each that ended so is counted (GMPT_KERNEL_LOST_USAGES). One that
- * came and went between two looks is not seen at all. */
+ * a thread did after its last figure, nobody knows: each that ended so, or became another by exec(2), is counted
+ * (GMPT_KERNEL_LOST_USAGES). One that came and went between two looks is not seen at all. */
 #ifndef GMPT_THREADUSAGE_H
 #define GMPT_THREADUSAGE_H
 
