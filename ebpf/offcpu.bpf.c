@@ -674,6 +674,22 @@ int BPF_PROG(on_exit, struct task_struct *task)
     return 0;
 }
 
+/* What it executes from now on has no words, nor goroutines. */
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(on_exec, struct task_struct *task, int old_tid)
+{
+    if ((__u32)task->tgid != target_pid)
+        return 0;
+    struct offcpu_record record = {
+        .type = OFFCPU_THREAD_EXIT,
+        .tid = (__u32)old_tid,
+        .on_ns = bpf_ktime_get_ns(),
+    };
+    record_write(&record);
+    target_pid = OFFCPU_NOBODY;
+    return 0;
+}
+
 /* ---- Samples and page faults ------------------------------------------------------------------------------------ */
 
 static __always_inline void place_note(struct task_struct *task, struct offcpu_slot *slot, struct offcpu_record *record)

@@ -219,6 +219,16 @@ static void child_unseen(void)
     await_go();
 }
 
+/* Becomes another program, which waits for a process. */
+static void child_exec(void)
+{
+    report.tid[0] = (uint32_t)syscall(SYS_gettid);
+    tell();
+    await_go();
+    execl("/bin/sh", "sh", "-c", "sleep 0.01; exit 3", (char *)NULL);
+    _exit(1);
+}
+
 static struct gmpt_waitgroup group;
 
 static void echo_g(void *args)
@@ -537,6 +547,25 @@ TEST(offcpu, a_return_to_the_cpu_that_was_not_told_of_is_found_by_what_the_sched
     ck_assert_uint_gt(found->wake_ns, found->off_ns);
     ck_assert_uint_le(found->wake_ns, found->on_ns);
     ck_assert_uint_eq(found->waker_tid | found->waker_pid | found->waker_word, 0);
+    offcpu_close(watch);
+}
+
+TEST(offcpu, a_program_that_becomes_another_one_is_not_watched_any_more)
+{
+    struct offcpu_target target;
+    int status = 0;
+    const char *lacking = aimed(child_exec, &target);
+    if (lacking)
+        SKIP_UNWATCHED(lacking);
+    ck_assert_int_eq(write(go[1], "x", 1), 1);
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert_int_eq(WEXITSTATUS(status), 3);
+    ck_assert_int_ge(offcpu_poll(watch, record_keep, NULL), 0);
+    expect_nothing_lost();
+    ck_assert_uint_eq(of_type_count(OFFCPU_THREAD_EXIT, report.tid[0]), 1);
+    ck_assert_uint_ge(of_type_count(OFFCPU_INTERVAL, report.tid[0]), 1); /* until it was told */
+    for (size_t i = 0; i < record_count; i++)
+        REQUIRE(records[i].type != OFFCPU_INTERVAL || records[i].syscall != SYS_wait4);
     offcpu_close(watch);
 }
 
