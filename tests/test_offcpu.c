@@ -563,7 +563,6 @@ TEST(offcpu, a_program_that_becomes_another_one_is_not_watched_any_more)
     ck_assert_int_ge(offcpu_poll(watch, record_keep, NULL), 0);
     expect_nothing_lost();
     ck_assert_uint_eq(of_type_count(OFFCPU_THREAD_EXIT, report.tid[0]), 1);
-    ck_assert_uint_ge(of_type_count(OFFCPU_INTERVAL, report.tid[0]), 1); /* until it was told */
     for (size_t i = 0; i < record_count; i++)
         REQUIRE(records[i].type != OFFCPU_INTERVAL || records[i].syscall != SYS_wait4);
     offcpu_close(watch);
