@@ -157,13 +157,12 @@ static int interval_closed_rarely(struct analysis *analysis, struct piece *piece
     const struct analysis_options *options = &analysis->options;
     const struct interval *whole = piece->interval;
     if (analysis->windowed) {
-        struct interval cut = *whole;
-        bool outside = !interval_clip(&cut, options->from_ns, options->to_ns);
-        if (outside)
+        int64_t begin_ns = whole->begin_ns, end_ns = whole->end_ns;
+        if (!interval_clip(&begin_ns, &end_ns, options->from_ns, options->to_ns))
             return whole->ended_by == GMPT_EVENT_go_exit ? lives_end(&analysis->lives, piece, false) : 0;
-        piece->begin_ns = cut.begin_ns;
-        piece->end_ns = cut.end_ns;
-        piece->lasted_ns = cut.end_ns - cut.begin_ns;
+        piece->begin_ns = begin_ns;
+        piece->end_ns = end_ns;
+        piece->lasted_ns = end_ns - begin_ns;
     }
     int result = 0;
     chain_follow(analysis, piece);

@@ -16,6 +16,7 @@
 #include "kernelwords.h"
 #include "timeline.h"
 
+#include "trace/reader.h"
 #include "trace/table.h"
 
 #include <errno.h>
@@ -308,19 +309,28 @@ static int window_write(struct window *window, FILE *out)
     return 0;
 }
 
+/* *open counts those that are not done. */
+static int windows_add(struct window *windows, uint32_t count, const struct gmpt_event *event, uint32_t *open)
+{
+    int result = 0;
+    for (uint32_t i = 0; i < count && !result; i++) {
+        if (windows[i].done)
+            continue;
+        windows[i].done = event->time_ns >= windows[i].to_ns + LATE_NS;
+        *open -= windows[i].done;
+        result = windows[i].done ? timeline_finish(windows[i].timeline) : timeline_add(windows[i].timeline, event);
+    }
+    return result;
+}
+
 static int windows_fill(struct gmpt_trace *trace, struct window *windows, uint32_t count)
 {
-    struct gmpt_event event;
+    struct gmpt_event events[TRACE_BATCH];
     uint32_t open = count;
     int result = 0, next = 0;
-    while (!result && open && (next = gmpt_trace_next(trace, &event)) > 0)
-        for (uint32_t i = 0; i < count && !result; i++) {
-            if (windows[i].done)
-                continue;
-            windows[i].done = event.time_ns >= windows[i].to_ns + LATE_NS;
-            open -= windows[i].done;
-            result = windows[i].done ? timeline_finish(windows[i].timeline) : timeline_add(windows[i].timeline, &event);
-        }
+    while (!result && open && (next = trace_next_batch(trace, events, TRACE_BATCH)) > 0)
+        for (int e = 0; e < next && !result; e++)
+            result = windows_add(windows, count, &events[e], &open);
     for (uint32_t i = 0; i < count && !result; i++)
         result = windows[i].done ? 0 : timeline_finish(windows[i].timeline);
     return result ? result : next == -ENOMEM ? -ENOMEM : 0;

@@ -22,8 +22,13 @@ struct threadline {
 };
 
 void threadline_open(struct threadline *threads, struct export *export, int64_t from_ns, int64_t to_ns);
-/* Any event, in order, after the intervals have had it. Returns 0 or a negative errno. */
+/* Any event, in order, after the intervals have had it, or those that threadline_takes. Returns 0 or a negative
+ * errno. */
 int threadline_add(struct threadline *threads, const struct gmpt_event *event, const struct intervals *intervals);
+static inline bool threadline_takes(enum gmpt_event_type type)
+{
+    return kernelgs_takes(type) || type >= GMPT_EVENT_cpu_sample;
+}
 int threadline_finish(struct threadline *threads, int64_t end_ns); /* likewise */
 void threadline_close(struct threadline *threads);
 

@@ -7,7 +7,7 @@
 
 #include "trace/cpusamples.h"
 #include "trace/intervals.h"
-#include "trace/table.h"
+#include "trace/idtable.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -16,7 +16,7 @@
 #define PS_MAX 256
 
 struct known {
-    struct export_g g;
+    struct export_g g;       /* its id comes first */
     enum gmpt_g_state state; /* now, as it is counted; 0 = in none */
     bool split;              /* labels changed in the midst of what it does: */
     struct interval parts;   /* the parts so far, but for g */
@@ -33,9 +33,9 @@ struct timeline {
     struct timeline_options options;
     struct intervals *intervals;
     struct spans *spans;
-    struct table gs; /* of struct known */
-    struct known *last;
+    struct idtable gs; /* of struct known */
     struct holder holders[PS_MAX];
+    int32_t p_count; /* no P from this one on was ever held */
     struct threadline threads; /* the kernel's side */
     struct export_counts counts, told; /* as it is now, from the time of the last change; as it was told last */
     bool counts_told;
@@ -46,12 +46,7 @@ struct timeline {
 
 static struct known *known_find(struct timeline *timeline, uint64_t id)
 {
-    if (timeline->last && timeline->last->g.id == id)
-        return timeline->last;
-    struct known *known = table_find(&timeline->gs, table_mix(id), NULL, NULL);
-    if (known)
-        timeline->last = known;
-    return known;
+    return idtable_find(&timeline->gs, id);
 }
 
 /* NULL when memory is short. */
@@ -64,11 +59,11 @@ static struct known *known_get(struct timeline *timeline, uint64_t id)
     if (!known)
         return NULL;
     known->g.id = id;
-    if (table_insert(&timeline->gs, table_mix(id), known)) {
+    if (idtable_insert(&timeline->gs, known)) {
         free(known);
         return NULL;
     }
-    return timeline->last = known;
+    return known;
 }
 
 static int g_over(struct timeline *timeline, struct known *known, bool ended)
@@ -78,9 +73,7 @@ static int g_over(struct timeline *timeline, struct known *known, bool ended)
     known->g.ended = ended;
     if (known->g.told && export->format->g_over)
         result = export->format->g_over(export, &known->g);
-    table_remove(&timeline->gs, table_mix(known->g.id), known);
-    if (timeline->last == known)
-        timeline->last = NULL;
+    idtable_remove(&timeline->gs, known);
     free(known);
     return result;
 }
@@ -125,14 +118,11 @@ static int interval_whole(struct timeline *timeline, struct known *known, const 
     };
     if (waits || calls)
         known->g.wait = slice;
-    struct interval cut = *whole;
-    if (interval_clip(&cut, from_ns, to_ns)) {
-        slice.begin_ns = cut.begin_ns;
-        slice.end_ns = cut.end_ns;
+    if (interval_clip(&slice.begin_ns, &slice.end_ns, from_ns, to_ns)) {
         if (!known->g.told)
-            known->g.begin_ns = cut.begin_ns;
+            known->g.begin_ns = slice.begin_ns;
         known->g.told = true;
-        known->g.end_ns = cut.end_ns;
+        known->g.end_ns = slice.end_ns;
         known->g.state = whole->state;
         int result = export->format->slice ? export->format->slice(export, &known->g, &slice) : 0;
         if (result)
@@ -151,19 +141,16 @@ static int interval_closed(void *arg, const struct interval *part)
     struct known *known = known_get(timeline, part->g->id);
     if (!known)
         return -ENOMEM;
-    struct interval whole = *part;
-    if (part->continued && known->split) {
-        whole = known->parts;
-        whole.g = part->g;
-        whole.end_ns = part->end_ns;
-        whole.ended_by = part->ended_by;
-    }
+    bool goes_on = part->continued && known->split;
     known->split = part->ended_by == GMPT_EVENT_go_labels;
-    if (known->split) {
-        known->parts = whole;
-        return 0;
-    }
-    return interval_whole(timeline, known, &whole);
+    if (!goes_on && !known->split)
+        return interval_whole(timeline, known, part);
+    if (!goes_on)
+        known->parts = *part;
+    known->parts.g = part->g;
+    known->parts.end_ns = part->end_ns;
+    known->parts.ended_by = part->ended_by;
+    return known->split ? 0 : interval_whole(timeline, known, &known->parts);
 }
 
 /* ---- Spans and messages ------------------------------------------------------------------------------------------ */
@@ -241,7 +228,9 @@ static int holder_comes(struct timeline *timeline, int32_t p, uint64_t tid)
     int result = 0;
     if (p < 0 || p >= PS_MAX)
         return 0;
-    for (uint64_t other = 0; other < PS_MAX && !result; other++)
+    if (p >= timeline->p_count)
+        timeline->p_count = p + 1;
+    for (uint64_t other = 0; other < (uint64_t)timeline->p_count && !result; other++)
         if (other == (uint64_t)p || timeline->holders[other].tid == tid)
             result = holder_leaves(timeline, other);
     timeline->holders[p] = (struct holder){ tid, timeline->now_ns };
@@ -337,9 +326,10 @@ void timeline_close(struct timeline *timeline)
 {
     if (!timeline)
         return;
-    for (size_t i = 0; timeline->gs.slots && i <= timeline->gs.mask; i++)
-        free(timeline->gs.slots[i].entry);
-    table_clear(&timeline->gs);
+    const struct table *gs = &timeline->gs.table;
+    for (size_t i = 0; gs->slots && i <= gs->mask; i++)
+        free(gs->slots[i].entry);
+    idtable_clear(&timeline->gs);
     intervals_close(timeline->intervals);
     spans_close(timeline->spans);
     threadline_close(&timeline->threads);
@@ -348,9 +338,12 @@ void timeline_close(struct timeline *timeline)
 
 int timeline_add(struct timeline *timeline, const struct gmpt_event *event)
 {
-    struct gmpt_event clean = *event; /* within what formats can write */
-    clean.time_ns = event->time_ns < 0 ? 0 : event->time_ns > TIMELINE_END ? TIMELINE_END : event->time_ns;
-    event = &clean;
+    struct gmpt_event clean; /* within what formats can write */
+    if (event->time_ns < 0 || event->time_ns > TIMELINE_END) {
+        clean = *event;
+        clean.time_ns = event->time_ns < 0 ? 0 : TIMELINE_END;
+        event = &clean;
+    }
     if (event->time_ns > timeline->now_ns)
         timeline->now_ns = event->time_ns;
     uint64_t g = event->type == GMPT_EVENT_go_create ? event->go_create.g : event->g;
@@ -359,17 +352,17 @@ int timeline_add(struct timeline *timeline, const struct gmpt_event *event)
     if (alive && !known)
         return -ENOMEM;
     int result = intervals_add(timeline->intervals, event);
-    if (!result)
+    if (!result && timeline->export->format->span)
         result = spans_add(timeline->spans, event);
     if (!result)
         result = holders_add(timeline, event);
-    if (!result)
+    if (!result && threadline_takes(event->type))
         result = threadline_add(&timeline->threads, event, timeline->intervals);
     if (!result && event->type == GMPT_EVENT_user_log)
         result = message_tell(timeline, event);
     if (!result && event->type == GMPT_EVENT_cpu_sample)
         result = sample_tell(timeline, event);
-    if (!result)
+    if (!result && timeline->export->format->counts)
         result = counts_add(timeline, g);
     if (!result && event->type == GMPT_EVENT_go_exit && known)
         result = g_over(timeline, known, known->g.end_ns < timeline->options.to_ns);
@@ -387,12 +380,13 @@ static int gs_finish(struct timeline *timeline)
 {
     size_t count = 0;
     int result = 0;
-    struct known **list = calloc(timeline->gs.count + 1, sizeof *list);
+    const struct table *gs = &timeline->gs.table;
+    struct known **list = calloc(gs->count + 1, sizeof *list);
     if (!list)
         return -ENOMEM;
-    for (size_t i = 0; timeline->gs.slots && i <= timeline->gs.mask; i++)
-        if (timeline->gs.slots[i].entry)
-            list[count++] = timeline->gs.slots[i].entry;
+    for (size_t i = 0; gs->slots && i <= gs->mask; i++)
+        if (gs->slots[i].entry)
+            list[count++] = gs->slots[i].entry;
     qsort(list, count, sizeof *list, g_compare);
     for (size_t i = 0; i < count && !result; i++)
         result = g_over(timeline, list[i], false);

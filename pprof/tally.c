@@ -3,7 +3,6 @@
 #include "intern.h"
 
 #include "trace/cpusamples.h"
-#include "trace/kernelgs.h"
 #include "trace/kernelintervals.h"
 #include "trace/kernelsymbols.h"
 #include "trace/syscallname.h"
@@ -156,7 +155,8 @@ void tally_close(struct tally *tally)
 /* Its number, or -ENOMEM. The few rows that most intervals belong to are asked for again and again. */
 static int64_t row_find(struct tally *tally, const struct row *row)
 {
-    uint32_t *recent = &tally->recent[(row->stack ^ row->fn >> 4 ^ row->state ^ row->reason) % RECENT_ROWS];
+    uint64_t mixed = row->stack ^ row->fn >> 4 ^ (uint64_t)row->state << 4 ^ row->reason;
+    uint32_t *recent = &tally->recent[mixed % RECENT_ROWS];
     if (*recent && memcmp(intern_get(&tally->rows, *recent - 1, NULL), row, sizeof *row) == 0)
         return *recent - 1;
     int64_t number = intern_put(&tally->rows, row, sizeof *row);
@@ -302,12 +302,12 @@ static int add_preempt(struct tally *tally, const struct interval *interval)
 {
     const struct tally_options *options = &tally->options;
     bool given = is_preemption(interval->began_by);
-    struct interval cut = *interval;
-    if (!interval_clip(&cut, options->from_ns, options->to_ns))
+    int64_t begin_ns = interval->begin_ns, end_ns = interval->end_ns;
+    if (!interval_clip(&begin_ns, &end_ns, options->from_ns, options->to_ns))
         return 0;
     struct row row = { .fn = interval->g->fn, .labels = interval->g->labels, .name = interval->g->name };
     row.cause = (uint8_t)(given ? interval->began_by : GMPT_EVENT_go_detach);
-    return row_add(tally, &row, given, interval->state == GMPT_G_RUNNABLE ? cut.end_ns - cut.begin_ns : 0);
+    return row_add(tally, &row, given, interval->state == GMPT_G_RUNNABLE ? end_ns - begin_ns : 0);
 }
 
 int tally_interval(void *tally_arg, const struct interval *interval)
@@ -325,13 +325,11 @@ int tally_interval(void *tally_arg, const struct interval *interval)
         return add_create(tally, interval);
     if (kind == TALLY_PREEMPT)
         return add_preempt(tally, interval);
-    if (interval->end_ns < options->from_ns || interval->begin_ns > options->to_ns)
-        return 0;
-    struct interval cut = *interval;
-    if (!interval_clip(&cut, options->from_ns, options->to_ns))
+    int64_t begin_ns = interval->begin_ns, end_ns = interval->end_ns;
+    if (!interval_clip(&begin_ns, &end_ns, options->from_ns, options->to_ns))
         return 0;
     struct row row = row_of(kind, interval);
-    int64_t spent_ns = cut.end_ns - cut.begin_ns;
+    int64_t spent_ns = end_ns - begin_ns;
     if (kind == TALLY_WALL)
         return spent_ns ? row_add(tally, &row, spent_ns, 0) : 0;
     bool first = !interval->continued || interval->begin_ns <= options->from_ns;

@@ -42,6 +42,7 @@
 
 #include "trace/filter.h"
 #include "trace/intervals.h"
+#include "trace/kernelgs.h"
 
 enum tally_kind {
     TALLY_GOROUTINE,
@@ -104,7 +105,7 @@ int tally_event(struct tally *tally, const struct gmpt_event *event);
 /* Whether events of this type can tell a tally anything: nearly all tell of Gs and Ms only. */
 static inline bool tally_takes(enum gmpt_event_type type)
 {
-    return type < GMPT_EVENT_go_unblock || type == GMPT_EVENT_go_detach || type >= GMPT_EVENT_cpu_sample;
+    return kernelgs_takes(type) || type >= GMPT_EVENT_cpu_sample;
 }
 
 /* The sum of one of the values, after all is added. */

@@ -362,12 +362,12 @@ TEST(intervals, are_clipped_to_the_window)
         { 10, 10, 10, 11, 10, 10 }, { 10, 10, 0, 10, -1, 0 },    { 10, 10, 11, 20, -1, 0 },
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct interval interval = { .begin_ns = cases[i].begin, .end_ns = cases[i].end };
-        bool left = interval_clip(&interval, cases[i].from, cases[i].to);
+        int64_t begin_ns = cases[i].begin, end_ns = cases[i].end;
+        bool left = interval_clip(&begin_ns, &end_ns, cases[i].from, cases[i].to);
         ck_assert_msg(left == (cases[i].wanted_begin >= 0), "case %zu", i);
         if (left) {
-            ck_assert_int_eq(interval.begin_ns, cases[i].wanted_begin);
-            ck_assert_int_eq(interval.end_ns, cases[i].wanted_end);
+            ck_assert_int_eq(begin_ns, cases[i].wanted_begin);
+            ck_assert_int_eq(end_ns, cases[i].wanted_end);
         }
     }
 }

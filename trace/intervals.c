@@ -506,13 +506,13 @@ int64_t intervals_wait_ns(const struct intervals *intervals, enum gmpt_wait_reas
 const struct intervals_present *intervals_present(const struct intervals *intervals) { return &intervals->present; }
 int64_t intervals_end_ns(const struct intervals *intervals) { return intervals->present.end_ns; }
 
-bool interval_clip(struct interval *interval, int64_t from_ns, int64_t to_ns)
+bool interval_clip(int64_t *begin_ns, int64_t *end_ns, int64_t from_ns, int64_t to_ns)
 {
-    if (interval->begin_ns == interval->end_ns)
-        return interval->begin_ns >= from_ns && interval->begin_ns < to_ns;
-    if (interval->begin_ns < from_ns)
-        interval->begin_ns = from_ns;
-    if (interval->end_ns > to_ns)
-        interval->end_ns = to_ns;
-    return interval->begin_ns < interval->end_ns;
+    if (*begin_ns == *end_ns)
+        return *begin_ns >= from_ns && *begin_ns < to_ns;
+    if (*begin_ns < from_ns)
+        *begin_ns = from_ns;
+    if (*end_ns > to_ns)
+        *end_ns = to_ns;
+    return *begin_ns < *end_ns;
 }

@@ -154,8 +154,8 @@ const struct interval_g *intervals_running(const struct intervals *intervals, in
 const struct interval *intervals_on(const struct intervals *intervals, int32_t p);
 int64_t intervals_end_ns(const struct intervals *intervals);
 
-/* Cuts the interval to what lies in [from, to). Returns false when that is nothing; an empty interval is in the window
+/* Cuts an interval to what lies in [from, to). Returns false when that is nothing; an empty interval is in the window
  * when its moment is. */
-bool interval_clip(struct interval *interval, int64_t from_ns, int64_t to_ns);
+bool interval_clip(int64_t *begin_ns, int64_t *end_ns, int64_t from_ns, int64_t to_ns);
 
 #endif

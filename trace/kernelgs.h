@@ -19,8 +19,12 @@ struct kernelgs {
     struct table alone;                 /* by tid: threads whose P was taken while a G was on them */
 };
 
-/* Any event, after the intervals have had it. Returns 0 or -ENOMEM. */
+/* Any event, after the intervals have had it, or those that kernelgs_takes. Returns 0 or -ENOMEM. */
 int kernelgs_add(struct kernelgs *gs, const struct gmpt_event *event, const struct intervals *intervals);
+static inline bool kernelgs_takes(enum gmpt_event_type type)
+{
+    return type < GMPT_EVENT_go_unblock || type == GMPT_EVENT_go_detach;
+}
 
 /* What the G does as the interval ends, which it did all along: its thread was not there to change it. NULL = the
  * thread had none, or it is not known. Valid until the next event. */
