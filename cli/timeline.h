@@ -21,8 +21,8 @@ struct timeline_options {
 struct timeline *timeline_open(struct export *export, const struct timeline_options *options); /* NULL: ENOMEM */
 void timeline_close(struct timeline *timeline);                                                /* NULL: nothing */
 
-/* 0 or a negative errno. The event is the last one that the trace gave out; for a format that hears no counts, any of the
- * last batch (trace/reader.h), in order. */
+/* 0 or a negative errno. The event is the last one that the trace gave out; for a format that hears no counts, any of
+ * the last batch (trace/reader.h), in order. */
 int timeline_add(struct timeline *timeline, const struct gmpt_event *event);
 int timeline_finish(struct timeline *timeline);
 
