@@ -131,7 +131,7 @@ int recordkernel_begin(struct recordkernel *kernel, struct recorder *recorder, p
     const struct segment_header *header = recorder_segment(recorder)->header;
     /* What it mapped once was another recorder's, if this one did not start it. */
     struct kernelside_target target = { pid, header->thread_m_offset, header->m_word_offset,
-                                        kernel->starts ? header->words_at : 0 };
+                                        kernel->starts ? header->words_at : 0, header->entry_pc };
     if (!kernel->side)
         return CLI_OK;
     int result = kernelside_aim(kernel->side, &target, &lack);

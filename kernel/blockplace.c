@@ -15,6 +15,7 @@
 
 #define RANGES_MAX 1024
 #define ADDRESSES_MAX 65536 /* that are remembered */
+#define ENTRY_BYTES 32      /* switch_entry is not longer */
 #define CALL_BYTES 8        /* before a return address */
 
 /* Executable memory. */
@@ -32,6 +33,7 @@ struct known {
 
 struct blockplace {
     pid_t pid;
+    uint64_t entry_pc;
     struct range ranges[RANGES_MAX];
     size_t range_count;
     struct table words;
@@ -68,12 +70,13 @@ static void ranges_read(struct blockplace *place)
         fclose(file);
 }
 
-struct blockplace *blockplace_open(pid_t pid)
+struct blockplace *blockplace_open(pid_t pid, uint64_t entry_pc)
 {
     struct blockplace *place = calloc(1, sizeof *place);
     if (!place)
         return NULL;
     place->pid = pid;
+    place->entry_pc = entry_pc;
     ranges_read(place);
     return place;
 }
@@ -162,6 +165,11 @@ static bool in_library(const struct blockplace *place, uint64_t address)
     return range && range->library;
 }
 
+static bool is_entry(const struct blockplace *place, uint64_t address)
+{
+    return place->entry_pc && address >= place->entry_pc && address - place->entry_pc <= ENTRY_BYTES;
+}
+
 uint32_t blockplace_find(struct blockplace *place, const struct offcpu_stack *copied, bool in_call,
                          uint64_t stack[KERNEL_STACK_MAX])
 {
@@ -182,7 +190,10 @@ uint32_t blockplace_find(struct blockplace *place, const struct offcpu_stack *co
             else if (next < frames && copied->top[i] == copied->frame[next])
                 break; /* the function that made the call has a frame of its own */
     }
-    for (; next < frames && count < KERNEL_STACK_MAX && copied->frame[next]; next++)
+    for (; next < frames && count < KERNEL_STACK_MAX && copied->frame[next]; next++) {
+        if (is_entry(place, copied->frame[next]))
+            break;
         stack[count++] = copied->frame[next];
+    }
     return count;
 }

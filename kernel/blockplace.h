@@ -15,7 +15,9 @@
 struct offcpu_stack;
 struct blockplace;
 
-struct blockplace *blockplace_open(pid_t pid); /* NULL with errno ENOMEM */
+/* entry_pc: where the runtime's code lies in which each G's function begins and ends, and which is no place of the
+ * program's; 0 = not known. NULL with errno ENOMEM. */
+struct blockplace *blockplace_open(pid_t pid, uint64_t entry_pc);
 void blockplace_close(struct blockplace *place); /* NULL is allowed */
 
 /* Fills stack with addresses as of a cpu_sample, innermost first; returns how many, 0 = not known. in_call: the thread

@@ -99,7 +99,7 @@ static int64_t bpftier_error_ns(const void *state)
 static int bpftier_aim(void *state, const struct kernelside_target *target, struct kernelside_lack *lack)
 {
     struct bpftier *tier = state;
-    tier->place = blockplace_open(target->pid);
+    tier->place = blockplace_open(target->pid, target->entry_pc);
     if (!tier->place) {
         kernelside_refuse(lack, "out of memory");
         return -ENOMEM;

@@ -31,6 +31,7 @@ struct kernelside_target {
     int64_t thread_m_offset;
     uint32_t m_word_offset;
     uint64_t words_at; /* where it has mapped kernelside_words; 0 = it has not */
+    uint64_t entry_pc; /* likewise: what a G begins with; 0 = not known */
 };
 
 /* What is wanted of it beside that; a tier that cannot do it goes without. */

@@ -393,6 +393,7 @@ TEST(kernel_truth, long_times_off_a_cpu_show_where_in_the_kernel)
     profile_fold("kernel");
     ck_assert_msg(folded_sum("mix;[clock_nanosleep];entry_") + folded_sum("sleep_plainly;[clock_nanosleep];entry_") > 0,
                   "%s", out);
+    ck_assert_msg(folded_sum("switch_entry") == 0, "%s", out); /* a goroutine begins with its own function */
     ck_assert_msg(folded_sum("hrtimer_nanosleep") >= 20 * 9000000, "%s", out);
 }
 
@@ -438,6 +439,7 @@ TEST(kernel_truth, samples_of_the_kernels_are_no_more_than_the_time_on_a_cpu)
     ck_assert_msg(sampled_ns <= lived_ns + lived_ns / 3 + 50000000 + stolen_meanwhile_ns,
                   "%lld ns sampled, %lld ns ran", sampled_ns, lived_ns);
     long long computed_ns = folded_sum("compute");
+    ck_assert_msg(folded_sum("switch_entry") == 0, "%s", out);
     ck_assert_msg(computed_ns >= ran_ns / 2, "%lld ns sampled, %lld ns ran", computed_ns, ran_ns);
 }
 
