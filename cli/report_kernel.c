@@ -117,8 +117,8 @@ static int64_t by_string(struct report_kernel *kernel, const struct kernel_inter
         return 0;
     if (interval->why == GMPT_KERNEL_THROTTLED)
         return report_string(kernel->report->names, "nobody: a CPU quota was used up");
-    if (!by->tid)
-        return report_string(kernel->report->names, "nobody: the CPU was free");
+    if (!by->tid) /* turns that are shorter than OFFCPU_SLICE_NS are not told */
+        return report_string(kernel->report->names, "nobody for long");
     return report_string(kernel->report->names, kernelwords_program(by->pid, by->name, info->pid, program));
 }
 

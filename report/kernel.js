@@ -172,7 +172,7 @@ function offPanel(off) {
         el("h2", {}, offLead(off) + " ", el("span", { class: "soft" }, "· " + rangeWords(off.from, Math.max(off.to, off.from + 1)) + (off.p >= 0 ? " · P" + off.p : ""))),
         el("p", {}, off.g ? [sliceLink(at, gName(off.window, off.g)), " was on it, " + (DOING.get(off.doing) || "") + ". "]
             : off.doing === 0 ? "It ran no goroutine. " : "Which goroutine was on it is not known. ",
-        off.to > off.able ? off.by ? ["While it could run, the CPU had ", el("b", {}, off.by), ". "] : KERNEL.tier === "bpf" ? "The CPU was free meanwhile. " : "Who had the CPU is not known. " : "",
+        off.to > off.able ? off.by ? ["While it could run, the CPU had ", el("b", {}, off.by), ". "] : off.why === "throttled" ? "A CPU quota was used up. " : KERNEL.tier === "bpf" ? "Nobody had the CPU for long meanwhile. " : "Who had the CPU is not known. " : "",
         off.waker < 0 ? "It was woken by an interrupt: a timer, or a device." : off.waker ? ["It was woken by thread " + off.waker + (off.wakerG ? " with " + gName(off.window, off.wakerG) : "") + (off.object ? ", at the futex 0x" + off.object.toString(16) : "") + "."] : ""),
         stackElement(off.stack, "at"), at && at.stack ? stackElement(at.stack, "in the call at") : null,
         el("p", { class: "bar" }, link("zoom to it", "timeline", { ...route.params, t: near }), link("among threads", "timeline", { by: "m", t: route.params.t, k: offId(off) }),
