@@ -69,10 +69,16 @@ static int bucket_of(const struct report_flame *flame, int64_t ns)
 
 int report_flame_interval(struct report_flame *flame, const struct interval *whole)
 {
-    struct interval_g g = *whole->g;
-    struct interval interval = *whole;
-    g.labels = g.name = 0;
-    interval.g = &g;
+    struct interval_g plain_g;
+    struct interval plain;
+    const struct interval *interval = whole;
+    if (whole->g->labels || whole->g->name) {
+        plain_g = *whole->g;
+        plain_g.labels = plain_g.name = 0;
+        plain = *whole;
+        plain.g = &plain_g;
+        interval = &plain;
+    }
     int first = bucket_of(flame, whole->begin_ns), last = bucket_of(flame, whole->end_ns), result = 0;
     /* A moment at the boundary belongs to the bucket that ends there. */
     if (first > 0 && whole->begin_ns == first * flame->bucket_ns)
@@ -82,14 +88,16 @@ int report_flame_interval(struct report_flame *flame, const struct interval *who
         kinds &= ~(1u << TALLY_GOROUTINE); /* its moments are where buckets end */
     for (; kinds && !result; kinds &= kinds - 1)
         for (int b = first; b <= last && !result; b++)
-            result = tally_interval(flame->tallies[__builtin_ctz(kinds)][b], &interval);
+            result = tally_interval(flame->tallies[__builtin_ctz(kinds)][b], interval);
     return result;
 }
 
 int report_flame_event(struct report_flame *flame, const struct gmpt_event *event)
 {
+    if (!tally_takes(event->type))
+        return 0;
     int result = 0, b = bucket_of(flame, event->time_ns);
-    for (int kind = 0; kind < TALLY_KINDS && tally_takes(event->type) && !result; kind++)
+    for (int kind = 0; kind < TALLY_KINDS && !result; kind++)
         result = tally_event(flame->tallies[kind][b], event);
     return result;
 }

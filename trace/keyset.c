@@ -13,7 +13,7 @@ void keyset_free(struct keyset *set)
     free(set->slots);
     set->keys = NULL;
     set->slots = NULL;
-    set->count = set->room = 0;
+    set->count = set->room = set->last = 0;
     set->slot_count = 0;
 }
 
@@ -74,9 +74,11 @@ static int set_grow(struct keyset *set)
 
 int64_t keyset_put(struct keyset *set, const void *key)
 {
+    if (set->last && key_equal(set, key_at(set, set->last), key))
+        return set->last;
     uint32_t *slot = set->slots ? slot_find(set, set->slots, set->slot_count, key) : NULL;
     if (slot && *slot)
-        return *slot;
+        return set->last = *slot;
     if (set->count >= set->max)
         return 0;
     if (set->count == set->room) {
@@ -85,7 +87,7 @@ int64_t keyset_put(struct keyset *set, const void *key)
         slot = slot_find(set, set->slots, set->slot_count, key);
     }
     memcpy(set->keys + (size_t)set->count * set->size, key, set->size);
-    return *slot = ++set->count;
+    return set->last = *slot = ++set->count;
 }
 
 const void *keyset_get(const struct keyset *set, uint32_t number)

@@ -11,6 +11,7 @@ struct keyset {
     uint32_t max;
     uint8_t *keys;
     uint32_t count, room;
+    uint32_t last;   /* that was put, 0 = none: mostly the next one as well */
     uint32_t *slots; /* numbers, 0 = free; open addressing */
     size_t slot_count;
 };
