@@ -79,7 +79,7 @@ void analysis_close(struct analysis *analysis)
 static inline void wait_follow(struct analysis *analysis, const struct piece *piece)
 {
     const struct interval *wait = piece->interval;
-    chains_idle(&analysis->chains, piece);
+    chains_idle(&analysis->chains, piece->g, piece->begin_ns, piece->end_ns);
     if (wait->waking)
         chains_wake(&analysis->chains, piece->g, wait->waking, wait->waker_stack, piece->end_ns);
 }
@@ -92,7 +92,7 @@ static inline void chain_follow(struct analysis *analysis, const struct piece *p
     else if (state == GMPT_G_WAITING)
         wait_follow(analysis, piece);
     else if (state == INTERVAL_LOST)
-        chains_idle(&analysis->chains, piece);
+        chains_idle(&analysis->chains, piece->g, piece->begin_ns, piece->end_ns);
 }
 
 /* ---- Of those that were chosen ----------------------------------------------------------------------------------- */
@@ -205,29 +205,30 @@ static int interval_closed(void *analysis_arg, const struct interval *whole)
 
 /* The usual turns (intervals.h), when all is chosen: the same, for a state that is known. */
 
-static inline void turn_spend(struct analysis *analysis, enum gmpt_g_state state, const struct interval *whole)
+static inline void turn_spend(struct analysis *analysis, enum gmpt_g_state state, int64_t begin_ns, int64_t end_ns)
 {
     if (analysis->overtime)
-        overtime_spend(analysis->overtime, state, whole->begin_ns, whole->end_ns);
+        overtime_spend(analysis->overtime, state, begin_ns, end_ns);
 }
 
-static inline __attribute__((always_inline)) int late_take(struct analysis *analysis, const struct interval *late,
-                                                           int64_t late_ns)
+static inline __attribute__((always_inline)) int late_take(struct analysis *analysis, const struct interval *late)
 {
-    struct distribution *pair = lateness_usual(&analysis->lateness, late);
+    int64_t begin_ns = late->begin_ns, end_ns = late->end_ns;
+    struct distribution *pair = lateness_usual(&analysis->lateness, late, end_ns - begin_ns);
     if (__builtin_expect(!pair, 0))
         return interval_closed(analysis, late);
-    chains_late(&analysis->chains, late->g, late->begin_ns, late->end_ns);
-    turn_spend(analysis, GMPT_G_RUNNABLE, late);
-    return distribution_add(pair, late_ns, late->end_ns, late->g->id, 0);
+    chains_late(&analysis->chains, late->g, begin_ns, end_ns);
+    turn_spend(analysis, GMPT_G_RUNNABLE, begin_ns, end_ns);
+    return distribution_add(pair, end_ns - begin_ns, end_ns, late->g->id, 0);
 }
 
 static inline __attribute__((always_inline)) int run_take(struct analysis *analysis, const struct interval *run)
 {
-    if (!runs_add_usual(&analysis->runs, run))
+    int64_t begin_ns = run->begin_ns, end_ns = run->end_ns;
+    if (!runs_add_usual(&analysis->runs, run->g, begin_ns, end_ns))
         return interval_closed(analysis, run);
-    turn_spend(analysis, GMPT_G_RUNNING, run);
-    processors_ran(&analysis->processors, run->p, run->end_ns - run->begin_ns);
+    turn_spend(analysis, GMPT_G_RUNNING, begin_ns, end_ns);
+    processors_ran(&analysis->processors, run->p, end_ns - begin_ns);
     return 0;
 }
 
@@ -235,15 +236,11 @@ static inline __attribute__((always_inline)) int wait_take(struct analysis *anal
 {
     struct piece piece = piece_of(analysis, wait);
     wait_follow(analysis, &piece);
-    turn_spend(analysis, GMPT_G_WAITING, wait);
+    turn_spend(analysis, GMPT_G_WAITING, piece.begin_ns, piece.end_ns);
     return wait_over(analysis, &piece);
 }
 
-static int turn_started(void *analysis, const struct interval *late)
-{
-    return late_take(analysis, late, late->end_ns - late->begin_ns);
-}
-
+static int turn_started(void *analysis, const struct interval *late) { return late_take(analysis, late); }
 static int turn_stopped(void *analysis, const struct interval *run) { return run_take(analysis, run); }
 static int turn_woken(void *analysis, const struct interval *wait) { return wait_take(analysis, wait); }
 
@@ -287,11 +284,10 @@ static inline __attribute__((always_inline)) int pass_started(void *passing_arg,
 {
     const struct passing *passing = passing_arg;
     struct summary *summary = passing->summary;
-    int64_t late_ns = late->end_ns - late->begin_ns;
     summary->events[GMPT_EVENT_go_start]++;
-    if (summary_start(summary, passing->event) || summary_late(summary, late->g, late_ns))
+    if (summary_start(summary, passing->event) || summary_late(summary, late->g, late->end_ns - late->begin_ns))
         return -ENOMEM;
-    return late_take(passing->analysis, late, late_ns);
+    return late_take(passing->analysis, late);
 }
 
 static inline __attribute__((always_inline)) int pass_stopped(void *passing_arg, const struct interval *run)

@@ -15,28 +15,6 @@ void chains_begin(struct chains *chains, const struct interval_g *g)
     linked->chain.last[0] = (struct chain_hop){ .g = g->id, .fn = g->fn, .create_stack = g->create_stack };
 }
 
-/* What the G has done up to then becomes part of its chain. */
-static void chain_extend(struct linked *linked, int64_t time_ns)
-{
-    struct chain *chain = &linked->chain;
-    int64_t ns = time_ns - linked->since_ns;
-    if (ns <= 0)
-        return;
-    timesum_grow(&chain->length_ns, ns);
-    timesum_add(&chain->ran_ns, ns - linked->late_ns);
-    timesum_grow(&chain->last[(chain->hops - 1) % CHAIN_HOPS].ns, ns);
-    linked->since_ns = time_ns;
-    linked->late_ns = 0;
-}
-
-void chains_idle(struct chains *chains, const struct piece *piece)
-{
-    struct linked *linked = chains_of(chains, piece->g);
-    chain_extend(linked, piece->begin_ns);
-    linked->since_ns = piece->end_ns;
-    linked->late_ns = 0;
-}
-
 void chains_wake(struct chains *chains, const struct interval_g *g, const struct interval_g *waker, uint32_t stack,
                  int64_t time_ns)
 {

@@ -65,8 +65,29 @@ static inline void chains_late(struct chains *chains, const struct interval_g *g
         timesum_grow(&linked->late_ns, end_ns - from_ns);
 }
 
+/* What the G has done up to then becomes part of its chain. */
+static inline void chain_extend(struct linked *linked, int64_t time_ns)
+{
+    struct chain *chain = &linked->chain;
+    int64_t ns = time_ns - linked->since_ns;
+    if (ns <= 0)
+        return;
+    timesum_grow(&chain->length_ns, ns);
+    timesum_add(&chain->ran_ns, ns - linked->late_ns);
+    timesum_grow(&chain->last[(chain->hops - 1) % CHAIN_HOPS].ns, ns);
+    linked->since_ns = time_ns;
+    linked->late_ns = 0;
+}
+
 /* A G did nothing that belongs to a chain. */
-void chains_idle(struct chains *chains, const struct piece *piece);
+static inline void chains_idle(struct chains *chains, const struct interval_g *g, int64_t begin_ns, int64_t end_ns)
+{
+    struct linked *linked = chains_of(chains, g);
+    chain_extend(linked, begin_ns);
+    linked->since_ns = end_ns;
+    linked->late_ns = 0;
+}
+
 /* A G was woken, after chains_idle, or started by another, which runs. stack is where it did. */
 void chains_wake(struct chains *chains, const struct interval_g *g, const struct interval_g *waker, uint32_t stack,
                  int64_t time_ns);

@@ -11,8 +11,11 @@ static struct distribution *pair_find(struct lateness *lateness, struct late_g *
     struct distribution_key key = {
         .fn = piece->g->fn, .stack = piece_create_stack(piece), .kind = piece_stack(piece)
     };
+    struct distribution *pair = distributions_get(&lateness->pairs, &key);
+    if (piece->interval->stack == 0)
+        return g->pair_without = pair;
     g->stack = piece->interval->stack;
-    return g->pair = distributions_get(&lateness->pairs, &key);
+    return g->pair = pair;
 }
 
 static int late_add(struct lateness *lateness, const struct piece *piece)
@@ -25,8 +28,8 @@ static int late_add(struct lateness *lateness, const struct piece *piece)
 int lateness_add(struct lateness *lateness, const struct piece *piece)
 {
     struct late_g *g = interval_room(piece->g, lateness->room);
-    struct distribution *pair = g->pair;
-    if (!pair || g->stack != piece->interval->stack)
+    struct distribution *pair = late_pair(g, piece->interval->stack);
+    if (!pair)
         pair = pair_find(lateness, g, piece);
     if (!pair || distribution_add(pair, piece->lasted_ns, piece->end_ns, piece->g->id, 0))
         return -ENOMEM;

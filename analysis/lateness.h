@@ -11,10 +11,11 @@
 
 #include <errno.h>
 
-/* Of a G that lives: where its latest latency was entered. */
+/* Of a G that lives: where its latest latency was entered that came after a wait or a call, and the latest one that did
+ * not. */
 struct late_g {
-    struct distribution *pair;
-    uint32_t stack; /* its line's, as the interval has it */
+    struct distribution *pair, *pair_without;
+    uint32_t stack; /* of pair: its line's, as the interval has it */
 };
 
 struct lateness {
@@ -28,12 +29,20 @@ struct lateness {
 };
 
 void lateness_open(struct lateness *lateness, struct intervals *intervals, const struct finding_limits *limits);
-/* Where a latency is entered that is like the G's latest one, and not over the limit; NULL when it is not. */
-static inline struct distribution *lateness_usual(const struct lateness *lateness, const struct interval *late)
+static inline struct distribution *late_pair(const struct late_g *g, uint32_t stack)
 {
-    const struct late_g *g = interval_room(late->g, lateness->room);
-    bool usual = g->stack == late->stack && late->end_ns - late->begin_ns <= lateness->late_ns;
-    return __builtin_expect(usual, 1) ? g->pair : NULL;
+    if (stack == 0)
+        return g->pair_without;
+    return __builtin_expect(g->stack == stack, 1) ? g->pair : NULL;
+}
+
+/* Where a latency of late_ns is entered that is like a latest one of the G's, and not over the limit; NULL when it is
+ * not. */
+static inline struct distribution *lateness_usual(const struct lateness *lateness, const struct interval *late,
+                                                  int64_t late_ns)
+{
+    bool usual = late_ns <= lateness->late_ns;
+    return __builtin_expect(usual, 1) ? late_pair(interval_room(late->g, lateness->room), late->stack) : NULL;
 }
 
 /* A G has begun to run. Returns 0 or -ENOMEM. */

@@ -51,8 +51,8 @@ void processors_watch(struct processors *processors);
 /* After each event that the intervals have taken in, and processors_move: whether Gs starve. */
 static inline void processors_look(struct processors *processors)
 {
-    bool starve = processors->present->counts[GMPT_G_RUNNABLE] > 0;
-    if (processors->watched && (starve || processors->starving_since_ns >= 0))
+    if (processors->watched &&
+        (processors->present->counts[GMPT_G_RUNNABLE] > 0 || processors->starving_since_ns >= 0))
         processors_watch(processors);
 }
 

@@ -34,11 +34,11 @@ int runs_add(struct runs *runs, const struct piece *piece);
 
 /* The same of a run that the G has ended itself. Nearly all are short, and lie in a window that goes on: such a one is
  * taken in; of another it returns false. */
-static inline bool runs_add_usual(struct runs *runs, const struct interval *run)
+static inline bool runs_add_usual(struct runs *runs, const struct interval_g *g, int64_t begin_ns, int64_t end_ns)
 {
-    struct stretch *stretch = interval_room(run->g, runs->room);
-    bool usual = stretch->switches && run->end_ns - run->begin_ns < runs->hog_ns &&
-                 run->end_ns - stretch->begin_ns < RUNS_SWITCH_WINDOW_NS;
+    struct stretch *stretch = interval_room(g, runs->room);
+    bool usual = stretch->switches && end_ns - begin_ns < runs->hog_ns &&
+                 end_ns - stretch->begin_ns < RUNS_SWITCH_WINDOW_NS;
     if (__builtin_expect(usual, 1))
         stretch->switches++;
     return __builtin_expect(usual, 1);
