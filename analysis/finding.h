@@ -54,6 +54,7 @@ struct finding {
     int32_t call;                 /* of a blocked processor: the system call; -1 = none, or not known */
     uint32_t by_pid;              /* of a noisy neighbour; 0 = it was not to be told */
     char by_name[16];
+    uint64_t by_processes; /* of that name; by_pid is who took most */
 };
 
 /* From where on something is a finding. */

@@ -40,20 +40,21 @@ static bool neighbour_equals(const void *entry, const void *key)
     return own->pid == other->pid && strncmp(own->name, other->name, sizeof own->name) == 0;
 }
 
-/* NULL with errno 0 = there are too many of them. */
+/* NULL: there is no memory. */
 static struct kerneltime_neighbour *neighbour_of(struct kerneltime *kernel, const struct kernel_task *task)
 {
+    static const struct kernel_task others = { 0 };
     uint64_t hash = table_mix(task->pid);
     for (const char *c = task->name; *c; c++)
         hash = table_mix(hash ^ (uint8_t)*c);
     struct kerneltime_neighbour *neighbour = table_find(&kernel->by_name, hash, neighbour_equals, task);
-    errno = 0;
-    if (neighbour || kernel->by_name.count == KERNELTIME_NEIGHBOURS_MAX)
+    if (neighbour)
         return neighbour;
+    if (kernel->by_name.count >= KERNELTIME_NEIGHBOURS_MAX && (task->pid || task->name[0]))
+        return neighbour_of(kernel, &others);
     neighbour = calloc(1, sizeof *neighbour);
     if (!neighbour || table_insert(&kernel->by_name, hash, neighbour)) {
         free(neighbour);
-        errno = ENOMEM;
         return NULL;
     }
     neighbour->pid = task->pid;
@@ -68,7 +69,7 @@ static int neighbour_add(struct kerneltime *kernel, const struct kernel_interval
         return 0;
     struct kerneltime_neighbour *neighbour = neighbour_of(kernel, &interval->most);
     if (!neighbour)
-        return -errno;
+        return -ENOMEM;
     neighbour->times++;
     timesum_add(&neighbour->taken_ns, taken_ns);
     if (taken_ns > neighbour->worst_ns) {
@@ -330,6 +331,31 @@ static int neighbours_sort(struct kerneltime *kernel)
     return 0;
 }
 
+/* All processes of its name together: what others build next door are many short ones. Marks them. */
+static struct finding noise_of(const struct kerneltime *kernel, const struct kerneltime_neighbour *first)
+{
+    struct finding finding = { .kind = FINDING_NEIGHBOUR, .severity = FINDING_WARNING, .by_pid = first->pid };
+    const struct kerneltime_neighbour *worst = first;
+    memcpy(finding.by_name, first->name, sizeof finding.by_name);
+    for (size_t i = 0; i < kernel->neighbour_count; i++) {
+        struct kerneltime_neighbour *neighbour = kernel->neighbours[i];
+        if (neighbour->pid == kernel->pid || strncmp(neighbour->name, first->name, sizeof first->name) != 0)
+            continue;
+        neighbour->judged = true;
+        finding.by_processes++;
+        finding.times += neighbour->times;
+        timesum_add(&finding.value, neighbour->taken_ns);
+        if (neighbour->worst_ns > worst->worst_ns)
+            worst = neighbour;
+    }
+    finding.begin_ns = worst->worst_end_ns - worst->worst_ns;
+    finding.end_ns = worst->worst_end_ns;
+    finding.fn = worst->worst_fn;
+    finding.create_stack = worst->worst_create_stack;
+    finding.g = worst->worst_g;
+    return finding;
+}
+
 /* Another program that takes a good part of the time that Gs run. */
 static void noise_find(const struct kerneltime *kernel, const struct finding_limits *limits, int64_t running_ns,
                        struct findings *findings)
@@ -339,23 +365,12 @@ static void noise_find(const struct kerneltime *kernel, const struct finding_lim
         threshold_ns = limits->neighbour_ns;
     for (size_t i = 0; i < kernel->neighbour_count; i++) {
         const struct kerneltime_neighbour *neighbour = kernel->neighbours[i];
-        if (neighbour->pid == kernel->pid || neighbour->taken_ns < threshold_ns)
+        if (neighbour->pid == kernel->pid || neighbour->judged)
             continue;
-        struct finding finding = {
-            .kind = FINDING_NEIGHBOUR,
-            .severity = FINDING_WARNING,
-            .value = neighbour->taken_ns,
-            .threshold = threshold_ns,
-            .times = neighbour->times,
-            .begin_ns = neighbour->worst_end_ns - neighbour->worst_ns,
-            .end_ns = neighbour->worst_end_ns,
-            .fn = neighbour->worst_fn,
-            .create_stack = neighbour->worst_create_stack,
-            .g = neighbour->worst_g,
-            .by_pid = neighbour->pid,
-        };
-        memcpy(finding.by_name, neighbour->name, sizeof finding.by_name);
-        findings_add(findings, &finding);
+        struct finding finding = noise_of(kernel, neighbour);
+        finding.threshold = threshold_ns;
+        if (finding.value >= threshold_ns)
+            findings_add(findings, &finding);
     }
 }
 

@@ -47,8 +47,9 @@ struct kerneltime_sum {
 
 /* Who had the CPU while threads of Gs were in the kernel's queue: of each time, who had it for most of that. */
 struct kerneltime_neighbour {
-    uint32_t pid; /* 0 = not known, or not to be told; the program's own = another thread of it */
+    uint32_t pid; /* 0 = not known, or not to be told, or one of too many; the program's own = another thread of it */
     char name[KERNEL_COMM_BYTES];
+    bool judged; /* as a noisy one */
     uint64_t times;
     int64_t taken_ns, worst_ns, worst_end_ns;
     uint64_t worst_g, worst_fn;

@@ -51,7 +51,8 @@ static void kernel_finding_text(const struct analyze *analyze, const struct find
     case FINDING_NEIGHBOUR:
         snprintf(text, size,
                  "%s kept the CPU from goroutines that could run on, such as %s, for %s in all; %s time%s%s",
-                 kernelwords_program(finding->by_pid, finding->by_name, analyze->analysis->kernel.pid, program), fn,
+                 kernelwords_programs(finding->by_pid, finding->by_name, finding->by_processes,
+                                      analyze->analysis->kernel.pid, program), fn,
                  cli_duration(a, finding->value), cli_count(b, finding->times), cli_plural(finding->times),
                  doubt ? "; or the CPU quota of the cgroup was used up, which looks the same here" : "");
         return;
@@ -210,7 +211,7 @@ static void by_program_json(const struct finding *finding)
     }
     printf("{\"pid\": %" PRIu32 ", \"name\": ", finding->by_pid);
     cli_json_string(stdout, finding->by_name);
-    putchar('}');
+    printf(", \"processes\": %" PRIu64 "}", finding->by_processes);
 }
 
 void analyze_findings_json(const struct analyze *analyze)

@@ -39,6 +39,17 @@ const char *kernelwords_program(uint32_t pid, const char *name, uint32_t own_pid
     return buffer;
 }
 
+const char *kernelwords_programs(uint32_t pid, const char *name, uint64_t count, uint32_t own_pid,
+                                 char buffer[KERNELWORDS_PROGRAM_BYTES])
+{
+    char text[KERNEL_COMM_BYTES * 4 + 1];
+    if (count <= 1 || pid == 0)
+        return kernelwords_program(pid, name, own_pid, buffer);
+    snprintf(buffer, KERNELWORDS_PROGRAM_BYTES, "%s (%" PRIu64 " processes, such as %" PRIu32 ")",
+             cli_text(text, sizeof text, name, KERNEL_COMM_BYTES), count, pid);
+    return buffer;
+}
+
 const char *kernelwords_why(const struct kernel_interval *interval, char buffer[KERNELWORDS_CALL_BYTES])
 {
     switch (interval->why) {

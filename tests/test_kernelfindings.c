@@ -177,6 +177,25 @@ TEST(kernelfindings, a_neighbour_is_noisy_from_20_ms_and_5_percent_on)
     ck_assert(!finds("noisy_neighbour", ""));
 }
 
+TEST(kernelfindings, processes_of_one_name_are_one_neighbour)
+{
+    made_begin(3, "");
+    for (int pid = 100; pid < 108; pid++) {
+        put("  0 kernel_task tid=%d pid=%d a=0x316363 b=0x0 c=0x0\n", pid, pid);
+        kernel_count++;
+        made_off((pid - 90) * 10 * MS, pid, RUNNING, PREEMPTED, 0, pid == 105 ? 6 * MS : 2 * MS, 2 * MS);
+    }
+    made_off(190 * MS, 9, RUNNING, PREEMPTED, 0, 19 * MS, 19 * MS);
+    made_end(200 * MS);
+    ck_assert(!finds("noisy_neighbour", ""));
+    ck_assert(finds("noisy_neighbour", "--limit noisy_neighbour=16ms"));
+    exported_has(exported_out, "cc1 (8 processes, such as 100) kept the CPU from goroutines that could");
+    exported_has(exported_out, "for 16.0 ms in all; 8 times");
+    exported_has(exported_out, "ffmpeg (process 9) kept the CPU");
+    ck_assert_int_eq(exported_run("$GMPTRACE analyze --json --limit noisy_neighbour=16ms"), 0);
+    exported_has(exported_out, "\"by_program\": {\"pid\": 100, \"name\": \"cc1\", \"processes\": 8}");
+}
+
 TEST(kernelfindings, where_there_is_a_quota_a_neighbour_is_in_doubt)
 {
     crowded(20 * MS, 400 * MS);
