@@ -770,6 +770,7 @@ const struct cli_command command_record = {
             "recording ends at once and PROG runs on.\n"
             "\n"
             "Exit status: that of PROG, or 128 + the signal that ended it; 2 wrong usage, or\n"
-            "PROG cannot be run or recorded; 4 the output cannot be written.\n",
+            "PROG cannot be run or recorded; 4 the output cannot be written, or there is no\n"
+            "such --kernel here.\n",
     .run = record_run,
 };
