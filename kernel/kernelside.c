@@ -2,6 +2,8 @@
 #define _GNU_SOURCE
 #include "kernelside.h"
 
+#include "ownids.h"
+
 #include <errno.h>
 #include <linux/seccomp.h>
 #include <signal.h>
@@ -24,6 +26,9 @@ struct kernelside {
     struct kernelside_options options;
     size_t tier; /* of tiers; TIERS = off */
     void *state; /* of the tier */
+    struct ownids ids;
+    kernelside_take *take; /* of the poll that is under way */
+    void *arg;
     bool lacking;
     struct kernelside_lack better; /* valid when lacking */
 };
@@ -104,6 +109,7 @@ int kernelside_open(struct kernelside **out, int wanted, const struct kernelside
 
 int kernelside_aim(struct kernelside *side, const struct kernelside_target *target, struct kernelside_lack *lack)
 {
+    ownids_open(&side->ids, target->pid);
     while (side->tier < TIERS) {
         lack->tier = tiers[side->tier]->tier;
         int result = tiers[side->tier]->aim(side->state, target, lack);
@@ -145,9 +151,23 @@ const struct kernelside_lack *kernelside_better(const struct kernelside *side)
     return side->lacking ? &side->better : NULL;
 }
 
+static int record_take(void *arg, const struct kernel_record *record)
+{
+    struct kernelside *side = arg;
+    struct kernel_record own = *record;
+    int result = ownids_put(&side->ids, &own);
+    return result ? result : side->take(side->arg, &own);
+}
+
 int kernelside_poll(struct kernelside *side, bool last, kernelside_take *take, void *arg)
 {
-    return side->tier < TIERS ? tiers[side->tier]->poll(side->state, last, take, arg) : 0;
+    if (side->tier == TIERS)
+        return 0;
+    if (!ownids_differ(&side->ids))
+        return tiers[side->tier]->poll(side->state, last, take, arg);
+    side->take = take;
+    side->arg = arg;
+    return tiers[side->tier]->poll(side->state, last, record_take, side);
 }
 
 void kernelside_close(struct kernelside *side)
@@ -156,5 +176,6 @@ void kernelside_close(struct kernelside *side)
         return;
     if (side->tier < TIERS)
         tiers[side->tier]->close(side->state);
+    ownids_close(&side->ids);
     free(side);
 }

@@ -97,6 +97,7 @@ unsigned kernelside_unable(const struct kernelside *side); /* a set of enum kern
 /* What keeps it from the next better tier; NULL = nothing is better, or that was not tried. */
 const struct kernelside_lack *kernelside_better(const struct kernelside *side);
 
+/* Threads of the program have the ids that it has for them itself. */
 int kernelside_poll(struct kernelside *side, bool last, kernelside_take *take, void *arg);
 
 void kernelside_close(struct kernelside *side); /* NULL is allowed */

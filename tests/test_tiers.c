@@ -188,6 +188,26 @@ TEST(tiers, without_btf_there_is_no_bpf)
     ck_assert_ptr_nonnull(strstr(doctor_text, "CONFIG_DEBUG_INFO_BTF=y"));
 }
 
+/* It is watched from outside, as its own ids are not those by which the kernel tells of it there. */
+TEST_TIMEOUT(tiers, a_program_in_a_container_is_told_of_by_its_own_ids, 60)
+{
+    char command[2048];
+    snprintf(command, sizeof command,
+             "cd '%s' && unshare -fp true 2>/dev/null && command -v pgrep || exit 5; "
+             "unshare -fp --kill-child \"$BUILD/tests/programs/kernelmix\" -1 compute 2 100000 >said & u=$!; "
+             "while [ ! -s said ]; do sleep 0.05; done; p=$(pgrep -P $u); status=0; "
+             "for tier in perf auto; do \"$GMPTRACE\" record --kernel=$tier -d 300ms -o c.data -p $p && "
+             "\"$GMPTRACE\" export --format=csv --table=offcpu c.data >c.csv && "
+             "awk -F, 'NR > 1 { all++; gs += $2 != \"\"; outside += $1 > 50 || ($16 == \"kernelmix\" && $17 != 1) } "
+             "END { print all, gs, outside; exit !all || !gs || outside }' c.csv || status=6; done; "
+             "kill $u; exit $status",
+             harness_tmpdir());
+    int status = harness_shell(command, text, sizeof text, NULL, 0);
+    if (status == 5)
+        SKIP("no pid namespace can be made here, or there is no pgrep");
+    ck_assert_msg(status == 0, "%s", text);
+}
+
 TEST(tiers, off_is_off)
 {
     begin();
