@@ -10,7 +10,7 @@ struct known {
     uint32_t tid, own_tid;
 };
 
-/* The innermost of the ids in a line like "NSpid:	4711	12"; 0 = it cannot be read. */
+/* The innermost, and last, of the ids in a line like "NSpid: 4711 12"; 0 = it cannot be read. */
 static uint32_t own_id_read(const char *path)
 {
     char line[512];

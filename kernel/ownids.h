@@ -1,5 +1,5 @@
-/* The ids of a program's threads as it has them itself: in a container (a pid namespace of its own) they are others than
- * those by which the kernel tells of it to who watches from outside. Where they are the same, nothing is done.
+/* The ids of a program's threads as it has them itself: in a container (a pid namespace of its own) they are others
+ * than those by which the kernel tells of it to who watches from outside. Where they are the same, nothing is done.
  *
  * A thread is looked up once, in /proc; one that has ended before keeps the number that it has outside. */
 #ifndef GMPT_OWNIDS_H
