@@ -4,6 +4,7 @@
 #include "kernelwords.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define NEIGHBOURS_SHOWN 4
@@ -94,24 +95,58 @@ static void blocked_print(const struct analyze *analyze)
     }
 }
 
+struct fault_row {
+    char at[PLACE_TEXT_BYTES];
+    uint64_t count, most_per_s;
+};
+
+static int fault_row_compare(const void *a_arg, const void *b_arg)
+{
+    const struct fault_row *a = a_arg, *b = b_arg;
+    return a->count != b->count ? (a->count > b->count ? -1 : 1) : strcmp(a->at, b->at);
+}
+
+/* Several ways lead to one place. Returns how many places there are. */
+static size_t fault_rows_find(const struct analyze *analyze, struct fault_row rows[FAULT_PLACES_SHOWN])
+{
+    const struct pagefaults *faults = &analyze->analysis->kernel.faults;
+    char at[PLACE_TEXT_BYTES];
+    size_t row_count = 0, row;
+    for (size_t i = 0; i < faults->sites.table.count; i++) {
+        const struct distribution *site = faults->sites.list[i];
+        if ((uint64_t)site->histogram.total < faults->count / 100)
+            break;
+        place_of_stack(analyze->load.places, at, site->key.fn ? 0 : site->key.stack, site->key.fn);
+        for (row = 0; row < row_count && strcmp(rows[row].at, at) != 0; row++)
+            ;
+        if (row == FAULT_PLACES_SHOWN || (row == row_count && row >= analyze->rows))
+            continue;
+        if (row == row_count) {
+            rows[row_count++] = (struct fault_row){ .count = 0 };
+            memcpy(rows[row].at, at, sizeof at);
+        }
+        rows[row].count += (uint64_t)site->histogram.total;
+        rows[row].most_per_s += rate_peak(&site->rate, PAGEFAULTS_WINDOW_NS);
+    }
+    qsort(rows, row_count, sizeof *rows, fault_row_compare);
+    return row_count;
+}
+
 /* Of the places those that have a hundredth or more of all, and so many at most. All are counted; of many, the place of
  * some is told, chosen at random. */
 static void faults_print(const struct analyze *analyze)
 {
     const struct pagefaults *faults = &analyze->analysis->kernel.faults;
-    char a[32], b[32], at[PLACE_TEXT_BYTES], text[CLI_COLUMNS * 4 + 1];
+    struct fault_row rows[FAULT_PLACES_SHOWN];
+    char a[32], b[32], text[CLI_COLUMNS * 4 + 1];
     uint64_t left = faults->count;
+    size_t count = fault_rows_find(analyze, rows);
     if (left)
         printf("  %-53s %10s\n", "page faults", cli_count(a, left));
-    for (size_t i = 0; i < faults->sites.table.count && i < analyze->rows && i < FAULT_PLACES_SHOWN; i++) {
-        const struct distribution *site = faults->sites.list[i];
-        uint64_t count = (uint64_t)site->histogram.total;
-        if (count < faults->count / 100)
-            break;
-        left -= count < left ? count : left;
-        place_of_stack(analyze->load.places, at, site->key.fn ? 0 : site->key.stack, site->key.fn);
-        printf("    %-51s %10s  about, up to %s a second\n", cli_text(text, sizeof text, at, 51), cli_count(a, count),
-               cli_count(b, rate_peak(&site->rate, PAGEFAULTS_WINDOW_NS)));
+    for (size_t i = 0; i < count; i++) {
+        left -= rows[i].count < left ? rows[i].count : left;
+        printf("    %-51s %10s  about, up to %s a second\n", cli_text(text, sizeof text, rows[i].at, 51),
+               cli_count(a, rows[i].count), cli_count(b, rows[i].most_per_s));
     }
     if (left && analyze->rows)
         printf("    %-51s %10s\n", "elsewhere", cli_count(a, left));

@@ -38,7 +38,7 @@ static void made_begin(int tier, const char *own)
     used = own_count = kernel_count = 0;
     now_ns = 0;
     put("pid 7\np_count 1\nclock_kind monotonic\n%sframe\nclock 1000 500000 1700000000000000000\n"
-        "stack 0 1 0x1010 0x1011\nstack 2 1 0x1030 0x1031\nstack 2 2 0x1040 0x1031\n"
+        "stack 0 1 0x1010 0x1011\nstack 2 1 0x1030 0x1031\nstack 2 2 0x1040 0x1031\nstack 2 3 0x1030 0x1051\n"
         "events ring=0 sequence=0 offset=0 base=1000 g=0 seq=0 tid=70 lost=0\n"
         "  0 proc_start tid=70\n  10 go_create g=1 fn=0x10 stack=1\n  10 go_start g=1 seq=2\n%s",
         head, own);
@@ -349,6 +349,20 @@ TEST(kernelfindings, page_faults_of_two_seconds_are_no_storm_of_one)
 }
 
 /* Without its stack it is known by where its goroutine was started; a window and a filter choose. */
+TEST(kernelfindings, page_faults_of_one_place_are_told_together_whoever_called_it)
+{
+    made_begin(3, "");
+    faulted(300, 2);
+    faulted(200, 1);
+    faulted(200, 3);
+    made_end(4000 * MS);
+    ck_assert_int_eq(exported_run("COLUMNS=80 $GMPTRACE analyze --section kernel"), 0);
+    const char *one = strstr(exported_out, "at 0x1030 "), *other = strstr(exported_out, "at 0x1040 ");
+    ck_assert_msg(one && other && one < other, "%s", exported_out);
+    ck_assert_ptr_null(strstr(one + 1, "at 0x1030 "));
+    exported_has(exported_out, "400  about, up to 400 a second\n");
+}
+
 TEST(kernelfindings, page_faults_of_an_unknown_place_count_for_their_goroutine)
 {
     made_begin(3, "");
