@@ -21,7 +21,6 @@
 
 #define CAPABILITY_PERFMON 38u
 #define CAPABILITY_BPF 39u
-#define FIRST_PID_NAMESPACE 0xeffffffcu /* the inode that Linux gives it, always */
 #define BTF_PATH "/sys/kernel/btf/vmlinux"
 
 /* ---- eBPF -------------------------------------------------------------------------------------------------------- */

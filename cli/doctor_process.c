@@ -130,9 +130,9 @@ static int stranger_look(int (*look)(pid_t stranger))
     pid_t looker = got == 1 ? fork() : -1;
     if (looker == 0)
         _exit(look(stranger));
-    int error = got == 0                                             ? EPIPE
-                : looker < 0 || waitpid(looker, &status, 0) < 0 ? errno
-                                                                 : 0;
+    int error = got == 1 ? 0 : EPIPE;
+    if (got == 1 && (looker < 0 || waitpid(looker, &status, 0) < 0))
+        error = errno;
     if (stranger > 0) {
         kill(stranger, SIGKILL);
         waitpid(stranger, NULL, 0);

@@ -14,8 +14,6 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-#define FIRST_PID_NAMESPACE 0xeffffffcu /* the inode that Linux gives it, always */
-
 struct bpftier {
     struct offcpu *offcpu;
     struct blockplace *place; /* NULL until it is aimed */

@@ -24,6 +24,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#define FIRST_PID_NAMESPACE 0xeffffffcu /* the inode that Linux gives it, always: there bpf knows the ids */
+
 /* Whom to watch. */
 struct kernelside_target {
     pid_t pid; /* as this process sees it */
