@@ -35,7 +35,7 @@
  *    and bytes that are left when the last record has been read are damage.
  * 4. The bytes of a section can be read for LEB_MAX_BYTES beyond its end (frames.h), so a number needs one check.
  * 5. A reader unpacks the next COLUMN_BATCH values of a kind's columns at a time, and tells of a number that is damage
- *    only when its record's turn has come: what lies before it is read. */
+ *    only when its record's turn has come: what lies before it is read. See unpack.h. */
 #ifndef GMPT_COLUMNS_H
 #define GMPT_COLUMNS_H
 
