@@ -138,6 +138,8 @@ static int interval_whole(struct timeline *timeline, struct known *known, const 
 static int interval_closed(void *arg, const struct interval *part)
 {
     struct timeline *timeline = arg;
+    if (part->end_ns < timeline->options.from_ns && part->ended_by != GMPT_EVENT_go_labels)
+        return 0; /* what is told of the window has nothing to do with it: no wake-up there ended it */
     struct known *known = known_get(timeline, part->g->id);
     if (!known)
         return -ENOMEM;
