@@ -7,14 +7,10 @@
 #include "trace/segment.h"
 
 /* Ends the test where a proof cannot be had. */
-#if defined(__SANITIZE_THREAD__)
-#define proofs_skip_unless_possible() SKIP("ThreadSanitizer delivers signals late")
-#else
-#define proofs_skip_unless_possible() ((void)0)
-#endif
+#define proofs_skip_unless_possible() SKIP_UNDER_TSAN("ThreadSanitizer delivers signals late")
 
 /* The same where copies of pointers that the test knows nothing of keep things alive. */
-#if RUN_SANITIZED
+#if UNDER_SANITIZER
 #define proofs_skip_unless_exact() SKIP("a sanitizer keeps copies of pointers")
 #else
 #define proofs_skip_unless_exact() ((void)0)

@@ -12,17 +12,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define RUN_SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define RUN_SANITIZED 1
-#endif
-#endif
-#ifndef RUN_SANITIZED
-#define RUN_SANITIZED 0
-#endif
-
 /* Runs fn(NULL) as the main G on p_count Ps; 0 leaves the choice to the runtime. Returns gmpt_run's result. */
 int run_on(int p_count, int (*fn)(void *arg));
 

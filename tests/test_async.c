@@ -124,7 +124,7 @@ static __attribute__((noinline)) void compute(struct sums *sums, uint64_t seed, 
 }
 
 #define WORKERS 6
-#define COMPUTE_ROUNDS (RUN_SANITIZED ? 200000l : 1000000l)
+#define COMPUTE_ROUNDS (UNDER_SANITIZER ? 200000l : 1000000l)
 static struct sums expected[WORKERS];
 static ATOMIC(uint32_t) computed; /* workers that are done */
 #define ENOUGH 20                  /* times that a G was stopped */

@@ -8,7 +8,7 @@ static struct gmpt_barrier barrier = GMPT_BARRIER_INIT(PARTIES), single = GMPT_B
 static struct gmpt_waitgroup group;
 static ATOMIC(int64_t) arrived, last_ones, opened, gave_up;
 
-#define ROUNDS (RUN_SANITIZED ? 300 : 5000)
+#define ROUNDS (UNDER_SANITIZER ? 300 : 5000)
 
 static int alone(void *arg)
 {

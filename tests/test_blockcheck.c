@@ -33,13 +33,13 @@ TEST(blockcheck, a_plain_call_on_a_p_is_told_of_once)
     ck_assert_msg(lines_with("blocks its P") == 1 && lines_with("goroutine 1 (main_g)") == 1 &&
                       lines_with("system call read (") == 1 && lines_with("called near ") == 1,
                   "%s", err);
-    if (!RUN_SANITIZED) /* whose own frames hold words of calls that are over */
+    if (!UNDER_SANITIZER) /* whose own frames hold words of calls that are over */
         ck_assert_msg(lines_with("near block_plainly (") == 1, "%s", err);
 }
 
 TEST(blockcheck, a_park_with_a_pthread_mutex_is_told_of_once)
 {
-    if (RUN_SANITIZED)
+    if (UNDER_SANITIZER)
         SKIP("the preloaded object would come before the sanitizer's");
     run_program(PRELOADED PROGRAM "mutexes");
     ck_assert_msg(lines_with("while it holds the pthread mutex") == 1 && lines_with("waits (sleep)") == 1 &&
@@ -49,7 +49,7 @@ TEST(blockcheck, a_park_with_a_pthread_mutex_is_told_of_once)
 
 TEST(blockcheck, what_is_right_is_not_told_of)
 {
-    if (RUN_SANITIZED)
+    if (UNDER_SANITIZER)
         SKIP("the preloaded object would come before the sanitizer's");
     run_program(PRELOADED PROGRAM "quiet");
     ck_assert_str_eq(err, "");

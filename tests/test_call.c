@@ -193,7 +193,7 @@ static int count_call(void *arg) { return (int)fetch_add_relaxed((ATOMIC(uint32_
 static void call_often(void *p)
 {
     uint32_t random_state = *(uint32_t *)p + 1;
-    for (int i = 0; i < (RUN_SANITIZED ? 200 : 2000); i++) {
+    for (int i = 0; i < (UNDER_SANITIZER ? 200 : 2000); i++) {
         (random_next(&random_state) % 4 ? gmpt_blocking : gmpt_blocking_slow)(count_call, &calls);
         if (random_next(&random_state) % 8 == 0)
             gmpt_yield();
@@ -208,7 +208,7 @@ static int storm(void *arg)
     for (uint32_t i = 0; i < 8; i++)
         EXPECT(gmpt_go(call_often, &i, sizeof i) > 0);
     gmpt_waitgroup_wait(&group);
-    EXPECT_EQ(load_relaxed(&calls), 8 * (RUN_SANITIZED ? 200 : 2000));
+    EXPECT_EQ(load_relaxed(&calls), 8 * (UNDER_SANITIZER ? 200 : 2000));
     return 0;
 }
 

@@ -55,7 +55,7 @@ TEST(chan, sizes_out_of_range_are_refused)
     errno = 0;
     ck_assert_ptr_null(gmpt_chan_new(8, SIZE_MAX));
     ck_assert_int_eq(errno, EINVAL);
-    if (RUN_SANITIZED)
+    if (UNDER_SANITIZER)
         return; /* its allocator ends the program instead */
     errno = 0;
     ck_assert_ptr_null(gmpt_chan_new(65535, (size_t)1 << 40));
@@ -389,7 +389,7 @@ TEST(chan, a_wait_with_a_deadline_ends_at_a_send_too) { RUN(2, far_deadline); }
 
 /* Senders and receivers whose deadlines are about now: what a send says must agree with what is received. */
 #define RACERS 4
-#define RACES (RUN_SANITIZED ? 500 : 4000)
+#define RACES (UNDER_SANITIZER ? 500 : 4000)
 
 static void race_send(void *p)
 {
@@ -577,7 +577,7 @@ TEST(chan, null_blocks_for_ever) { RUN(1, null_blocks); }
 /* ---- many ---- */
 
 #define PRODUCERS 20
-#define PER_PRODUCER (RUN_SANITIZED ? 300 : 3000)
+#define PER_PRODUCER (UNDER_SANITIZER ? 300 : 3000)
 
 static void produce(void *p)
 {

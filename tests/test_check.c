@@ -14,7 +14,7 @@
 #define SOURCE "tests/programs/leaky_suite.c"
 #define NEED_PROOFS()                                                                                                  \
     do {                                                                                                               \
-        if (RUN_SANITIZED)                                                                                             \
+        if (UNDER_SANITIZER)                                                                                           \
             SKIP("sanitizers keep memory of their own: no proofs of leaks there");                                     \
     } while (0)
 

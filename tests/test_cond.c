@@ -13,7 +13,7 @@ static int64_t plain;
 static ATOMIC(int64_t) timed_out, woken;
 
 #define FAR_NS 3600000000000
-#define ROUNDS (RUN_SANITIZED ? 500 : 10000)
+#define ROUNDS (UNDER_SANITIZER ? 500 : 10000)
 
 static void wait_and_note(void *p)
 {

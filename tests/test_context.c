@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define HOUR 3600000000000ll
-#define ROUNDS (RUN_SANITIZED ? 200 : 2000)
+#define ROUNDS (UNDER_SANITIZER ? 200 : 2000)
 
 static ATOMIC(int64_t) counter;
 static struct gmpt_waitgroup ended;

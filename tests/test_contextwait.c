@@ -6,7 +6,7 @@
 #include <errno.h>
 
 #define HOUR 3600000000000ll
-#define ROUNDS (RUN_SANITIZED ? 300 : 3000)
+#define ROUNDS (UNDER_SANITIZER ? 300 : 3000)
 
 static struct gmpt_context *context;
 static struct gmpt_chan *chan;

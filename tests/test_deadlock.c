@@ -169,7 +169,7 @@ static void computer(void *args)
  * poller or on its way back. */
 static int one_at_a_time(void *arg)
 {
-    enum { ITEMS = RUN_SANITIZED ? 1500 : 4000 };
+    enum { ITEMS = UNDER_SANITIZER ? 1500 : 4000 };
     (void)arg;
     int64_t sum = 0;
     work = gmpt_chan_new(sizeof(int), 0);

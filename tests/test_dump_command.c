@@ -50,7 +50,7 @@ static void expect_frameless(void)
 
 TEST(dump_command, functions_without_frame_pointers_hide_nobody)
 {
-    if (RUN_SANITIZED)
+    if (UNDER_SANITIZER)
         SKIP("the sanitizer's calls stand between the functions");
     ck_assert_int_eq(live("frameless", "$DUMP"), 0);
     ck_assert_str_eq(exported_err, "");
@@ -61,7 +61,7 @@ TEST(dump_command, functions_without_frame_pointers_hide_nobody)
 
 TEST(dump_command, a_stopped_program_is_seen_and_stays_stopped)
 {
-    if (RUN_SANITIZED)
+    if (UNDER_SANITIZER)
         SKIP("the sanitizer's calls stand between the functions");
     ck_assert_int_eq(live("frameless", "kill -STOP $P; sleep 0.2; $DUMP && grep State: /proc/$P/status"), 0);
     expect_frameless();
@@ -160,7 +160,7 @@ TEST(dump_command, wrong_use_and_wrong_files_are_told_of)
 TEST(dump_command, a_core_file_has_all_stacks_and_the_signal)
 {
     const char *lacking = crash("GMPT_MAXPROCS=2 $BUILD/tests/programs/frameless abort");
-    if (RUN_SANITIZED || lacking)
+    if (UNDER_SANITIZER || lacking)
         SKIP("%s", lacking ? lacking : "the sanitizer's calls stand between the functions");
     ck_assert_int_eq(exported_run("$GMPTRACE dump core"), 0);
     ck_assert_str_eq(exported_err, "");
@@ -174,7 +174,7 @@ TEST(dump_command, a_hung_program_that_is_killed_for_its_core_file_has_all_stack
 {
     const char *lacking = crash("sh -c 'rm -f ready; GMPT_MAXPROCS=2 $BUILD/tests/programs/gdb_target > ready & "
                                 "P=$!; until test -s ready; do sleep 0.02; done; kill -ABRT $P; wait $P'");
-    if (RUN_SANITIZED || lacking)
+    if (UNDER_SANITIZER || lacking)
         SKIP("%s", lacking ? lacking : "the sanitizer takes the signal");
     ck_assert_int_eq(exported_run("$GMPTRACE dump core"), 0);
     has("signal 6 (");
@@ -186,7 +186,7 @@ TEST(dump_command, a_core_file_has_names_and_labels)
 {
     const char *lacking = crash("sh -c 'rm -f ready in; mkfifo in; $BUILD/tests/programs/idlers 5 <in > ready & P=$!; "
                                 "exec 9>in; until test -s ready; do sleep 0.02; done; kill -ABRT $P; wait $P'");
-    if (RUN_SANITIZED || lacking)
+    if (UNDER_SANITIZER || lacking)
         SKIP("%s", lacking ? lacking : "the sanitizer takes the signal");
     ck_assert_int_eq(exported_run("$GMPTRACE dump core --filter label.tenant=acme"), 0);
     has("1 goroutine chosen of 15 in process ");
@@ -197,7 +197,7 @@ TEST(dump_command, a_core_file_has_names_and_labels)
 TEST_TIMEOUT(dump_command, a_core_file_that_is_cut_off_or_of_another_program_is_told_of, 180)
 {
     const char *lacking = crash("GMPT_MAXPROCS=2 $BUILD/tests/programs/frameless abort");
-    if (RUN_SANITIZED || lacking)
+    if (UNDER_SANITIZER || lacking)
         SKIP("%s", lacking ? lacking : "no core files of sanitized programs");
     ck_assert_int_eq(exported_run("head -c 200000 core > short; $GMPTRACE dump short"), 3);
     exported_has(exported_err, "it is cut off");
@@ -215,7 +215,7 @@ TEST_TIMEOUT(dump_command, a_core_file_that_is_cut_off_or_of_another_program_is_
 TEST_TIMEOUT(dump_command, a_core_file_with_wrong_bytes_is_no_reason_to_crash, 180)
 {
     const char *lacking = crash("GMPT_MAXPROCS=2 $BUILD/tests/programs/frameless abort");
-    if (RUN_SANITIZED || lacking)
+    if (UNDER_SANITIZER || lacking)
         SKIP("%s", lacking ? lacking : "no core files of sanitized programs");
     for (int i = 0; i < 12; i++) {
         /* The headers and notes at the beginning, and the header of the segment wherever it is. */
@@ -230,7 +230,7 @@ TEST_TIMEOUT(dump_command, a_core_file_with_wrong_bytes_is_no_reason_to_crash, 1
 
 TEST_TIMEOUT(dump_command, gdbs_core_file_has_at_least_states_and_origins, 120)
 {
-    if (RUN_SANITIZED || exported_run("gcore 2>&1 | grep -q -i usage") != 0)
+    if (UNDER_SANITIZER || exported_run("gcore 2>&1 | grep -q -i usage") != 0)
         SKIP("no gcore here, or a program that is too large for it");
     if (live("idlers 30", "gcore -o made $P >/dev/null 2>&1 && mv made.$P made") != 0)
         SKIP("gcore cannot be used here");

@@ -43,7 +43,7 @@ static void every_call(const char *program, const char *function, long all_of, l
 #define FAILING(function)                                                                                              \
     TEST_TIMEOUT(failures, function##_fails_at_every_call, 300)                                                        \
     {                                                                                                                  \
-        every_call("allparts", #function, 48, RUN_SANITIZED ? 50 : 10);                                                \
+        every_call("allparts", #function, 48, UNDER_SANITIZER ? 50 : 10);                                              \
     }
 
 FAILING(calloc)
@@ -62,7 +62,7 @@ FAILING(eventfd)
 #define FAILING_IN_SCOPES(function)                                                                                    \
     TEST_TIMEOUT(failures, function##_fails_in_scopes, 300)                                                            \
     {                                                                                                                  \
-        every_call("scopes", #function, RUN_SANITIZED ? 8 : 24, 40);                                                   \
+        every_call("scopes", #function, UNDER_SANITIZER ? 8 : 24, 40);                                                 \
     }
 
 FAILING_IN_SCOPES(malloc)

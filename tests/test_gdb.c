@@ -24,7 +24,7 @@ static const char *gdb(const char *directory, const char *arguments)
 static const char *gdb_lacks(void)
 {
     snprintf(parked, sizeof parked, "%s/tests/programs/gdb_target", getenv("BUILD"));
-    if (RUN_SANITIZED)
+    if (UNDER_SANITIZER)
         return "the sanitizer's frames are not what the tests expect";
     if (harness_shell("gdb --version", NULL, 0, NULL, 0) != 0)
         return "gdb is not installed";

@@ -109,7 +109,7 @@ static void use_stack(void *args)
     EXPECT(g->slot->stack_hi - g->slot->stack_lo > bytes - 2048);
     EXPECT(g->slot->stack_hi - g->slot->stack_lo <= bytes);
     EXPECT_EQ(g->slot->stack_lo, (uintptr_t)seat_stack_lo(g->stack_class, g->index));
-    if (!RUN_SANITIZED) {
+    if (!UNDER_SANITIZER) {
         int deep = (int)(bytes / 1200);
         for (int i = 0; i < 3; i++) {
             EXPECT_EQ(dig(deep), deep);
@@ -147,7 +147,7 @@ static void echo_small(void *args)
 {
     int64_t *value = args;
     struct g *g = g_self();
-    EXPECT(RUN_SANITIZED || (g->stack_class == STACK_SMALL && (uintptr_t)g / 4096 == g->slot->stack_lo / 4096));
+    EXPECT(UNDER_SANITIZER || (g->stack_class == STACK_SMALL && (uintptr_t)g / 4096 == g->slot->stack_lo / 4096));
     gmpt_chan_send(chan, value);
     gmpt_sleep(1000);
     gmpt_chan_send(chan, &value[63]);
@@ -172,7 +172,7 @@ static int use_small(void *arg)
         }
         EXPECT_EQ(sum, -(int64_t)(round + 1) * GS * (GS - 1) / 2);
     }
-    if (!RUN_SANITIZED)
+    if (!UNDER_SANITIZER)
         EXPECT_EQ(start_with((struct gmpt_go_options){ .stack_bytes = GMPT_STACK_SMALL }, echo_small, args, 513),
                   -E2BIG);
     gmpt_chan_release(chan);
@@ -323,7 +323,7 @@ static int measure_calls(void *arg)
 
 TEST(go, every_call_leaves_room_on_a_small_stack)
 {
-    if (RUN_SANITIZED)
+    if (UNDER_SANITIZER)
         SKIP("frames are larger there");
     RUN(2, measure_calls);
     ck_assert_msg(deepest_bytes <= CALL_BYTES_MAX, "%s took %ld bytes", deepest->name, deepest_bytes);

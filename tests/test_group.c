@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define ROUNDS (RUN_SANITIZED ? 200 : 2000)
+#define ROUNDS (UNDER_SANITIZER ? 200 : 2000)
 
 static ATOMIC(int64_t) counter, sum, running, most;
 static struct gmpt_group group;
@@ -128,7 +128,7 @@ static int tree(void *arg)
 {
     (void)arg;
     int64_t total = 0;
-    struct node root = { 0, RUN_SANITIZED ? 1000 : 100000, &total };
+    struct node root = { 0, UNDER_SANITIZER ? 1000 : 100000, &total };
     EXPECT_EQ(sum_node(&root), 0);
     EXPECT_EQ(total, root.leaves * (root.leaves - 1) / 2);
     return 0;

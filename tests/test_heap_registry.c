@@ -20,7 +20,7 @@ static void expect_ok(const char *command)
 /* The sanitizers' own malloc comes first. */
 #define NEED_PLAIN()                                                                                                   \
     do {                                                                                                               \
-        if (RUN_SANITIZED)                                                                                             \
+        if (UNDER_SANITIZER)                                                                                           \
             SKIP("the sanitizer gives and takes the memory");                                                          \
     } while (0)
 

@@ -382,6 +382,7 @@ static void profile_fold(const char *type)
 
 TEST(kernel_truth, long_times_off_a_cpu_show_where_in_the_kernel)
 {
+    SKIP_UNDER_TSAN("ThreadSanitizer's functions call the kernel");
     RECORD("block 20 10");
     trace_read();
     uint64_t with_frames = 0;
@@ -403,6 +404,7 @@ TEST(kernel_truth, page_faults_are_as_many_as_the_kernel_counts_and_where_they_w
     long counted = 0;
     unsigned long long begin = 0, at, all = 0, there = 0;
     unsigned count;
+    SKIP_UNDER_TSAN("ThreadSanitizer's shadow memory has page faults of its own");
     RECORD("faults 100000");
     snprintf(command, sizeof command, "\"$GMPTRACE\" script '%s' | grep kernel_faults", path);
     ck_assert_int_eq(sscanf(faults_said, "faults %ld %llx", &counted, &begin), 2);
@@ -452,6 +454,7 @@ TEST(kernel_truth, sleeps_and_futex_waits_without_a_word_are_blocked_with_a_p)
         const char *call, *function;
     } cases[] = { { "block 20 10", 10000000, SYS_clock_nanosleep, "clock_nanosleep", "sleep_plainly" },
                   { "futex 20 10", 10000000, SYS_futex, "futex", "wait_plainly" } };
+    SKIP_UNDER_TSAN("ThreadSanitizer's functions call the kernel");
     for (size_t i = 0; i < 2; i++) {
         char command[1024], words[128];
         uint64_t blocked = 0;

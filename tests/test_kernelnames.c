@@ -9,15 +9,6 @@
 #include <string.h>
 #include <sys/resource.h>
 
-/* A sanitizer maps far more than a limit of the address space allows. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED
-#endif
-#endif
-
 static const char *file_with(const char *text)
 {
     static char path[512];
@@ -121,7 +112,7 @@ TEST(kernelnames, many_in_no_order_are_all_found)
 /* Else what is missing would bear the name of what lies before it. */
 TEST(kernelnames, without_memory_for_all_there_are_none)
 {
-#ifdef SANITIZED
+#if UNDER_SANITIZER
     SKIP("a sanitizer maps more than this is limited to");
 #else
     char path[512], line[512];

@@ -13,7 +13,7 @@ static char text[65536];
 
 #define PROOFS_NEEDED()                                                                                                \
     do {                                                                                                               \
-        if (RUN_SANITIZED)                                                                                             \
+        if (UNDER_SANITIZER)                                                                                           \
             SKIP("a sanitizer's allocator stands before the registry of chunks");                                      \
     } while (0)
 

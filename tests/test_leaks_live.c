@@ -7,7 +7,7 @@
 
 #define NEED_PROOFS()                                                                                                  \
     do {                                                                                                               \
-        if (RUN_SANITIZED)                                                                                             \
+        if (UNDER_SANITIZER)                                                                                           \
             SKIP("sanitizers keep memory of their own: no proofs of leaks there");                                     \
     } while (0)
 

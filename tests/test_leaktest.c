@@ -47,7 +47,7 @@ TEST(leaktest, a_test_that_leaves_nothing_passes) { ck_assert_int_eq(gmpt_test_r
 
 TEST(leaktest, what_is_left_fails_and_is_told_of_with_its_lines)
 {
-    if (RUN_SANITIZED)
+    if (UNDER_SANITIZER)
         SKIP("sanitizers keep memory of their own: no proofs of leaks there");
     ck_assert_int_eq(run_child(run_left, told, sizeof told), 42);
     exported_has(told, "gmptrace: 1 goroutine of a test is left\n");

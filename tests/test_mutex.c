@@ -88,7 +88,7 @@ static int add_while_the_p_is_taken(void *arg)
 TEST(mutex, excludes_gs_that_lose_the_only_p) { RUN(1, add_while_the_p_is_taken); }
 
 #define WORKERS 10
-#define ROUNDS (RUN_SANITIZED ? 500 : 10000)
+#define ROUNDS (UNDER_SANITIZER ? 500 : 10000)
 
 static void add_many(void *p)
 {

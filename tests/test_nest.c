@@ -108,7 +108,7 @@ static void *thief(void *arg)
 
 TEST(nest, each_is_taken_once)
 {
-    enum { ROUNDS = RUN_SANITIZED ? 500 : 5000 };
+    enum { ROUNDS = UNDER_SANITIZER ? 500 : 5000 };
     struct p *p = p_make();
     uint32_t random_state = 3;
     pthread_t threads[2];

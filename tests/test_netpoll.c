@@ -171,7 +171,7 @@ static void time_out_often(void *p)
     int mine[2];
     char byte;
     EXPECT_EQ(pipe(mine), 0);
-    for (int i = 0; i < (RUN_SANITIZED ? 500 : 5000); i++) {
+    for (int i = 0; i < (UNDER_SANITIZER ? 500 : 5000); i++) {
         int64_t deadline = gmpt_now() + random_next(&random_state) % 3000;
         EXPECT_EQ(gmpt_read_until(mine[0], &byte, 1, deadline), -ETIMEDOUT);
     }
@@ -429,7 +429,7 @@ TEST(netpoll, a_connect_to_nobody_is_refused) { RUN(2, refused); }
 
 /* ---- much ---- */
 
-#define TRANSFER (RUN_SANITIZED ? 4 << 20 : 32 << 20)
+#define TRANSFER (UNDER_SANITIZER ? 4 << 20 : 32 << 20)
 
 static uint8_t byte_at(size_t offset) { return (uint8_t)(offset * 7 ^ offset >> 11); }
 
@@ -512,7 +512,7 @@ TEST(netpoll, thousands_of_descriptors_are_waited_for)
     limit.rlim_cur = limit.rlim_max < 9000 ? limit.rlim_max : 9000;
     setrlimit(RLIMIT_NOFILE, &limit);
     pair_count = (int)(limit.rlim_cur - 100) / 2;
-    if (RUN_SANITIZED && pair_count > 1500)
+    if (UNDER_SANITIZER && pair_count > 1500)
         pair_count = 1500;
     pairs = calloc((size_t)pair_count, sizeof *pairs);
     RUN(2, thousands);

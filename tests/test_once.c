@@ -63,7 +63,7 @@ static int all_wait(void *arg)
 TEST(once, others_wait_until_the_function_has_returned) { RUN(1, all_wait); }
 TEST(once, others_wait_until_the_function_has_returned_on_many_ps) { RUN(4, all_wait); }
 
-#define ROUNDS (RUN_SANITIZED ? 300 : 5000)
+#define ROUNDS (UNDER_SANITIZER ? 300 : 5000)
 static struct gmpt_once many[ROUNDS];
 
 static void count_one(void *arg)

@@ -59,7 +59,7 @@ static void expect_message(void (*fn)(void), const char *function, const char *t
 
 #define SKIP_IF_SANITIZED()                                                                                            \
     do {                                                                                                               \
-        if (RUN_SANITIZED)                                                                                             \
+        if (UNDER_SANITIZER)                                                                                           \
             SKIP("the sanitizer handles the fault itself, and has no small stacks");                                   \
     } while (0)
 
@@ -195,7 +195,7 @@ static void child_crash(void) { run_on(2, start_crash); }
 
 TEST(overflow, any_other_fault_ends_the_program_as_usual)
 {
-    if (RUN_SANITIZED)
+    if (UNDER_SANITIZER)
         SKIP("the sanitizer handles the fault itself");
     char err[1024];
     ck_assert_int_eq(run_child(child_crash, err, sizeof err), 128 + SIGSEGV);

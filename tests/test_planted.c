@@ -133,6 +133,7 @@ TEST(planted, a_neighbour_is_named_in_one_sentence_with_the_line)
 
 TEST(planted, a_call_without_handoff_is_named_in_one_sentence_with_the_line)
 {
+    SKIP_UNDER_TSAN("ThreadSanitizer's functions call the kernel");
     KERNEL_RECORD("", PROGRAM " handoff");
     const char *said = sentence("  warning a goroutine blocked its thread, and with it a P, in clock_nanosleep");
     exported_has(said, " at planted.c:");
@@ -146,6 +147,7 @@ TEST(planted, a_call_without_handoff_is_named_in_one_sentence_with_the_line)
 TEST(planted, a_storm_of_page_faults_is_named_in_one_sentence_with_the_line)
 {
     char at[128];
+    SKIP_UNDER_TSAN("ThreadSanitizer's shadow memory has page faults of its own");
     KERNEL_RECORD("", PROGRAM " pages");
     if (strstr(exported_err, "not known: page faults"))
         SKIP("this kernel does not tell of page faults");

@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define ROUNDS (RUN_SANITIZED ? 300 : 3000)
+#define ROUNDS (UNDER_SANITIZER ? 300 : 3000)
 
 static struct gmpt_pool *pool;
 static ATOMIC(int64_t) counter, sum, running, most, ended;

@@ -297,7 +297,7 @@ static int exit_in_forked_child(void *arg)
 
 TEST(preempt, a_child_of_fork_may_exit_and_its_parent_goes_on)
 {
-    if (RUN_SANITIZED)
+    if (UNDER_SANITIZER)
         SKIP("what a sanitizer does at exit wants the threads that a forked child does not have");
     RUN(2, exit_in_forked_child);
 }

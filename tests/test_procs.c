@@ -47,7 +47,7 @@ static void collect(void *args)
     gmpt_waitgroup_done(&group);
 }
 
-#define VALUES (RUN_SANITIZED ? 3000 : 30000)
+#define VALUES (UNDER_SANITIZER ? 3000 : 30000)
 
 static int change_under_load(void *arg)
 {

@@ -20,15 +20,6 @@
 #include <unistd.h>
 #include <zstd.h>
 
-/* A sanitizer maps far more than a limit of the address space allows. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED
-#endif
-#endif
-
 static uint8_t *golden(const char *name, size_t *size)
 {
     char path[128];
@@ -704,7 +695,7 @@ TEST_TIMEOUT(reader, memory_is_bounded_when_nothing_can_be_given_out, 120)
     struct gmpt_event event;
     free(content);
     struct gmpt_trace *trace = gmpt_trace_open(tracefile_write(bytes, used), &error);
-#ifndef SANITIZED
+#if !UNDER_SANITIZER /* which maps more */
     struct rlimit limit = { 256u << 20, RLIM_INFINITY };
     ck_assert_int_eq(setrlimit(RLIMIT_AS, &limit), 0);
 #endif

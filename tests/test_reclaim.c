@@ -94,7 +94,7 @@ static int release_default(void *arg)
 
 TEST(reclaim, memory_of_free_stacks_goes_back_and_is_told)
 {
-    if (RUN_SANITIZED)
+    if (UNDER_SANITIZER)
         SKIP("the sanitizer's shadow moves as well");
     NEED_MINCORE();
     RUN(1, release_default);
@@ -114,7 +114,7 @@ static int release_classes(void *arg)
 
 TEST(reclaim, stacks_of_all_sizes_are_released)
 {
-    if (RUN_SANITIZED)
+    if (UNDER_SANITIZER)
         SKIP("frames are larger there");
     NEED_MINCORE();
     RUN(1, release_classes);
@@ -201,7 +201,7 @@ static void child_overflow_after_release(void) { run_on(1, overflow_after_releas
 
 TEST(reclaim, guards_outlast_a_release)
 {
-    if (RUN_SANITIZED)
+    if (UNDER_SANITIZER)
         SKIP("the sanitizer handles the fault itself");
     char err[1024];
     ck_assert_int_eq(run_child(child_overflow_after_release, err, sizeof err), 128 + SIGABRT);

@@ -390,9 +390,7 @@ static int change_and_look(void *arg)
 
 TEST(registry, a_status_that_stood_still_proves_the_slot_consistent)
 {
-#if defined(__SANITIZE_THREAD__)
-    SKIP("ThreadSanitizer takes a sequence lock's reads for races");
-#endif
+    SKIP_UNDER_TSAN("ThreadSanitizer takes a sequence lock's reads for races");
     RUN(4, change_and_look);
     ck_assert_uint_gt(load_relaxed(&consistent), 0);
     ck_assert_uint_eq(load_relaxed(&wrong), 0);

@@ -13,7 +13,7 @@ static ATOMIC(int64_t) writes, reads, inside;
 static char order[16]; /* 'r' and 'w', in which readers and writers came in */
 static ATOMIC(int) order_count;
 
-#define ROUNDS (RUN_SANITIZED ? 300 : 5000)
+#define ROUNDS (UNDER_SANITIZER ? 300 : 5000)
 #define FAR_NS 3600000000000
 
 static int64_t started(int64_t id)

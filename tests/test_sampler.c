@@ -68,7 +68,7 @@ static long flat_ns(const char *function)
 
 TEST(sampler, samples_are_in_the_proportion_of_the_work)
 {
-    if (RUN_SANITIZED)
+    if (UNDER_SANITIZER)
         SKIP("sanitizers call handlers when and where they see fit");
     ck_assert_int_eq(shell_run("$R --sample 1000 -o t.data -- $P/burner 800"), 0);
     trace_read();
@@ -84,7 +84,7 @@ TEST(sampler, samples_are_in_the_proportion_of_the_work)
 
 TEST(sampler, a_goroutine_that_lost_its_p_is_still_sampled_as_itself)
 {
-    if (RUN_SANITIZED)
+    if (UNDER_SANITIZER)
         SKIP("sanitizers call handlers when and where they see fit");
     ck_assert_int_eq(shell_run("GMPT_MAXPROCS=1 $R --sample 1000 -o t.data -- $P/burner 500 ticks"), 0);
     trace_read();
@@ -102,7 +102,7 @@ TEST(sampler, without_the_option_there_are_none)
 
 TEST(sampler, goes_with_sets_of_events_and_without_stacks)
 {
-    if (RUN_SANITIZED)
+    if (UNDER_SANITIZER)
         SKIP("sanitizers call handlers when and where they see fit");
     ck_assert_int_eq(shell_run("$R --sample 1000 --events none --stacks off -o t.data -- $P/burner 300"), 0);
     trace_read();
@@ -114,7 +114,7 @@ TEST(sampler, goes_with_sets_of_events_and_without_stacks)
 
 TEST(sampler, goes_with_the_flight_recorder)
 {
-    if (RUN_SANITIZED)
+    if (UNDER_SANITIZER)
         SKIP("sanitizers call handlers when and where they see fit");
     ck_assert_int_eq(shell_run("$R --flight 60s --sample 1000 -o t.data -- $P/burner 300"), 0);
     trace_read();
@@ -133,7 +133,7 @@ TEST(sampler, numbers_that_are_none_are_wrong_usage)
 
 TEST(sampler, shows_in_every_tool)
 {
-    if (RUN_SANITIZED)
+    if (UNDER_SANITIZER)
         SKIP("sanitizers call handlers when and where they see fit");
     ck_assert_int_eq(shell_run("$R --sample 1000 -o t.data -- $P/burner 300"), 0);
     ck_assert_int_eq(shell_run("$GMPTRACE analyze t.data"), 0);
@@ -156,7 +156,7 @@ TEST(sampler, shows_in_every_tool)
 
 TEST(sampler, go_tool_pprof_reads_the_profile)
 {
-    if (RUN_SANITIZED)
+    if (UNDER_SANITIZER)
         SKIP("sanitizers call handlers when and where they see fit");
     if (shell_run("command -v go"))
         SKIP("go is not installed");
@@ -244,7 +244,7 @@ TEST(sampler, nothing_is_left_after_a_hundred_recordings)
     for (int tries = 0; tries < 10000 && prof_is_caught(pid); tries++)
         usleep(1000);
     ck_assert(!prof_is_caught(pid));
-    if (!RUN_SANITIZED) {
+    if (!UNDER_SANITIZER) {
         ck_assert_int_eq(shell_run("$R --sample 1000 -p %d -d 200ms -o t.data", (int)pid), 0);
         trace_read();
         ck_assert_uint_gt(seen.burner, 0);
@@ -456,7 +456,7 @@ static int stopped_and_sampled(void *arg)
 
 TEST(sampler, goroutines_that_only_compute_are_stopped_as_without)
 {
-    if (RUN_SANITIZED)
+    if (UNDER_SANITIZER)
         SKIP("sanitizers put code of their own into what computes");
     run_pass_segment();
     RUN(1, stopped_and_sampled);

@@ -640,7 +640,7 @@ static void pass_gate(void *p)
     gmpt_waitgroup_done(&group);
 }
 
-#define CROWD (RUN_SANITIZED ? 2000 : 100000)
+#define CROWD (UNDER_SANITIZER ? 2000 : 100000)
 
 static int crowd(void *arg)
 {
@@ -673,7 +673,7 @@ static void branch(void *p)
     EXPECT(gmpt_go(branch, &depth, sizeof depth) > 0);
 }
 
-#define TREE_DEPTH (RUN_SANITIZED ? 10 : 19)
+#define TREE_DEPTH (UNDER_SANITIZER ? 10 : 19)
 
 static int tree(void *arg)
 {
@@ -761,7 +761,7 @@ static void child_end_thread(void) { run_on(2, start_end_thread); }
 TEST(scheduler, a_g_that_ends_its_thread_ends_the_program_with_a_message)
 {
     char err[1024];
-    if (RUN_SANITIZED)
+    if (UNDER_SANITIZER)
         SKIP("a sanitizer looks at the stack that the thread ends on, which is not its own");
     ck_assert_int_eq(run_child(child_end_thread, err, sizeof err), 128 + SIGABRT);
     ck_assert_msg(strstr(err, "was ended (pthread_exit") != NULL, "%s", err);
@@ -777,7 +777,7 @@ static void child_in_little_space(void)
 TEST(scheduler, a_limit_of_address_space_is_told_when_it_is_what_keeps_the_runtime_from_starting)
 {
     char err[512];
-    if (RUN_SANITIZED)
+    if (UNDER_SANITIZER)
         SKIP("a sanitizer takes more address space than that by itself");
     ck_assert_int_eq(run_child(child_in_little_space, err, sizeof err), ENOMEM);
     ck_assert_msg(strstr(err, "limited to 1024 MiB (ulimit -v)") != NULL, "%s", err);

@@ -221,8 +221,8 @@ TEST(seat, classes_do_not_overlap_and_share_the_numbers)
 TEST(seat, the_class_for_a_size_is_the_smallest_that_has_it)
 {
     ck_assert_int_eq(seat_class_for(0), STACK_DEFAULT);
-    ck_assert_int_eq(seat_class_for(1), RUN_SANITIZED ? STACK_DEFAULT : STACK_SMALL);
-    ck_assert_int_eq(seat_class_for(2048), RUN_SANITIZED ? STACK_DEFAULT : STACK_SMALL);
+    ck_assert_int_eq(seat_class_for(1), UNDER_SANITIZER ? STACK_DEFAULT : STACK_SMALL);
+    ck_assert_int_eq(seat_class_for(2048), UNDER_SANITIZER ? STACK_DEFAULT : STACK_SMALL);
     ck_assert_int_eq(seat_class_for(2049), STACK_DEFAULT);
     ck_assert_int_eq(seat_class_for(65537), STACK_256K);
     ck_assert_int_eq(seat_class_for(8 << 20), STACK_8M);

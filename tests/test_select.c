@@ -367,7 +367,7 @@ TEST(select, one_that_was_woken_takes_nothing_more) { RUN(1, stale_waiter); }
 
 /* ---- many ---- */
 
-#define ROUNDS (RUN_SANITIZED ? 500 : 5000)
+#define ROUNDS (UNDER_SANITIZER ? 500 : 5000)
 
 /* Two selects that each can only be served by the other, with their channels in either order. */
 static void cross(void *p)

@@ -12,7 +12,7 @@ static int order[16];
 static ATOMIC(int) order_count;
 static ATOMIC(int64_t) taken, given_up;
 
-#define ROUNDS (RUN_SANITIZED ? 500 : 8000)
+#define ROUNDS (UNDER_SANITIZER ? 500 : 8000)
 #define FAR_NS 3600000000000
 
 static int alone(void *arg)

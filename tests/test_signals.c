@@ -232,7 +232,7 @@ static int what_came_before_stop(void *arg)
 
 TEST(signals, a_signal_that_came_before_stop_is_not_lost)
 {
-    if (RUN_SANITIZED)
+    if (UNDER_SANITIZER)
         SKIP("sanitizers put signals off, so that one may come after stop");
     signal(SIGUSR1, SIG_IGN);
     RUN(2, what_came_before_stop);
@@ -240,7 +240,7 @@ TEST(signals, a_signal_that_came_before_stop_is_not_lost)
 
 /* ---- many at once ---- */
 
-#define SIGNALS_SENT (RUN_SANITIZED ? 300 : 3000)
+#define SIGNALS_SENT (UNDER_SANITIZER ? 300 : 3000)
 
 static ATOMIC(uint32_t) echoes, senders_done;
 

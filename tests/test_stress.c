@@ -15,7 +15,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define WORKERS (RUN_SANITIZED ? 24 : 60)
+#define WORKERS (UNDER_SANITIZER ? 24 : 60)
 #define CHANS 6
 #define MUTEXES 3
 #define SOCKETS 8
@@ -306,7 +306,7 @@ static int run_mix(void *arg)
     bool interrupted = arg != NULL || getenv("STRESS_SIGNALS");
     pthread_t thread = interrupted ? start_interrupts() : pthread_self();
     const char *text = getenv("STRESS_ROUNDS");
-    rounds = text ? atoi(text) : RUN_SANITIZED ? 200 : 1000;
+    rounds = text ? atoi(text) : UNDER_SANITIZER ? 200 : 1000;
     for (int i = 0; i < CHANS; i++)
         chans[i] = gmpt_chan_new(sizeof(int64_t), i % 3 == 2 ? 4 : 0);
     for (int i = 0; i < SOCKETS; i++)

@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-#define WORKERS (RUN_SANITIZED ? 20 : 48)
+#define WORKERS (UNDER_SANITIZER ? 20 : 48)
 #define OBJECTS 3 /* of each kind */
 #define UNITS 7
 #define PARTIES 3
@@ -178,7 +178,7 @@ static int run_mix(void *arg)
 {
     (void)arg;
     const char *seed = getenv("STRESS_SEED"), *text = getenv("STRESS_ROUNDS");
-    rounds = text ? atoi(text) : RUN_SANITIZED ? 300 : 1500;
+    rounds = text ? atoi(text) : UNDER_SANITIZER ? 300 : 1500;
     gmpt_waitgroup_add(&workers, WORKERS);
     for (uint32_t i = 0; i < WORKERS; i++) {
         uint32_t own = (seed ? (uint32_t)atol(seed) * 1000003u : 0) + i;

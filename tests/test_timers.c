@@ -291,7 +291,7 @@ static int longest_sleep(void *arg)
 
 TEST(timers, the_longest_sleep_does_not_overflow) { RUN(2, longest_sleep); }
 
-#define SLEEPERS (RUN_SANITIZED ? 1000 : 10000)
+#define SLEEPERS (UNDER_SANITIZER ? 1000 : 10000)
 
 static void sleep_a_while(void *p)
 {

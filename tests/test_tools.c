@@ -23,7 +23,7 @@ static int run_faulty(const char *before, const char *build, const char *kind)
 static const char *build_with(const char *sanitizer)
 {
     char command[512];
-    if (RUN_SANITIZED)
+    if (UNDER_SANITIZER)
         return "a plain build's tests build it";
     snprintf(command, sizeof command, "echo 'int main(void) { return 0; }' | gcc -fsanitize=%s -x c - -o %s/probe",
              sanitizer, harness_tmpdir());
@@ -80,7 +80,7 @@ TEST_TIMEOUT(tools, thread_sanitizer_finds_a_race_between_two_gs, 400)
 /* Why Valgrind cannot be used here, or NULL. */
 static const char *valgrind_lacks(void)
 {
-    if (RUN_SANITIZED)
+    if (UNDER_SANITIZER)
         return "sanitized programs do not run under Valgrind";
 #ifndef MEMCHECK_REQUESTS
     return "the library was built without Valgrind's headers";

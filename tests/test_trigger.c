@@ -110,9 +110,7 @@ TEST(trigger, a_g_that_waits_for_a_processor_is_told)
 
 TEST(trigger, a_g_that_nothing_can_ever_wake_is_told)
 {
-#ifdef __SANITIZE_THREAD__
-    SKIP("ThreadSanitizer lets no proof of leaks be made");
-#endif
+    SKIP_UNDER_TSAN("ThreadSanitizer lets no proof of leaks be made");
     ck_assert_int_eq(shell_run("mkfifo in; "
                                "$R --flight 60s --trigger 'leaked>50ms' -o t.data "
                                "$BUILD/tests/leaks/leaks_corpus empty_select leak hold < in & "

@@ -98,7 +98,7 @@ static int look(const void *left, const void *right)
 
 TEST(unwinder, finds_the_callers_that_the_compilers_own_finds)
 {
-    if (RUN_SANITIZED)
+    if (UNDER_SANITIZER)
         SKIP("the sanitizer's backtrace is another");
     int values[] = { 2, 1 };
     qsort(values, 2, sizeof values[0], look);

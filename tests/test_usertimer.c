@@ -8,7 +8,7 @@
 
 #define SECOND 1000000000ll
 #define HOUR (3600 * SECOND)
-#define ROUNDS (RUN_SANITIZED ? 300 : 3000)
+#define ROUNDS (UNDER_SANITIZER ? 300 : 3000)
 
 static ATOMIC(int64_t) counter, sum;
 static struct gmpt_waitgroup ended;

@@ -107,7 +107,7 @@ static int far_deadline(void *arg)
 
 TEST(waitgroup, a_wait_with_a_deadline_ends_at_zero_too) { RUN(2, far_deadline); }
 
-#define ROUNDS (RUN_SANITIZED ? 300 : 4000)
+#define ROUNDS (UNDER_SANITIZER ? 300 : 4000)
 
 static void done_soon(void *p)
 {

@@ -18,7 +18,13 @@
 #include <unistd.h>
 
 static struct gmpt_waitgroup all = GMPT_WAITGROUP_INIT;
-static volatile uint64_t sink;
+
+/* What takes time and touches nothing that others do. */
+static inline void spend(void)
+{
+    volatile uint64_t sink = 1;
+    sink = sink * 3 + 1;
+}
 
 static int64_t now_ns(void)
 {
@@ -31,7 +37,7 @@ static __attribute__((noinline)) void crunch(int64_t for_ns)
 {
     int64_t until_ns = now_ns() + for_ns;
     while (now_ns() < until_ns)
-        sink = sink * 3 + 1;
+        spend();
 }
 
 /* ---- hog: computes for long and calls nothing of the runtime ----------------------------------------------------- */
@@ -171,22 +177,22 @@ static void late(void *args)
 
 /* ---- starved: a G could run and a P idles, since the kernel does not let its thread run -------------------------- */
 
-static volatile bool starved_over;
-static volatile int64_t starved_ran_ns;
+static bool starved_over;      /* these two by builtins only */
+static int64_t starved_ran_ns;
 
 /* No goroutine: a thread of the program's own that takes the CPU. */
 static void *cpu_taker(void *arg)
 {
     (void)arg;
-    while (!starved_over)
-        sink = sink * 3 + 1;
+    while (!__atomic_load_n(&starved_over, __ATOMIC_RELAXED))
+        spend();
     return NULL;
 }
 
 static void starved(void *args)
 {
     (void)args;
-    starved_ran_ns = now_ns();
+    __atomic_store_n(&starved_ran_ns, now_ns(), __ATOMIC_RELAXED);
     gmpt_waitgroup_done(&all);
 }
 
@@ -205,18 +211,18 @@ static int starve(bool fed)
     gmpt_unlock_os_thread();
     for (int64_t late_ns = 0; late_ns < 30000000;) {
         int64_t begin_ns = now_ns();
-        starved_ran_ns = 0;
+        __atomic_store_n(&starved_ran_ns, 0, __ATOMIC_RELAXED);
         gmpt_waitgroup_add(&all, 1);
         gmpt_go(starved, NULL, 0);
-        while (!starved_ran_ns && now_ns() - begin_ns < 200000000)
+        while (!__atomic_load_n(&starved_ran_ns, __ATOMIC_RELAXED) && now_ns() - begin_ns < 200000000)
             if (fed)
                 gmpt_yield();
             else
-                sink = sink * 3 + 1;
+                spend();
         gmpt_waitgroup_wait(&all);
-        late_ns = fed ? INT64_MAX : starved_ran_ns - begin_ns;
+        late_ns = fed ? INT64_MAX : __atomic_load_n(&starved_ran_ns, __ATOMIC_RELAXED) - begin_ns;
     }
-    starved_over = true;
+    __atomic_store_n(&starved_over, true, __ATOMIC_RELAXED);
     return pthread_join(taker, NULL);
 }
 
@@ -278,7 +284,7 @@ static bool neighbour_start(void)
         prctl(PR_SET_NAME, "loudspeaker");
         setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) - 6); /* else others may be louder, by chance */
         for (;;)
-            sink = sink * 3 + 1;
+            spend();
     }
     return pid > 0;
 }
