@@ -43,9 +43,9 @@ const char *harness_tmpdir(void)
 {
     static char path[sizeof run_dir + 32];
     if (!path[0]) {
-        snprintf(path, sizeof path, "%s/t%d", run_dir, (int)getpid());
-        if (mkdir(path, 0700) && errno != EEXIST)
-            ck_abort_msg("mkdir %s: %s", path, strerror(errno));
+        snprintf(path, sizeof path, "%s/tXXXXXX", run_dir); /* not by its pid: in a long run they come again */
+        if (!mkdtemp(path))
+            ck_abort_msg("mkdtemp %s: %s", path, strerror(errno));
     }
     return path;
 }
