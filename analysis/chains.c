@@ -15,6 +15,17 @@ void chains_begin(struct chains *chains, const struct interval_g *g)
     linked->chain.last[0] = (struct chain_hop){ .g = g->id, .fn = g->fn, .create_stack = g->create_stack };
 }
 
+/* Hop by hop: as a whole it would be copied by an instruction that takes long to begin. */
+static inline void chain_copy(struct chain *to, const struct chain *from)
+{
+    to->length_ns = from->length_ns;
+    to->ran_ns = from->ran_ns;
+    to->hops = from->hops;
+#pragma GCC unroll 8
+    for (int i = 0; i < CHAIN_HOPS; i++)
+        to->last[i] = from->last[i];
+}
+
 void chains_wake(struct chains *chains, const struct interval_g *g, const struct interval_g *waker, uint32_t stack,
                  int64_t time_ns)
 {
@@ -25,7 +36,7 @@ void chains_wake(struct chains *chains, const struct interval_g *g, const struct
     to->since_ns = time_ns;
     if (from->chain.length_ns <= to->chain.length_ns)
         return;
-    to->chain = from->chain;
+    chain_copy(&to->chain, &from->chain);
     to->chain.g = g->id;
     to->chain.last[(to->chain.hops - 1) % CHAIN_HOPS].stack = stack;
     to->chain.last[to->chain.hops++ % CHAIN_HOPS] =
