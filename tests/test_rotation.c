@@ -175,7 +175,7 @@ TEST_TIMEOUT(rotation, a_snapshots_name_that_is_taken_does_not_hold_the_recorder
     ck_assert_int_eq(shell_run("mkfifo x.2; "
                                "GMPT_MAXPROCS=2 $R -o x --flight 1M -- $P/churn 1 10000000 >.out 2>.err & r=$!; "
                                "until pgrep -P $r >/dev/null; do sleep 0.01; done; "
-                               "until grep -q snapshot .err; do kill -USR2 $r; sleep 0.05; done; "
+                               "until grep -q snapshot .err; do kill -USR2 $r || exit 97; sleep 0.05; done; "
                                "kill -TERM $r; wait $r; cat .err >&2; ls -A | grep part"),
                      1);
     shell_has(shell_err, "cannot write 'x.2': File exists; no snapshot");
