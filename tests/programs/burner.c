@@ -9,22 +9,22 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define UNIT 200000
+#define UNIT 200000 /* on average */
 
 static long burn_ms = 1000;
 static bool ticks;
 static struct gmpt_chan *done, *never;
 static volatile uint64_t burnt;
 
-static uint64_t work(long units, uint64_t x)
+static uint64_t work(long steps, uint64_t x)
 {
-    for (long i = 0; i < units * UNIT; i++)
+    for (long i = 0; i < steps; i++)
         x = x * 6364136223846793005u + 1442695040888963407u;
     return x;
 }
 
-static __attribute__((noinline)) void burn_much(void) { burnt = work(3, burnt); }
-static __attribute__((noinline)) void burn_little(void) { burnt = work(1, burnt); }
+static __attribute__((noinline)) void burn_much(long unit) { burnt = work(3 * unit, burnt); }
+static __attribute__((noinline)) void burn_little(long unit) { burnt = work(unit, burnt); }
 
 static long cpu_ms(void)
 {
@@ -37,9 +37,13 @@ static void burner(void *args)
 {
     (void)args;
     gmpt_name_set("burner");
+    /* Rounds of one length could keep step with the kernel's tick, so that one of the two is always met. */
+    uint32_t random = 1;
     for (long end = cpu_ms() + burn_ms; cpu_ms() < end;) {
-        burn_much();
-        burn_little();
+        random = random * 1664525 + 1013904223;
+        long unit = UNIT / 2 + (long)(random >> 8) % UNIT;
+        burn_much(unit);
+        burn_little(unit);
     }
     gmpt_chan_send(done, &(int){ 1 });
 }
