@@ -440,12 +440,92 @@ static inline void head_copy(const struct order_lane *lane, struct gmpt_event *e
                (GMPT_EVENT_FIELDS_MAX - FEW_FIELDS) * sizeof event->field[0]);
 }
 
+/* What moves a G, which is *g then, and what is told of threads. */
+static int g_accept(struct order *order, struct order_lane *lane, struct gmpt_event *event, bool forced,
+                    struct gtable_g **g)
+{
+    struct gtable_g *moved = NULL;
+    int result = 0;
+    int64_t now_ns = event->time_ns, computed_ns;
+    switch (event->type) {
+    case GMPT_EVENT_go_start:
+        current_leaves(order, lane);
+        result = named_moves(order, lane, GMPT_G_RUNNING, now_ns, forced, &moved);
+        lane_takes(lane, moved);
+        break;
+    case GMPT_EVENT_go_yield:
+    case GMPT_EVENT_go_preempt:
+    case GMPT_EVENT_go_preempt_async:
+        moved = current_moves(order, lane, GMPT_G_RUNNING, GMPT_G_RUNNABLE, now_ns);
+        lane->current = NULL;
+        break;
+    case GMPT_EVENT_go_detach:
+        computed_ns = g_computed_ns(lane->current, now_ns);
+        moved = current_moves(order, lane, GMPT_G_RUNNING, GMPT_G_PREEMPTED, now_ns);
+        if (moved && moved->g.state == GMPT_G_PREEMPTED)
+            moved->g.ran_before_ns = computed_ns;
+        lane->current = NULL;
+        holders_set(&order->holders, lane->index, 0, 0);
+        break;
+    case GMPT_EVENT_go_block:
+        event->go_block.stack = stackset_index(order->stacks, lane->index, event->go_block.stack);
+        moved = current_moves(order, lane, GMPT_G_RUNNING, GMPT_G_WAITING, now_ns);
+        lane->current = NULL;
+        if (moved && moved->seq == lane->current_seq)
+            gtable_g_waits(moved, &event->go_block);
+        break;
+    case GMPT_EVENT_go_exit:
+        moved = current_moves(order, lane, GMPT_G_RUNNING, GMPT_G_DEAD, now_ns);
+        lane->current = NULL;
+        if (moved && moved->g.state == GMPT_G_DEAD) {
+            misfit_check_exit(order, lane, moved);
+            order->dead = moved;
+        }
+        break;
+    case GMPT_EVENT_syscall_begin:
+        event->syscall_begin.stack = stackset_index(order->stacks, lane->index, event->syscall_begin.stack);
+        moved = current_moves(order, lane, GMPT_G_RUNNING, GMPT_G_SYSCALL, now_ns);
+        if (moved && moved->seq == lane->current_seq)
+            moved->g.wait_stack = (uint32_t)event->syscall_begin.stack;
+        break;
+    case GMPT_EVENT_syscall_end:
+        moved = current_moves(order, lane, GMPT_G_SYSCALL, GMPT_G_RUNNING, now_ns);
+        break;
+    case GMPT_EVENT_syscall_resume:
+    case GMPT_EVENT_go_attach:
+        current_leaves(order, lane);
+        computed_ns = g_computed_ns(lane->named, now_ns);
+        result = named_moves(order, lane, GMPT_G_RUNNING, now_ns, forced, &moved);
+        lane_takes(lane, moved);
+        if (moved && event->type == GMPT_EVENT_syscall_resume)
+            moved->retakes--;
+        else if (moved && moved == lane->named)
+            moved->g.ran_before_ns = computed_ns;
+        break;
+    case GMPT_EVENT_go_unblock:
+        event->go_unblock.stack = stackset_index(order->stacks, lane->index, event->go_unblock.stack);
+        result = named_moves(order, lane, GMPT_G_RUNNABLE, now_ns, forced, &moved);
+        break;
+    case GMPT_EVENT_syscall_exit:
+    case GMPT_EVENT_go_attach_wait:
+        result = named_moves(order, lane, GMPT_G_RUNNABLE, now_ns, forced, &moved);
+        if (moved && event->type == GMPT_EVENT_syscall_exit)
+            moved->retakes--;
+        break;
+    default:
+        machine_event(order, lane, event);
+        break;
+    }
+    *g = moved;
+    return result;
+}
+
 /* Gives the lane's head out. */
 static int head_accept(struct order *order, struct order_lane *lane, struct gmpt_event *event, bool forced)
 {
     struct gtable_g *g = NULL;
     int result = 0;
-    int64_t now_ns = clockmap_ns(order->clocks, lane->ticks), computed_ns;
+    int64_t now_ns = clockmap_ns(order->clocks, lane->ticks);
     head_copy(lane, event, now_ns);
     if (__builtin_expect(lane->idle, 0))
         misfit_check_idle(order, lane);
@@ -502,72 +582,8 @@ static int head_accept(struct order *order, struct order_lane *lane, struct gmpt
         event->go_create.stack = stackset_index(order->stacks, lane->index, event->go_create.stack);
         event->g = event->go_create.g;
         return g_created(order, lane, event);
-    case GMPT_EVENT_go_start:
-        current_leaves(order, lane);
-        result = named_moves(order, lane, GMPT_G_RUNNING, now_ns, forced, &g);
-        lane_takes(lane, g);
-        break;
-    case GMPT_EVENT_go_yield:
-    case GMPT_EVENT_go_preempt:
-    case GMPT_EVENT_go_preempt_async:
-        g = current_moves(order, lane, GMPT_G_RUNNING, GMPT_G_RUNNABLE, now_ns);
-        lane->current = NULL;
-        break;
-    case GMPT_EVENT_go_detach:
-        computed_ns = g_computed_ns(lane->current, now_ns);
-        g = current_moves(order, lane, GMPT_G_RUNNING, GMPT_G_PREEMPTED, now_ns);
-        if (g && g->g.state == GMPT_G_PREEMPTED)
-            g->g.ran_before_ns = computed_ns;
-        lane->current = NULL;
-        holders_set(&order->holders, lane->index, 0, 0);
-        break;
-    case GMPT_EVENT_go_block:
-        event->go_block.stack = stackset_index(order->stacks, lane->index, event->go_block.stack);
-        g = current_moves(order, lane, GMPT_G_RUNNING, GMPT_G_WAITING, now_ns);
-        lane->current = NULL;
-        if (g && g->seq == lane->current_seq)
-            gtable_g_waits(g, &event->go_block);
-        break;
-    case GMPT_EVENT_go_exit:
-        g = current_moves(order, lane, GMPT_G_RUNNING, GMPT_G_DEAD, now_ns);
-        lane->current = NULL;
-        if (g && g->g.state == GMPT_G_DEAD) {
-            misfit_check_exit(order, lane, g);
-            order->dead = g;
-        }
-        break;
-    case GMPT_EVENT_syscall_begin:
-        event->syscall_begin.stack = stackset_index(order->stacks, lane->index, event->syscall_begin.stack);
-        g = current_moves(order, lane, GMPT_G_RUNNING, GMPT_G_SYSCALL, now_ns);
-        if (g && g->seq == lane->current_seq)
-            g->g.wait_stack = (uint32_t)event->syscall_begin.stack;
-        break;
-    case GMPT_EVENT_syscall_end:
-        g = current_moves(order, lane, GMPT_G_SYSCALL, GMPT_G_RUNNING, now_ns);
-        break;
-    case GMPT_EVENT_syscall_resume:
-    case GMPT_EVENT_go_attach:
-        current_leaves(order, lane);
-        computed_ns = g_computed_ns(lane->named, now_ns);
-        result = named_moves(order, lane, GMPT_G_RUNNING, now_ns, forced, &g);
-        lane_takes(lane, g);
-        if (g && event->type == GMPT_EVENT_syscall_resume)
-            g->retakes--;
-        else if (g && g == lane->named)
-            g->g.ran_before_ns = computed_ns;
-        break;
-    case GMPT_EVENT_go_unblock:
-        event->go_unblock.stack = stackset_index(order->stacks, lane->index, event->go_unblock.stack);
-        result = named_moves(order, lane, GMPT_G_RUNNABLE, now_ns, forced, &g);
-        break;
-    case GMPT_EVENT_syscall_exit:
-    case GMPT_EVENT_go_attach_wait:
-        result = named_moves(order, lane, GMPT_G_RUNNABLE, now_ns, forced, &g);
-        if (g && event->type == GMPT_EVENT_syscall_exit)
-            g->retakes--;
-        break;
     default:
-        machine_event(order, lane, event);
+        result = g_accept(order, lane, event, forced, &g);
         break;
     }
     event->g = g ? g->g.id : 0;
