@@ -441,8 +441,8 @@ static inline void head_copy(const struct order_lane *lane, struct gmpt_event *e
 }
 
 /* What moves a G, which is *g then, and what is told of threads. */
-static int g_accept(struct order *order, struct order_lane *lane, struct gmpt_event *event, bool forced,
-                    struct gtable_g **g)
+static inline __attribute__((always_inline)) int g_accept(struct order *order, struct order_lane *lane,
+                                                          struct gmpt_event *event, bool forced, struct gtable_g **g)
 {
     struct gtable_g *moved = NULL;
     int result = 0;
