@@ -205,7 +205,7 @@ case " $columns " in
         round=0
         while [ "$round" -lt "$rounds" ]; do
             round=$((round + 1))
-            "$BUILD/bench/kernel_runs" 300 on_switch on_waking on_wakeup >"$scratch/out" 2>"$scratch/err" || {
+            "$BUILD/bench/kernel_runs" 300 on_switch on_waking on_migrate >"$scratch/out" 2>"$scratch/err" || {
                 skip statistics "$(cat "$scratch/err")"
                 break
             }
@@ -282,7 +282,7 @@ function close_run() {
 }
 END {
     close_run()
-    split("on_switch on_waking on_wakeup", programs, " ")
+    split("on_switch on_waking on_migrate", programs, " ")
     if (row_count)
         printf "\n%-18s%-12s%9s%9s%9s  %s\n", "row", "program", "ns a run", "empty", "net", "goal"
     for (i = 1; i <= row_count; i++)

@@ -61,6 +61,7 @@ struct sched_entity {
 
 /* With CONFIG_SCHED_INFO; by the clock of the CPU's queue. */
 struct sched_info {
+    __u64 run_delay;    /* in which it waited for a CPU, of all that it got */
     __u64 last_arrival; /* when it got a CPU last; while it has one, that one */
     __u64 last_queued;  /* since when it waits for a CPU; 0 = it does not */
 };

@@ -6,8 +6,8 @@
  *
  *     switch out   note when, the word, the system call, who is next
  *     waking       note who wakes it (its word, if it is one of ours), or that an interrupt does
- *     wakeup       note when it became runnable
- *     switch in    tell all of that; forget it
+ *     migrate      it waits for another CPU now
+ *     switch in    tell all of that, and since when it waited, by the scheduler's account; forget it
  *
  * Only raw tracepoints with BTF are used: they need CAP_BPF and CAP_PERFMON, no tracefs, and cost other processes a
  * comparison. System calls are not traced; what call a thread sleeps in is in its saved registers. Nobody is woken by a
@@ -21,18 +21,25 @@
  * through a ring and has stacks: the kernel's as it comes back, while it is not running yet; its own only now and then,
  * as it leaves.
  *
+ * Each tracepoint costs every process of the machine what an empty program does, so there are few. When a thread became
+ * runnable has none: the scheduler adds up how long each waited (sched_info, which /proc shows, too), as it is moved to
+ * another CPU and as it gets one, and has noted since when one waits that still does.
+ *
  * A waker may come while the thread is still on its way to sleep. Who that is stays noted over the switch out, which
- * writes other members than a waker does; it counts only if a wakeup follows, before which there is always a waking. A
- * thread that takes the CPU has the word that it left with, since it alone writes there.
+ * writes other members than a waker does, and is forgotten as the thread comes back. One that came early enough for
+ * the thread to need no sleep stays noted, too, until the next one comes. A thread that takes the CPU has the word that
+ * it left with, since it alone writes there.
  *
  * Some switches and wake-ups are not told: there are threads, like the agent of a virtual machine, upon whose leaving
  * the CPU no tracepoint is called. So it shows, as a thread leaves the CPU for the second time, that it has come back
- * in between; the scheduler has noted when.
+ * in between; the scheduler has noted when. Who woke it is not known then.
  *
  * | what          | who writes                                        | how                                           |
  * |---------------|---------------------------------------------------|-----------------------------------------------|
  * | slot.tid      | whoever needs one first; as the thread ends, it   | compare and swap; a release, all else being 0 |
  * | slot          | its switches: one after the other; of wakers, one | plain                                         |
+ * | .waits_for    | these, and who moves it, at once                  | compare and swap, exchange: what one adds to  |
+ * |               |                                                   | lane.waiting is taken off once                |
  * | lane.head     | switches on its CPU, with interrupts off          | a release, after the record                   |
  * | lane.tail     | the loader                                        | a release, after it has read the record       |
  * | lane.waiting  | anybody                                           | add                                           |
@@ -151,12 +158,24 @@ static __always_inline struct offcpu_slot *slot_of(struct task_struct *task, boo
     return slot->tid == tid ? slot : slot_search(tid, make);
 }
 
+/* Who has a CPU is told only while somebody waits for it. */
+static __always_inline void waiting_begin(struct offcpu_slot *slot, __u32 cpu)
+{
+    if (cpu < OFFCPU_CPUS && __sync_val_compare_and_swap(&slot->waits_for, 0, cpu + 1) == 0)
+        __sync_fetch_and_add(&lanes[cpu].waiting, 1);
+}
+
+static __always_inline void waiting_end(struct offcpu_slot *slot)
+{
+    __u32 cpu = __sync_lock_test_and_set(&slot->waits_for, 0) - 1;
+    if (cpu < OFFCPU_CPUS)
+        __sync_fetch_and_add(&lanes[cpu].waiting, -1);
+}
+
 /* Its thread never runs again. */
 static __always_inline void slot_free(struct offcpu_slot *slot)
 {
-    __u32 waits_for = slot->waits_for, cpu = waits_for - 1;
-    if (waits_for && cpu < OFFCPU_CPUS)
-        __sync_fetch_and_add(&lanes[cpu].waiting, -1);
+    waiting_end(slot);
     __u64 *words = (__u64 *)slot;
 #pragma unroll
     for (unsigned i = 1; i < sizeof *slot / sizeof *words; i++)
@@ -169,11 +188,17 @@ static __always_inline void slot_free(struct offcpu_slot *slot)
 /* Both clocks are told of so often at most; by the loader. */
 volatile __u64 clock_tell_ns = 1;
 
-/* Of a switch or wake-up of this thread that is under way, for which the scheduler has just read its clock. */
+/* When the scheduler read the clock of this thread's CPU last: just now, in a switch or as it begins to run. It is one
+ * of that CPU alone, unless scheduler_clock. */
+static __always_inline __u64 queue_ns(struct task_struct *task)
+{
+    return bpf_core_field_exists(task->se.cfs_rq) ? task->se.cfs_rq->rq->clock : 0;
+}
+
 static __always_inline __u64 clock_ns(struct task_struct *task)
 {
     if (scheduler_clock && bpf_core_field_exists(task->se.cfs_rq))
-        return task->se.cfs_rq->rq->clock;
+        return queue_ns(task);
     return bpf_ktime_get_ns();
 }
 
@@ -259,11 +284,13 @@ static __always_inline __u64 argument_of(struct pt_regs *registers)
 static __always_inline void syscall_note(struct pt_regs *registers, struct offcpu_slot *slot)
 {
     struct offcpu_record *interval = &slot->noted;
+    /* Volatile: one load for this and the argument would be of two kinds of memory, which the verifier refuses. */
+    const volatile __u64 *fault_address = &slot->fault_address;
     interval->syscall = syscall_of(registers);
     if (interval->syscall != OFFCPU_NO_SYSCALL)
         interval->argument = argument_of(registers);
     else
-        interval->argument = instruction_of(registers) == slot->fault_ip ? slot->fault_address : 0;
+        interval->argument = instruction_of(registers) == slot->fault_ip ? *fault_address : 0;
 }
 
 /* The kernel's preempt_count, by the thread that has this CPU; 0 also where that cannot be told. */
@@ -413,35 +440,14 @@ static __always_inline __u32 cpu_of(struct task_struct *task)
     return bpf_core_field_exists(old->cpu) ? old->cpu : 0;
 }
 
-/* Who has a CPU is told only while somebody waits for it. */
-static __always_inline void waiting_begin(struct offcpu_slot *slot, __u32 cpu, __u64 now_ns)
-{
-    if (slot->waits_for || cpu >= OFFCPU_CPUS)
-        return;
-    slot->waits_for = cpu + 1;
-    if (lanes[cpu].waiting <= 0)
-        lanes[cpu].slice_ns = now_ns;
-    __sync_fetch_and_add(&lanes[cpu].waiting, 1);
-}
-
-static __always_inline void waiting_end(struct offcpu_slot *slot)
-{
-    __u32 waits_for = slot->waits_for, cpu = waits_for - 1;
-    slot->waits_for = 0;
-    if (waits_for && cpu < OFFCPU_CPUS)
-        __sync_fetch_and_add(&lanes[cpu].waiting, -1);
-}
-
 static __always_inline void slice_write(__u32 cpu, __u64 now_ns, struct task_struct *prev)
 {
-    struct offcpu_lane *lane = &lanes[cpu & (OFFCPU_CPUS - 1)];
-    __u64 began_ns = lane->slice_ns;
-    lane->slice_ns = now_ns;
-    if (prev->pid == 0 || now_ns - began_ns < OFFCPU_SLICE_NS)
+    __u64 lasted_ns = queue_ns(prev) - prev->sched_info.last_arrival;
+    if (prev->pid == 0 || lasted_ns < OFFCPU_SLICE_NS || lasted_ns > now_ns)
         return;
     struct offcpu_record slice = {
         .type = OFFCPU_SLICE,
-        .off_ns = began_ns,
+        .off_ns = now_ns - lasted_ns,
         .on_ns = now_ns,
         .thief_tid = (__u32)prev->pid,
         .thief_pid = (__u32)prev->tgid,
@@ -469,21 +475,16 @@ static __always_inline bool is_throttled(struct task_struct *task)
 
 /* ---- Switches --------------------------------------------------------------------------------------------------- */
 
-/* Since when it could run, though nobody has told of its wake-up: of whoever that was nothing is known. Of one that
- * runs already the scheduler has forgotten it. */
-static __always_inline void wakeup_missed(struct task_struct *task, struct offcpu_record *interval)
+/* How long one that gets a CPU has waited for one, in all its life; by that CPU's clock. */
+static __always_inline __u64 waited_ns(struct task_struct *next, __u64 now_ns)
 {
-    __u64 queued_ns = 0;
-    if (scheduler_clock && bpf_core_field_exists(task->sched_info.last_queued))
-        queued_ns = task->sched_info.last_queued;
-    interval->wake_ns = queued_ns > interval->off_ns && queued_ns < interval->on_ns ? queued_ns : interval->on_ns;
-    interval->waker_tid = interval->waker_pid = 0;
-    interval->waker_word = 0;
+    __u64 queued_ns = next->sched_info.last_queued;
+    return next->sched_info.run_delay + (queued_ns && queued_ns < now_ns ? now_ns - queued_ns : 0);
 }
 
-/* `late`: it runs already. */
-static __always_inline void switch_in(__u64 now_ns, __u32 cpu, struct task_struct *next, struct offcpu_slot *slot,
-                                      bool late)
+/* `waited_ns`: of all its life; `late`: it runs already. */
+static __always_inline void switch_in(__u64 now_ns, __u64 waited_ns, __u32 cpu, struct task_struct *next,
+                                      struct offcpu_slot *slot, bool late)
 {
     __u64 off_ns = slot->noted.off_ns, lasted_ns = now_ns - off_ns;
     if (off_ns == 0) {
@@ -493,8 +494,10 @@ static __always_inline void switch_in(__u64 now_ns, __u32 cpu, struct task_struc
     }
     slot->noted.on_ns = now_ns;
     slot->noted.cpu_to = cpu;
-    if (slot->noted.wake_ns == 0 && slot->noted.flags == 0)
-        wakeup_missed(next, &slot->noted);
+    if (slot->noted.flags == 0) {
+        waited_ns -= slot->waited_ns;
+        slot->noted.wake_ns = now_ns - (waited_ns < lasted_ns ? waited_ns : lasted_ns);
+    }
     if (slot->waits_for)
         waiting_end(slot);
     bool shows = slot->stacked && lasted_ns >= OFFCPU_STACK_NS;
@@ -507,16 +510,16 @@ static __always_inline void switch_in(__u64 now_ns, __u32 cpu, struct task_struc
     else
         lanes[cpu & (OFFCPU_CPUS - 1)].dropped++;
     slot->noted.off_ns = 0;
+    slot->noted.waker_tid = slot->noted.waker_pid = 0;
+    slot->noted.waker_word = 0;
 }
 
 /* Of a thread that loses a CPU which nobody has told that it got. */
 static __always_inline void switch_in_missed(__u32 cpu, struct task_struct *prev, struct offcpu_slot *slot)
 {
-    __u64 on_ns = 0;
-    if (scheduler_clock && bpf_core_field_exists(prev->sched_info.last_arrival))
-        on_ns = prev->sched_info.last_arrival;
+    __u64 on_ns = scheduler_clock ? prev->sched_info.last_arrival : 0;
     if (on_ns >= slot->noted.off_ns)
-        switch_in(on_ns, cpu, prev, slot, true);
+        switch_in(on_ns, prev->sched_info.run_delay, cpu, prev, slot, true);
     else
         __sync_fetch_and_add(&counts.unseen, 1);
 }
@@ -538,6 +541,7 @@ static __always_inline void switch_out(void *context, __u64 now_ns, __u32 cpu, b
     interval->tid = (__u32)prev->pid;
     interval->off_ns = now_ns;
     interval->wake_ns = 0;
+    slot->waited_ns = prev->sched_info.run_delay;
     interval->flags = preempted || state == 0 ? OFFCPU_PREEMPTED : 0;
     interval->cpu_from = cpu;
     interval->word = word_read(prev, slot);
@@ -546,7 +550,7 @@ static __always_inline void switch_out(void *context, __u64 now_ns, __u32 cpu, b
     if (interval->flags && is_throttled(prev))
         interval->flags |= OFFCPU_THROTTLED;
     else if (interval->flags)
-        waiting_begin(slot, cpu, now_ns);
+        waiting_begin(slot, cpu);
     else if ((interval->word & OFFCPU_WORD_STATE) == OFFCPU_WORD_RUNNING)
         stack_note(context, now_ns, prev, slot);
     interval->thief_tid = (__u32)next->pid;
@@ -575,7 +579,7 @@ int BPF_PROG(on_switch, bool preempted, struct task_struct *prev, struct task_st
     if (from)
         switch_out(ctx, now_ns, cpu, preempted, prev, next, slot);
     if (slot)
-        switch_in(now_ns, cpu, next, slot, false);
+        switch_in(now_ns, waited_ns(next, queue_ns(prev)), cpu, next, slot, false);
     return 0;
 }
 
@@ -588,6 +592,8 @@ int BPF_PROG(on_waking, struct task_struct *task)
     struct offcpu_slot *slot = slot_of(task, true);
     if (!slot)
         return 0;
+    if (slot->noted.off_ns)
+        waiting_begin(slot, cpu_of(task));
     struct task_struct *waker = bpf_get_current_task_btf();
     bool interrupt = is_interrupt(waker);
     slot->noted.waker_tid = interrupt ? OFFCPU_INTERRUPT : (__u32)waker->pid;
@@ -601,16 +607,16 @@ int BPF_PROG(on_waking, struct task_struct *task)
     return 0;
 }
 
-SEC("tp_btf/sched_wakeup")
-int BPF_PROG(on_wakeup, struct task_struct *task)
+SEC("tp_btf/sched_migrate_task")
+int BPF_PROG(on_migrate, struct task_struct *task, int cpu)
 {
     if ((__u32)task->tgid != target_pid)
         return 0;
-    struct offcpu_slot *slot = slot_of(task, true);
-    if (!slot || slot->noted.off_ns == 0)
-        return 0;
-    slot->noted.wake_ns = clock_ns(task);
-    waiting_begin(slot, cpu_of(task), slot->noted.wake_ns);
+    struct offcpu_slot *slot = slot_of(task, false);
+    if (slot && slot->waits_for) {
+        waiting_end(slot);
+        waiting_begin(slot, (__u32)cpu);
+    }
     return 0;
 }
 

@@ -37,14 +37,14 @@ enum offcpu_flag {
 #define OFFCPU_INTERRUPT (~0u) /* nor a thread: what was done was done on no thread's behalf */
 
 /* A thread was not on a CPU: one record, as it comes back. In OFFCPU_THREAD_START and _EXIT only type, tid and on_ns
- * are set; in OFFCPU_SLICE the thief, who had cpu_to from off_ns to on_ns while one waited for it; in OFFCPU_SAMPLE
+ * are set; in OFFCPU_SLICE the thief, who had cpu_to from off_ns to on_ns, by when one waited for it; in OFFCPU_SAMPLE
  * tid, on_ns, word and syscall; in OFFCPU_FAULTS the same, the last one's address in argument, and in off_ns how many
  * there were since the last such record of the thread. */
 struct offcpu_record {
     __u32 type; /* enum offcpu_type */
     __u32 tid;
     __u64 off_ns, on_ns;
-    __u64 wake_ns;  /* when it became runnable; 0 = it was all the time; on_ns = that is not known, or just then */
+    __u64 wake_ns;  /* when it became runnable; 0 = it was all the time */
     __u64 word;     /* of the thread, as it lost the CPU */
     __u64 argument; /* the first of the system call, of futex(2) its address; in none, of the page it needs, or 0 */
     __s32 syscall;  /* the system call that it was in, OFFCPU_NO_SYSCALL = none */
@@ -53,7 +53,7 @@ struct offcpu_record {
     __u64 thief_word;
     __u32 thief_tid, thief_pid;
     char thief_comm[16];
-    /* Who woke it, if wake_ns is set; OFFCPU_INTERRUPT: nobody, but a timer or a device. */
+    /* Who woke it, if wake_ns is set; 0: that is not known; OFFCPU_INTERRUPT: nobody, but a timer or a device. */
     __u64 waker_word;
     __u32 waker_tid, waker_pid;
     __u32 cpu_from, cpu_to;
@@ -99,12 +99,9 @@ struct offcpu_lane {
     __u64 intervals, dropped; /* that were written; that found no room */
     __u64 clock_told_ns; /* when both clocks were told of last */
     __u64 reserved[3];
-    /* Written by all CPUs: how many of the program's threads wait for this CPU, as far as they have not been moved
-     * meanwhile, and since when whoever has it has it, or they wait, whichever is later. */
-    __s32 waiting;
+    __s32 waiting; /* written by all CPUs: how many of the program's threads wait for this one */
     __u32 reserved_too;
-    __u64 slice_ns;
-    __u64 reserved_all[6];
+    __u64 reserved_all[7];
 };
 
 /* A thread's, from when it is first seen until it ends: the program's own notes, of which the loader reads the
@@ -114,6 +111,7 @@ struct offcpu_slot {
     __u32 tid;       /* 0 = free */
     __u32 waits_for; /* the CPU, plus 1; 0 = it does not wait for one */
     __u64 word_at;   /* where its word lies, which never changes; 0 = not known yet */
+    __u64 waited_ns; /* by the scheduler's account, as it lost the CPU */
     __u64 copied_ns; /* when it had used up what it may show of its stack */
     __u64 fault_ip, fault_address; /* of its last page fault */
     __u64 faults, faults_told, faults_next; /* that there were; of these told; which is to be told next */

@@ -24,6 +24,7 @@ struct report {
     int64_t thread_m_offset;
     uint32_t m_word_offset;
     uint32_t tid[2];
+    uint32_t cpu;              /* to which thread 0 moves */
     uint64_t begin_ns, end_ns; /* of thread 0 */
     uint64_t switches;         /* that it lost the CPU in between, as the kernel counts */
     uint64_t sleeps;           /* times that it slept */
@@ -59,6 +60,17 @@ static void pin_to_one(void)
                 CPU_SET(cpu, &one);
     if (sched_setaffinity(0, sizeof one, &one))
         _exit(1);
+}
+
+/* Of CPUs that this process may have, the one on which this thread pins itself. */
+static bool pin_to_number(unsigned number, const cpu_set_t *all)
+{
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
+        if (CPU_ISSET(cpu, all) && number-- == 0)
+            CPU_SET(cpu, &one);
+    return CPU_COUNT(&one) == 1 && sched_setaffinity(0, sizeof one, &one) == 0;
 }
 
 static uint64_t now_ns(void)
@@ -191,6 +203,32 @@ static void child_sleeper(void)
     struct pollfd end = { .fd = go[0], .events = POLLIN };
     for (; poll(&end, 1, 0) == 0; report.sleeps++)
         nanosleep(&(struct timespec){ .tv_nsec = 2000000 }, NULL);
+    pthread_join(thread, NULL);
+    tell();
+    await_go();
+}
+
+/* One computes on a CPU, until the parent has seen enough; the other, to which that does not give way, moves there
+ * again and again. */
+static void child_moved(void)
+{
+    pthread_t thread;
+    pthread_barrier_t barrier;
+    cpu_set_t all;
+    tell();
+    await_go();
+    report.tid[0] = (uint32_t)syscall(SYS_gettid);
+    pthread_barrier_init(&barrier, NULL, 2);
+    if (sched_getaffinity(0, sizeof all, &all) || !pin_to_number(1, &all) ||
+        pthread_create(&thread, NULL, spinner, &barrier))
+        _exit(1);
+    pthread_barrier_wait(&barrier);
+    report.cpu = (uint32_t)sched_getcpu();
+    setpriority(PRIO_PROCESS, report.tid[0], 19);
+    struct pollfd end = { .fd = go[0], .events = POLLIN };
+    while (poll(&end, 1, 0) == 0)
+        if (!pin_to_number(0, &all) || !pin_to_number(1, &all))
+            _exit(1);
     pthread_join(thread, NULL);
     tell();
     await_go();
@@ -465,6 +503,58 @@ TEST(offcpu, a_timer_wakes_and_not_whom_it_interrupts)
     offcpu_close(watch);
 }
 
+#define MOVE_NS 1000000 /* moves after which it waited for so long are looked at */
+
+static uint64_t able_ns(const struct offcpu_record *record)
+{
+    return record->wake_ns ? record->wake_ns : record->off_ns;
+}
+
+static bool is_long_move(const struct offcpu_record *record)
+{
+    return record->type == OFFCPU_INTERVAL && record->cpu_from != record->cpu_to &&
+           record->on_ns - able_ns(record) >= MOVE_NS;
+}
+
+static bool has_moved_enough(void)
+{
+    unsigned count = 0;
+    for (size_t i = 0; i < record_count; i++)
+        count += is_long_move(&records[i]);
+    return count >= 20;
+}
+
+TEST(offcpu, who_has_the_cpu_is_told_to_a_thread_that_is_moved_there_as_it_waits)
+{
+    unsigned moves = 0;
+    cpu_set_t all;
+    ck_assert_int_eq(sched_getaffinity(0, sizeof all, &all), 0);
+    if (CPU_COUNT(&all) < 2)
+        SKIP("this takes two CPUs");
+    enough = has_moved_enough;
+    WATCH(child_moved, true);
+    expect_nothing_lost();
+    for (size_t i = 0; i < record_count; i++) {
+        const struct offcpu_record *move = &records[i];
+        uint64_t had_ns = 0, from_ns = able_ns(move), waited_ns = move->on_ns - from_ns;
+        if (!is_long_move(move) || move->tid != report.tid[0] || move->cpu_to != report.cpu)
+            continue;
+        moves++;
+        for (size_t k = 0; k < record_count; k++) {
+            const struct offcpu_record *slice = &records[k];
+            if (slice->type != OFFCPU_SLICE || slice->cpu_to != report.cpu || slice->on_ns <= from_ns ||
+                slice->off_ns >= move->on_ns)
+                continue;
+            had_ns += (slice->on_ns < move->on_ns ? slice->on_ns : move->on_ns) -
+                      (slice->off_ns > from_ns ? slice->off_ns : from_ns);
+        }
+        REQUIRE(had_ns > waited_ns / 2); /* short ones are not told, nor any before it was moved */
+        REQUIRE(had_ns <= waited_ns + waited_ns / 100 + 10000);
+    }
+    ck_assert_uint_gt(moves, 0);
+    offcpu_close(watch);
+}
+
 TEST(offcpu, each_interval_has_its_g_and_the_g_that_woke_it)
 {
     uint64_t reads[2] = { 0, 0 };
@@ -489,17 +579,6 @@ TEST(offcpu, each_interval_has_its_g_and_the_g_that_woke_it)
     ck_assert_int_eq(waitpid(child, NULL, 0), child);
     expect_nothing_lost();
     offcpu_close(watch);
-}
-
-/* Of CPUs that this process may have, the one on which it pins itself. */
-static bool pin_to_number(unsigned number, const cpu_set_t *all)
-{
-    cpu_set_t one;
-    CPU_ZERO(&one);
-    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
-        if (CPU_ISSET(cpu, all) && number-- == 0)
-            CPU_SET(cpu, &one);
-    return CPU_COUNT(&one) == 1 && sched_setaffinity(0, sizeof one, &one) == 0;
 }
 
 static char state_of_child(void)
