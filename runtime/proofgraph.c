@@ -15,7 +15,7 @@
 
 #define PAGE_SHIFT 12
 #define GRANULE_SHIFT 32 /* of the map of pages with objects: 128 KiB of bits for each 4 GiB that has any */
-#define GRANULES (1u << (47 - GRANULE_SHIFT))
+#define GRANULES (1u << (PROOF_ADDRESS_BITS - GRANULE_SHIFT))
 #define RED_ZONE_BYTES 128u
 #define MAIN_ID 1u /* the first that is given out */
 
@@ -226,6 +226,8 @@ static void reach_objects_in(uint64_t start, uint64_t end)
 
 static void note_pages(uint64_t start, uint64_t end)
 {
+    if (end >> PROOF_ADDRESS_BITS)
+        scan_fail(PROOF_UNREADABLE); /* the program has asked for memory where words are not looked at as addresses */
     for (uint64_t page = start >> PAGE_SHIFT; page <= end >> PAGE_SHIFT; page++) {
         uint64_t **granule = &graph.pages[page >> (GRANULE_SHIFT - PAGE_SHIFT)];
         uint64_t bit = page & ((1u << (GRANULE_SHIFT - PAGE_SHIFT)) - 1);

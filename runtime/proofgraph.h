@@ -15,7 +15,7 @@
 struct scan {
     const struct proof_input *input;
     struct proof_shared *shared;
-    uint8_t fifths[128]; /* bits 40 to 46 of addresses that matter */
+    uint8_t fifths[PROOF_FIFTHS]; /* of addresses that matter */
     uint32_t fifth_count;
     struct proof_table hole_table;
     const struct proof_range *holes; /* once settled: by address, apart from each other */

@@ -19,7 +19,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define ADDRESS_MASK ((UINT64_C(1) << 47) - 1)
 #define PAGE_BYTES 4096u
 #define GIVEN_WAIT_NS 2000000000
 #define POLL_NS 100000
@@ -53,7 +52,7 @@ static inline PEEK uint64_t word_at(const uint8_t *at)
 {
     uint64_t word;
     memcpy(&word, at, sizeof word);
-    return word & ADDRESS_MASK;
+    return proof_address_in(word);
 }
 
 #if defined(__SSE2__)
@@ -69,7 +68,7 @@ static inline PEEK uint32_t candidates(const uint8_t *at)
 {
     bytes16 fifth, hits = { 0 };
     memcpy(&fifth, at + 5, sizeof fifth);
-    fifth &= bytes16_of(0x7f);
+    fifth &= bytes16_of(PROOF_FIFTHS - 1);
     for (uint32_t i = 0; i < scan.fifth_count; i++)
         hits |= (bytes16)(fifth == bytes16_of(scan.fifths[i]));
     return (uint32_t)__builtin_ia32_pmovmskb128((__attribute__((vector_size(16))) char)hits);
@@ -80,7 +79,7 @@ static inline PEEK uint32_t candidates(const uint8_t *at)
     uint32_t mask = 0;
     for (uint32_t k = 0; k < 16; k++)
         for (uint32_t i = 0; i < scan.fifth_count; i++)
-            mask |= (uint32_t)((at[k + 5] & 0x7f) == scan.fifths[i]) << k;
+            mask |= (uint32_t)((at[k + 5] & (PROOF_FIFTHS - 1)) == scan.fifths[i]) << k;
     return mask;
 }
 #endif
@@ -219,7 +218,7 @@ static void note_fifth(uint8_t fifth)
 static void note_fifths_of(uint64_t start, uint64_t end)
 {
     for (uint64_t fifth = start >> 40; fifth <= end >> 40; fifth++)
-        note_fifth((uint8_t)(fifth & 0x7f));
+        note_fifth((uint8_t)(fifth & (PROOF_FIFTHS - 1)));
 }
 
 /* Of all that a pointer can lead to. */
@@ -299,7 +298,7 @@ static void scan_roots(void)
     const struct proof_range *roots = scan.input->roots.items;
     const uint64_t *values = scan.input->values.items;
     for (size_t i = 0; i < scan.input->values.count; i++)
-        graph_reach(values[i] & ADDRESS_MASK);
+        graph_reach(proof_address_in(values[i]));
     graph_scan_registers();
     scan_given();
     for (size_t i = 0; i < scan.input->roots.count; i++) {

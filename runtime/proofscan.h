@@ -5,6 +5,18 @@
 #include "preload/heap_registry.h"
 #include "runtime.h"
 
+/* So many bits has an address of a program's; what is above in a word may be a tag (R5). On aarch64 half of a program
+ * lies where the highest of them is set. */
+#if defined(__x86_64__)
+#define PROOF_ADDRESS_BITS 47
+#else
+#define PROOF_ADDRESS_BITS 48
+#endif
+static inline uint64_t proof_address_in(uint64_t word) { return word & ((UINT64_C(1) << PROOF_ADDRESS_BITS) - 1); }
+
+/* Of an address, the byte with bits 40 and up. */
+#define PROOF_FIFTHS (1u << (PROOF_ADDRESS_BITS - 40))
+
 struct proof_range {
     uint64_t start, end;
     bool of_file; /* only the pages count that are no longer the file's */

@@ -3,6 +3,7 @@
 #include "proofs.h"
 
 #include "runtime/heapwalk.h"
+#include "runtime/proofscan.h"
 #include "runtime/runtime.h"
 
 #include <malloc.h>
@@ -203,6 +204,22 @@ PLACE_TEST(r5_the_upper_bits_may_be_a_tag, put_tagged, clear_static)
 static void put_interior(uint64_t word) { in_static = word + 24; }
 PLACE_TEST(r5_a_pointer_may_point_inside, put_interior, clear_static)
 
+/* Where the kernel puts stacks and libraries: it begins at the top. Code and static data are in the middle. */
+TEST(proof, r5_an_address_keeps_its_own_bits)
+{
+#if defined(__x86_64__)
+    static const uint64_t highest = 0x7fffffffeff8, middle = 0x555555554008;
+#else
+    static const uint64_t highest = 0xfffffffffff8, middle = 0xaaaaaaaaa008;
+#endif
+    static const uint64_t tag = UINT64_C(0xabcd) << 48;
+    ck_assert_uint_eq(proof_address_in(highest), highest);
+    ck_assert_uint_eq(proof_address_in(middle), middle);
+    ck_assert_uint_eq(proof_address_in(highest | tag), highest);
+    ck_assert_uint_eq(proof_address_in(middle | tag), middle);
+    ck_assert_uint_lt(highest >> 40, PROOF_FIFTHS);
+}
+
 static uint64_t past_bytes;
 static void put_past(uint64_t word) { in_static = word + past_bytes; }
 
@@ -396,19 +413,18 @@ static void put_call(uint64_t word)
 }
 PLACE_TEST(r1_registers_in_a_blocking_call_are_read, put_call, clear_register)
 
+#if defined(__x86_64__)
 /* Below the stack pointer of a function that calls none. */
 static void hold_in_red_zone(void *args)
 {
     uint64_t word = ~*(uint64_t *)args;
     *(volatile uint64_t *)args = 0;
     store_release(&is_there, 1);
-#if defined(__x86_64__)
     __asm__ volatile("movq %0, -120(%%rsp)\n\txorl %%eax, %%eax\n\tmovq %%rax, %0\n"
                      "1: pause\n\tcmpl $0, %1\n\tje 1b\n\tmovq %%rax, -120(%%rsp)"
                      : "+r"(word)
                      : "m"(go_on)
                      : "rax", "cc", "memory");
-#endif
     give_up(word);
 }
 static void put_red_zone(uint64_t word)
@@ -418,7 +434,6 @@ static void put_red_zone(uint64_t word)
     while (!load_acquire(&is_there))
         gmpt_sleep(100000);
 }
-#if defined(__x86_64__)
 PLACE_TEST(r6_the_red_zone_of_a_running_goroutine_is_read, put_red_zone, clear_register)
 #endif
 

@@ -48,7 +48,7 @@ static void tag_low_hide(void) { tagged = (uintptr_t)hidden_victim() | 7; }
 static void tag_low_reveal(void) { hidden_close((void *)(tagged & ~(uintptr_t)7)); }
 
 static void tag_high_hide(void) { tagged = (uintptr_t)hidden_victim() | 0xbeef000000000000; }
-static void tag_high_reveal(void) { hidden_close((void *)(tagged & 0x7fffffffffff)); }
+static void tag_high_reveal(void) { hidden_close((void *)(tagged & 0xffffffffffff)); }
 
 static struct __attribute__((packed)) {
     char kind;
