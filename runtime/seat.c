@@ -16,7 +16,7 @@
 #define MADE_TOGETHER 32u
 #define CLEAR_BYTES 4096u
 #define DUMP_STEP 1024u /* seats that are made part of core files at a time */
-#define SMALL_MARGIN_BYTES 65536u /* below the first small stack, so that its overflow meets nothing else */
+#define SMALL_MARGIN_BYTES (GUARD_BYTES + SMALL_ROOM_BYTES) /* below the first small stack */
 
 static const struct limits {
     uint32_t count;  /* stacks, at most */
@@ -71,7 +71,7 @@ static bool reserve_class(enum stack_class class, uint32_t min)
         size_t bytes = margin + (size_t)count * seat_stride(class), refs_bytes = (size_t)count * sizeof *store->refs;
         uint8_t *base = reserve(bytes, MAP_STACK);
         void *refs = base ? reserve(refs_bytes, 0) : NULL;
-        if (refs) {
+        if (refs && (margin == 0 || mprotect(base, GUARD_BYTES, PROT_NONE) == 0)) {
             madvise(base, bytes, MADV_NOHUGEPAGE);
             madvise(base, bytes, MADV_DONTDUMP);
             memcheck_reserved(base, bytes);
@@ -81,6 +81,8 @@ static bool reserve_class(enum stack_class class, uint32_t min)
             store_relaxed(&region->guarded, class == STACK_SMALL ? 0 : UINT32_MAX);
             return true;
         }
+        if (refs)
+            munmap(refs, refs_bytes);
         if (base)
             munmap(base, bytes);
     }

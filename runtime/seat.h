@@ -9,7 +9,8 @@
  *
  * Below each stack but the small ones lies a guard: by MADV_GUARD_INSTALL where the kernel has it (6.13), which splits
  * no mapping; by mprotect for the first GUARD_MAPPINGS seats elsewhere. The rest, and all small ones, have a canary: a
- * word at the stack's end that is written when a G gets the stack, and checked when it parks and when it ends.
+ * word at the stack's end that is written when a G gets the stack, and checked when it parks and when it ends. Below
+ * the region of the small ones are SMALL_ROOM_BYTES that anybody may overwrite, and then a guard for all of them.
  *
  * Free seats are told apart by reference, not linked through their stacks, so that neither moving nor releasing them
  * touches one: a cache in each P, and behind the caches a store for each class (under a lock), whose stacks may have
@@ -32,6 +33,7 @@
  * two, all stacks would meet in a few sets of the TLB, which costs a thousand Gs that are spawned and joined half as
  * much again. */
 #define GUARD_BYTES (65536u + 4096u)
+#define SMALL_ROOM_BYTES 65536u
 #define SEATS_MAX (4u << 20)
 #define STACK_CANARY 0x70616c6f766572ull
 

@@ -88,6 +88,23 @@ TEST(seat, no_byte_of_any_guard_can_be_read)
     free(p);
 }
 
+/* Or an overflow would go on through what lies below. */
+TEST(seat, one_guard_lies_below_all_small_stacks)
+{
+    int ends[2];
+    start();
+    struct p *p = p_make();
+    ck_assert_int_eq(pipe(ends), 0);
+    ck_assert_ptr_nonnull(seat_take_owner(p, STACK_SMALL));
+    uint8_t *lo = seat_stack_lo(STACK_SMALL, 0) - SMALL_ROOM_BYTES;
+    ck_assert_int_eq(write(ends[1], lo, 1), 1);
+    for (uint32_t below = 1; below <= GUARD_BYTES; below += 4095)
+        ck_assert_int_eq(write(ends[1], lo - below, 1), -1);
+    close(ends[0]);
+    close(ends[1]);
+    free(p);
+}
+
 TEST(seat, other_memory_is_no_guard)
 {
     int local;
