@@ -11,6 +11,7 @@
 
 #include "pprof/unwinder.h"
 #include "trace/census.h"
+#include "trace/codeaddress.h"
 #include "trace/look.h"
 #include "trace/savedstack.h"
 
@@ -197,10 +198,11 @@ static size_t call_walk(struct dump *dump, const struct g_slot *slot, uint64_t s
     pc[0] = noted[0] + 1;
     pc[1] = noted[1];
     for (at = (sp + 7) & ~UINT64_C(7); sp && at + 16 <= slot->stack_hi; at += 8) {
-        if (!stack_word(dump, at + 8, &word) || word != noted[1] || !stack_word(dump, at, &frame) || frame <= at ||
-            frame >= slot->stack_hi)
+        if (!stack_word(dump, at + 8, &word) || codeaddress_of(word) != noted[1] || !stack_word(dump, at, &frame) ||
+            frame <= at || frame >= slot->stack_hi)
             continue;
-        struct unwinder_place place = { .pc = word, .called = true, .known = 1u << UNWINDER_SP | 1u << UNWINDER_FP };
+        struct unwinder_place place = { .pc = noted[1], .called = true };
+        place.known = 1u << UNWINDER_SP | 1u << UNWINDER_FP;
         place.registers[UNWINDER_SP] = at + 16;
         place.registers[UNWINDER_FP] = frame;
         return 1 + walk(dump, &place, slot, pc + 1, room - 1, whole);

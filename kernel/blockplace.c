@@ -3,6 +3,7 @@
 #include "blockplace.h"
 
 #include "ebpf/offcpu.h"
+#include "trace/codeaddress.h"
 #include "trace/table.h"
 
 #include <errno.h>
@@ -184,11 +185,13 @@ uint32_t blockplace_find(struct blockplace *place, const struct offcpu_stack *co
         uint32_t words = copied->top_count < OFFCPU_TOP_WORDS ? copied->top_count : OFFCPU_TOP_WORDS;
         while (next < frames && in_library(place, copied->frame[next]))
             next++;
-        for (uint32_t i = 0; i < words && count == 0; i++)
-            if (is_call(place, copied->top[i]) && (next == frames || copied->top[i] != copied->frame[next]))
-                stack[count++] = copied->top[i];
-            else if (next < frames && copied->top[i] == copied->frame[next])
+        for (uint32_t i = 0; i < words && count == 0; i++) {
+            uint64_t word = codeaddress_of(copied->top[i]);
+            if (is_call(place, word) && (next == frames || word != copied->frame[next]))
+                stack[count++] = word;
+            else if (next < frames && word == copied->frame[next])
                 break; /* the function that made the call has a frame of its own */
+        }
     }
     for (; next < frames && count < KERNEL_STACK_MAX && copied->frame[next]; next++) {
         if (is_entry(place, copied->frame[next]))

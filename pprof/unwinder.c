@@ -9,6 +9,7 @@
 
 #include "objfile.h"
 
+#include "trace/codeaddress.h"
 #include "trace/table.h"
 
 #include <dwarf.h>
@@ -401,6 +402,7 @@ static int step_by_rule(const struct rule *rule, struct unwinder_place *place, c
         return 0;
     if (!rule_apply(&frame, back, RETURN_REGISTER, &caller.pc))
         return -1;
+    caller.pc = codeaddress_of(caller.pc);
     for (int i = 0; i < UNWINDER_REGISTERS; i++) {
         bool is_sp = i == UNWINDER_SP && rule->registers[i].kind <= RULE_UNDEFINED; /* the frame's address, as a rule */
         if (is_sp)
@@ -423,6 +425,7 @@ static int step_by_frame_pointer(struct unwinder_place *place, const struct unwi
     if (!memory->word(memory->arg, frame, &caller.registers[UNWINDER_FP]) ||
         !memory->word(memory->arg, frame + 8, &caller.pc))
         return -1;
+    caller.pc = codeaddress_of(caller.pc);
     caller.registers[UNWINDER_SP] = frame + 16;
     caller.known = 1u << UNWINDER_FP | 1u << UNWINDER_SP;
     *place = caller;

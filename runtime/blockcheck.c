@@ -206,7 +206,7 @@ static PEEK uint64_t find_caller(uint64_t sp, uint64_t stack_lo, uint64_t stack_
     if (sp % 8 || sp < stack_lo || sp >= stack_hi)
         return 0;
     for (uint64_t i = 0; i < SCAN_WORDS && sp + i * 8 + 8 <= stack_hi; i++) {
-        uint64_t word = *(const volatile uint64_t *)(uintptr_t)(sp + i * 8);
+        uint64_t word = codeaddress_of(*(const volatile uint64_t *)(uintptr_t)(sp + i * 8));
         struct name name;
         if (word < 4096 || (word >= stack_lo && word < stack_hi))
             continue;

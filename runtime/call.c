@@ -24,7 +24,7 @@ void call_begin(bool known_slow, struct api_site site)
     void **frame = site.frame;
     g->call.function = site.function;
     g->call.caller_frame = frame[0];
-    g->call.caller = frame[1];
+    g->call.caller = (void *)(uintptr_t)codeaddress_of((uintptr_t)frame[1]);
     g->slot->wait_since_ns = load_relaxed(&coarse_now_ns);
     g_transition(g, G_SYSCALL, GMPT_WAIT_none);
     m_tell(m, g, G_SYSCALL);

@@ -61,9 +61,10 @@ static __attribute__((noinline)) uint32_t walk_anew(struct p *p, struct callers_
         sound = caller >= 4096;
         if (!sound)
             break;
-        if (first == 0 && count == 1 && owncode_has(caller) && owncode_has(pc[0]))
+        uint64_t caller_pc = codeaddress_of(caller);
+        if (first == 0 && count == 1 && owncode_has(caller_pc) && owncode_has(pc[0]))
             count = 0;
-        pc[count++] = caller;
+        pc[count++] = caller_pc;
         sound = above > frame; /* stacks grow down, so callers lie above */
         if (!sound)
             break;

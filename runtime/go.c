@@ -53,7 +53,7 @@ static inline __attribute__((always_inline)) struct g *create(struct p *p, enum 
     slot->fn = (uint64_t)(uintptr_t)start->shown;
     slot->create_stack = 0;
     store_relaxed(&slot->verdict, 0);
-    slot->create_pc = start->site.frame ? ((uintptr_t *)start->site.frame)[1] : 0;
+    slot->create_pc = start->site.frame ? codeaddress_of(((uintptr_t *)start->site.frame)[1]) : 0;
     annotate_inherit(g, &start->origin);
     TRACE(go_create, p, g, start->site);
     if (unlikely(options->name != NULL))

@@ -7,6 +7,7 @@
 #ifndef GMPT_TRACEPOINT_H
 #define GMPT_TRACEPOINT_H
 
+#include "trace/codeaddress.h"
 #include "trace/dictionary.h"
 #include "trace/eventgroups.h"
 #include "trace/ring.h"

@@ -16,7 +16,7 @@ void unwind_frames(struct unwind *unwind, uintptr_t frame, uintptr_t lo, uintptr
         uint64_t above = word_at(frame), caller = word_at(frame + 8);
         if (above == 0 || caller < 4096)
             break; /* the G's own function, whose caller is the entry */
-        add(unwind, caller - 1);
+        add(unwind, codeaddress_of(caller) - 1);
         if (above <= frame)
             break; /* stacks grow down, so callers lie above */
         frame = above;

@@ -5,6 +5,8 @@
 #ifndef GMPT_HARNESS_H
 #define GMPT_HARNESS_H
 
+#include "sanitized.h"
+
 #include <check.h>
 
 struct harness_test {
@@ -36,29 +38,18 @@ void harness_register(struct harness_test *test);
         harness_skip(__func__, __VA_ARGS__);                                                                           \
         return;                                                                                                        \
     } while (0)
-/* What the tests are built with. */
-#if defined(__has_feature)
-#define HARNESS_HAS(feature) __has_feature(feature)
-#else
-#define HARNESS_HAS(feature) 0
-#endif
-#if defined(__SANITIZE_ADDRESS__) || HARNESS_HAS(address_sanitizer)
-#define UNDER_ASAN 1
-#else
-#define UNDER_ASAN 0
-#endif
-#if defined(__SANITIZE_THREAD__) || HARNESS_HAS(thread_sanitizer)
-#define UNDER_TSAN 1
-#else
-#define UNDER_TSAN 0
-#endif
-#define UNDER_SANITIZER (UNDER_ASAN || UNDER_TSAN)
-
 #define SKIP_UNDER_TSAN(why)                                                                                           \
     do {                                                                                                               \
         if (UNDER_TSAN)                                                                                                \
             SKIP(why);                                                                                                 \
     } while (0)
+
+/* Of a function: what lies on the stack is no plain address on machines that can sign it. */
+#if defined(__aarch64__)
+#define SIGNS_ITS_RETURN __attribute__((target("branch-protection=pac-ret")))
+#else
+#define SIGNS_ITS_RETURN
+#endif
 
 void harness_skip(const char *test, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

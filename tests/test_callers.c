@@ -30,7 +30,7 @@ static uint32_t naive(const struct g *g, const uint64_t *frame, uint64_t first, 
         pc[count++] = first;
     for (; count < room && frame[0] != 0; frame = (const uint64_t *)(uintptr_t)frame[0]) {
         REQUIRE((uintptr_t)frame >= g->slot->stack_lo && (uintptr_t)frame < (uintptr_t)g);
-        pc[count++] = frame[1];
+        pc[count++] = frame[1] & ((UINT64_C(1) << 48) - 1); /* above is its signature */
     }
     return count;
 }
@@ -55,7 +55,7 @@ static __attribute__((noinline)) void look(uint32_t path)
 /* Functions that are alike, so that their frames lie at the same places and only the callers tell them apart. */
 static void descend(uint32_t path, int depth);
 #define HOP(n)                                                                                                         \
-    static __attribute__((noinline)) void hop_##n(uint32_t path, int depth)                                            \
+    static __attribute__((noinline)) SIGNS_ITS_RETURN void hop_##n(uint32_t path, int depth)                           \
     {                                                                                                                  \
         descend(path, depth);                                                                                          \
         __asm__ volatile("# " #n);                                                                                     \

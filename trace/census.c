@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "census.h"
 
+#include "codeaddress.h"
 #include "eventgroups.h"
 #include "events.h"
 #include "savedstack.h"
@@ -167,7 +168,7 @@ static uint32_t frames_walk(const struct census *census, const struct sight *sig
         const uint64_t *at = words + (frame - sp) / 8;
         if (at[0] == 0 || at[1] < 4096)
             break; /* the G's own function, whose caller is the entry */
-        pc[count++] = at[1];
+        pc[count++] = codeaddress_of(at[1]);
         if (at[0] <= frame)
             break;
         frame = at[0];
