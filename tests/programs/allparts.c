@@ -5,6 +5,7 @@
  * reported an error, with 4 when a sum is wrong, and is killed by SIGALRM when it hangs. */
 #define _GNU_SOURCE
 #include "failing.h"
+#include "tests/sanitized.h"
 
 #include <gmptrace/gmpt.h>
 
@@ -81,7 +82,7 @@ static void worker(void *args)
 
 static void spawn_waves(void)
 {
-    enum { WAVES = 20, WAVE = 100 };
+    enum { WAVES = UNDER_TSAN ? 2 : 20, WAVE = 100 }; /* each G costs ThreadSanitizer a millisecond in the kernel */
     long sum = 0, mutex_sum = 0;
     numbers = new_chan(sizeof(int), 8);
     for (int wave = 0; wave < WAVES; wave++) {
