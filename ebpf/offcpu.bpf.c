@@ -23,7 +23,9 @@
  *
  * Each tracepoint costs every process of the machine what an empty program does, so there are few. When a thread became
  * runnable has none: the scheduler adds up how long each waited (sched_info, which /proc shows, too), as it is moved to
- * another CPU and as it gets one, and has noted since when one waits that still does.
+ * another CPU and as it gets one, and has noted since when one waits that still does. There is one lie in that: who
+ * falls asleep while others are owed the CPU is kept in the queue for a while, and if moved meanwhile counts as waiting
+ * until it is woken and gets a CPU. So of these, who are few, the program notes when they are woken.
  *
  * A waker may come while the thread is still on its way to sleep. Who that is stays noted over the switch out, which
  * writes other members than a waker does, and is forgotten as the thread comes back. One that came early enough for
@@ -40,6 +42,7 @@
  * | slot          | its switches: one after the other; of wakers, one | plain                                         |
  * | .waits_for    | these, and who moves it, at once                  | compare and swap, exchange: what one adds to  |
  * |               |                                                   | lane.waiting is taken off once                |
+ * | .woken_ns     | a waker, and who moves it, perhaps at once        | plain: if one is lost, the account is taken   |
  * | lane.head     | switches on its CPU, with interrupts off          | a release, after the record                   |
  * | lane.tail     | the loader                                        | a release, after it has read the record       |
  * | lane.waiting  | anybody                                           | add                                           |
@@ -482,6 +485,15 @@ static __always_inline __u64 waited_ns(struct task_struct *next, __u64 now_ns)
     return next->sched_info.run_delay + (queued_ns && queued_ns < now_ns ? now_ns - queued_ns : 0);
 }
 
+/* As it gets a CPU: for how long it can have waited for one at most, having been off for so long. */
+static __always_inline __u64 waited_most_ns(const struct offcpu_slot *slot, __u64 lasted_ns)
+{
+    __u64 woken_ns = lasted_ns;
+    if (slot->woken_ns > OFFCPU_MOVED_ASLEEP)
+        woken_ns = bpf_ktime_get_ns() - slot->woken_ns;
+    return woken_ns < lasted_ns ? woken_ns : lasted_ns;
+}
+
 /* `waited_ns`: of all its life; `late`: it runs already. */
 static __always_inline void switch_in(__u64 now_ns, __u64 waited_ns, __u32 cpu, struct task_struct *next,
                                       struct offcpu_slot *slot, bool late)
@@ -495,8 +507,9 @@ static __always_inline void switch_in(__u64 now_ns, __u64 waited_ns, __u32 cpu, 
     slot->noted.on_ns = now_ns;
     slot->noted.cpu_to = cpu;
     if (slot->noted.flags == 0) {
+        __u64 most_ns = waited_most_ns(slot, lasted_ns);
         waited_ns -= slot->waited_ns;
-        slot->noted.wake_ns = now_ns - (waited_ns < lasted_ns ? waited_ns : lasted_ns);
+        slot->noted.wake_ns = now_ns - (waited_ns < most_ns ? waited_ns : most_ns);
     }
     if (slot->waits_for)
         waiting_end(slot);
@@ -509,7 +522,7 @@ static __always_inline void switch_in(__u64 now_ns, __u64 waited_ns, __u32 cpu, 
         lanes[cpu & (OFFCPU_CPUS - 1)].intervals++;
     else
         lanes[cpu & (OFFCPU_CPUS - 1)].dropped++;
-    slot->noted.off_ns = 0;
+    slot->noted.off_ns = slot->woken_ns = 0;
     slot->noted.waker_tid = slot->noted.waker_pid = 0;
     slot->noted.waker_word = 0;
 }
@@ -594,6 +607,8 @@ int BPF_PROG(on_waking, struct task_struct *task)
         return 0;
     if (slot->noted.off_ns)
         waiting_begin(slot, cpu_of(task));
+    if (slot->woken_ns)
+        slot->woken_ns = bpf_ktime_get_ns();
     struct task_struct *waker = bpf_get_current_task_btf();
     bool interrupt = is_interrupt(waker);
     slot->noted.waker_tid = interrupt ? OFFCPU_INTERRUPT : (__u32)waker->pid;
@@ -613,9 +628,13 @@ int BPF_PROG(on_migrate, struct task_struct *task, int cpu)
     if ((__u32)task->tgid != target_pid)
         return 0;
     struct offcpu_slot *slot = slot_of(task, false);
-    if (slot && slot->waits_for) {
+    if (!slot)
+        return 0;
+    if (slot->waits_for) {
         waiting_end(slot);
         waiting_begin(slot, (__u32)cpu);
+    } else if (slot->noted.off_ns) {
+        slot->woken_ns = OFFCPU_MOVED_ASLEEP;
     }
     return 0;
 }

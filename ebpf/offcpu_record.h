@@ -107,11 +107,13 @@ struct offcpu_lane {
 /* A thread's, from when it is first seen until it ends: the program's own notes, of which the loader reads the
  * faults. */
 #define OFFCPU_SLOTS 4096u
+#define OFFCPU_MOVED_ASLEEP 1 /* no time of CLOCK_MONOTONIC */
 struct offcpu_slot {
     __u32 tid;       /* 0 = free */
     __u32 waits_for; /* the CPU, plus 1; 0 = it does not wait for one */
     __u64 word_at;   /* where its word lies, which never changes; 0 = not known yet */
     __u64 waited_ns; /* by the scheduler's account, as it lost the CPU */
+    __u64 woken_ns;  /* only of one that was moved as it slept: when it was woken, or OFFCPU_MOVED_ASLEEP: not yet */
     __u64 copied_ns; /* when it had used up what it may show of its stack */
     __u64 fault_ip, fault_address; /* of its last page fault */
     __u64 faults, faults_told, faults_next; /* that there were; of these told; which is to be told next */

@@ -6,9 +6,11 @@
  * thread; one that has done nothing is told of less often.
  *
  * The kernel counts time on a CPU as a timer ticks, or the CPU is taken away, so a figure may be late by a tick of
- * that, and time in its queue as that ends, so a figure may have more of it than time. Over a life both are exact. What
- * a thread did after its last figure, nobody knows: each that ended so, or became another by exec(2), is counted
- * (GMPT_KERNEL_LOST_USAGES). One that came and went between two looks is not seen at all. */
+ * that, and time in its queue as that ends, so a figure may have more of it than time. Over a life both are exact, but
+ * for a mistake of the kernel's (6.18 at least): of a thread that is moved to another CPU just after it fell asleep, it
+ * counts that sleep as time in a queue. What a thread did after its last figure, nobody knows: each that ended so, or
+ * became another by exec(2), is counted (GMPT_KERNEL_LOST_USAGES). One that came and went between two looks is not seen
+ * at all. */
 #ifndef GMPT_THREADUSAGE_H
 #define GMPT_THREADUSAGE_H
 
