@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.." || exit 2
 sysroot=$PWD/build/sysroot-aarch64
 packages="check libsubunit0 libsubunit-dev libzstd1 libzstd-dev libprotobuf-c1 libprotobuf-c-dev zlib1g zlib1g-dev
     libdw1 libdw-dev libelf1 libelf-dev liblzma5 libbz2-1.0 libsqlite3-0 libsqlite3-dev libbpf1 libbpf-dev"
-starts_programs=$(grep -lE 'harness_shell|shell_run|exported_run|built_[a-z]+\(|execl\(' tests/test_*.c |
+starts_programs=$(grep -lE 'harness_shell|shell_run|exported_run|built_[a-z]+\(|exec(l|ve)\(' tests/test_*.c |
     xargs sed -n 's/^TEST[A-Z_]*(\([a-z_0-9]*\),.*/\1/p' | sort -u | paste -sd, -)
 
 skip() {

@@ -8,6 +8,7 @@
 #include "sanitized.h"
 
 #include <check.h>
+#include <stdlib.h>
 
 struct harness_test {
     const char *suite;
@@ -42,6 +43,12 @@ void harness_register(struct harness_test *test);
     do {                                                                                                               \
         if (UNDER_TSAN)                                                                                                \
             SKIP(why);                                                                                                 \
+    } while (0)
+/* Of what qemu's user emulation does otherwise than the kernel. */
+#define SKIP_IN_EMULATOR(why)                                                                                          \
+    do {                                                                                                               \
+        if (getenv("EMULATOR"))                                                                                        \
+            SKIP("an emulator " why);                                                                                  \
     } while (0)
 
 /* Of a function: what lies on the stack is no plain address on machines that can sign it. */

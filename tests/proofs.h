@@ -6,14 +6,11 @@
 
 #include "trace/segment.h"
 
-#include <stdlib.h>
-
 /* Ends the test where a proof cannot be had. */
 #define proofs_skip_unless_possible()                                                                                  \
     do {                                                                                                               \
         SKIP_UNDER_TSAN("ThreadSanitizer delivers signals late");                                                      \
-        if (getenv("EMULATOR"))                                                                                        \
-            SKIP("an emulator's memory is not the program's alone");                                                   \
+        SKIP_IN_EMULATOR("cannot copy a process as a proof does, and shows its own pages for the program's");          \
     } while (0)
 
 /* The same where copies of pointers that the test knows nothing of keep things alive. */

@@ -49,6 +49,7 @@ TEST(leaktest, what_is_left_fails_and_is_told_of_with_its_lines)
 {
     if (UNDER_SANITIZER)
         SKIP("sanitizers keep memory of their own: no proofs of leaks there");
+    SKIP_IN_EMULATOR("cannot start the command");
     ck_assert_int_eq(run_child(run_left, told, sizeof told), 42);
     exported_has(told, "gmptrace: 1 goroutine of a test is left\n");
     exported_has(told, "1 goroutine of waiter waits in chan receive, without a deadline\n");

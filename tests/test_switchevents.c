@@ -346,6 +346,7 @@ TEST(threadusage, threads_come_and_go_and_what_is_not_known_of_them_is_counted)
     struct threadusage *usage;
     struct told all = { 0 };
     SKIP_UNDER_TSAN("ThreadSanitizer has a thread of its own");
+    SKIP_IN_EMULATOR("has a thread of its own");
     if (threadusage_try(&lack))
         SKIP("%s", lack.why);
     child_start(child_thread, 0);
