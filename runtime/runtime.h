@@ -104,6 +104,7 @@ struct m {
     struct g *found;    /* taken from a queue by a G that left, and not for it to switch to */
     int pinned;         /* to this CPU + 1 (or its node); see pin.h */
     bool spinning;   /* looks for work and is counted in sched.spinning */
+    int64_t found_ns; /* when it found some for the first time since it last found none; 0 = it has not */
     struct p *given; /* the P that it is to go on with when it is woken; set before `wake` */
     ATOMIC(uint32_t) wake;
     struct m *next_idle;

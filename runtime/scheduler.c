@@ -25,11 +25,12 @@
  * for an idle P: without it the look could come first, miss a G1, and the G4 after that G1 could still miss the S1.
  *
  * Needless waking. Two Gs that take turns put each other into runnext, and whoever is woken finds nothing: the owner
- * was faster, and both paid. So while searches are fruitless, only every wake_after-th G that was made ready alone (the
- * queue was empty) wakes somebody; the number doubles with each fruitless search up to WAKE_AFTER_MAX, and is 1 again
- * after a fruitful one. A yield wakes nobody either. Gs that this leaves in the queue of a P whose owner runs on,
- * beside an idle P, are seen by sysmon: within a millisecond as a rule, within its longest nap of 10 ms at the latest
- * (look_at_running).
+ * was faster, and both paid. Or it finds one of the two, as its P's thread had lost the CPU, and has nothing more to do
+ * a microsecond later. So only every wake_after-th G that was made ready alone (the queue was empty) wakes somebody.
+ * The number doubles, up to WAKE_AFTER_MAX, each time that an M finds nothing which has not worked for WAKE_PAYS_NS
+ * before, and is 1 again when one has. A yield wakes nobody either. Gs that this leaves in the queue of a P whose owner
+ * runs on, beside an idle P, are seen by sysmon: within a millisecond as a rule, within its longest nap of 10 ms at the
+ * latest (look_at_running).
  *
  * Invariants
  *  1. A G that is runnable is in exactly one queue, or in the hands of one M.

@@ -53,7 +53,7 @@ void scheduler_retire(void) __attribute__((noreturn));
 /* Sees that an idle P gets an M that looks for work, unless one is looking already. */
 void scheduler_wake(void);
 
-/* A G was found that nobody had been woken for. */
+/* Somebody is to be woken for each G again; see "Needless waking". */
 static inline void scheduler_waking_pays(void)
 {
     if (load_relaxed(&sched.wake_after) != 1)

@@ -17,6 +17,27 @@
 #define THICK_TIMES 16      /* so many times in a row, */
 #define COALESCE_NS 500000  /* they are late by up to this much while nothing else runs */
 #define WAKE_AFTER_MAX 8192u
+#define WAKE_PAYS_NS 10000 /* about what it costs to wake a thread that soon sleeps again */
+
+/* Whether it pays to wake Ms is judged by what one has done: as it finds more, and as it finds nothing. */
+static void waking_judge_found(struct m *m)
+{
+    int64_t now_ns = clock_now_ns();
+    if (m->found_ns == 0)
+        m->found_ns = now_ns;
+    else if (now_ns - m->found_ns >= WAKE_PAYS_NS)
+        scheduler_waking_pays();
+}
+
+static void waking_judge_none(struct m *m)
+{
+    uint32_t after = load_relaxed(&sched.wake_after);
+    if (m->found_ns && clock_now_ns() - m->found_ns >= WAKE_PAYS_NS)
+        scheduler_waking_pays();
+    else if (after < WAKE_AFTER_MAX)
+        store_relaxed(&sched.wake_after, after * 2);
+    m->found_ns = 0;
+}
 
 static void become_spinning(struct m *m)
 {
@@ -177,15 +198,11 @@ top:;
             become_spinning(m);
         bool ran_timers = false;
         g = steal(m, p, &ran_timers);
-        if (g || ran_timers)
-            scheduler_waking_pays();
         if (g)
             return g;
         if (ran_timers)
             goto top;
-        uint32_t after = load_relaxed(&sched.wake_after);
-        if (after < WAKE_AFTER_MAX)
-            store_relaxed(&sched.wake_after, after * 2);
+        waking_judge_none(m);
     }
 
     lock_acquire(&sched.lock);
@@ -232,4 +249,5 @@ void search_end(struct m *m)
         full_fence_after_rmw(); /* S2', pairs with G3 */
         scheduler_wake();
     }
+    waking_judge_found(m);
 }
