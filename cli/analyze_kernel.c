@@ -11,7 +11,8 @@
 #define FAULT_PLACES_SHOWN 10
 
 static const char *const loss_names[GMPT_KERNEL_LOSSES] = { "intervals", "starts", "ends",   "notes",   "words",
-                                                            "halves",    "usages", "slices", "samples", "faults" };
+                                                            "halves",    "usages", "slices", "samples", "faults",
+                                                            "places" };
 
 /* "0", or each kind apart: an interval of which a half is lost is one that nobody has counted. */
 static const char *lost_words(const struct kerneltime *kernel, char *words, size_t size)
@@ -25,6 +26,7 @@ static const char *lost_words(const struct kerneltime *kernel, char *words, size
         { kernel->lost[GMPT_KERNEL_LOST_STARTS] + kernel->lost[GMPT_KERNEL_LOST_ENDS], "start or end of a thread",
           "starts and ends of threads" },
         { kernel->lost[GMPT_KERNEL_LOST_SLICES], "turn of who had a CPU", "turns of who had a CPU" },
+        { kernel->lost[GMPT_KERNEL_LOST_PLACES], "place of an interval", "places of intervals" },
     };
     char count[32];
     size_t used = 0;

@@ -108,7 +108,8 @@ static int record_take(void *arg, const struct kernel_record *record)
     taking->kernel->figures += record->type == KERNEL_USAGE;
     taking->kernel->samples += record->type == KERNEL_SAMPLE;
     if (record->type == KERNEL_LOST &&
-        (record->lost.what < GMPT_KERNEL_LOST_WORDS || record->lost.what == GMPT_KERNEL_LOST_HALVES))
+        (record->lost.what == GMPT_KERNEL_LOST_INTERVALS || record->lost.what == GMPT_KERNEL_LOST_NOTES ||
+         record->lost.what == GMPT_KERNEL_LOST_HALVES))
         taking->kernel->lost += record->lost.count;
     return kernelring_take(taking->ring, record);
 }

@@ -58,6 +58,8 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_tracing.h>
 
+#include "kernel_registers.h"
+
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 /* Set by the loader before loading: a power of two. */
@@ -207,16 +209,6 @@ static __always_inline __u64 clock_ns(struct task_struct *task)
 
 /* ---- What a thread does ----------------------------------------------------------------------------------------- */
 
-static __always_inline __u64 thread_pointer(struct task_struct *task)
-{
-    struct task_struct___arm64 *arm = (void *)task;
-    if (bpf_core_field_exists(task->thread.fsbase))
-        return task->thread.fsbase;
-    if (bpf_core_field_exists(arm->thread.uw.tp_value))
-        return arm->thread.uw.tp_value;
-    return 0;
-}
-
 /* The process's memory is mapped: one of its threads had the CPU last. */
 static __always_inline __u64 word_read(struct task_struct *task, struct offcpu_slot *slot)
 {
@@ -254,33 +246,6 @@ static __always_inline struct pt_regs *registers_of(struct task_struct *task)
     struct pt_regs *registers = (void *)bpf_task_pt_regs(task);
     registers_offset = (__u64)registers - (__u64)task->stack;
     return registers;
-}
-
-static __always_inline __u64 instruction_of(struct pt_regs *registers)
-{
-    struct pt_regs___arm64 *arm = (void *)registers;
-    if (bpf_core_field_exists(registers->ip))
-        return registers->ip;
-    return bpf_core_field_exists(arm->pc) ? arm->pc : 0;
-}
-
-static __always_inline __s32 syscall_of(struct pt_regs *registers)
-{
-    struct pt_regs___arm64 *arm = (void *)registers;
-    __s32 call = OFFCPU_NO_SYSCALL;
-    if (bpf_core_field_exists(registers->orig_ax))
-        call = (__s32)registers->orig_ax;
-    else if (bpf_core_field_exists(arm->syscallno))
-        call = arm->syscallno;
-    return call < 0 ? OFFCPU_NO_SYSCALL : call;
-}
-
-static __always_inline __u64 argument_of(struct pt_regs *registers)
-{
-    struct pt_regs___arm64 *arm = (void *)registers;
-    if (bpf_core_field_exists(registers->di))
-        return registers->di;
-    return bpf_core_field_exists(arm->orig_x0) ? arm->orig_x0 : 0;
 }
 
 /* Which call it is in, and with what, or the page that it needs. */
@@ -404,22 +369,31 @@ static __always_inline void clocks_tell(__u32 cpu, __u64 now_ns)
     lane_write(cpu, &both);
 }
 
-/* Room in the ring for a record with stacks, which begins so; NULL: there is none, and that is counted. */
-static __always_inline struct offcpu_stacked *stacked_reserve(__u32 type)
+/* Room in the ring for a record with stacks, which has none yet; NULL: there is none. */
+static __always_inline struct offcpu_stacked *ring_reserve(void)
 {
     struct offcpu_stacked *stacked = bpf_ringbuf_reserve(&ring, sizeof *stacked, 0);
-    record_count(type, stacked);
     if (stacked)
         stacked->stack.frame_count = stacked->stack.top_count = stacked->kernel.frame_count = 0;
     return stacked;
 }
 
-/* A long time without a CPU. The thread is not running yet, so its stack in the kernel is where it waited. */
-static __always_inline void long_write(struct task_struct *task, const struct offcpu_slot *slot, __u64 lasted_ns)
+/* Likewise, and counts what became of it. */
+static __always_inline struct offcpu_stacked *stacked_reserve(__u32 type)
 {
-    struct offcpu_stacked *stacked = stacked_reserve(OFFCPU_INTERVAL);
+    struct offcpu_stacked *stacked = ring_reserve();
+    record_count(type, stacked);
+    return stacked;
+}
+
+/* A long time without a CPU. The thread is not running yet, so its stack in the kernel is where it waited. Returns
+ * whether there was room for all of that. */
+static __always_inline bool long_write(struct task_struct *task, const struct offcpu_slot *slot, __u64 lasted_ns)
+{
+    struct offcpu_stacked *stacked = ring_reserve();
     if (!stacked)
-        return;
+        return false;
+    record_count(OFFCPU_INTERVAL, true);
     stacked->record = slot->noted;
     if (slot->stacked) {
         const struct offcpu_stack *stack = bpf_task_storage_get(&stacks, task, 0, 0);
@@ -431,6 +405,20 @@ static __always_inline void long_write(struct task_struct *task, const struct of
         stacked->kernel.frame_count = bytes > 0 ? (__u32)bytes / sizeof stacked->kernel.frame[0] : 0;
     }
     bpf_ringbuf_submit(stacked, BPF_RB_NO_WAKEUP);
+    return true;
+}
+
+/* A time without a CPU that is not long, or for whose stacks there is no room. */
+static __always_inline void short_write(__u32 cpu, const struct offcpu_record *interval, bool is_long)
+{
+    struct offcpu_lane *lane = &lanes[cpu & (OFFCPU_CPUS - 1)];
+    if (!lane_write(cpu, interval)) {
+        lane->dropped++;
+        return;
+    }
+    lane->intervals++;
+    if (is_long)
+        __sync_fetch_and_add(&counts.unplaced, 1);
 }
 
 /* ---- Who waits for a CPU ---------------------------------------------------------------------------------------- */
@@ -516,12 +504,9 @@ static __always_inline void switch_in(__u64 now_ns, __u64 waited_ns, __u32 cpu, 
     bool shows = slot->stacked && lasted_ns >= OFFCPU_STACK_NS;
     if (shows)
         slot->copied_ns -= OFFCPU_COPY_NS; /* that look was not in vain */
-    if (shows || (kernel_stack_ns && lasted_ns >= kernel_stack_ns))
-        long_write(next, slot, late ? 0 : lasted_ns);
-    else if (lane_write(cpu, &slot->noted))
-        lanes[cpu & (OFFCPU_CPUS - 1)].intervals++;
-    else
-        lanes[cpu & (OFFCPU_CPUS - 1)].dropped++;
+    bool is_long = shows || (kernel_stack_ns && lasted_ns >= kernel_stack_ns);
+    if (!is_long || !long_write(next, slot, late ? 0 : lasted_ns))
+        short_write(cpu, &slot->noted, is_long);
     slot->noted.off_ns = slot->woken_ns = 0;
     slot->noted.waker_tid = slot->noted.waker_pid = 0;
     slot->noted.waker_word = 0;

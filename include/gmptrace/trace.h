@@ -119,8 +119,9 @@ enum gmpt_kernel_loss {
     GMPT_KERNEL_LOST_SLICES = 7, /* times that others had a CPU for which a thread waited: some may not be named */
     GMPT_KERNEL_LOST_SAMPLES = 8, /* cpu_sample of the kernel's */
     GMPT_KERNEL_LOST_FAULTS = 9,  /* kernel_faults, each with all that it counts */
+    GMPT_KERNEL_LOST_PLACES = 10, /* stacks of kernel_off that are there without */
 };
-#define GMPT_KERNEL_LOSSES 10
+#define GMPT_KERNEL_LOSSES 11
 
 #define GMPT_KERNEL_FRAME (UINT64_C(1) << 63) /* is set in the addresses of kernel_frames, which are numbers */
 
