@@ -279,8 +279,8 @@ void column_reader_begin(struct column_reader *reader, const struct columns *col
     memset(reader->kind, COLUMN_KIND_ABSENT, sizeof reader->kind);
     memset(reader->batch, 0, sizeof reader->batch);
     reader->unpacker = unpacker_best();
-    reader->delta = reader->deltas_end = reader->deltas;
-    reader->code = columns->codes;
+    reader->next = reader->unpacked = 0;
+    reader->codes = columns->codes;
     reader->codes_end = columns->times;
     column_begin(&reader->times, columns->times, (uint64_t)(columns->fields - columns->times));
     for (uint32_t i = 0; i < columns->kinds; i++) {
@@ -298,19 +298,19 @@ void column_reader_begin(struct column_reader *reader, const struct columns *col
     }
 }
 
-/* No more than there are records from this one on, whose code has been read. */
+/* No more than there are records from the next one on. */
 static unsigned batch_size(const struct column_reader *reader)
 {
-    size_t records = (size_t)(reader->codes_end - reader->code) + 1;
+    size_t records = (size_t)(reader->codes_end - column_reader_code(reader));
     return records < COLUMN_BATCH ? (unsigned)records : COLUMN_BATCH;
 }
 
 static bool times_refill(struct column_reader *reader)
 {
-    unsigned count = reader->unpacker->times(&reader->times, reader->deltas, batch_size(reader));
-    reader->delta = reader->deltas;
-    reader->deltas_end = reader->deltas + count;
-    return count > 0;
+    reader->codes = column_reader_code(reader);
+    reader->next = 0;
+    reader->unpacked = reader->unpacker->times(&reader->times, reader->deltas, batch_size(reader));
+    return reader->unpacked > 0;
 }
 
 static bool fields_refill(struct column_reader *reader, unsigned code)
@@ -332,12 +332,12 @@ static bool fields_refill(struct column_reader *reader, unsigned code)
 bool column_reader_next(struct column_reader *reader, unsigned *code, uint64_t *delta, const uint64_t **fields,
                         bool *known)
 {
-    unsigned kind = *code = *reader->code++;
-    if (reader->delta == reader->deltas_end && !times_refill(reader))
+    unsigned kind = *code = *column_reader_code(reader);
+    if (reader->next == reader->unpacked && !times_refill(reader))
         return false;
-    *delta = *reader->delta++;
     struct column_batch *batch = &reader->batch[kind];
     *known = batch->fields != batch->end || fields_refill(reader, kind);
+    *delta = reader->deltas[reader->next++];
     if (!*known)
         return reader->kind[kind] == COLUMN_KIND_UNKNOWN;
     *fields = batch->fields;
@@ -359,8 +359,7 @@ static size_t batch_read(const struct column_batch *batch)
 
 bool column_reader_finished(const struct column_reader *reader)
 {
-    if (reader->code != reader->codes_end ||
-        !column_finished(&reader->times, (size_t)(reader->delta - reader->deltas)))
+    if (column_reader_code(reader) != reader->codes_end || !column_finished(&reader->times, reader->next))
         return false;
     for (unsigned code = 0; code < GMPT_EVENT_CODES; code++) {
         const struct column_batch *batch = &reader->batch[code];

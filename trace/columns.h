@@ -104,8 +104,8 @@ struct column_batch {
 
 /* Reads records in order. */
 struct column_reader {
-    const uint8_t *code, *codes_end;
-    const uint64_t *delta, *deltas_end; /* in the ones below: the next one, and where they end */
+    const uint8_t *codes, *codes_end;    /* of the records whose times are in deltas and all after them; their end */
+    uint32_t next, unpacked;             /* of deltas: the next record's, and how many there are */
     const struct unpacker *unpacker;
     struct column_batch batch[GMPT_EVENT_CODES]; /* empty unless the kind is known */
     uint8_t kind[GMPT_EVENT_CODES];              /* enum column_kind */
@@ -129,27 +129,33 @@ bool column_reader_next(struct column_reader *reader, unsigned *code, uint64_t *
                         bool *known);
 
 /* The same for a record that has been unpacked already, as most have. Returns false, and has read nothing, when the
- * next one has not, or when there is none. */
-static inline bool column_reader_take(struct column_reader *reader, unsigned *code, uint64_t *delta,
+ * next one has not, or when there is none. *next stands for reader->next: a loop keeps it at hand, and gives it back
+ * before it asks for what has not been unpacked. */
+static inline bool column_reader_take(struct column_reader *reader, uint32_t *next, unsigned *code, uint64_t *delta,
                                       const uint64_t **fields)
 {
-    if (reader->delta == reader->deltas_end) /* which end before the codes do */
+    if (*next == reader->unpacked) /* which ends before the codes do */
         return false;
-    struct column_batch *batch = &reader->batch[*code = *reader->code];
-    if (batch->fields == batch->end)
-        return false;
-    reader->code++;
-    *delta = *reader->delta++;
+    struct column_batch *batch = &reader->batch[*code = reader->codes[*next]];
     *fields = batch->fields;
-    batch->fields += batch->stride;
+    if (*fields == batch->end)
+        return false;
+    batch->fields = *fields + batch->stride;
+    *delta = reader->deltas[(*next)++];
     return true;
+}
+
+/* Where the next record's code is: codes_end after the last. */
+static inline const uint8_t *column_reader_code(const struct column_reader *reader)
+{
+    return reader->codes + reader->next;
 }
 
 /* Leaves out the records that are left: none has been unpacked any more. */
 static inline void column_reader_leave(struct column_reader *reader)
 {
-    reader->code = reader->codes_end;
-    reader->delta = reader->deltas_end;
+    reader->codes = reader->codes_end;
+    reader->next = reader->unpacked = 0;
 }
 
 /* A record's fields from there, and 0 for those that its kind has not got. */

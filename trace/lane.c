@@ -56,7 +56,7 @@ bool lane_advance(struct order *order, struct order_lane *lane)
                 return true;
             }
         }
-        if (reader->code == reader->codes_end) {
+        if (column_reader_code(reader) == reader->codes_end) {
             if (column_reader_finished(reader))
                 lane_part_drop(order, lane);
             else

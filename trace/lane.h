@@ -23,7 +23,8 @@ bool lane_advance(struct order *order, struct order_lane *lane);
 static inline bool lane_next(struct order *order, struct order_lane *lane)
 {
     uint64_t delta;
-    if (!column_reader_take(lane->reader, &lane->code, &delta, &lane->field))
+    struct column_reader *reader = lane->reader;
+    if (!column_reader_take(reader, &reader->next, &lane->code, &delta, &lane->field))
         return lane_advance(order, lane);
     lane->ticks += delta;
     return true;

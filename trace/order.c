@@ -400,7 +400,7 @@ static void losses_accept(struct order *order, struct order_lane *lane, struct g
     lane->lost += event->lost.count;
     order->excused = true;
     event->lost.span_ticks = (uint64_t)clockmap_span_ns(order->clocks, event->lost.span_ticks);
-    if (lane->reader->code != lane->first->columns.codes + 1)
+    if (column_reader_code(lane->reader) != lane->first->columns.codes + 1)
         lane->current = NULL; /* not the part's first record, so no sync told who runs now */
     holders_set(&order->holders, lane->index, 0, 0);
 }

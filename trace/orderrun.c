@@ -12,13 +12,48 @@ static uint64_t run_end(const struct order *order)
     return end < order->plain_ticks ? end : order->plain_ticks - 1;
 }
 
-/* What of a lane is at hand during a run. */
+/* What of a lane is at hand during a run: its head, and how far its reader is. The lane gets that back before anybody
+ * looks for it there. */
 struct run {
     struct order_lane *lane;
-    const uint64_t *field;        /* of the head */
+    struct column_reader *reader; /* the lane's */
+    uint32_t next;                /* the reader's */
+    unsigned code;                /* of the head, as in the lane, */
+    uint64_t ticks;               /* and this, */
+    const uint64_t *field;        /* and this */
     struct gtable_g *current;     /* that runs: nobody else can change this meanwhile; NULL = none is known */
-    const struct gmpt_event *end; /* of the room for events */
+    int room;                     /* for events */
 };
+
+static inline void run_look(struct run *run)
+{
+    run->next = run->reader->next;
+    run->code = run->lane->code;
+    run->ticks = run->lane->ticks;
+    run->field = run->lane->field;
+}
+
+static inline void run_give_back(const struct run *run)
+{
+    run->reader->next = run->next;
+    run->lane->code = run->code;
+    run->lane->ticks = run->ticks;
+    run->lane->field = run->field;
+}
+
+/* Makes the next record the head. Returns false when the lane has none. */
+static inline bool run_next(struct order *order, struct run *run)
+{
+    uint64_t delta;
+    if (__builtin_expect(column_reader_take(run->reader, &run->next, &run->code, &delta, &run->field), 1)) {
+        run->ticks += delta;
+        return true;
+    }
+    run_give_back(run);
+    bool more = lane_advance(order, run->lane);
+    run_look(run);
+    return more;
+}
 
 /* The lane's current G, if it runs as the lane has it. */
 static struct gtable_g *current_find(const struct order_lane *lane)
@@ -120,10 +155,10 @@ static __attribute__((noinline)) bool other_take(struct order *order, struct ord
 }
 
 /* Takes the head. Returns false when it is unusual, and has changed nothing then. */
-static inline bool head_take(struct order *order, struct run *run, unsigned code, struct gmpt_event *event)
+static inline bool head_take(struct order *order, struct run *run, struct gmpt_event *event)
 {
     struct gtable_g *g;
-    switch (code) {
+    switch (run->code) {
     case GMPT_EVENT_go_start:
         g = start_take(order, run, event);
         break;
@@ -137,16 +172,17 @@ static inline bool head_take(struct order *order, struct run *run, unsigned code
         g = yield_take(order, run, event);
         break;
     default:
+        run_give_back(run);
         if (!other_take(order, run->lane, event))
             return false;
         run->current = current_find(run->lane);
         if (order->failed || order->dead)
-            run->end = event + 1;
+            run->room = 0;
         return true;
     }
     if (!g)
         return false;
-    event->type = (enum gmpt_event_type)code;
+    event->type = (enum gmpt_event_type)run->code;
     event->p = run->lane->p;
     event->g = g->g.id;
     return true;
@@ -155,30 +191,30 @@ static inline bool head_take(struct order *order, struct run *run, unsigned code
 int order_run(struct order *order, struct gmpt_event *events, int room)
 {
     struct order_lane *lane = order->heap.slot[0].lane;
-    uint64_t ticks = order->heap.slot[0].ticks, end_ticks = run_end(order);
-    struct gmpt_event *event = events;
+    uint64_t end_ticks = run_end(order);
     bool more = true;
-    if (ticks > end_ticks || end_ticks == 0 || lane->idle)
+    int count = 0;
+    if (order->heap.slot[0].ticks > end_ticks || end_ticks == 0 || lane->idle)
         return 0;
-    struct run run = { lane, lane->field, current_find(lane), events + room };
-    while (event < run.end && ticks <= end_ticks) {
-        event->time_ns = clockmap_ns(order->clocks, ticks);
-        if (holders_absent(&order->holders, lane->index, event->time_ns) ||
-            !head_take(order, &run, lane->code, event))
+    struct run run = { .lane = lane, .reader = lane->reader, .current = current_find(lane), .room = room };
+    run_look(&run);
+    while (count < run.room && run.ticks <= end_ticks) {
+        struct gmpt_event *event = &events[count];
+        event->time_ns = clockmap_ns(order->clocks, run.ticks);
+        if (holders_absent(&order->holders, lane->index, event->time_ns) || !head_take(order, &run, event))
             break;
-        event++;
-        if (!(more = lane_next(order, lane)))
+        count++;
+        if (!(more = run_next(order, &run)))
             break;
-        ticks = lane->ticks;
-        run.field = lane->field;
     }
-    if (event == events)
+    run_give_back(&run);
+    if (count == 0)
         return 0;
-    order->counts.kept += (uint64_t)(event - events);
+    order->counts.kept += (uint64_t)count;
     lane->text_bytes = 0;
     if (more)
-        laneheap_again(&order->heap, ticks);
+        laneheap_again(&order->heap, run.ticks);
     else
         laneheap_pop(&order->heap);
-    return (int)(event - events) - (order->failed != 0);
+    return count - (order->failed != 0);
 }
