@@ -14,9 +14,7 @@ void processors_open(struct processors *processors, const struct finding_limits 
     processors->quota = trace ? gmpt_trace_info(trace)->quota_cpus : 0;
     processors->from_ns = from_ns;
     processors->to_ns = to_ns;
-    processors->starving_since_ns = -1;
     processors->starved_limit_ns = limits->starved_ns;
-    processors->watched = true;
 }
 
 static int64_t within(const struct processors *processors, int64_t begin_ns, int64_t end_ns)
@@ -39,22 +37,26 @@ static void starving_end(struct processors *processors)
             processors->present->end_ns < processors->to_ns ? processors->present->end_ns : processors->to_ns;
         processors->starved_worst_most = processors->starving_most;
     }
-    processors->starving_since_ns = -1;
     processors->starving_most = 0;
 }
 
-/* Up to the first event that finds no P idle any more. */
-void processors_watch(struct processors *processors)
+void processors_starve(struct processors *processors, uint64_t starving)
 {
-    uint64_t runnable = processors->present->counts[GMPT_G_RUNNABLE];
-    processors->watched = processors->held < processors->limit;
-    bool starving = processors->watched && processors->started && runnable > 0;
-    if (starving && processors->starving_since_ns < 0)
+    if (processors->starving == 0)
         processors->starving_since_ns = processors->present->end_ns;
-    if (!starving && processors->starving_since_ns >= 0)
+    else if (starving == 0)
         starving_end(processors);
-    if (starving && (int64_t)runnable > processors->starving_most)
-        processors->starving_most = (int64_t)runnable;
+    processors->starving = starving;
+    if (starving > processors->starving_most)
+        processors->starving_most = starving;
+}
+
+/* After a change of what it depends on. */
+static void idle_set(struct processors *processors)
+{
+    processors->idle = processors->started && processors->held < processors->limit;
+    if (!processors->idle && processors->starving)
+        processors_starve(processors, 0);
 }
 
 static void hold(struct processors *processors, uint64_t p, bool held)
@@ -70,7 +72,7 @@ static void hold(struct processors *processors, uint64_t p, bool held)
     }
     processor->held = held;
     processors->held += held ? 1 : -1u;
-    processors->watched = true;
+    idle_set(processors);
     if (p >= processors->top)
         processors->top = (uint32_t)p + 1;
 }
@@ -115,7 +117,7 @@ int processors_move(struct processors *processors, const struct gmpt_event *even
             event->proc_limit.count < PROCESSORS_MAX ? (uint32_t)event->proc_limit.count : PROCESSORS_MAX;
         if (processors->limit > processors->limit_most)
             processors->limit_most = processors->limit;
-        processors->watched = true;
+        idle_set(processors);
         return 0;
     case GMPT_EVENT_proc_steal:
         return steal(processors, event);
@@ -126,10 +128,13 @@ int processors_move(struct processors *processors, const struct gmpt_event *even
 
 void processors_finish(struct processors *processors, int64_t end_ns, struct findings *findings)
 {
-    if (processors->starving_since_ns >= 0)
-        starving_end(processors);
-    for (uint64_t p = 0; p < PROCESSORS_MAX; p++)
+    if (processors->starving)
+        processors_starve(processors, 0);
+    for (uint32_t p = 0; p < PROCESSORS_MAX; p++) {
         hold(processors, p, false);
+        if (processors->ps[p].runs && p >= processors->top)
+            processors->top = p + 1;
+    }
     if (processors->quota && processors->limit_most > processors->quota)
         findings_add(findings, &(struct finding){
                                    .kind = FINDING_QUOTA,
@@ -148,7 +153,7 @@ void processors_finish(struct processors *processors, int64_t end_ns, struct fin
                                    .times = processors->starved_times,
                                    .begin_ns = processors->starved_worst_end_ns - processors->starved_worst_ns,
                                    .end_ns = processors->starved_worst_end_ns,
-                                   .gs = (uint64_t)processors->starved_worst_most,
+                                   .gs = processors->starved_worst_most,
                                });
 }
 

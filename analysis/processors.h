@@ -26,16 +26,17 @@ struct processors {
     int64_t from_ns, to_ns;
     uint32_t limit; /* GOMAXPROCS now */
     uint32_t limit_most, quota; /* the most that it was; what the cgroup allows, 0 = there is no quota */
-    uint32_t top;   /* the most Ps that were seen */
+    uint32_t top;   /* the most Ps that were seen; valid after processors_finish */
     uint32_t held;
     bool started; /* some P was held */
-    bool watched; /* a P idles, or Gs starve */
+    bool idle;    /* and one is not now, so that Gs that could run starve */
     struct processor ps[PROCESSORS_MAX];
     const struct intervals_present *present; /* of the intervals */
     uint64_t *steals; /* [thief * PROCESSORS_MAX + victim], Gs; NULL: none */
     int64_t starved_ns, starved_worst_ns, starved_worst_end_ns; /* in all; the longest stretch */
-    int64_t starving_since_ns;                                  /* -1 = not now */
-    int64_t starving_most, starved_worst_most;                  /* Gs that could run, at most */
+    uint64_t starving;                                          /* how many do, as was seen last */
+    int64_t starving_since_ns;                                  /* valid while some do */
+    uint64_t starving_most, starved_worst_most;                 /* at most */
     uint64_t starved_times;                                     /* stretches over the limit */
     int64_t starved_limit_ns;
 };
@@ -46,14 +47,14 @@ void processors_open(struct processors *processors, const struct finding_limits 
                      int64_t to_ns);
 /* What an event says of Ps. Returns 0 or -ENOMEM. */
 int processors_move(struct processors *processors, const struct gmpt_event *event);
-void processors_watch(struct processors *processors);
+/* More Gs starve than before, or fewer. */
+void processors_starve(struct processors *processors, uint64_t starving);
 
 /* After each event that the intervals have taken in, and processors_move: whether Gs starve. */
 static inline void processors_look(struct processors *processors)
 {
-    if (processors->watched &&
-        (processors->present->counts[GMPT_G_RUNNABLE] > 0 || processors->starving_since_ns >= 0))
-        processors_watch(processors);
+    if (processors->idle && processors->present->counts[GMPT_G_RUNNABLE] != processors->starving)
+        processors_starve(processors, processors->present->counts[GMPT_G_RUNNABLE]);
 }
 
 /* A G ran on a P; -1 = it is not known on which. */
@@ -63,8 +64,6 @@ static inline void processors_ran(struct processors *processors, int32_t p, int6
         return;
     timesum_grow(&processors->ps[p].busy_ns, ran_ns);
     processors->ps[p].runs++;
-    if ((uint32_t)p >= processors->top)
-        processors->top = (uint32_t)p + 1;
 }
 
 void processors_finish(struct processors *processors, int64_t end_ns, struct findings *findings);

@@ -79,8 +79,7 @@ struct suspect *suspects_get(struct suspects *suspects, const struct suspect_key
     return suspect;
 }
 
-/* Makes the cell of time_ns the latest one. */
-static void suspect_advance(struct suspect *suspect, int64_t time_ns)
+void suspect_advance(struct suspect *suspect, int64_t time_ns)
 {
     uint64_t time = time_ns > 0 ? (uint64_t)time_ns : 0;
     while (time >> suspect->shift >= SUSPECTS_CELLS) {
@@ -95,20 +94,7 @@ static void suspect_advance(struct suspect *suspect, int64_t time_ns)
     unsigned cell = (unsigned)(time >> suspect->shift);
     while (suspect->cell < cell)
         suspect->floor[++suspect->cell] = suspect->count;
-}
-
-void suspect_enter(struct suspect *suspect, int64_t time_ns)
-{
-    suspect_advance(suspect, time_ns);
-    suspect->count++;
-}
-
-void suspect_leave(struct suspect *suspect, int64_t time_ns)
-{
-    suspect_advance(suspect, time_ns);
-    suspect->count--;
-    if (suspect->count < suspect->floor[suspect->cell])
-        suspect->floor[suspect->cell] = suspect->count;
+    suspect->cell_last_ns = (int64_t)((((uint64_t)suspect->cell + 1) << suspect->shift) - 1);
 }
 
 bool suspect_grows(struct suspect *suspect, int64_t end_ns)

@@ -25,6 +25,7 @@ struct suspect {
     uint64_t count;                 /* Gs that wait here now */
     unsigned shift;                 /* a cell is 1 << shift ns long */
     unsigned cell;                  /* the one that holds the latest change */
+    int64_t cell_last_ns;           /* the last moment that lies in it; 0 at first */
     uint64_t floor[SUSPECTS_CELLS]; /* the least count in each cell, up to `cell` */
 };
 
@@ -39,8 +40,26 @@ struct suspect *suspects_get(struct suspects *suspects, const struct suspect_key
 /* The same, but never makes one. */
 struct suspect *suspects_find(const struct suspects *suspects, const struct suspect_key *key);
 
-void suspect_enter(struct suspect *suspect, int64_t time_ns); /* a G begins to wait here */
-void suspect_leave(struct suspect *suspect, int64_t time_ns); /* it is woken */
+/* Makes a later cell than that of the latest change the latest one. */
+void suspect_advance(struct suspect *suspect, int64_t time_ns);
+
+/* A G begins to wait here. */
+static inline void suspect_enter(struct suspect *suspect, int64_t time_ns)
+{
+    if (time_ns > suspect->cell_last_ns)
+        suspect_advance(suspect, time_ns);
+    suspect->count++;
+}
+
+/* It is woken. */
+static inline void suspect_leave(struct suspect *suspect, int64_t time_ns)
+{
+    if (time_ns > suspect->cell_last_ns)
+        suspect_advance(suspect, time_ns);
+    suspect->count--;
+    if (suspect->count < suspect->floor[suspect->cell])
+        suspect->floor[suspect->cell] = suspect->count;
+}
 
 /* Whether the number of Gs that wait here rose over the trace, which ended at end_ns, and did not fall. */
 bool suspect_grows(struct suspect *suspect, int64_t end_ns);
