@@ -203,7 +203,8 @@ static int interval_closed(void *analysis_arg, const struct interval *whole)
     return piece_over(analysis, &piece);
 }
 
-/* The usual turns (intervals.h), when all is chosen: the same, for a state that is known. */
+/* The usual turns (intervals.h), when all is chosen: the same, for a state that is known. Times are handed on, since
+ * whatever is stored may have changed them for all that the compiler knows. */
 
 static inline void turn_spend(struct analysis *analysis, enum gmpt_g_state state, int64_t begin_ns, int64_t end_ns)
 {
@@ -211,9 +212,9 @@ static inline void turn_spend(struct analysis *analysis, enum gmpt_g_state state
         overtime_spend(analysis->overtime, state, begin_ns, end_ns);
 }
 
-static inline __attribute__((always_inline)) int late_take(struct analysis *analysis, const struct interval *late)
+static inline __attribute__((always_inline)) int late_take(struct analysis *analysis, const struct interval *late,
+                                                           int64_t begin_ns, int64_t end_ns)
 {
-    int64_t begin_ns = late->begin_ns, end_ns = late->end_ns;
     struct distribution *pair = lateness_usual(&analysis->lateness, late, end_ns - begin_ns);
     if (__builtin_expect(!pair, 0))
         return interval_closed(analysis, late);
@@ -222,9 +223,9 @@ static inline __attribute__((always_inline)) int late_take(struct analysis *anal
     return distribution_add(pair, end_ns - begin_ns, end_ns, late->g->id, 0);
 }
 
-static inline __attribute__((always_inline)) int run_take(struct analysis *analysis, const struct interval *run)
+static inline __attribute__((always_inline)) int run_take(struct analysis *analysis, const struct interval *run,
+                                                          int64_t begin_ns, int64_t end_ns)
 {
-    int64_t begin_ns = run->begin_ns, end_ns = run->end_ns;
     if (!runs_add_usual(&analysis->runs, run->g, begin_ns, end_ns))
         return interval_closed(analysis, run);
     turn_spend(analysis, GMPT_G_RUNNING, begin_ns, end_ns);
@@ -240,8 +241,16 @@ static inline __attribute__((always_inline)) int wait_take(struct analysis *anal
     return wait_over(analysis, &piece);
 }
 
-static int turn_started(void *analysis, const struct interval *late) { return late_take(analysis, late); }
-static int turn_stopped(void *analysis, const struct interval *run) { return run_take(analysis, run); }
+static int turn_started(void *analysis, const struct interval *late)
+{
+    return late_take(analysis, late, late->begin_ns, late->end_ns);
+}
+
+static int turn_stopped(void *analysis, const struct interval *run)
+{
+    return run_take(analysis, run, run->begin_ns, run->end_ns);
+}
+
 static int turn_woken(void *analysis, const struct interval *wait) { return wait_take(analysis, wait); }
 
 /* ---- Events ------------------------------------------------------------------------------------------------------ */
@@ -284,17 +293,18 @@ static inline __attribute__((always_inline)) int pass_started(void *passing_arg,
 {
     const struct passing *passing = passing_arg;
     struct summary *summary = passing->summary;
-    summary->events[GMPT_EVENT_go_start]++;
-    if (summary_start(summary, passing->event) || summary_late(summary, late->g, late->end_ns - late->begin_ns))
+    int64_t begin_ns = late->begin_ns, end_ns = late->end_ns;
+    if (summary_start(summary, passing->event) || summary_late(summary, late->g, end_ns - begin_ns))
         return -ENOMEM;
-    return late_take(passing->analysis, late);
+    return late_take(passing->analysis, late, begin_ns, end_ns);
 }
 
 static inline __attribute__((always_inline)) int pass_stopped(void *passing_arg, const struct interval *run)
 {
     const struct passing *passing = passing_arg;
+    int64_t begin_ns = run->begin_ns, end_ns = run->end_ns;
     passing->summary->events[run->ended_by]++;
-    return run_take(passing->analysis, run);
+    return run_take(passing->analysis, run, begin_ns, end_ns);
 }
 
 static inline __attribute__((always_inline)) int pass_woken(void *passing_arg, const struct interval *wait)

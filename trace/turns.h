@@ -89,19 +89,20 @@ static inline int64_t moment_of(const struct intervals *intervals, const struct 
     return intervals->present.moment_ns < g->now.begin_ns ? g->now.begin_ns : intervals->present.moment_ns;
 }
 
-/* What the G did in this state is over; those who listen are to hear of it. */
+/* What the G did in this state is over; those who listen are to hear of it. What they will look at is stored last, with
+ * nothing in between, so that one that is compiled in here has it at hand. */
 static inline void now_end(struct intervals *intervals, struct live *g, enum gmpt_g_state state, int64_t end_ns,
                            enum gmpt_event_type ended_by, int32_t end_p)
 {
     int64_t spent_ns = end_ns - g->now.begin_ns;
-    g->now.end_ns = end_ns;
-    g->now.ended_by = ended_by;
-    g->now.end_p = end_p;
     timesum_grow(&intervals->state_ns[state], spent_ns);
     if (state == GMPT_G_RUNNING)
         timesum_grow(&g->g.ran_ns, spent_ns);
     else if (state == GMPT_G_WAITING)
         timesum_grow(&intervals->wait_ns[g->now.reason], spent_ns);
+    g->now.end_ns = end_ns;
+    g->now.ended_by = ended_by;
+    g->now.end_p = end_p;
 }
 
 static inline void now_begin(struct intervals *intervals, struct live *g, enum gmpt_g_state from,
