@@ -349,10 +349,12 @@ int analysis_pass(struct analysis *analysis, struct summary *summary, const stru
     for (const struct gmpt_event *event = events; event < events + count; event++) {
         struct passing passing = { summary, analysis, event };
         int result = turns_take(intervals, event, &hearers, &passing);
+        if (result == 0) {
+            processors_look(&analysis->processors);
+            continue;
+        }
         if (result == TURNS_UNUSUAL)
             result = pass_rest(analysis, summary, event);
-        else
-            processors_look(&analysis->processors);
         if (result)
             return result;
     }

@@ -235,7 +235,7 @@ static int add_create(struct intervals *intervals, const struct gmpt_event *even
     g->g.create_stack = (uint32_t)event->go_create.stack;
     g->g.parent = parent ? parent->g.id : known ? known->parent : 0;
     g->g.labels = parent ? parent->g.labels : known ? known->labels : 0;
-    g->g.main = !intervals->main_seen && !(current && current->id);
+    g->g.main = !intervals->main_seen && !(current && current->g);
     g->now.p = event->p;
     g->now.began_by = GMPT_EVENT_go_create;
     g->now.waker = g->g.parent;
@@ -431,7 +431,10 @@ int intervals_add(struct intervals *intervals, const struct gmpt_event *event)
     int result = turns_take(intervals, event, &listeners, intervals);
     if (result == TURNS_UNUSUAL)
         return turns_rest(intervals, event);
-    return result || !intervals->hearers[INTERVAL_BEGUN] ? result : entered_tell(intervals);
+    if (result || !intervals->hearers[INTERVAL_BEGUN])
+        return result;
+    intervals->entered = live_find(intervals, event->g);
+    return entered_tell(intervals);
 }
 
 int turns_rest(struct intervals *intervals, const struct gmpt_event *event)

@@ -37,7 +37,7 @@ struct slab;
 
 /* The G on a P. The id tells whether the record is still that G's. */
 struct current {
-    struct live *g;
+    struct live *g; /* NULL: there is none, and what follows says nothing */
     uint64_t id;
     bool left; /* an M came or went since: whatever goes on on this P now, it is not this G's doing */
 };
@@ -81,7 +81,7 @@ static inline void current_leave(struct intervals *intervals, int32_t p)
 {
     struct current *current = current_of(intervals, p);
     if (current)
-        *current = (struct current){ NULL, 0, false };
+        current->g = NULL;
 }
 
 static inline int64_t moment_of(const struct intervals *intervals, const struct live *g)
@@ -181,7 +181,6 @@ TURN int turn_take(struct intervals *intervals, struct live *g, enum gmpt_g_stat
     now_end(intervals, g, from, time_ns, by, p);
     int result = ended(arg, &g->now);
     now_begin(intervals, g, from, to, time_ns, by, p);
-    intervals->entered = g;
     return result;
 }
 
