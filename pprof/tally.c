@@ -36,6 +36,13 @@ struct row {
 
 #define RECENT_ROWS 64
 
+/* Of a G that lives: the row of its latest delay, and what that one was like. */
+struct late_row {
+    uint32_t row; /* its number plus 1; 0 = there was none */
+    uint32_t stack, labels, name;
+    enum gmpt_event_type cause;
+};
+
 struct tally {
     struct tally_options options;
     struct intern rows;
@@ -49,6 +56,7 @@ struct tally {
     uint32_t frames; /* of the CPU sample that comes next */
     const struct intervals *intervals; /* NULL until tally_listen */
     struct interval_listener listener;
+    size_t room; /* where a G's struct late_row is, when delays are counted */
     bool of_events; /* what counts is no interval */
 };
 
@@ -165,7 +173,8 @@ static int64_t row_find(struct tally *tally, const struct row *row)
     return number;
 }
 
-static int row_add(struct tally *tally, const struct row *row, int64_t first, int64_t second)
+/* The same, with values. */
+static int64_t row_get(struct tally *tally, const struct row *row)
 {
     size_t before = tally->rows.count;
     if (before == tally->values_room) {
@@ -177,10 +186,16 @@ static int row_add(struct tally *tally, const struct row *row, int64_t first, in
         tally->values_room = room;
     }
     int64_t number = row_find(tally, row);
+    if (number >= 0 && tally->rows.count > before)
+        memset(tally->values[number], 0, sizeof tally->values[number]);
+    return number;
+}
+
+static int row_add(struct tally *tally, const struct row *row, int64_t first, int64_t second)
+{
+    int64_t number = row_get(tally, row);
     if (number < 0)
         return -ENOMEM;
-    if (tally->rows.count > before)
-        memset(tally->values[number], 0, sizeof tally->values[number]);
     timesum_add(&tally->values[number][0], first);
     timesum_add(&tally->values[number][1], second);
     return 0;
@@ -336,6 +351,28 @@ int tally_interval(void *tally_arg, const struct interval *interval)
     return row_add(tally, &row, first, spent_ns);
 }
 
+/* A delay that a go_start has ended. Most of a G's are of one row. */
+static int late_over(void *tally_arg, const struct interval *late)
+{
+    struct tally *tally = tally_arg;
+    const struct interval_g *g = late->g;
+    struct late_row *latest = interval_room(g, tally->room);
+    if (late->begin_ns < tally->options.from_ns || late->end_ns >= tally->options.to_ns)
+        return tally_interval(tally, late);
+    if (latest->row == 0 || latest->stack != late->stack || latest->labels != g->labels || latest->name != g->name ||
+        latest->cause != late->began_by) {
+        struct row row = row_of(TALLY_SCHED, late);
+        int64_t number = row_get(tally, &row);
+        if (number < 0)
+            return -ENOMEM;
+        *latest = (struct late_row){ (uint32_t)number + 1, late->stack, g->labels, g->name, late->began_by };
+    }
+    int64_t *values = tally->values[latest->row - 1];
+    timesum_add(&values[0], 1);
+    timesum_add(&values[1], late->end_ns - late->begin_ns);
+    return 0;
+}
+
 /* Of the usual turns, those that can count. */
 void tally_listen(struct tally *tally, struct intervals *intervals)
 {
@@ -349,6 +386,10 @@ void tally_listen(struct tally *tally, struct intervals *intervals)
         listener->stopped = interval_unheard;
     if (kind == TALLY_SYSCALL || kind == TALLY_SCHED || tally->of_events)
         listener->woken = interval_unheard;
+    if (kind == TALLY_SCHED && !tally->options.filter) {
+        tally->room = intervals_room(intervals, sizeof(struct late_row));
+        listener->started = late_over;
+    }
     tally->intervals = intervals;
     intervals_listen(intervals, listener);
 }
