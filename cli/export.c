@@ -72,7 +72,7 @@ const char *export_doing_name(enum gmpt_kernel_doing doing)
 
 const char *export_why_name(enum gmpt_kernel_why why)
 {
-    static const char *const names[] = { "blocked", "preempted", "starting", "throttled" };
+    static const char *const names[] = { "blocked", "preempted", "starting", "throttled", "suspended" };
     return names[why];
 }
 

@@ -57,6 +57,8 @@ const char *kernelwords_why(const struct kernel_interval *interval, char buffer[
         return "preempted";
     case GMPT_KERNEL_THROTTLED:
         return "throttled";
+    case GMPT_KERNEL_SUSPENDED:
+        return "suspended";
     case GMPT_KERNEL_STARTED:
         return "starting";
     default:

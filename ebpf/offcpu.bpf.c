@@ -109,7 +109,10 @@ struct {
 #define OFFCPU_WORD_STATE 15
 #define OFFCPU_WORD_RUNNING 2
 
-#define TASK_IS_DEAD 0x80 /* as of the kernel's TASK_DEAD: it never runs again */
+/* Of the kernel's states of a thread: it never runs again; it is stopped by a signal, by a debugger, or frozen (Linux
+ * 6.1). */
+#define TASK_IS_DEAD 0x80
+#define TASK_IS_SUSPENDED (0x4 | 0x8 | 0x8000)
 
 /* ---- Threads ---------------------------------------------------------------------------------------------------- */
 
@@ -494,7 +497,7 @@ static __always_inline void switch_in(__u64 now_ns, __u64 waited_ns, __u32 cpu, 
     }
     slot->noted.on_ns = now_ns;
     slot->noted.cpu_to = cpu;
-    if (slot->noted.flags == 0) {
+    if (!(slot->noted.flags & (OFFCPU_PREEMPTED | OFFCPU_NEW))) {
         __u64 most_ns = waited_most_ns(slot, lasted_ns);
         waited_ns -= slot->waited_ns;
         slot->noted.wake_ns = now_ns - (waited_ns < most_ns ? waited_ns : most_ns);
@@ -549,6 +552,8 @@ static __always_inline void switch_out(void *context, __u64 now_ns, __u32 cpu, b
         interval->flags |= OFFCPU_THROTTLED;
     else if (interval->flags)
         waiting_begin(slot, cpu);
+    else if (state & TASK_IS_SUSPENDED)
+        interval->flags = OFFCPU_SUSPENDED;
     else if ((interval->word & OFFCPU_WORD_STATE) == OFFCPU_WORD_RUNNING)
         stack_note(context, now_ns, prev, slot);
     interval->thief_tid = (__u32)next->pid;
@@ -565,7 +570,7 @@ int BPF_PROG(on_switch, bool preempted, struct task_struct *prev, struct task_st
     __u32 target = target_pid;
     __u32 cpu = cpu_of(prev);
     bool from = (__u32)prev->tgid == target, to = (__u32)next->tgid == target;
-    bool awaited = lanes[cpu & (OFFCPU_CPUS - 1)].waiting > 0;
+    bool awaited = lanes[cpu & (OFFCPU_CPUS - 1)].waiting > 0 && target != OFFCPU_NOBODY;
     if (!from && !to && !awaited)
         return 0;
     __u64 now_ns = clock_ns(prev);

@@ -21,6 +21,7 @@ enum offcpu_flag {
     OFFCPU_PREEMPTED = 1, /* it could have run on: the kernel took the CPU, or it gave way */
     OFFCPU_NEW = 2,       /* it had not run before; off_ns is when it was made runnable */
     OFFCPU_THROTTLED = 4, /* it was preempted, as its cgroup's CPU quota was used up */
+    OFFCPU_SUSPENDED = 8, /* it was stopped, by a signal or a debugger, or frozen with its cgroup */
 };
 
 #define OFFCPU_SLICE_NS 50000 /* shorter ones are not told */

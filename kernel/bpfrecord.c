@@ -16,6 +16,7 @@ void bpfrecord_interval(struct kernel_record *record, const struct offcpu_record
     record->interval.why = from->flags & OFFCPU_NEW         ? GMPT_KERNEL_STARTED
                            : from->flags & OFFCPU_THROTTLED ? GMPT_KERNEL_THROTTLED
                            : from->flags & OFFCPU_PREEMPTED ? GMPT_KERNEL_PREEMPTED
+                           : from->flags & OFFCPU_SUSPENDED ? GMPT_KERNEL_SUSPENDED
                                                             : GMPT_KERNEL_BLOCKED;
     record->interval.call = from->syscall < 0 ? -1 : from->syscall;
     record->interval.argument = from->syscall < 0 ? 0 : from->argument;

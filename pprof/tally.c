@@ -640,6 +640,8 @@ static void off_words(const struct row *row, char *text, size_t size)
         snprintf(text, size, "[preempted]");
     else if (row->why == GMPT_KERNEL_THROTTLED)
         snprintf(text, size, "[throttled]");
+    else if (row->why == GMPT_KERNEL_SUSPENDED)
+        snprintf(text, size, "[suspended]");
     else if (row->why == GMPT_KERNEL_STARTED)
         snprintf(text, size, "[started]");
     else if (call)

@@ -12,9 +12,22 @@
 
 /* Thread 71 with G5 waits in futex(2) from 1000 to 4000, when thread 72 with G6 wakes it, and runs on CPU 1 at 4500. */
 static const struct offcpu_record blocked = {
-    .type = OFFCPU_INTERVAL, .tid = 71, .off_ns = 1000, .wake_ns = 4000, .on_ns = 4500, .word = G5, .argument = 0xabc0,
-    .syscall = SYS_futex, .thief_tid = 90, .thief_pid = 91, .thief_comm = "ffmpeg", .waker_word = G6, .waker_tid = 72,
-    .waker_pid = 70, .cpu_from = 0, .cpu_to = 1,
+    .type = OFFCPU_INTERVAL,
+    .tid = 71,
+    .off_ns = 1000,
+    .wake_ns = 4000,
+    .on_ns = 4500,
+    .word = G5,
+    .argument = 0xabc0,
+    .syscall = SYS_futex,
+    .thief_tid = 90,
+    .thief_pid = 91,
+    .thief_comm = "ffmpeg",
+    .waker_word = G6,
+    .waker_tid = 72,
+    .waker_pid = 70,
+    .cpu_from = 0,
+    .cpu_to = 1,
 };
 /* In that queue process 93 has CPU 1 for 150, with two threads, and process 91 for 100. */
 static const struct offcpu_record slices_told[] = {
@@ -90,6 +103,15 @@ TEST(bpfrecord, what_a_quota_stops_nobody_took)
     struct kernel_record record = filled(from);
     ck_assert_int_eq(record.interval.why, GMPT_KERNEL_THROTTLED);
     ck_assert_uint_eq(record.interval.most.tid, 0);
+}
+
+TEST(bpfrecord, who_was_stopped_did_not_block)
+{
+    struct offcpu_record from = blocked;
+    from.flags = OFFCPU_SUSPENDED;
+    struct kernel_record record = filled(from);
+    ck_assert_int_eq(record.interval.why, GMPT_KERNEL_SUSPENDED);
+    ck_assert_uint_eq(record.interval.queue_ns, blocked.on_ns - blocked.wake_ns);
 }
 
 TEST(bpfrecord, a_new_thread_is_in_queue_since_it_was_made_runnable)

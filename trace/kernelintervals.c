@@ -85,7 +85,7 @@ int kernelintervals_add(struct kernelintervals *intervals, const struct gmpt_eve
                          off->doing == GMPT_KERNEL_IN_CALL
                      ? (enum gmpt_kernel_doing)off->doing
                      : GMPT_KERNEL_NOT_KNOWN,
-        .why = off->why <= GMPT_KERNEL_THROTTLED ? (enum gmpt_kernel_why)off->why : GMPT_KERNEL_BLOCKED,
+        .why = off->why <= GMPT_KERNEL_SUSPENDED ? (enum gmpt_kernel_why)off->why : GMPT_KERNEL_BLOCKED,
         .call = off->call && off->call <= INT32_MAX ? (int32_t)off->call - 1
                 : intervals->by_known                       ? -1
                                                             : KERNEL_CALL_NOT_KNOWN, /* one source tells both */
