@@ -643,6 +643,7 @@ int BPF_PROG(on_wakeup_new, struct task_struct *task)
     slot->noted.flags = OFFCPU_NEW;
     slot->noted.syscall = OFFCPU_NO_SYSCALL;
     slot->noted.cpu_from = cpu_of(task);
+    waiting_begin(slot, slot->noted.cpu_from);
     return 0;
 }
 
