@@ -289,6 +289,10 @@ END {
         for (p = 1; p <= 3; p++) {
             own = rows[i] " " programs[p]
             empty = rows[i] " empty_" (p == 1 ? "sched_switch" : "sched_waking")
+            if (median[own] == 0) { # it has not run
+                printf "%-18s%-12s%9s%9.1f%9s  -\n", rows[i], programs[p], "-", median[empty], "-"
+                continue
+            }
             net = median[own] - median[empty]
             printf "%-18s%-12s%9.1f%9.1f%9.1f  %s\n", rows[i], programs[p], median[own], median[empty], net, \
                 (p > 1 ? "-" : "<= 70" (net <= 70 ? " yes" : " no"))
