@@ -294,6 +294,7 @@ static inline __attribute__((always_inline)) int pass_started(void *passing_arg,
     const struct passing *passing = passing_arg;
     struct summary *summary = passing->summary;
     int64_t begin_ns = late->begin_ns, end_ns = late->end_ns;
+    summary->events[GMPT_EVENT_go_start]++;
     if (summary_start(summary, passing->event) || summary_late(summary, late->g, end_ns - begin_ns))
         return -ENOMEM;
     return late_take(passing->analysis, late, begin_ns, end_ns);

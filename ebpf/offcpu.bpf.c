@@ -476,12 +476,12 @@ static __always_inline __u64 waited_ns(struct task_struct *next, __u64 now_ns)
     return next->sched_info.run_delay + (queued_ns && queued_ns < now_ns ? now_ns - queued_ns : 0);
 }
 
-/* As it gets a CPU: for how long it can have waited for one at most, having been off for so long. */
-static __always_inline __u64 waited_most_ns(const struct offcpu_slot *slot, __u64 lasted_ns)
+/* For how long it can have waited for a CPU at most, having been off for so long; it has run for ran_ns since. */
+static __always_inline __u64 waited_most_ns(const struct offcpu_slot *slot, __u64 lasted_ns, __u64 ran_ns)
 {
     __u64 woken_ns = lasted_ns;
     if (slot->woken_ns > OFFCPU_MOVED_ASLEEP)
-        woken_ns = bpf_ktime_get_ns() - slot->woken_ns;
+        woken_ns = bpf_ktime_get_ns() - slot->woken_ns - ran_ns;
     return woken_ns < lasted_ns ? woken_ns : lasted_ns;
 }
 
@@ -498,7 +498,7 @@ static __always_inline void switch_in(__u64 now_ns, __u64 waited_ns, __u32 cpu, 
     slot->noted.on_ns = now_ns;
     slot->noted.cpu_to = cpu;
     if (!(slot->noted.flags & (OFFCPU_PREEMPTED | OFFCPU_NEW))) {
-        __u64 most_ns = waited_most_ns(slot, lasted_ns);
+        __u64 most_ns = waited_most_ns(slot, lasted_ns, late ? queue_ns(next) - now_ns : 0);
         waited_ns -= slot->waited_ns;
         slot->noted.wake_ns = now_ns - (waited_ns < most_ns ? waited_ns : most_ns);
     }

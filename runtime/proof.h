@@ -21,7 +21,8 @@
  *  R2  Live is who runs, is runnable, in a call, asleep, waits for a descriptor or until a deadline; the main G.
  *  R3  What cancels or wakes through a handle (a context, a timer, a pool) does so through pointers that are followed.
  *  R4  A channel that is reached gives its buffer and all its waiters; a select is lost only with all its channels.
- *  R5  A pointer may lie at any byte, have a tag in its upper bits, and point into an object or just past it.
+ *  R5  A pointer may lie at any byte, have a tag in its upper 17 bits (aarch64: 16), and point into an object or just
+ *      past it.
  *  R6  All writable memory is a root but the runtime's pools and stacks that are not in use: of a G that is not live
  *      none of it is, of one that is, from its stack pointer up. malloc's blocks are followed where it is known where
  *      they lie, those that something points into: the preload registry says so (preload/heap_registry.h), or the heaps

@@ -97,6 +97,14 @@ static const char *watched(void (*run)(void), bool polls)
             SKIP_UNWATCHED(lacking);                                                                                   \
     } while (0)
 
+/* *all becomes the CPUs that this process may have. */
+#define SKIP_ON_ONE_CPU(all)                                                                                           \
+    do {                                                                                                               \
+        ck_assert_int_eq(sched_getaffinity(0, sizeof *(all), (all)), 0);                                               \
+        if (CPU_COUNT(all) < 2)                                                                                        \
+            SKIP("this takes two CPUs");                                                                               \
+    } while (0)
+
 static void expect_nothing_lost(void)
 {
     struct offcpu_counts counts;
@@ -234,9 +242,7 @@ TEST(offcpu, who_has_the_cpu_is_told_to_a_thread_that_is_moved_there_as_it_waits
 {
     unsigned moves = 0, told_moves = 0;
     cpu_set_t all;
-    ck_assert_int_eq(sched_getaffinity(0, sizeof all, &all), 0);
-    if (CPU_COUNT(&all) < 2)
-        SKIP("this takes two CPUs");
+    SKIP_ON_ONE_CPU(&all);
     enough = has_moved_enough;
     WATCH(child_moved, true);
     expect_nothing_lost();
@@ -266,9 +272,7 @@ TEST(offcpu, who_is_moved_as_it_falls_asleep_does_not_wait_for_a_cpu_while_it_sl
 {
     uint64_t waited_ns = 0, sleeps = 0;
     cpu_set_t all;
-    ck_assert_int_eq(sched_getaffinity(0, sizeof all, &all), 0);
-    if (CPU_COUNT(&all) < 2)
-        SKIP("this takes two CPUs");
+    SKIP_ON_ONE_CPU(&all);
     WATCH(child_moved_asleep, true);
     expect_nothing_lost();
     for (size_t i = 0; i < record_count; i++)
@@ -325,9 +329,7 @@ TEST(offcpu, a_return_to_the_cpu_that_was_not_told_of_is_found_by_what_the_sched
     const struct offcpu_record *found = NULL;
     struct offcpu_target target, nobody = { .pid = -1 };
     cpu_set_t all;
-    ck_assert_int_eq(sched_getaffinity(0, sizeof all, &all), 0);
-    if (CPU_COUNT(&all) < 2)
-        SKIP("this takes two CPUs");
+    SKIP_ON_ONE_CPU(&all);
     const char *lacking = aimed(child_unseen, &target);
     if (lacking)
         SKIP_UNWATCHED(lacking);

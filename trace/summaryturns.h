@@ -53,7 +53,7 @@ struct summary {
     int64_t limit_ns;    /* up to when p_room_ns is summed up */
     int64_t main_end_ns; /* valid when main_ended */
     bool main_ended, exited;
-    uint64_t events[GMPT_EVENT_CODES]; /* of each kind, that are about a G; nobody asks for go_start, which may be 0 */
+    uint64_t events[GMPT_EVENT_CODES]; /* of each kind, that are about a G */
     struct summary_totals totals;
     struct summary_site *site_list;
     struct summary_group *group_list;

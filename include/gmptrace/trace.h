@@ -105,7 +105,7 @@ enum gmpt_kernel_why {
     GMPT_KERNEL_PREEMPTED = 1, /* it could have run on */
     GMPT_KERNEL_STARTED = 2,   /* it had not run before */
     GMPT_KERNEL_THROTTLED = 3, /* it could have run on, but its cgroup's CPU quota was used up */
-    GMPT_KERNEL_SUSPENDED = 4, /* it was stopped, until it is told to go on: by a signal, a debugger, or the freezer */
+    GMPT_KERNEL_SUSPENDED = 4, /* a signal, a debugger or the freezer had stopped it; of the tier bpf, else blocked */
 };
 
 /* What the kernel's side may lose. */
