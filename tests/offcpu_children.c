@@ -288,6 +288,29 @@ void child_moved_asleep(void)
     await_go();
 }
 
+static void *nothing(void *arg) { return arg; }
+
+/* Starts threads, one after the other, on a CPU that it keeps for a while each time, until the parent has seen enough.
+ */
+void child_starts(void)
+{
+    pthread_t thread;
+    pin_to_one();
+    tell();
+    await_go();
+    report.tid[0] = (uint32_t)syscall(SYS_gettid);
+    struct pollfd end = { .fd = go[0], .events = POLLIN };
+    while (poll(&end, 1, 0) == 0) {
+        if (pthread_create(&thread, NULL, nothing, NULL))
+            _exit(1);
+        for (uint64_t until_ns = now_ns() + 5000000; now_ns() < until_ns;)
+            ;
+        pthread_join(thread, NULL);
+    }
+    tell();
+    await_go();
+}
+
 /* Runs, blocks in a read and runs again, each until it is told. */
 void child_unseen(void)
 {

@@ -35,6 +35,7 @@ void child_hogs(void);
 void child_sleeper(void);
 void child_moved(void);
 void child_moved_asleep(void);
+void child_starts(void);
 void child_unseen(void);
 void child_computes(void);
 void child_exec(void);

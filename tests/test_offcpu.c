@@ -217,17 +217,32 @@ TEST(offcpu, a_timer_wakes_and_not_whom_it_interrupts)
     offcpu_close(watch);
 }
 
-#define MOVE_NS 1000000 /* moves after which it waited for so long are looked at */
+#define WAIT_NS 1000000 /* waits for a CPU that took so long are looked at */
 
 static uint64_t able_ns(const struct offcpu_record *record)
 {
     return record->wake_ns ? record->wake_ns : record->off_ns;
 }
 
+/* For how long others are told to have had the CPU that it waited for in the end. */
+static uint64_t others_had_ns(const struct offcpu_record *wait)
+{
+    uint64_t had_ns = 0, from_ns = able_ns(wait);
+    for (size_t i = 0; i < record_count; i++) {
+        const struct offcpu_record *slice = &records[i];
+        if (slice->type != OFFCPU_SLICE || slice->cpu_to != wait->cpu_to || slice->on_ns <= from_ns ||
+            slice->off_ns >= wait->on_ns)
+            continue;
+        had_ns += (slice->on_ns < wait->on_ns ? slice->on_ns : wait->on_ns) -
+                  (slice->off_ns > from_ns ? slice->off_ns : from_ns);
+    }
+    return had_ns;
+}
+
 static bool is_long_move(const struct offcpu_record *record)
 {
     return record->type == OFFCPU_INTERVAL && record->cpu_from != record->cpu_to &&
-           record->on_ns - able_ns(record) >= MOVE_NS;
+           record->on_ns - able_ns(record) >= WAIT_NS;
 }
 
 static bool has_moved_enough(void)
@@ -248,23 +263,44 @@ TEST(offcpu, who_has_the_cpu_is_told_to_a_thread_that_is_moved_there_as_it_waits
     expect_nothing_lost();
     for (size_t i = 0; i < record_count; i++) {
         const struct offcpu_record *move = &records[i];
-        uint64_t had_ns = 0, from_ns = able_ns(move), waited_ns = move->on_ns - from_ns;
+        uint64_t had_ns = others_had_ns(move), waited_ns = move->on_ns - able_ns(move);
         if (!is_long_move(move) || move->tid != report.tid[0] || move->cpu_to != report.cpu)
             continue;
         moves++;
-        for (size_t k = 0; k < record_count; k++) {
-            const struct offcpu_record *slice = &records[k];
-            if (slice->type != OFFCPU_SLICE || slice->cpu_to != report.cpu || slice->on_ns <= from_ns ||
-                slice->off_ns >= move->on_ns)
-                continue;
-            had_ns += (slice->on_ns < move->on_ns ? slice->on_ns : move->on_ns) -
-                      (slice->off_ns > from_ns ? slice->off_ns : from_ns);
-        }
         told_moves += had_ns > waited_ns / 2; /* short ones are not told, of which others may have many */
         REQUIRE(had_ns <= waited_ns + waited_ns / 100 + 10000);
     }
     ck_assert_uint_gt(moves, 0);
     ck_assert_uint_gt(told_moves, moves / 2);
+    offcpu_close(watch);
+}
+
+static bool is_long_start(const struct offcpu_record *record)
+{
+    return record->type == OFFCPU_INTERVAL && record->flags == OFFCPU_NEW && record->on_ns - record->off_ns >= WAIT_NS;
+}
+
+static bool has_started_enough(void)
+{
+    unsigned count = 0;
+    for (size_t i = 0; i < record_count; i++)
+        count += is_long_start(&records[i]);
+    return count >= 10;
+}
+
+TEST(offcpu, who_has_the_cpu_is_told_to_a_new_thread)
+{
+    unsigned starts = 0, told_starts = 0;
+    enough = has_started_enough;
+    WATCH(child_starts, true);
+    expect_nothing_lost();
+    for (size_t i = 0; i < record_count; i++)
+        if (is_long_start(&records[i])) {
+            starts++;
+            told_starts += others_had_ns(&records[i]) > (records[i].on_ns - records[i].off_ns) / 2;
+        }
+    ck_assert_uint_gt(starts, 0);
+    ck_assert_uint_gt(told_starts, starts / 2);
     offcpu_close(watch);
 }
 
